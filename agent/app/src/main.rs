@@ -1,0 +1,2 @@
+//! upheld-agent
+fn main() {}

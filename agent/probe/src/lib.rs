@@ -1,0 +1,1 @@
+//! One file per probe: asks a device, returns an outcome.

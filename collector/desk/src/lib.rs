@@ -1,0 +1,1 @@
+//! The service desk: ingest, matcher, clocks, silence, deliverer, and the commands people give.

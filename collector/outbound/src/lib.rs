@@ -1,0 +1,1 @@
+//! Integrations: an owned delivery in, an outcome out.

@@ -1,0 +1,2 @@
+//! upheld-collector
+fn main() {}

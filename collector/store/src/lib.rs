@@ -1,0 +1,1 @@
+//! Facts and rows behind narrow traits; the embedded database.

@@ -1,0 +1,1 @@
+//! Portal and API: routes per resource, templates, who may see what.

@@ -1,0 +1,2 @@
+//! The agreement as data: book, calendar, terms, clock, explanation.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Sample, check state, finding, incident: the pure judgement of what happened.
+#![forbid(unsafe_code)]

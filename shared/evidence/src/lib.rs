@@ -1,0 +1,2 @@
+//! Signed entries that a client can verify without trusting anyone.
+#![forbid(unsafe_code)]

@@ -1,0 +1,347 @@
+//! A configured check: data from the collector, a closed set of probe kinds with bounded parameters (SECURITY 2).
+//!
+//! What a probe may *reach* is not decided here but at the agent, by `allow.toml` and fixed rules. A kind that this
+//! version does not know is refused where the text is read, with the list of known kinds.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ids::CheckId, vocabulary::IncidentClass};
+
+/// The most checks one agent takes.
+pub const CHECKS_MAX: usize = 2_000;
+
+/// One check: what to ask, how often, and when to believe it. Durations are in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckSpec {
+    /// The check's name within its site.
+    pub id: CheckId,
+    /// What to ask.
+    pub probe: ProbeSpec,
+    /// The time between two runs while all is well.
+    pub every_ms: u64,
+    /// The longest one run may take.
+    pub timeout_ms: u64,
+    /// Consecutive bad samples that confirm a failure.
+    pub fail_after: u32,
+    /// Consecutive good samples that confirm a recovery.
+    pub recover_after: u32,
+    /// Silence of the check after which its state is unknown.
+    pub stale_after_ms: u64,
+}
+
+/// A closed set: adding a kind here makes every `match` that must know it fail to compile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", deny_unknown_fields)]
+pub enum ProbeSpec {
+    /// This host's processor, memory, disks, uptime.
+    #[serde(rename = "host")]
+    Host {
+        /// A file system at least this full is bad, in percent.
+        #[serde(default = "default_disk_bad_percent")]
+        disk_bad_percent: u8,
+    },
+    /// One echo for liveness.
+    #[serde(rename = "net.icmp")]
+    NetIcmp {
+        /// A host name or address, or `gateway` for the default gateway.
+        target: String,
+        /// A TCP port whose connect time stands in where ICMP is not permitted; without one the check is unknown
+        /// (cannot probe) then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tcp_port: Option<u16>,
+    },
+    /// A TCP connection.
+    #[serde(rename = "net.tcp")]
+    NetTcp {
+        /// A host name or address.
+        target: String,
+        /// The port.
+        port: u16,
+    },
+    /// An HTTP or HTTPS request, with the days that the certificate has left.
+    #[serde(rename = "net.http")]
+    NetHttp {
+        /// An `http://` or `https://` address without credentials.
+        url: String,
+        /// The status that is good; by default any from 200 to 399.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// Certificate days under which the check warns.
+        #[serde(default = "default_tls_warn_days")]
+        tls_warn_days: u16,
+        /// Certificate days under which the check is bad.
+        #[serde(default = "default_tls_bad_days")]
+        tls_bad_days: u16,
+    },
+    /// The newest file of a recorder's folder: age, size, growth.
+    #[serde(rename = "rec.freshness")]
+    RecFreshness(FreshnessSpec),
+    /// The newest file of a backup folder: age, size, growth.
+    #[serde(rename = "backup.files")]
+    BackupFiles(FreshnessSpec),
+}
+
+/// What makes the newest file of a folder fresh.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FreshnessSpec {
+    /// The folder, absolute.
+    pub path: String,
+    /// The newest file must be at most this old, in seconds.
+    pub age_max_s: u64,
+    /// The newest file must have at least this many bytes (a recorder with a frozen camera keeps a 48-byte header).
+    #[serde(default = "default_bytes_min")]
+    pub bytes_min: u64,
+    /// Only files whose name ends so count, for example `.mp4`; all files by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_with: Option<String>,
+}
+
+fn default_disk_bad_percent() -> u8 {
+    95
+}
+
+fn default_tls_warn_days() -> u16 {
+    21
+}
+
+fn default_tls_bad_days() -> u16 {
+    7
+}
+
+fn default_bytes_min() -> u64 {
+    1
+}
+
+impl ProbeSpec {
+    /// The kinds that this version probes.
+    pub const KINDS: &'static [&'static str] =
+        &["host", "net.icmp", "net.tcp", "net.http", "rec.freshness", "backup.files"];
+
+    /// The kind's name as it stands in the book.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Host { .. } => "host",
+            Self::NetIcmp { .. } => "net.icmp",
+            Self::NetTcp { .. } => "net.tcp",
+            Self::NetHttp { .. } => "net.http",
+            Self::RecFreshness(_) => "rec.freshness",
+            Self::BackupFiles(_) => "backup.files",
+        }
+    }
+
+    /// The class of an incident that a failure of this kind opens, on an asset that is not an internet link
+    /// (DETECTION 5).
+    pub fn class(&self) -> IncidentClass {
+        match self {
+            Self::Host { .. } => IncidentClass::Host,
+            Self::NetIcmp { .. } | Self::NetTcp { .. } | Self::NetHttp { .. } => IncidentClass::NetworkLan,
+            Self::RecFreshness(_) => IncidentClass::Recording,
+            Self::BackupFiles(_) => IncidentClass::Backup,
+        }
+    }
+}
+
+/// Why a check from the collector is refused. The message names the check.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// A number is outside its bounds.
+    #[error("check {check}: {field} is {value}, allowed is {min} to {max}")]
+    OutOfBounds {
+        /// The check.
+        check: CheckId,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// The least that is allowed.
+        min: u64,
+        /// The most that is allowed.
+        max: u64,
+    },
+    /// A text parameter cannot mean anything.
+    #[error("check {check}: {field} {value:?}: {why}")]
+    Parameter {
+        /// The check.
+        check: CheckId,
+        /// The field.
+        field: &'static str,
+        /// Its value, cut at 80 characters.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Two checks have one name.
+    #[error("check {check} is configured twice")]
+    Twice {
+        /// The check.
+        check: CheckId,
+    },
+    /// More checks than an agent takes.
+    #[error("{count} checks configured, at most {CHECKS_MAX} are allowed")]
+    TooMany {
+        /// How many there were.
+        count: usize,
+    },
+}
+
+impl CheckSpec {
+    /// A check with the schedule that is usual for its kind (the table of PROBES).
+    pub fn with_defaults(id: CheckId, probe: ProbeSpec) -> Self {
+        let (every_s, timeout_s, fail_after, recover_after) = match &probe {
+            ProbeSpec::Host { .. } => (30, 5, 20, 2),
+            ProbeSpec::NetIcmp { .. } => (10, 1, 3, 3),
+            ProbeSpec::NetTcp { .. } => (10, 5, 3, 2),
+            ProbeSpec::NetHttp { .. } => (10, 10, 3, 2),
+            ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
+        };
+        Self {
+            id,
+            probe,
+            every_ms: every_s * 1000,
+            timeout_ms: timeout_s * 1000,
+            fail_after,
+            recover_after,
+            stale_after_ms: 1000 * (3 * every_s + timeout_s),
+        }
+    }
+
+    /// The time between two runs.
+    pub fn every(&self) -> Duration {
+        Duration::from_millis(self.every_ms)
+    }
+
+    /// The longest one run may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    /// Refuses what no collector may ask (SECURITY 2): the agent calls this on everything it is sent.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        self.bound("every_ms", self.every_ms, 1_000, 86_400_000)?;
+        self.bound("timeout_ms", self.timeout_ms, 100, 60_000)?;
+        self.bound("fail_after", u64::from(self.fail_after), 1, 100)?;
+        self.bound("recover_after", u64::from(self.recover_after), 1, 100)?;
+        self.bound("stale_after_ms", self.stale_after_ms, self.every_ms, 7 * 86_400_000)?;
+        match &self.probe {
+            ProbeSpec::Host { disk_bad_percent } => self.bound("disk_bad_percent", (*disk_bad_percent).into(), 1, 100),
+            ProbeSpec::NetIcmp { target, tcp_port } => {
+                self.target(target)?;
+                tcp_port.map_or(Ok(()), |port| self.bound("tcp_port", port.into(), 1, 65_535))
+            }
+            ProbeSpec::NetTcp { target, port } => {
+                self.target(target)?;
+                self.bound("port", (*port).into(), 1, 65_535)
+            }
+            ProbeSpec::NetHttp { url, status, tls_warn_days, tls_bad_days } => {
+                if !(url.starts_with("http://") || url.starts_with("https://")) || url.len() > 2_000 {
+                    return Err(self.parameter("url", url, "must start with http:// or https://, at most 2000 bytes"));
+                }
+                if let Some(status) = status {
+                    self.bound("status", (*status).into(), 100, 599)?;
+                }
+                self.bound("tls_warn_days", (*tls_warn_days).into(), u64::from(*tls_bad_days), 3_650)
+            }
+            ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
+                if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
+                    || spec.path.len() > 1_000
+                {
+                    return Err(self.parameter("path", &spec.path, "must be absolute, at most 1000 bytes"));
+                }
+                self.bound("age_max_s", spec.age_max_s, 1, 400 * 86_400)
+            }
+        }
+    }
+
+    fn target(&self, target: &str) -> Result<(), SpecError> {
+        let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'_' | b'%');
+        if (1..=253).contains(&target.len()) && target.bytes().all(fits) {
+            Ok(())
+        } else {
+            Err(self.parameter("target", target, "must be a host name or an address"))
+        }
+    }
+
+    fn bound(&self, field: &'static str, value: u64, min: u64, max: u64) -> Result<(), SpecError> {
+        if (min..=max).contains(&value) {
+            Ok(())
+        } else {
+            Err(SpecError::OutOfBounds { check: self.id.clone(), field, value, min, max })
+        }
+    }
+
+    fn parameter(&self, field: &'static str, value: &str, why: &'static str) -> SpecError {
+        SpecError::Parameter { check: self.id.clone(), field, value: value.chars().take(80).collect(), why }
+    }
+}
+
+/// Refuses a whole configuration: too many checks, one name twice, or any check that is refused by itself.
+pub fn validate_all(checks: &[CheckSpec]) -> Result<(), SpecError> {
+    if checks.len() > CHECKS_MAX {
+        return Err(SpecError::TooMany { count: checks.len() });
+    }
+    let mut seen = BTreeMap::new();
+    for check in checks {
+        check.validate()?;
+        if seen.insert(&check.id, ()).is_some() {
+            return Err(SpecError::Twice { check: check.id.clone() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tcp(target: &str) -> CheckSpec {
+        let probe = ProbeSpec::NetTcp { target: target.to_owned(), port: 80 };
+        CheckSpec::with_defaults("srv-1/net.tcp".parse().unwrap(), probe)
+    }
+
+    #[test]
+    fn defaults_of_every_kind_are_within_the_bounds() {
+        let freshness = FreshnessSpec { path: "/srv/rec".into(), age_max_s: 120, bytes_min: 1, ends_with: None };
+        for probe in [
+            ProbeSpec::Host { disk_bad_percent: 95 },
+            ProbeSpec::NetIcmp { target: "gateway".into(), tcp_port: None },
+            ProbeSpec::NetTcp { target: "10.0.0.1".into(), port: 22 },
+            ProbeSpec::NetHttp { url: "https://x/".into(), status: None, tls_warn_days: 21, tls_bad_days: 7 },
+            ProbeSpec::RecFreshness(freshness.clone()),
+            ProbeSpec::BackupFiles(freshness),
+        ] {
+            assert!(ProbeSpec::KINDS.contains(&probe.kind()));
+            CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_check_that_would_hammer_a_device_is_refused() {
+        let refused = CheckSpec { every_ms: 10, ..tcp("10.0.0.1") }.validate().unwrap_err();
+        assert_eq!(refused.to_string(), "check srv-1/net.tcp: every_ms is 10, allowed is 1000 to 86400000");
+    }
+
+    #[test]
+    fn a_target_that_is_no_host_is_refused() {
+        for bad in ["", "a b", "$(id)", "-o;x", "http://x"] {
+            let outcome = tcp(bad).validate();
+            assert!(outcome.is_err() || bad == "-o", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_given_twice_is_refused() {
+        assert!(matches!(validate_all(&[tcp("a"), tcp("b")]), Err(SpecError::Twice { .. })));
+    }
+
+    #[test]
+    fn an_unknown_kind_or_key_is_refused_by_the_reader() {
+        let unknown_kind = r#"{"kind":"exec","command":"id"}"#;
+        assert!(serde_json::from_str::<ProbeSpec>(unknown_kind).unwrap_err().to_string().contains("net.tcp"));
+        let unknown_key = r#"{"kind":"net.tcp","target":"a","port":1,"run":"id"}"#;
+        assert!(serde_json::from_str::<ProbeSpec>(unknown_key).is_err());
+    }
+}

@@ -1,0 +1,2 @@
+//! upheld-verify
+fn main() {}

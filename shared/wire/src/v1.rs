@@ -1,0 +1,213 @@
+//! Version 1. Bodies are JSON, compressed with zstd (`content-encoding: zstd`) on the data door.
+//!
+//! | door | request | answer |
+//! |---|---|---|
+//! | enrolment | `POST /v1/enroll` [`enroll::EnrollRequest`] | 200 [`enroll::EnrollAnswer`], 403 [`Problem`] |
+//! | data | `POST /v1/deliver` [`DeliverRequest`] | 200 [`Delivered`], 409 [`Conflict`], others [`Problem`] |
+//! | data | `GET /v1/config` | 200 [`AgentConfig`] |
+//! | data | `POST /v1/renew` [`enroll::RenewRequest`] | 200 [`enroll::RenewAnswer`] |
+
+pub mod enroll;
+pub mod limits;
+pub mod record;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use upheld_model::{AgentId, BootId, CheckId, CheckSpec, Digest, Epoch, Mono, ObservedAt, finding::CheckState};
+
+pub use record::{Body, EpochLink, Record};
+
+/// The number that a request of this version carries.
+pub const PROTOCOL: u32 = 1;
+
+/// ALPN marker of the data door; agents offer it before `h2` and `http/1.1`.
+pub const ALPN_DATA: &[u8] = b"upheld-data/1";
+/// ALPN marker of the enrolment door.
+pub const ALPN_ENROLL: &[u8] = b"upheld-enroll/1";
+/// The fixed name in the data door's certificate, whatever host the link names (SECURITY 14).
+pub const NAME_DATA: &str = "data.upheld.internal";
+/// The fixed name in the enrolment door's certificate.
+pub const NAME_ENROLL: &str = "enroll.upheld.internal";
+
+/// What the collector holds, or what an agent believes it holds, of one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// How many records of it, counted from its first.
+    pub len: u64,
+    /// The chain after the last of them; [`Digest::ZERO`] when `len` is 0.
+    pub chain: Digest,
+}
+
+/// One upload; without records it is a heartbeat (DELIVERY 2).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeliverRequest {
+    /// [`PROTOCOL`].
+    pub protocol: u32,
+    /// What the agent believes the collector to hold, for every epoch it still knows.
+    pub heads: Vec<Head>,
+    /// The agent's clocks as the request was made.
+    pub clock: ClockReading,
+    /// The latest checkpoint of the evidence log that the agent has seen (EVIDENCE 3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_checkpoint: Option<String>,
+    /// The present state, so that a long backlog never hides it.
+    pub now: Now,
+    /// At most [`limits::RECORDS_MAX`] records of one epoch, contiguous.
+    #[serde(default)]
+    pub records: Vec<Record>,
+    /// [`record::batch_digest`] of the records.
+    pub batch_digest: Digest,
+}
+
+/// One moment on an agent's clocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockReading {
+    /// The wall clock.
+    pub wall: ObservedAt,
+    /// The monotonic clock.
+    pub mono: Mono,
+    /// The boot inside which the monotonic clock counts.
+    pub boot: BootId,
+}
+
+/// The present state of an agent and its checks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Now {
+    /// The agent's version.
+    #[serde(default)]
+    pub version: String,
+    /// The configuration version in use; 0 before the first.
+    #[serde(default)]
+    pub config_version: u64,
+    /// Every check's state and since when.
+    #[serde(default)]
+    pub checks: BTreeMap<CheckId, CheckNow>,
+    /// Records that wait to be acknowledged, those of this request included.
+    #[serde(default)]
+    pub waiting: u64,
+    /// When the oldest of them was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_waiting: Option<ObservedAt>,
+    /// What ails the agent itself, in words for a person; empty when nothing does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ailments: Vec<String>,
+}
+
+/// One check's state in the "now" header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckNow {
+    /// The state.
+    pub state: CheckState,
+    /// Since when.
+    pub since: ObservedAt,
+}
+
+/// 200: everything up to here is committed and synced (or refused by name).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// The digest of the batch that is acknowledged: an answer to another request acknowledges nothing.
+    pub batch_digest: Digest,
+    /// What the collector holds of the batch's epoch after the commit; `None` for a heartbeat.
+    pub head: Option<Head>,
+    /// Records that advance the chain but could not be read: they are in the dead letters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedRecord>,
+    /// A signed promise of inclusion (EVIDENCE 4); none before the log exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<String>,
+    /// The configuration version that this agent should run; ask `GET /v1/config` when it differs.
+    pub config_version: u64,
+    /// The collector's clock at the commit.
+    pub collector_time: Timestamp,
+}
+
+/// A record that was taken but not understood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRecord {
+    /// Its place in the batch's epoch.
+    pub seq: upheld_model::Seq,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// 409: agent and collector disagree about history. Nothing was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "conflict", rename_all = "kebab-case")]
+pub enum Conflict {
+    /// The agent believes more to be held than is (a restored collector): believe these lengths and send again.
+    Behind {
+        /// What is held, for every epoch known of this agent.
+        heads: Vec<Head>,
+    },
+    /// Another history than the one that is held (a restored or cloned agent): begin a new epoch.
+    Fork {
+        /// The epoch in which the histories part.
+        epoch: Epoch,
+        /// What is held of it.
+        held: Head,
+        /// Why, in words for the agent's log.
+        reason: String,
+    },
+}
+
+/// Any other refusal, as RFC 9457 problem details. `code` is for machines and never changes its meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A page that explains the problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened, in a sentence.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// Why, and what to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// The machine's word for it, see [`codes`].
+    pub code: String,
+}
+
+/// The values of [`Problem::code`] that an agent acts on.
+pub mod codes {
+    /// 403: the agent was revoked; stop sending, keep observing.
+    pub const REVOKED: &str = "revoked";
+    /// 423: two hosts use one identity; wait for a person.
+    pub const QUARANTINED: &str = "quarantined";
+    /// 403: the certificate's time is over on an open connection; renew or enrol again.
+    pub const CERTIFICATE_EXPIRED: &str = "certificate-expired";
+    /// 403: no such agent (deleted, or a collector restored from before the enrolment).
+    pub const UNKNOWN_AGENT: &str = "unknown-agent";
+    /// 403: the body names another client, site or agent than the certificate (SECURITY 16).
+    pub const NOT_YOURS: &str = "not-yours";
+    /// 403: the enrolment token was never given out.
+    pub const TOKEN_UNKNOWN: &str = "token-unknown";
+    /// 403: the enrolment token has been used.
+    pub const TOKEN_USED: &str = "token-used";
+    /// 403: the enrolment token is older than its time.
+    pub const TOKEN_EXPIRED: &str = "token-expired";
+    /// 413: over a limit of [`super::limits`]; the detail names it.
+    pub const TOO_LARGE: &str = "too-large";
+    /// 429: too many requests; see Retry-After.
+    pub const TOO_MANY: &str = "too-many";
+    /// 400: not readable as this version.
+    pub const MALFORMED: &str = "malformed";
+    /// 503: the collector cannot commit (disk full, database locked); nothing was taken.
+    pub const UNAVAILABLE: &str = "unavailable";
+}
+
+/// What an agent should watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentConfig {
+    /// Grows with every change.
+    pub version: u64,
+    /// Whose configuration this is; an agent refuses another's.
+    pub agent: AgentId,
+    /// The time between two heartbeats, in milliseconds, 1,000 to 300,000.
+    pub heartbeat_ms: u64,
+    /// The checks; refused as a whole by `upheld_model::check::validate_all`, the old ones kept then.
+    pub checks: Vec<CheckSpec>,
+}

@@ -1,0 +1,93 @@
+//! The record: a batch of samples or one transition, as it lies in the journal and as it travels.
+//!
+//! Digests are over the exact bytes of the body as the agent wrote it, so nothing depends on how a JSON writer
+//! orders or spaces. `content_hash = SHA-256(salt ‖ body)`; `chain = SHA-256(prev ‖ record_id ‖ content_hash)`
+//! (DELIVERY 1). The salt lets a redacted evidence bundle still verify (EVIDENCE 1).
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use upheld_model::{AgentEvent, Digest, Epoch, RecordId, Sample, Seq};
+
+/// One record.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The journal's life in which it was written.
+    pub epoch: Epoch,
+    /// Its place there.
+    pub seq: Seq,
+    /// Its name for ever, kept when it is re-tagged into another epoch.
+    pub record_id: RecordId,
+    /// [`content_hash`] of salt and body.
+    pub content_hash: Digest,
+    /// [`chain`] from the record before.
+    pub chain: Digest,
+    /// In an epoch's first record: the epoch before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<EpochLink>,
+    /// Ed25519 signature of `chain` by the agent's own key, 128 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sig: Option<String>,
+    /// 16 random bytes in hexadecimal.
+    pub salt: RecordId,
+    /// The [`Body`], as the bytes that were hashed.
+    pub body: Box<RawValue>,
+}
+
+/// The epoch before, as its successor remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochLink {
+    /// The epoch before.
+    pub epoch: Epoch,
+    /// How many records it had.
+    pub len: u64,
+    /// Its last chain.
+    pub chain: Digest,
+}
+
+/// What a record says. Exactly one record per transition; samples of up to ten seconds together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Body {
+    /// Samples, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<Sample>,
+    /// Transitions, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<AgentEvent>,
+}
+
+/// The digest of a record's content.
+pub fn content_hash(salt: &RecordId, body: &str) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(salt.0);
+    hash.update(body.as_bytes());
+    Digest(hash.finalize().into())
+}
+
+/// The chain after a record.
+pub fn chain(before: &Digest, record_id: &RecordId, content: &Digest) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(before.0);
+    hash.update(record_id.0);
+    hash.update(content.0);
+    Digest(hash.finalize().into())
+}
+
+/// The digest of a whole batch: of its chains in order. An empty batch has the digest of nothing.
+pub fn batch_digest(records: &[Record]) -> Digest {
+    let mut hash = Sha256::new();
+    for record in records {
+        hash.update(record.epoch.0.to_be_bytes());
+        hash.update(record.seq.0.to_be_bytes());
+        hash.update(record.chain.0);
+    }
+    Digest(hash.finalize().into())
+}
+
+impl Record {
+    /// Whether hash and chain follow from the content and the chain before. Signatures are checked elsewhere.
+    pub fn follows(&self, before: &Digest) -> bool {
+        self.content_hash == content_hash(&self.salt, self.body.get())
+            && self.chain == chain(before, &self.record_id, &self.content_hash)
+    }
+}

@@ -1,0 +1,1 @@
+//! Figures beside a peer or a ceiling, in one run.

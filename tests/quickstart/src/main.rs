@@ -1,0 +1,2 @@
+//! upheld-quickstart
+fn main() {}
