@@ -1,9 +1,5 @@
 //! The closed vocabularies of DETECTION 5: classes of assets, classes and kinds of incidents, causes, edges.
 
-use std::{fmt, str::FromStr};
-
-use serde::{Deserialize, Serialize};
-
 /// A word that is not in a closed vocabulary.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} is not a known {what}; known are {known}")]
@@ -16,10 +12,24 @@ pub struct UnknownWord {
     pub known: String,
 }
 
+/// Defines a closed vocabulary: an enum whose words are the same in the book, in JSON and on the page, with the list
+/// of all of them and an error that names them. The crate that uses it depends on serde.
+///
+/// ```
+/// upheld_model::vocabulary!(
+///     /// How somebody came.
+///     Way, "way", {
+///         /// On foot.
+///         Foot = "on-foot",
+///     }
+/// );
+/// assert_eq!("on-foot".parse(), Ok(Way::Foot));
+/// ```
+#[macro_export]
 macro_rules! vocabulary {
     ($(#[$doc:meta])* $name:ident, $what:literal, { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize)]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $word)] $variant),+
         }
@@ -36,17 +46,17 @@ macro_rules! vocabulary {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownWord;
+        impl ::std::str::FromStr for $name {
+            type Err = $crate::vocabulary::UnknownWord;
 
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
-                Self::ALL.iter().copied().find(|known| known.as_str() == word).ok_or_else(|| UnknownWord {
+            fn from_str(word: &str) -> Result<Self, $crate::vocabulary::UnknownWord> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word).ok_or_else(|| $crate::vocabulary::UnknownWord {
                     what: $what,
                     word: word.chars().take(80).collect(),
                     known: Self::ALL.iter().map(|known| known.as_str()).collect::<Vec<_>>().join(", "),
