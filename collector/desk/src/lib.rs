@@ -1,1 +1,55 @@
-//! The service desk: ingest, matcher, clocks, silence, deliverer, and the commands people give.
+//! The service desk: what the collector does between a report that arrives and a person who answers it.
+//!
+//! [`Desk`] takes agents' deliveries (DELIVERY 2), turns findings into incidents, finds the client's terms, runs the
+//! clocks, fills and empties the outbox, and carries out the commands that people give. Facts are stored,
+//! judgements are computed from them; a command appends a fact and replays, it never edits a result.
+//!
+//! It knows no socket and no clock: every public call takes `now`, and only the loops in [`tasks`] are handed one.
+//! It reaches the world through two traits that the server gives it: [`Secrets`] and [`deliverer::Channel`]. Every
+//! failure is typed; nothing is acknowledged before its commit. Where to look next: [`deliver`] for the way in,
+//! [`commands`] for people, [`tasks`] for what happens by itself, `upheld-store` for the rows.
+
+pub mod access;
+pub mod actor;
+pub mod agents;
+pub mod book;
+pub mod commands;
+pub mod deliver;
+pub mod enroll;
+pub mod secrets;
+pub mod tasks;
+pub mod views;
+
+mod error;
+
+pub use access::{ApiToken, Rights, SignedIn};
+pub use actor::Actor;
+pub use agents::{AgentPeer, AgentView};
+pub use book::{ApplyError, CurrentBook};
+pub use commands::{CommandError, Pause, Response};
+pub use deliver::DeliverAnswer;
+pub use enroll::{Certificate, NewToken, TokenError};
+pub use error::DeskError;
+pub use secrets::{Secret, Secrets};
+pub use tasks::deliverer;
+pub use views::{ClockView, IncidentView, Queue, QueueRow, Scope};
+
+use upheld_store::Store;
+
+/// The desk over one store. Cheap to clone; every clone is the same desk.
+#[derive(Clone)]
+pub struct Desk {
+    store: Store,
+}
+
+impl Desk {
+    /// A desk over an open store. Call [`Desk::start_run`] before it serves agents.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// The store beneath, for pages that only read.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+}

@@ -1,1 +1,20 @@
 //! Facts and rows behind narrow traits; the embedded database.
+//!
+//! A [`Store`] runs closures in transactions: [`Store::write`] hands out a [`Tx`], [`Store::read`] a [`ReadTx`]. The
+//! closures are synchronous on purpose: the desk's code is written once, and a second database is a second
+//! implementation of the row traits, not a second desk. Answers come after the commit, and a commit is synced.
+//!
+//! One module per aggregate holds its row types, its trait and its SQL. The crate knows nothing of what rows mean:
+//! it stores judgements as text that others write and read, beside the few columns that it indexes. It fails with
+//! [`StoreError`], whose variants are what a caller may do differently. Where to look next: [`sqlite`] for files,
+//! locks, group commit and migrations.
+
+mod backend;
+mod error;
+mod handle;
+pub mod sqlite;
+mod tx;
+
+pub use error::StoreError;
+pub use handle::Store;
+pub use tx::{ReadTx, Tx};
