@@ -1,2 +1,4 @@
 //! The agreement as data: book, calendar, terms, clock, explanation.
 #![forbid(unsafe_code)]
+
+pub mod calendar;
