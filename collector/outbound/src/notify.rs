@@ -1,0 +1,3 @@
+//! Messages to people and systems that keep no ticket of ours. A folder per integration.
+
+pub mod webhook;
