@@ -84,10 +84,16 @@ pub enum UnknownReason {
     Off,
     /// The journal's records of this time are damaged.
     Corrupt,
+    /// The journal's records of this time were given up: over its budget, past their time, or the disk was full.
+    NotKept,
     /// The agent was silent and nothing was replayed.
     AgentSilent,
-    /// No sample has been taken yet.
+    /// No sample has been taken yet, or the latest is not confirmed either way.
     Pending,
+    /// The check was not configured then.
+    NotMonitored,
+    /// The collector itself was out and nothing was replayed.
+    Collector,
 }
 
 impl fmt::Display for UnknownReason {
@@ -105,8 +111,11 @@ impl fmt::Display for UnknownReason {
             Self::Suspended => "suspended",
             Self::Off => "off",
             Self::Corrupt => "corrupt",
+            Self::NotKept => "not kept",
             Self::AgentSilent => "agent silent",
             Self::Pending => "pending",
+            Self::NotMonitored => "not monitored",
+            Self::Collector => "collector",
         })
     }
 }

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upheld_model::{AgentId, BootId, CheckId, CheckSpec, Digest, Epoch, Mono, ObservedAt, finding::CheckState};
 
-pub use record::{Body, EpochLink, Record};
+pub use record::{Body, EpochLink, Omitted, Record};
 
 /// The number that a request of this version carries.
 pub const PROTOCOL: u32 = 1;

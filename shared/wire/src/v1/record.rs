@@ -2,7 +2,8 @@
 //!
 //! Digests are over the exact bytes of the body as the agent wrote it, so nothing depends on how a JSON writer
 //! orders or spaces. `content_hash = SHA-256(salt ‖ body)`; `chain = SHA-256(prev ‖ record_id ‖ content_hash)`
-//! (DELIVERY 1). The salt lets a redacted evidence bundle still verify (EVIDENCE 1).
+//! (DELIVERY 1), and before an epoch's first record stands its [`root`], so that a signed chain also binds the epoch
+//! and the one it follows. The salt lets a redacted evidence bundle still verify (EVIDENCE 1).
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -25,13 +26,26 @@ pub struct Record {
     /// In an epoch's first record: the epoch before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<EpochLink>,
-    /// Ed25519 signature of `chain` by the agent's own key, 128 hexadecimal digits.
+    /// The agent's own Ed25519 signature, 128 hexadecimal digits, of `"upheld-chain/1\0" ‖ chain`. The last record of
+    /// a batch carries one; through the chain it covers every record before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sig: Option<String>,
     /// 16 random bytes in hexadecimal.
     pub salt: RecordId,
+    /// Set when the body is no longer there: `body` is `null` then, and only the chain can be checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub omitted: Option<Omitted>,
     /// The [`Body`], as the bytes that were hashed.
     pub body: Box<RawValue>,
+}
+
+/// Why a record travels without its body. Its place in the chain stays, so that history holds together, and an
+/// [`AgentEvent::Gap`] names the time that was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Omitted {
+    /// The journal gave the body up for room (DELIVERY 1: samples first, transitions last).
+    Thinned,
 }
 
 /// The epoch before, as its successor remembers it.
@@ -64,6 +78,20 @@ pub fn content_hash(salt: &RecordId, body: &str) -> Digest {
     Digest(hash.finalize().into())
 }
 
+/// What stands in the place of the chain before an epoch's first record: binds the epoch's own name and the epoch
+/// before it. A [`super::Head`] of length 0 still carries [`Digest::ZERO`].
+pub fn root(epoch: Epoch, previous: Option<&EpochLink>) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(b"upheld-epoch/1\0");
+    hash.update(epoch.0.to_be_bytes());
+    if let Some(link) = previous {
+        hash.update(link.epoch.0.to_be_bytes());
+        hash.update(link.len.to_be_bytes());
+        hash.update(link.chain.0);
+    }
+    Digest(hash.finalize().into())
+}
+
 /// The chain after a record.
 pub fn chain(before: &Digest, record_id: &RecordId, content: &Digest) -> Digest {
     let mut hash = Sha256::new();
@@ -85,9 +113,13 @@ pub fn batch_digest(records: &[Record]) -> Digest {
 }
 
 impl Record {
-    /// Whether hash and chain follow from the content and the chain before. Signatures are checked elsewhere.
+    /// Whether hash and chain follow from the content and the chain before. Of a record without its body only the
+    /// chain can follow. Signatures are checked elsewhere.
     pub fn follows(&self, before: &Digest) -> bool {
-        self.content_hash == content_hash(&self.salt, self.body.get())
-            && self.chain == chain(before, &self.record_id, &self.content_hash)
+        let content_follows = match self.omitted {
+            None => self.content_hash == content_hash(&self.salt, self.body.get()),
+            Some(Omitted::Thinned) => self.body.get() == "null",
+        };
+        content_follows && self.chain == chain(before, &self.record_id, &self.content_hash)
     }
 }
