@@ -1,2 +1,6 @@
 //! upheld-collector
+mod doors;
+mod files;
+mod pki;
+mod problem;
 fn main() {}

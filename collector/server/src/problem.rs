@@ -1,0 +1,21 @@
+//! Refusals to agents as RFC 9457 problem details: what happened, why, what to do, and a word for the machine.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use upheld_wire::v1::Problem;
+
+/// A problem as an answer. `code` is one of [`upheld_wire::v1::codes`].
+pub(crate) fn problem(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Response {
+    let body = Problem {
+        kind: format!("https://upheld.dev/problems/{code}"),
+        title: title.to_owned(),
+        status: status.as_u16(),
+        detail: detail.into(),
+        code: code.to_owned(),
+    };
+    let mut answer = (status, axum::Json(body)).into_response();
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    answer
+}
