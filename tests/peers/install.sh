@@ -1,0 +1,97 @@
+# Sourced by tests/run: which programs the tests talk to, and how each is had.
+#
+# A peer that runs from a folder is unpacked from Debian's package into target/peers (no root needed). One that must
+# be installed system-wide is installed with CI=true or --install, and listed with its command otherwise.
+
+# program | package | further packages it needs beside itself
+peers_local() {
+    cat <<'LIST'
+strace|strace|libunwind8
+nginx|nginx|nginx-common
+unshare|util-linux|
+LIST
+}
+
+# program | package
+peers_system() {
+    cat <<'LIST'
+ip|iproute2
+nft|nftables
+openssl|openssl
+LIST
+}
+
+peers_daemons_stay_off() {
+    # A package that is installed must not start its daemon on this machine.
+    if [ ! -e /usr/sbin/policy-rc.d ] && [ -w /usr/sbin ]; then
+        printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
+        chmod 755 /usr/sbin/policy-rc.d
+    fi
+}
+
+peers_update_once() {
+    if [ -z "${peers_updated:-}" ]; then
+        if [ "$(id -u)" = 0 ]; then apt-get update -qq >&2 || say "apt-get update failed; trying with the lists at hand"; fi
+        peers_updated=yes
+    fi
+}
+
+# Unpacks packages into $1/root and writes a starter $1/bin/PROGRAM that finds its libraries there.
+peers_unpack() {
+    local peers=$1 program=$2 package
+    shift 2
+    mkdir -p "$peers/debs" "$peers/root" "$peers/bin"
+    for package in "$@"; do
+        if ! ls "$peers/debs/${package}"_*.deb >/dev/null 2>&1; then
+            (cd "$peers/debs" && apt-get download -qq "$package" >&2) || return 1
+        fi
+        dpkg -x "$peers/debs/${package}"_*.deb "$peers/root" || return 1
+    done
+    local found
+    found=$(find "$peers/root" -type f -path "*/bin/$program" -o -type f -path "*/sbin/$program" | head -n 1)
+    [ -n "$found" ] || return 1
+    local root
+    root=$(cd "$peers/root" && pwd)
+    cat > "$peers/bin/$program" <<STARTER
+#!/bin/sh
+export LD_LIBRARY_PATH="$root/usr/lib/$(uname -m)-linux-gnu:$root/lib/$(uname -m)-linux-gnu\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+exec "$(cd "$(dirname "$found")" && pwd)/$program" "\$@"
+STARTER
+    chmod 755 "$peers/bin/$program"
+}
+
+# peers_install FOLDER INSTALL FRESH
+peers_install() {
+    local peers=$1 install=$2 fresh=$3 program package more missing=()
+    mkdir -p "$peers/bin"
+    PATH=$(cd "$peers/bin" && pwd):$PATH:/usr/sbin:/sbin
+    export PATH
+    while IFS='|' read -r program package more; do
+        if ! $fresh && command -v "$program" >/dev/null 2>&1; then continue; fi
+        if [ -x "$peers/bin/$program" ]; then continue; fi
+        say "peer $program: unpacking $package into $peers"
+        peers_update_once
+        # shellcheck disable=SC2086
+        peers_unpack "$peers" "$program" "$package" $more || missing+=("$package")
+    done < <(peers_local)
+    while IFS='|' read -r program package; do
+        if ! $fresh && command -v "$program" >/dev/null 2>&1; then continue; fi
+        if [ "$install" = true ]; then
+            say "peer $program: installing $package"
+            peers_daemons_stay_off
+            peers_update_once
+            local again=()
+            if $fresh; then again=(--reinstall); fi
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${again[@]}" "$package" >&2 \
+                || missing+=("$package")
+        elif ! command -v "$program" >/dev/null 2>&1 || $fresh; then
+            missing+=("$package")
+        fi
+    done < <(peers_system)
+    if [ ${#missing[@]} -gt 0 ]; then
+        say "Error: the tests need programs that are not on this machine."
+        say "  Install them with: apt-get install --no-install-recommends ${missing[*]}"
+        say "  or let this script do it: tests/run --install"
+        exit 69
+    fi
+}
