@@ -6,6 +6,7 @@
 //! outside is parsed, with an error that says what was expected.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod check;
 pub mod finding;
 pub mod ids;
