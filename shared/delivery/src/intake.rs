@@ -1,0 +1,120 @@
+//! The bounds of one request's bytes, before anything believes them (SECURITY 18), and the agent's side of the same.
+//!
+//! A body that would inflate to a gibibyte costs what the limit allows and no more: the output grows only up to the
+//! limit, and a frame that asks for a large window is refused before any memory is given to it.
+
+use std::io::{Read, Write as _};
+
+use upheld_wire::v1::{
+    DeliverRequest,
+    limits::{DEPTH_MAX, INFLATED_BYTES_MAX, INFLATION_MAX, WIRE_BYTES_MAX},
+};
+
+/// The largest window a sender may ask for: 2 MiB. Ours asks for [`SENT_WINDOW_LOG`].
+const WINDOW_LOG_MAX: u32 = 21;
+/// 128 KiB: what keeps an agent small.
+const SENT_WINDOW_LOG: u32 = 17;
+/// The level at which an agent compresses.
+const SENT_LEVEL: i32 = 3;
+
+/// Why bytes are no delivery.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// 413: over a limit.
+    #[error("{what}: the limit is {limit}")]
+    TooLarge {
+        /// Which measure.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// 400: not a zstd frame, or one with a window over 2 MiB.
+    #[error("the body is not zstd with a window of at most 2 MiB")]
+    NotZstd(#[source] std::io::Error),
+    /// 400: not a request of this version.
+    #[error("the body is not a delivery of version 1")]
+    NotJson(#[source] serde_json::Error),
+}
+
+impl IntakeError {
+    /// Whether the answer is 413; otherwise 400.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge { .. })
+    }
+}
+
+/// Decompresses a body (`content-encoding: zstd`) within the limits. Costs less than 16 MiB whatever it is given.
+pub fn inflate(body: &[u8]) -> Result<Vec<u8>, IntakeError> {
+    if body.len() > WIRE_BYTES_MAX {
+        return Err(IntakeError::TooLarge { what: "bytes on the wire", limit: WIRE_BYTES_MAX });
+    }
+    let by_ratio = body.len().saturating_mul(INFLATION_MAX);
+    let (what, limit) = if by_ratio < INFLATED_BYTES_MAX {
+        ("inflated bytes for this many on the wire", by_ratio)
+    } else {
+        ("inflated bytes", INFLATED_BYTES_MAX)
+    };
+    let mut decoder = zstd::stream::read::Decoder::new(body).map_err(IntakeError::NotZstd)?;
+    decoder.window_log_max(WINDOW_LOG_MAX).map_err(IntakeError::NotZstd)?;
+    let mut inflated = Vec::new();
+    let mut piece = [0; 16 << 10];
+    loop {
+        let read = decoder.read(&mut piece).map_err(IntakeError::NotZstd)?;
+        if read == 0 {
+            return Ok(inflated);
+        }
+        if inflated.len() + read > limit {
+            return Err(IntakeError::TooLarge { what, limit });
+        }
+        if inflated.capacity() - inflated.len() < read {
+            let wanted = (2 * inflated.capacity()).clamp(64 << 10, limit.max(inflated.len() + read));
+            inflated.reserve_exact(wanted.saturating_sub(inflated.len()).max(read));
+        }
+        inflated.extend_from_slice(&piece[..read]);
+    }
+}
+
+/// Reads an inflated body.
+pub fn read_request(inflated: &[u8]) -> Result<DeliverRequest, IntakeError> {
+    if inflated.len() > INFLATED_BYTES_MAX {
+        return Err(IntakeError::TooLarge { what: "inflated bytes", limit: INFLATED_BYTES_MAX });
+    }
+    if depth(inflated) > DEPTH_MAX {
+        return Err(IntakeError::TooLarge { what: "nesting of the JSON", limit: DEPTH_MAX });
+    }
+    serde_json::from_slice(inflated).map_err(IntakeError::NotJson)
+}
+
+/// Writes a request as it goes over the wire, for `content-encoding: zstd`.
+///
+/// # Errors
+/// Only when memory is out: the window is 128 KiB and the input is in memory already.
+pub fn deflate(request: &DeliverRequest) -> std::io::Result<Vec<u8>> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), SENT_LEVEL)?;
+    encoder.window_log(SENT_WINDOW_LOG)?;
+    {
+        let mut buffered = std::io::BufWriter::with_capacity(8 << 10, &mut encoder);
+        serde_json::to_writer(&mut buffered, request)?;
+        buffered.flush()?;
+    }
+    encoder.finish()
+}
+
+/// The deepest nesting of brackets outside strings. Of bytes that are not JSON it says something harmless.
+fn depth(json: &[u8]) -> usize {
+    let (mut now, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                now += 1;
+                deepest = deepest.max(now);
+            }
+            b']' | b'}' if !in_string => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
