@@ -1,1 +1,63 @@
-//! Support for the end-to-end tests.
+//! Support for the end-to-end tests: the two real programs in folders of their own, a line between them that can be
+//! cut, and the rule that any `ERROR` in a log fails the test.
+//!
+//! Everything listens on loopback and on free ports. A program is ended when its handle is dropped; `-9` is what
+//! [`Program::kill`] sends.
+
+pub mod agent;
+pub mod book;
+pub mod collector;
+pub mod line;
+pub mod program;
+
+use std::{
+    net::TcpListener,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+pub use agent::Agent;
+pub use collector::Collector;
+pub use line::Line;
+pub use program::Program;
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// A program of this workspace, beside the running test.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own file");
+    let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace --bins` first", path.display());
+    path
+}
+
+/// A peer that `tests/run` put into target/peers, or that the machine has.
+pub fn peer(name: &str) -> PathBuf {
+    let unpacked = std::env::var_os("UPHELD_PEERS").map(|folder| PathBuf::from(folder).join("bin").join(name));
+    let on_path =
+        std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let places = on_path.chain(system).map(|folder| folder.join(name));
+    unpacked
+        .into_iter()
+        .chain(places)
+        .find(|place| place.exists())
+        .unwrap_or_else(|| panic!("the peer {name} is missing: run `tests/run --install`"))
+}
+
+/// Waits for a level, never for an edge: until `reached` gives a value, or fails saying `what` was waited for.
+pub fn wait_for<T>(what: &str, within: Duration, mut reached: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = reached() {
+            return value;
+        }
+        assert!(started.elapsed() < within, "{what}: not within {} s", within.as_secs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,111 @@
+//! A collector of its own, in a folder of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    binary,
+    book::{CLIENT, SITE},
+    free_port,
+    program::{self, Program},
+    wait_for,
+};
+
+/// A collector: its folder, its port, and the running program if it runs.
+pub struct Collector {
+    /// The port of all three doors.
+    pub port: u16,
+    program: Option<Program>,
+    folder: TempDir,
+}
+
+impl Collector {
+    /// Initialises a collector; it does not run yet.
+    pub fn new() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let port = free_port();
+        let collector = Self { port, program: None, folder };
+        collector.cli_json(&["init", "--listen", &format!("127.0.0.1:{port}")]);
+        collector
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder of this test.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Applies the book in `folder`.
+    pub fn apply(&self, folder: &Path) {
+        self.cli_json(&["book", "apply", folder.to_str().expect("UTF-8")]);
+    }
+
+    /// Starts it and waits until it serves.
+    pub fn serve(&mut self) {
+        let mut command = self.command(&["serve"]);
+        self.program =
+            Some(Program::start("upheld-collector", &mut command, &self.folder.path().join("collector.log")));
+        wait_for("the collector listens", Duration::from_secs(20), || {
+            assert!(self.program().ended().is_none(), "the collector ended:\n{}", self.program().log_text());
+            std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()
+        });
+    }
+
+    /// The running program.
+    pub fn program(&mut self) -> &mut Program {
+        self.program.as_mut().expect("the collector runs")
+    }
+
+    /// Ends it without warning.
+    pub fn kill(&mut self) {
+        self.program().kill();
+        self.program().assert_no_errors();
+    }
+
+    /// A fresh enrolment link that leads through `port`.
+    pub fn link(&self, port: u16) -> String {
+        let token = self.cli_json(&["agent", "token", "--client", CLIENT, "--site", SITE]);
+        let link = token["link"].as_str().expect("a link");
+        link.replacen(&format!(":{}/", self.port), &format!(":{port}/"), 1)
+    }
+
+    /// The command line on this collector's data.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary("upheld-collector"));
+        command.args(arguments).arg("--data").arg(self.data());
+        command
+    }
+
+    /// Runs a command to its end and reads its JSON.
+    pub fn cli_json(&self, arguments: &[&str]) -> Value {
+        program::json(self.command(arguments).arg("--json"))
+    }
+
+    /// The database, for counting what is in it.
+    pub fn database(&self) -> rusqlite::Connection {
+        let path = std::fs::read_dir(self.data())
+            .expect("the data folder")
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "db" || extension == "sqlite"))
+            .expect("a database in the data folder");
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        rusqlite::Connection::open_with_flags(path, flags).expect("opening the database for reading")
+    }
+}
+
+impl Default for Collector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
