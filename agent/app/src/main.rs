@@ -1,2 +1,123 @@
-//! upheld-agent
-fn main() {}
+//! `upheld-agent`: real disk, network and clocks under the engine and the delivery protocol, and the command line.
+//!
+//! It probes by itself, writes what it saw to its journal, and sends the journal to its collector whenever there is
+//! one (DELIVERY). It runs no program, whatever the collector says (SECURITY 1). A command fails with one of the exit
+//! codes of [`failure::Code`]; the running agent copes and says so in `status`.
+//!
+//! Where to look next: [`run`] for the loop, [`enroll`] for the beginning, [`tls`] for whom it believes.
+
+mod check;
+mod cli;
+mod clocks;
+mod config;
+mod enroll;
+mod failure;
+mod files;
+mod http;
+mod identity;
+mod output;
+mod sends;
+mod settings;
+mod state;
+#[cfg(test)]
+mod testing;
+mod tls;
+mod uplink;
+mod words;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser;
+use rustls::crypto::{CryptoProvider, ring};
+use tracing_subscriber::filter::Targets;
+
+use cli::{CheckVerb, Cli, Verb};
+use failure::{Code, Failure};
+
+fn main() -> ExitCode {
+    let provider = Arc::new(ring::default_provider());
+    // Only refused when there is one already, and this is the first thing that the process does.
+    let _ = (*provider).clone().install_default();
+
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, wants_json),
+    };
+    match start(&cli, &provider) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report(&failure, cli.common.json);
+            ExitCode::from(failure.code() as u8)
+        }
+    }
+}
+
+fn start(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failure> {
+    log_to_stderr(cli)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Names and file systems are looked up on these; few, short-lived and with a small stack, for the memory.
+        .max_blocking_threads(8)
+        .thread_keep_alive(Duration::from_secs(2))
+        .thread_stack_size(256 << 10)
+        .build()
+        .map_err(|error| Failure::new(Code::Failed, "cannot start").because(error))?;
+    runtime.block_on(tokio::task::LocalSet::new().run_until(dispatch(cli, provider)))
+}
+
+async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failure> {
+    match &cli.verb {
+        Verb::Enroll { link, replace } => enroll::enroll(&cli.common, link, *replace, provider).await,
+        Verb::Run => Err(not_built("run")),
+        Verb::Status { .. } => Err(not_built("status")),
+        Verb::Check { verb: CheckVerb::Now { name, exit_code } } => {
+            check::now(&cli.common, name.as_deref(), *exit_code).await
+        }
+        Verb::Secret { .. } => Err(not_built("secret")),
+    }
+}
+
+fn not_built(verb: &str) -> Failure {
+    Failure::new(Code::Missing, format!("`upheld-agent {verb}` is not built in this version"))
+        .why("no probe of this version uses a secret")
+        .help("nothing is needed; checks that need credentials are not offered by this version's collector")
+}
+
+fn log_to_stderr(cli: &Cli) -> Result<(), Failure> {
+    use std::io::IsTerminal;
+    use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+
+    let filter: Targets = cli.common.log.parse().map_err(|error| {
+        Failure::new(Code::Invalid, format!("--log {} is not a level", cli.common.log))
+            .because(error)
+            .help("use error, warn, info, debug or trace, or by part: --log info,upheld_agent=debug")
+    })?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    Ok(())
+}
+
+fn usage(error: &clap::Error, wants_json: bool) -> ExitCode {
+    if wants_json && error.use_stderr() {
+        let text = error.to_string();
+        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let line = serde_json::json!({ "type": "exit_error", "code": error.exit_code(), "what": what });
+        println!("{line}");
+    } else {
+        // A closed stderr leaves nobody to tell.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+fn report(failure: &Failure, json: bool) {
+    if json {
+        println!("{}", failure.to_json());
+    } else {
+        eprintln!("{failure}");
+    }
+}

@@ -1,0 +1,96 @@
+//! What can be typed: `upheld-agent <verb>` (UX 3.2).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Watches this site for its provider, works alone when the line is down, loses nothing.
+#[derive(Debug, Parser)]
+#[command(name = "upheld-agent", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options that every verb takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// The folder where this agent keeps its keys, its journal and its state.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/upheld")]
+    pub(crate) state: PathBuf,
+    /// The settings file; without it the one given at enrolment, or /etc/upheld/agent.toml if there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// What checks may reach (allow.toml); without it the one given at enrolment, or what the settings name, or
+    /// /etc/upheld/allow.toml if there is one, or the package's defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) allow: Option<PathBuf>,
+    /// What to log on stderr: error, warn, info, debug, trace, or by part, such as `info,upheld_agent=debug`.
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log: String,
+    /// Write the result, and any error, as JSON on stdout.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make this host an agent of a provider, with the link that the provider gave.
+    Enroll {
+        /// The link, in quotes: https://HOST/e/TOKEN#KEY
+        link: String,
+        /// Set an earlier enrolment of this host aside and begin anew.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Watch and report until told to stop (what the service runs).
+    Run,
+    /// Say how this agent is.
+    Status {
+        /// List what leaves this host, and for where.
+        #[arg(long)]
+        sends: bool,
+        /// Exit with 4 when a check is not ok.
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Run checks by hand.
+    Check {
+        #[command(subcommand)]
+        verb: CheckVerb,
+    },
+    /// Keep a probe's secret on this host (not built in this version).
+    Secret {
+        /// Anything.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
+}
+
+/// What to do with checks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckVerb {
+    /// Run the configured checks once, here, and print what each saw. Nothing is recorded or sent.
+    Now {
+        /// Only checks with this name: `asset/check`, an asset, or a check's own name.
+        name: Option<String>,
+        /// Exit with 4 when a check is not ok.
+        #[arg(long)]
+        exit_code: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_holds_together() {
+        Cli::command().debug_assert();
+    }
+}

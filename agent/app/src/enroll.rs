@@ -1,0 +1,340 @@
+//! `enroll`: makes this host an agent (SECURITY 11, 12, 14).
+//!
+//! Keys are made here; the link's token goes to whoever shows the provider's root key and to nobody else; the
+//! answer is on disk, `identity.json` last, before anything is said to be done. Then the data door is tried once,
+//! with the new certificate.
+
+use std::{path::PathBuf, sync::Arc};
+
+use rustls::crypto::CryptoProvider;
+use serde::Serialize;
+use upheld_wire::v1::{
+    self, AgentConfig, Problem, codes,
+    enroll::{EnrollAnswer, EnrollLink, EnrollRequest},
+};
+
+use crate::{
+    cli::Common,
+    clocks, config,
+    failure::{Code, Failure},
+    files,
+    http::{self, Answer, NoAnswer},
+    identity::{FreshKey, SigningKey},
+    settings::{self, Settings},
+    state::{Identity, Schema, StateFolder},
+    tls::{self, clock::BoundedClock},
+    uplink::Uplink,
+};
+
+/// What `enroll --json` prints.
+#[derive(Debug, Serialize)]
+struct Enrolled<'a> {
+    schema: &'static str,
+    agent: &'a str,
+    client: &'a str,
+    client_name: &'a str,
+    site: &'a str,
+    site_name: &'a str,
+    provider_name: &'a str,
+    collector: &'a str,
+    checks: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set_aside: Option<PathBuf>,
+    is_clock_suspect: bool,
+}
+
+/// Enrols this host; prints the result.
+pub(crate) async fn enroll(
+    common: &Common,
+    link: &str,
+    replace: bool,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(), Failure> {
+    let link: EnrollLink = link.parse().map_err(|error| Failure::new(Code::Invalid, format!("{error}")))?;
+    let settings = Settings::load(common, None)?;
+    // Read, not kept: a broken allow file is told to the person who stands here, not to a log at night.
+    settings.allow_list(common, None)?;
+    let state = StateFolder::new(&common.state);
+    state.create()?;
+    let _lock = state.lock()?;
+    if !replace {
+        refuse_second_enrolment(&state)?;
+    }
+
+    let clock = Arc::new(BoundedClock::new(clocks::wall, link.issued));
+    let host = clocks::host_name();
+    if !common.json {
+        eprintln!(
+            "  Collector   {}, key SHA256:{} (check it against the portal)",
+            link.authority, link.root_fingerprint
+        );
+        eprintln!("  This host   {host}");
+    }
+    let tls_key = FreshKey::generate()?;
+    let (signing_key, signing_pkcs8) = SigningKey::generate()?;
+    let request = request(&link, &tls_key, &signing_key, host)?;
+    let answer = ask(&link, &request, &settings, &clock, provider).await?;
+    let tls_pem = tls_key.with_chain(&answer.chain_pem)?;
+
+    let set_aside = if state.has_identity() { Some(state.set_aside(clocks::wall())?) } else { None };
+    let identity = identity_of(&link, &answer, common)?;
+    let kept = |error| state.unusable(error);
+    files::replace(&state.tls_pem(), tls_pem.as_bytes()).map_err(kept)?;
+    files::replace(&state.signing_key(), &signing_pkcs8).map_err(kept)?;
+    files::replace(&state.roots_pem(), answer.roots_pem.as_bytes()).map_err(kept)?;
+    state.save_config(&answer.config)?;
+    state.save_identity(&identity)?;
+
+    let tried = try_data_door(&state, &identity, &settings, &clock, provider).await;
+    print(common, &identity, &answer.config, set_aside, clock.is_suspect())?;
+    tried
+}
+
+fn refuse_second_enrolment(state: &StateFolder) -> Result<(), Failure> {
+    match state.identity()? {
+        None => Ok(()),
+        Some(held) => Err(Failure::new(
+            Code::Failed,
+            format!("this host is already enrolled, as {} at {}", held.agent, held.collector),
+        )
+        .help("to set that enrolment aside and begin anew: the same command with --replace")),
+    }
+}
+
+fn request(
+    link: &EnrollLink,
+    tls_key: &FreshKey,
+    signing_key: &SigningKey,
+    host: String,
+) -> Result<EnrollRequest, Failure> {
+    let csr_pem = tls_key.request_pem()?;
+    let proven = ["upheld-enroll/1\0", &link.token, "\0", &csr_pem].concat();
+    Ok(EnrollRequest {
+        protocol: v1::PROTOCOL,
+        token: link.token.clone(),
+        csr_pem,
+        signing_key: signing_key.public_hex(),
+        signing_proof: signing_key.sign_hex(proven.as_bytes()),
+        host,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        wall: clocks::wall(),
+    })
+}
+
+async fn ask(
+    link: &EnrollLink,
+    request: &EnrollRequest,
+    settings: &Settings,
+    clock: &Arc<BoundedClock>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<EnrollAnswer, Failure> {
+    let broken = |error: &dyn std::error::Error| {
+        Failure::new(Code::Failed, "cannot set up a connection").why(crate::failure::chain_of(error))
+    };
+    let config = tls::enrollment(&link.root_fingerprint, clock, provider).map_err(|error| broken(&error))?;
+    let client = http::client(config, settings.proxy.as_ref()).map_err(|error| broken(&error))?;
+    let url = format!("https://{}/v1/enroll", link.authority);
+    let answer = http::send(client.post(url).json(request)).await.map_err(|error| no_answer(link, error))?;
+    if answer.status == 200 { read_answer(link, &answer) } else { Err(refused(link, &answer)) }
+}
+
+/// Reads the collector's yes. A configuration that this version cannot understand does not spoil the enrolment: it
+/// is left out, and `run` asks for it and says what it refuses (SECURITY 2).
+fn read_answer(link: &EnrollLink, answer: &Answer) -> Result<EnrollAnswer, Failure> {
+    let refused = |error: serde_json::Error| {
+        Failure::new(Code::Refused, format!("cannot understand the answer of {}", link.authority))
+            .because(error)
+            .help("the token is used up; update upheld-agent and get a new link")
+    };
+    let error = match serde_json::from_slice::<EnrollAnswer>(&answer.body) {
+        Ok(understood) => match config::check(&understood.config, &understood.agent) {
+            Ok(()) => return Ok(understood),
+            Err(why) => why.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    let mut value: serde_json::Value = serde_json::from_slice(&answer.body).map_err(refused)?;
+    let agent = value.get("agent").cloned().unwrap_or_default();
+    value["config"] = serde_json::json!({
+        "version": 0, "agent": agent, "heartbeat_ms": config::HEARTBEAT_MS_DEFAULT, "checks": []
+    });
+    let understood = serde_json::from_value(value).map_err(refused)?;
+    tracing::warn!(%error, "Enrolled without checks: the configuration sent is refused.");
+    Ok(understood)
+}
+
+fn no_answer(link: &EnrollLink, error: NoAnswer) -> Failure {
+    let help = match &error {
+        NoAnswer::Unreachable(_) => format!(
+            "is the collector running, and may this host reach {} by TCP? A proxy goes into agent.toml: proxy = \"http://…\"",
+            link.authority
+        ),
+        NoAnswer::WrongRoot => "the token was not sent. Use the link of this provider, whole; if it is, somebody stands \
+                                between (a TLS-inspecting firewall, another server on that address)"
+            .to_owned(),
+        NoAnswer::Certificate(_) | NoAnswer::Tls(_) => {
+            "the token was not sent. Compare this host's clock with the collector's; ask the provider to look at its log"
+                .to_owned()
+        }
+        NoAnswer::Broken(_) | NoAnswer::TooLong => {
+            "try again; if the token is then used up, get a new link".to_owned()
+        }
+    };
+    Failure::new(Code::Unreachable, format!("cannot reach the collector at {}", link.authority))
+        .why(error.words())
+        .help(help)
+}
+
+fn refused(link: &EnrollLink, answer: &Answer) -> Failure {
+    let Problem { title, detail, code, .. } = answer.problem();
+    let is_passing = answer.status == 429 || answer.status >= 500;
+    let (exit, help) = match code.as_str() {
+        codes::TOKEN_USED => (Code::Refused, "a link is for one host: get a new one"),
+        codes::TOKEN_EXPIRED => (Code::Refused, "get a new link, and use it within its time"),
+        codes::TOKEN_UNKNOWN => (Code::Refused, "copy the whole link, or get a new one"),
+        _ if is_passing => (Code::TryAgain, "nothing was changed: try again in a minute"),
+        _ => (Code::Refused, "ask the provider; its log has the reason"),
+    };
+    let help = match exit {
+        Code::Refused => format!("{help}: upheld-collector agent token"),
+        _ => help.to_owned(),
+    };
+    let why = if detail.is_empty() { title } else { format!("{title}: {detail}") };
+    Failure::new(exit, format!("{} refused to enroll this host", link.authority)).why(why).help(help)
+}
+
+fn identity_of(link: &EnrollLink, answer: &EnrollAnswer, common: &Common) -> Result<Identity, Failure> {
+    Ok(Identity {
+        schema: Schema::V1,
+        agent: answer.agent.clone(),
+        client: answer.client.clone(),
+        client_name: answer.client_name.clone(),
+        site: answer.site.clone(),
+        site_name: answer.site_name.clone(),
+        provider_name: answer.provider_name.clone(),
+        collector: link.authority.clone(),
+        root_fingerprint: link.root_fingerprint.clone(),
+        link_issued: link.issued,
+        enrolled_at: answer.collector_time,
+        settings_file: common.config.as_deref().map(settings::absolute).transpose()?,
+        allow_file: common.allow.as_deref().map(settings::absolute).transpose()?,
+    })
+}
+
+/// Shows the new certificate once, so that a firewall between the doors is noticed by the person who stands here.
+async fn try_data_door(
+    state: &StateFolder,
+    identity: &Identity,
+    settings: &Settings,
+    clock: &Arc<BoundedClock>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(), Failure> {
+    let partial = |why: String| {
+        Failure::new(
+            Code::Partial,
+            format!("enrolled, but the data door of {} does not answer yet", identity.collector),
+        )
+        .why(why)
+        .help("start the agent: it keeps trying and loses nothing; see upheld-agent status")
+    };
+    let uplink = Uplink::open(state, identity, settings.proxy.as_ref(), clock, provider)?;
+    match uplink.fetch_config().await {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        Ok(answer) => Err(partial(answer.problem().title)),
+        Err(error) => Err(partial(error.words())),
+    }
+}
+
+fn print(
+    common: &Common,
+    identity: &Identity,
+    config: &AgentConfig,
+    set_aside: Option<PathBuf>,
+    is_clock_suspect: bool,
+) -> Result<(), Failure> {
+    if common.json {
+        let enrolled = Enrolled {
+            schema: "upheld.enrolled/1",
+            agent: identity.agent.as_str(),
+            client: identity.client.as_str(),
+            client_name: &identity.client_name,
+            site: identity.site.as_str(),
+            site_name: &identity.site_name,
+            provider_name: &identity.provider_name,
+            collector: &identity.collector,
+            checks: config.checks.len(),
+            set_aside,
+            is_clock_suspect,
+        };
+        return crate::output::json(&enrolled);
+    }
+    if let Some(folder) = set_aside {
+        eprintln!("  Set aside   the earlier enrolment is in {}", folder.display());
+    }
+    if is_clock_suspect {
+        eprintln!(
+            "  Clock       this host's clock is wrong; set it ({} here, {} at the collector)",
+            clocks::wall().strftime("%F %T UTC"),
+            identity.enrolled_at.strftime("%F %T UTC")
+        );
+    }
+    let mut lines = vec![
+        format!("  Client      {}, site {} (from the link)", identity.client_name, identity.site_name),
+        format!("  Will send   {}. No pictures, no sound; `status --sends` lists all.", crate::sends::summary(config)),
+    ];
+    lines.push(format!(
+        "Enrolled as {}. Start it: upheld-agent --state {} run",
+        identity.agent,
+        common.state.display()
+    ));
+    crate::output::lines(&lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> EnrollLink {
+        EnrollLink {
+            authority: "collector.example".to_owned(),
+            token: "t".repeat(43),
+            root_fingerprint: "f".repeat(43),
+            issued: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn problem(status: u16, code: &str) -> Answer {
+        let problem = Problem {
+            kind: "about:blank".to_owned(),
+            title: "The token was used".to_owned(),
+            status,
+            detail: "by nvr-01 on 16 November".to_owned(),
+            code: code.to_owned(),
+        };
+        Answer { status, retry_after: None, body: serde_json::to_vec(&problem).unwrap() }
+    }
+
+    #[test]
+    fn a_used_token_says_so_and_a_busy_collector_is_another_matter() {
+        let used = refused(&link(), &problem(403, codes::TOKEN_USED));
+        assert_eq!(used.code(), Code::Refused);
+        assert!(used.to_string().contains("by nvr-01") && used.to_string().contains("agent token"), "{used}");
+        assert_eq!(refused(&link(), &problem(503, codes::UNAVAILABLE)).code(), Code::TryAgain);
+        let mute = Answer { status: 404, retry_after: None, body: b"<html>".to_vec() };
+        assert!(refused(&link(), &mute).to_string().contains("answered 404"));
+    }
+
+    #[test]
+    fn a_configuration_from_the_future_does_not_spoil_the_enrolment() {
+        let answer = serde_json::json!({
+            "agent": "a-1", "client": "northgate", "client_name": "Northgate", "site": "plant-2", "site_name": "Plant 2",
+            "provider_name": "P", "chain_pem": "", "roots_pem": "", "collector_time": "2026-11-16T16:10:07Z",
+            "config": { "version": 7, "agent": "a-1", "heartbeat_ms": 30_000, "checks": [{
+                "id": "a/b", "probe": { "kind": "lidar" }, "every_ms": 1000, "timeout_ms": 1000, "fail_after": 1,
+                "recover_after": 1, "stale_after_ms": 4000 }] }
+        });
+        let answer = Answer { status: 200, retry_after: None, body: serde_json::to_vec(&answer).unwrap() };
+        let understood = read_answer(&link(), &answer).unwrap();
+        assert_eq!((understood.config.version, understood.config.checks.len()), (0, 0));
+    }
+}

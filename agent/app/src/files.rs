@@ -1,0 +1,137 @@
+//! Private files: a folder only this user enters, files only this user reads, replaced whole or not at all.
+//!
+//! Every error names the path. Nothing here knows what the files hold.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// A file operation that failed: what was tried, on which path, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {}", path.display())]
+pub(crate) struct FileError {
+    /// What was tried.
+    pub(crate) verb: &'static str,
+    /// On which path.
+    pub(crate) path: PathBuf,
+    /// The system's answer.
+    #[source]
+    pub(crate) source: io::Error,
+}
+
+impl FileError {
+    /// For `map_err`: an error of `verb` on `path`.
+    pub(crate) fn of<'a>(verb: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self { verb, path: path.to_owned(), source }
+    }
+}
+
+/// Makes a folder with mode 0700, parents included, and tightens an existing one.
+pub(crate) fn private_folder(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(FileError::of("create folder", path))?;
+    tighten(path, 0o700)
+}
+
+/// Puts `content` at `path` with mode 0600 so that after a crash either the old or the new content is there:
+/// temporary file, fsync, rename, fsync of the folder.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    replace_with(path, content, Sync::Yes)
+}
+
+/// Like [`replace`] without the two syncs: after a power cut the file may be old, or empty. For what can be lost.
+pub(crate) fn replace_cheaply(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    replace_with(path, content, Sync::No)
+}
+
+/// The file's text, or `None` when there is none.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<String>, FileError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(FileError::of("read", path)(error)),
+    }
+}
+
+/// Makes the folder's entries durable.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), FileError> {
+    // Windows cannot open a folder as a file, and NTFS journals its entries.
+    if cfg!(unix) {
+        File::open(path).and_then(|folder| folder.sync_all()).map_err(FileError::of("sync folder", path))?;
+    }
+    Ok(())
+}
+
+#[derive(PartialEq)]
+enum Sync {
+    Yes,
+    No,
+}
+
+fn replace_with(path: &Path, content: &[u8], sync: Sync) -> Result<(), FileError> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let mut file = private_options().truncate(true).open(&temporary).map_err(FileError::of("create", &temporary))?;
+    file.write_all(content).map_err(FileError::of("write", &temporary))?;
+    if sync == Sync::Yes {
+        file.sync_all().map_err(FileError::of("sync", &temporary))?;
+    }
+    drop(file);
+    fs::rename(&temporary, path).map_err(FileError::of("put in place", path))?;
+    match path.parent() {
+        Some(folder) if sync == Sync::Yes => sync_folder(folder),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Options for a file that only this user may read.
+pub(crate) fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+#[cfg(unix)]
+fn tighten(path: &Path, mode: u32) -> Result<(), FileError> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(FileError::of("restrict access to", path))
+}
+
+#[cfg(not(unix))]
+fn tighten(_path: &Path, _mode: u32) -> Result<(), FileError> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_replaced_file_is_whole_private_and_leaves_no_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("a/b");
+        private_folder(&state).unwrap();
+        let file = state.join("identity.json");
+        replace(&file, b"old").unwrap();
+        replace(&file, b"new").unwrap();
+        assert_eq!(read_if_there(&file).unwrap().as_deref(), Some("new"));
+        assert_eq!((mode(&state), mode(&file)), (0o700, 0o600));
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_error_names_the_path() {
+        let error = replace(Path::new("/nonexistent/x.json"), b"").unwrap_err();
+        assert_eq!(error.to_string(), "cannot create /nonexistent/x.json.new");
+    }
+}

@@ -1,0 +1,63 @@
+//! What leaves this host, in words: for the person who enrolls it and for `status --sends`.
+
+use std::collections::BTreeMap;
+
+use upheld_model::{CheckSpec, ProbeSpec};
+use upheld_wire::v1::AgentConfig;
+
+/// `3 services, this host's load and disks`.
+pub(crate) fn summary(config: &AgentConfig) -> String {
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for check in &config.checks {
+        *counts.entry(subject(&check.probe)).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return "only that it is alive (no checks are configured yet)".to_owned();
+    }
+    let parts: Vec<String> = counts.iter().map(|(subject, count)| format!("{subject} ({count})")).collect();
+    format!("results of {} checks: {}", config.checks.len(), parts.join(", "))
+}
+
+/// One line for each check: what is asked, where, how often, and what of the answer is sent.
+pub(crate) fn lines(config: &AgentConfig) -> Vec<(String, String)> {
+    config.checks.iter().map(|check| (check.id.to_string(), describe(check))).collect()
+}
+
+/// What is sent besides the checks' results.
+pub(crate) const ALWAYS: &[&str] = &[
+    "this host's name and the agent's version, once at enrolment",
+    "the agent's clocks, boot id and version, the state of each check, and what ails the agent, with each report",
+    "when the agent started, stopped, was suspended, had its clock set, or took a configuration",
+];
+
+/// What is never sent.
+pub(crate) const NEVER: &str = "never: pictures, sound, the content of files, secrets, what other programs do";
+
+fn subject(probe: &ProbeSpec) -> &'static str {
+    match probe {
+        ProbeSpec::Host { .. } => "this host's load, memory and disks",
+        ProbeSpec::NetIcmp { .. } => "network echoes",
+        ProbeSpec::NetTcp { .. } => "services by TCP",
+        ProbeSpec::NetHttp { .. } => "web services",
+        ProbeSpec::RecFreshness(_) => "ages of recordings",
+        ProbeSpec::BackupFiles(_) => "ages of backups",
+    }
+}
+
+fn describe(check: &CheckSpec) -> String {
+    let every = crate::words::duration(check.every());
+    let (asked, sent) = match &check.probe {
+        ProbeSpec::Host { .. } => ("this host".to_owned(), "load, memory, how full each file system is, uptime"),
+        ProbeSpec::NetIcmp { target, .. } => (format!("echo of {target}"), "whether it answers, round-trip time"),
+        ProbeSpec::NetTcp { target, port } => {
+            (format!("TCP {target}:{port}"), "whether it connects, time, the system's error")
+        }
+        ProbeSpec::NetHttp { url, .. } => {
+            (format!("GET {url}"), "status, times, days left of the certificate; no body")
+        }
+        ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
+            (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")
+        }
+    };
+    format!("every {every}: {asked} → {sent}")
+}

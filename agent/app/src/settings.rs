@@ -1,0 +1,124 @@
+//! `agent.toml`: the few things that only this site can know. The collector never writes it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use upheld_probe::AllowList;
+use url::Url;
+
+use crate::{
+    cli::Common,
+    failure::{Code, Failure},
+    state::Identity,
+};
+
+/// Where the settings are when nobody says otherwise.
+const SETTINGS_FILE: &str = "/etc/upheld/agent.toml";
+/// Where the allow file is when nobody says otherwise.
+const ALLOW_FILE: &str = "/etc/upheld/allow.toml";
+
+/// The checked settings.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    /// The `http://` proxy through which the collector is reached; `None` for none.
+    pub(crate) proxy: Option<Url>,
+    /// The allow file that the settings name.
+    allow: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    proxy: Option<String>,
+    allow: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the settings that `common` names, else those of the enrolment, else the default file if there is one.
+    pub(crate) fn load(common: &Common, enrolled: Option<&Identity>) -> Result<Self, Failure> {
+        let named = common.config.as_deref().or(enrolled.and_then(|identity| identity.settings_file.as_deref()));
+        match named {
+            Some(path) => Self::parse(path, &read_named(path)?),
+            None => read_default(Path::new(SETTINGS_FILE))?
+                .map_or(Ok(Self::default()), |text| Self::parse(Path::new(SETTINGS_FILE), &text)),
+        }
+    }
+
+    /// What checks may reach: the file named on the command line, at the enrolment or in the settings, which must
+    /// be there; else the default file; else the package's defaults (SECURITY 3).
+    pub(crate) fn allow_list(&self, common: &Common, enrolled: Option<&Identity>) -> Result<AllowList, Failure> {
+        let named = common
+            .allow
+            .as_deref()
+            .or(enrolled.and_then(|identity| identity.allow_file.as_deref()))
+            .or(self.allow.as_deref());
+        if let Some(path) = named {
+            // The reader takes a missing file for the defaults; a file that somebody named must not be missed.
+            read_named(path)?;
+        }
+        let path = named.unwrap_or(Path::new(ALLOW_FILE));
+        AllowList::read(path).map_err(|error| invalid(path).because(error))
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
+        let raw: Raw = toml::from_str(text).map_err(|error| invalid(path).why(error.to_string().trim_end()))?;
+        let proxy = raw.proxy.map(|proxy| parse_proxy(path, &proxy)).transpose()?;
+        Ok(Self { proxy, allow: raw.allow })
+    }
+}
+
+/// Makes a path absolute, so that it still means the same when the service runs elsewhere.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path)
+        .map_err(|error| Failure::new(Code::Failed, format!("cannot find {}", path.display())).because(error))
+}
+
+fn parse_proxy(path: &Path, proxy: &str) -> Result<Url, Failure> {
+    let refused = || {
+        invalid(path)
+            .why("proxy must be an http:// address with a host, without credentials: the tunnel itself is TLS")
+            .help(r#"write: proxy = "http://proxy.example:3128""#)
+    };
+    let url = Url::parse(proxy).map_err(|_| refused())?;
+    let is_plain = url.scheme() == "http" && url.host().is_some() && url.username().is_empty();
+    if is_plain && url.password().is_none() { Ok(url) } else { Err(refused()) }
+}
+
+fn read_named(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(Code::Invalid, format!("cannot read {}", path.display())).because(error))
+}
+
+fn read_default(path: &Path) -> Result<Option<String>, Failure> {
+    crate::files::read_if_there(path)
+        .map_err(|error| Failure::new(Code::Invalid, error.to_string()).because(error.source))
+}
+
+fn invalid(path: &Path) -> Failure {
+    Failure::new(Code::Invalid, format!("{} is not valid", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, Failure> {
+        Settings::parse(Path::new("agent.toml"), text)
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_known_ones() {
+        let refused = parse("proxi = \"http://p:1\"").unwrap_err();
+        assert_eq!(refused.code(), Code::Invalid);
+        let text = refused.to_string();
+        assert!(text.contains("agent.toml") && text.contains("proxi") && text.contains("`proxy`"), "{text}");
+    }
+
+    #[test]
+    fn only_a_plain_http_proxy_is_taken() {
+        assert_eq!(parse("proxy = \"http://p:3128\"").unwrap().proxy.unwrap().as_str(), "http://p:3128/");
+        for bad in ["https://p", "socks5://p:1", "p:3128", "http://user:word@p:1"] {
+            assert!(parse(&format!("proxy = \"{bad}\"")).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The state folder: where each thing lies, who may hold it, and who this host is.
+//!
+//! `identity.json` is written last at enrolment: without it the host is not enrolled, whatever else is there.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use upheld_model::{AgentId, ClientId, SiteId};
+use upheld_wire::v1::AgentConfig;
+
+use crate::{
+    failure::{Code, Failure},
+    files::{self, FileError},
+};
+
+/// The state folder of one agent.
+#[derive(Debug, Clone)]
+pub(crate) struct StateFolder {
+    root: PathBuf,
+}
+
+/// Who this host is, as the collector told it at enrolment. The keys are elsewhere ([`crate::identity`]).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// The version of this file's form.
+    pub(crate) schema: Schema,
+    /// The agent's id.
+    pub(crate) agent: AgentId,
+    /// Whose host it is.
+    pub(crate) client: ClientId,
+    /// The client's name for people.
+    pub(crate) client_name: String,
+    /// Where it stands.
+    pub(crate) site: SiteId,
+    /// The site's name for people.
+    pub(crate) site_name: String,
+    /// The provider's name for people.
+    pub(crate) provider_name: String,
+    /// `host` or `host:port` of the collector, from the link.
+    pub(crate) collector: String,
+    /// SHA-256 of the provider root's public key, base64url, from the link.
+    pub(crate) root_fingerprint: String,
+    /// When the link was issued: no clock is right before (SECURITY 39).
+    pub(crate) link_issued: Timestamp,
+    /// When the collector took this host in, by the collector's clock.
+    pub(crate) enrolled_at: Timestamp,
+    /// The settings file given at enrolment; `None` for the default place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) settings_file: Option<PathBuf>,
+    /// The allow file given at enrolment; `None` for what the settings or the default place say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) allow_file: Option<PathBuf>,
+}
+
+/// The form of `identity.json`; a form of a newer agent is refused by the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Schema {
+    /// The first form.
+    #[serde(rename = "upheld.agent-identity/1")]
+    V1,
+}
+
+/// Holds the state folder for one process; given back when dropped or when the process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+impl StateFolder {
+    /// The folder at `root`, which need not exist.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The private key and certificate chain for TLS, PEM, one file so that both change at once.
+    pub(crate) fn tls_pem(&self) -> PathBuf {
+        self.root.join("tls.pem")
+    }
+
+    /// The Ed25519 key for evidence, PKCS #8.
+    pub(crate) fn signing_key(&self) -> PathBuf {
+        self.root.join("signing.key")
+    }
+
+    /// The provider's roots, PEM.
+    pub(crate) fn roots_pem(&self) -> PathBuf {
+        self.root.join("roots.pem")
+    }
+
+    /// What the collector asked this agent to watch.
+    pub(crate) fn config_json(&self) -> PathBuf {
+        self.root.join("config.json")
+    }
+
+    /// The journal's folder.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    /// The checks' folded states and the last sign of life.
+    pub(crate) fn memory_json(&self) -> PathBuf {
+        self.root.join("memory.json")
+    }
+
+    /// The socket that `status` asks.
+    pub(crate) fn status_socket(&self) -> PathBuf {
+        self.root.join("status.sock")
+    }
+
+    /// Makes the folder, private to this user.
+    pub(crate) fn create(&self) -> Result<(), Failure> {
+        files::private_folder(&self.root).map_err(|error| self.unusable(error))
+    }
+
+    /// Takes the folder for this process.
+    pub(crate) fn lock(&self) -> Result<FolderLock, Failure> {
+        let path = self.root.join("lock");
+        let mut options = files::private_options();
+        let mut file = options
+            .read(true)
+            .open(&path)
+            .map_err(FileError::of("open", &path))
+            .map_err(|error| self.unusable(error))?;
+        match file.try_lock() {
+            Ok(()) => {
+                let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+                written.map_err(FileError::of("write", &path)).map_err(|error| self.unusable(error))?;
+                Ok(FolderLock { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => Err(self.already_running(read_pid(&mut file))),
+            Err(TryLockError::Error(error)) => Err(self.unusable(FileError::of("lock", &path)(error))),
+        }
+    }
+
+    /// The process that holds the folder, if one does.
+    pub(crate) fn holder(&self) -> Option<String> {
+        let mut file = OpenOptions::new().read(true).open(self.root.join("lock")).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(read_pid(&mut file)),
+            Ok(()) | Err(TryLockError::Error(_)) => None,
+        }
+    }
+
+    /// Who this host is; `None` when it is not enrolled.
+    pub(crate) fn identity(&self) -> Result<Option<Identity>, Failure> {
+        self.read_json(&self.identity_json())
+    }
+
+    /// Who this host is; a host that is not enrolled is told how to become so.
+    pub(crate) fn require_identity(&self) -> Result<Identity, Failure> {
+        self.identity()?.ok_or_else(|| {
+            Failure::new(
+                Code::NotEnrolled,
+                format!("this host is not enrolled: no identity in {}", self.root.display()),
+            )
+            .help("upheld-agent enroll '<link>', with a link from `upheld-collector agent token`")
+        })
+    }
+
+    /// Whether something says who this host is, readable or not.
+    pub(crate) fn has_identity(&self) -> bool {
+        self.identity_json().exists()
+    }
+
+    /// Makes this host enrolled. Call last.
+    pub(crate) fn save_identity(&self, identity: &Identity) -> Result<(), Failure> {
+        self.write_json(&self.identity_json(), identity)
+    }
+
+    /// The last configuration that was taken; `None` before the first.
+    pub(crate) fn config(&self) -> Result<Option<AgentConfig>, Failure> {
+        self.read_json(&self.config_json())
+    }
+
+    /// Keeps a configuration for the next start.
+    pub(crate) fn save_config(&self, config: &AgentConfig) -> Result<(), Failure> {
+        self.write_json(&self.config_json(), config)
+    }
+
+    /// Moves everything of an earlier enrolment aside, so that nothing of it is sent under a new identity; returns
+    /// where it is.
+    pub(crate) fn set_aside(&self, now: Timestamp) -> Result<PathBuf, Failure> {
+        let aside = self.root.join(format!("before-{}", now.as_second()));
+        files::private_folder(&aside).map_err(|error| self.unusable(error))?;
+        // The identity goes first: if this is cut short, the host is not enrolled rather than half of two.
+        let all = [
+            self.identity_json(),
+            self.tls_pem(),
+            self.signing_key(),
+            self.roots_pem(),
+            self.config_json(),
+            self.memory_json(),
+            self.journal(),
+        ];
+        for path in all.iter().filter(|path| path.exists()) {
+            let name = path.file_name().unwrap_or_default();
+            fs::rename(path, aside.join(name))
+                .map_err(FileError::of("set aside", path))
+                .map_err(|error| self.unusable(error))?;
+        }
+        files::sync_folder(&self.root).map_err(|error| self.unusable(error))?;
+        Ok(aside)
+    }
+
+    /// A failure of the folder as a whole.
+    pub(crate) fn unusable(&self, error: FileError) -> Failure {
+        let full = error.source.kind() == std::io::ErrorKind::StorageFull;
+        let failure = Failure::new(
+            if full { Code::TryAgain } else { Code::Failed },
+            format!("cannot use the state folder {}", self.root.display()),
+        );
+        failure.because(error).help(if full {
+            format!("free some space; see: df -h {}", self.root.display())
+        } else {
+            format!("run as the agent's own user, or give it the folder: chown -R upheld: {}", self.root.display())
+        })
+    }
+
+    fn identity_json(&self) -> PathBuf {
+        self.root.join("identity.json")
+    }
+
+    fn already_running(&self, pid: String) -> Failure {
+        Failure::new(Code::AlreadyRunning, format!("an agent already runs on {} (process {pid})", self.root.display()))
+            .help(format!("see what it does: upheld-agent --state {} status", self.root.display()))
+    }
+
+    fn read_json<T: for<'de> Deserialize<'de>>(&self, path: &Path) -> Result<Option<T>, Failure> {
+        let Some(text) = files::read_if_there(path).map_err(|error| self.unusable(error))? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|error| {
+            Failure::new(Code::Invalid, format!("cannot understand {}", path.display())).because(error).help(
+                "it is damaged or from a newer upheld-agent: install that version, or enroll again with --replace",
+            )
+        })
+    }
+
+    fn write_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|error| Failure::new(Code::Failed, format!("cannot write {}", path.display())).because(error))?;
+        files::replace(path, text.as_bytes()).map_err(|error| self.unusable(error))
+    }
+}
+
+fn read_pid(file: &mut File) -> String {
+    let mut pid = String::new();
+    // The number is only for the person who reads the message.
+    let _ = file.take(20).read_to_string(&mut pid);
+    match pid.trim() {
+        "" => "unknown".to_owned(),
+        pid => pid.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_told_the_first_ones_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(folder.path());
+        assert_eq!(state.holder(), None);
+        let held = state.lock().unwrap();
+        let refused = state.lock().unwrap_err();
+        assert_eq!(refused.code(), Code::AlreadyRunning);
+        assert!(refused.to_string().contains(&std::process::id().to_string()));
+        assert_eq!(state.holder(), Some(std::process::id().to_string()));
+        drop(held);
+        state.lock().unwrap();
+    }
+
+    #[test]
+    fn an_identity_of_a_newer_agent_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(folder.path());
+        fs::write(state.identity_json(), r#"{"schema":"upheld.agent-identity/2"}"#).unwrap();
+        let refused = state.identity().unwrap_err();
+        assert_eq!(refused.code(), Code::Invalid);
+        assert!(refused.to_string().contains("identity.json"), "{refused}");
+    }
+}
