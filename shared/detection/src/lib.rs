@@ -1,2 +1,12 @@
-//! Sample, check state, finding, incident: the pure judgement of what happened.
+//! Sample, check state, finding, incident: the pure judgement of what happened (DETECTION).
+//!
+//! [`fold`] is the agent's half: samples of one check become states and findings. [`incident`] and [`silence`] are
+//! the collector's half: findings of a whole site, and what it no longer hears, become incidents. [`uptime`] turns
+//! the same facts into a gap-free account of time. Nothing here knows an agreement, a clock, a file or a network:
+//! instants are arguments, effects are data, and the same facts in any order give the same findings.
 #![forbid(unsafe_code)]
+
+pub mod fold;
+pub mod incident;
+pub mod silence;
+pub mod uptime;

@@ -1,0 +1,321 @@
+//! The incident: what people and the agreement deal with (DETECTION 5), and how findings become one (DETECTION 3, 4).
+//!
+//! [`decide()`] takes a snapshot of one site and something that happened, and returns the incidents as they now stand
+//! with what changed. [`act()`] does the same for what a person asks of one incident, and may refuse by name. Both are
+//! pure: storing, matching terms, clocks, tickets and pages are the caller's, who learns from [`Desk`] whether an
+//! incident is people's business from this change on.
+//!
+//! Rules held here: one incident per asset, whichever of its checks fail; restored is not resolved; a relapse inside
+//! the watch reopens the same incident; what is over when it arrives is retroactive and bothers nobody; a site in
+//! commissioning is measured and listed, never ticketed; unknown resolves nothing.
+
+mod act;
+mod decide;
+mod keys;
+mod rules;
+mod state;
+mod title;
+mod view;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use upheld_model::{
+    AgentId, AssetId, Cause, CheckId, ClientId, DeviceText, Digest, FindingId, IncidentClass, IncidentKind, RecordId,
+    SiteId,
+};
+
+pub use act::{Action, Refused, Resolution, act};
+pub use decide::{Arrival, FindingEnded, FindingSeen, SilenceSeen, Trigger, decide};
+pub use keys::{DedupKey, IncidentKey};
+pub use rules::{Rules, class_of, open_after};
+pub use state::{Holder, IncidentState};
+pub use title::title;
+pub use view::{AssetView, SiteView, Stage};
+
+/// One incident as it stands. All instants are the collector's time, agents' claims corrected (TERMS F1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its name for ever: a digest of client, site, root and opening cause (DELIVERY 3).
+    pub key: IncidentKey,
+    /// Unique among open incidents: no time, severity or text in it.
+    pub dedup: DedupKey,
+    /// Whose.
+    pub client: ClientId,
+    /// Where.
+    pub site: SiteId,
+    /// What it is about.
+    pub class: IncidentClass,
+    /// In what way something is wrong.
+    pub kind: IncidentKind,
+    /// What failed first.
+    pub root: Root,
+    /// One generated sentence.
+    pub title: String,
+    /// When the fault began. Downtime counts from here.
+    pub started: Bounds,
+    /// When the agent confirmed it; chooses the agreement's version (TERMS F11).
+    pub detected: Timestamp,
+    /// When the confirming record was committed; response clocks start here (TERMS F11).
+    pub received: Timestamp,
+    /// When it became an incident; `None` while a candidate, and for one that never became more.
+    pub opened: Option<Timestamp>,
+    /// When everything in it worked again; `None` while something does not. Kept when resolved.
+    pub restored: Option<Timestamp>,
+    /// Where it stands.
+    pub state: IncidentState,
+    /// Who or what brought it about, as far as somebody said so.
+    pub cause: CauseClaim,
+    /// Every finding in it, the opening one among them; a silence has none.
+    pub symptoms: BTreeMap<FindingId, Symptom>,
+    /// Whether people and clocks deal with it.
+    pub handling: Handling,
+    /// The closed incident that this one follows, when the same thing failed again.
+    pub follows: Option<IncidentKey>,
+    /// What the opening sample said.
+    pub evidence_opening: Option<DeviceText>,
+    /// How the restoration was measured, in words; `None` while not restored.
+    pub evidence_restoration: Option<DeviceText>,
+}
+
+/// What an incident is about, at its root.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Root {
+    /// An asset, by the check that failed first.
+    Check {
+        /// The check, and in it the asset.
+        check: CheckId,
+    },
+    /// An agent that is not heard any more.
+    Agent {
+        /// The agent.
+        agent: AgentId,
+        /// The asset on which it runs, if the book says so.
+        host: Option<AssetId>,
+    },
+}
+
+impl Root {
+    /// The asset, where there is one.
+    pub fn asset(&self) -> Option<&AssetId> {
+        match self {
+            Self::Check { check } => Some(&check.asset),
+            Self::Agent { agent: _, host } => host.as_ref(),
+        }
+    }
+
+    /// The check, where there is one.
+    pub fn check(&self) -> Option<&CheckId> {
+        match self {
+            Self::Check { check } => Some(check),
+            Self::Agent { agent: _, host: _ } => None,
+        }
+    }
+}
+
+/// Two instants between which something happened. A penalty is certain only on the later one (DETECTION 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Not before this; `None` when nothing good was ever seen.
+    pub not_before: Option<Timestamp>,
+    /// Not after this.
+    pub not_after: Timestamp,
+}
+
+/// One finding inside an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Symptom {
+    /// When the fault began.
+    pub started: Bounds,
+    /// When the agent confirmed it.
+    pub detected: Timestamp,
+    /// When the collector committed it.
+    pub received: Timestamp,
+    /// When it worked again; `None` while it does not.
+    pub restored: Option<Bounds>,
+}
+
+/// Whether people and clocks deal with an incident. Measurement goes on either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Handling {
+    /// Terms are matched, clocks run, a ticket is written, people are told.
+    Desk,
+    /// It was over when it arrived: counted and put on the digest.
+    Retroactive,
+    /// The site is in commissioning: measured and listed as found.
+    AsFound,
+}
+
+/// What brought an incident about, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CauseClaim {
+    /// The cause.
+    pub cause: Cause,
+    /// How sure that is, in percent.
+    pub confidence_percent: u8,
+    /// Who said so.
+    pub by: Who,
+}
+
+/// Who did or said something.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "is", content = "name", rename_all = "kebab-case")]
+pub enum Who {
+    /// One of our rules, by its id.
+    Rule(String),
+    /// A person, as the collector knows him.
+    Person(String),
+}
+
+/// What opened an incident, from which its key is made (DELIVERY 3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum OpeningCause {
+    /// An agent's record.
+    Record {
+        /// Its name.
+        record_id: RecordId,
+        /// Its content.
+        content_hash: Digest,
+    },
+    /// Something that the collector itself concluded.
+    Concluded {
+        /// Which rule about what, e.g. `silence/agent-7`.
+        source: String,
+        /// Which occurrence of it; the same however late it is noticed.
+        occurrence: Timestamp,
+    },
+    /// A person's report.
+    Report {
+        /// The report's id.
+        id: String,
+    },
+}
+
+/// One incident as it now stands, and what just changed in it. The caller stores the incident under its key
+/// (compare-and-set on what it had read) and the change in its timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentEffect {
+    /// The incident after the change.
+    pub incident: Incident,
+    /// What changed.
+    pub change: Change,
+    /// Whether people and clocks begin with it here.
+    pub desk: Desk,
+    /// When it became so: a finding's instant, a deadline, the moment a person named.
+    pub due_at: Timestamp,
+    /// When we noticed.
+    pub noticed_at: Timestamp,
+}
+
+/// What changed in an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum Change {
+    /// A failure that may become an incident; shown nowhere but on the asset's page.
+    CandidateNoted,
+    /// It is an incident.
+    Opened,
+    /// A candidate was over before its time: an event, counted.
+    Passed,
+    /// Another check of the same asset failed, or the same one failed again.
+    SymptomAdded {
+        /// Which finding.
+        finding: FindingId,
+    },
+    /// A finding in it ended, others did not.
+    SymptomEnded {
+        /// Which finding.
+        finding: FindingId,
+    },
+    /// Everything in it works again; the watch begins.
+    Restored,
+    /// It failed again inside the watch.
+    Relapsed {
+        /// The new finding; `None` for an agent that fell silent again.
+        finding: Option<FindingId>,
+    },
+    /// The watch goes on, because at its end nothing could be measured.
+    WatchExtended,
+    /// It is over.
+    Resolved,
+    /// A person acknowledged and owns it.
+    Taken,
+    /// A person responded (TERMS F12 says what that satisfies).
+    Responded,
+    /// A person wrote something down.
+    Noted {
+        /// What.
+        text: String,
+    },
+    /// A person opened it again.
+    Reopened,
+    /// A person, or the ticket, closed it.
+    Closed,
+    /// A person found it to be part of another one.
+    Merged,
+    /// A person found it to be no incident.
+    Dismissed,
+    /// A late fact moved an instant in it.
+    Amended,
+}
+
+/// Whether people and clocks begin to deal with an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Desk {
+    /// They begin here: match terms, start clocks, write the ticket, and page if [`Incident::pages`].
+    Begins {
+        /// The instant that chooses the agreement's version.
+        detected: Timestamp,
+        /// The instant from which response clocks count.
+        received: Timestamp,
+    },
+    /// Nothing begins: they deal with it already, or not at all.
+    AsBefore,
+}
+
+impl Incident {
+    /// Whether it occupies its dedup key: at most one such incident per key.
+    pub fn is_open(&self) -> bool {
+        self.state.is_open()
+    }
+
+    /// Whether its opening sends an immediate message (DETECTION 3).
+    pub fn pages(&self) -> bool {
+        self.is_ticketed()
+            && match self.kind {
+                IncidentKind::Down | IncidentKind::Degraded | IncidentKind::Silent | IncidentKind::Reported => true,
+                IncidentKind::Unstable
+                | IncidentKind::AtRisk
+                | IncidentKind::Noncompliant
+                | IncidentKind::Lingering => false,
+            }
+    }
+
+    /// Whether it gets terms, clocks and a ticket.
+    pub fn is_ticketed(&self) -> bool {
+        match self.handling {
+            Handling::Desk => self.opened.is_some(),
+            Handling::Retroactive | Handling::AsFound => false,
+        }
+    }
+
+    /// The assets in it: the root's and those of its symptoms.
+    pub fn assets(&self) -> Vec<&AssetId> {
+        let mut assets: Vec<_> = self.root.asset().into_iter().collect();
+        assets.extend(self.symptoms.keys().map(|finding| &finding.check.asset));
+        assets.sort();
+        assets.dedup();
+        assets
+    }
+
+    /// The next instant at which [`decide()`] must be asked with [`Trigger::Deadline`]; it changes with the incident.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.state.next_deadline()
+    }
+}

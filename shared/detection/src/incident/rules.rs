@@ -1,0 +1,52 @@
+//! The numbers by which findings become incidents, and the class that follows from a check.
+
+use std::time::Duration;
+
+use upheld_model::{AssetClass, CheckId, IncidentClass};
+
+use super::{AssetView, SiteView};
+
+/// The times that decisions use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// How long a restored incident is watched before it resolves by itself. Doubled, a device that fails every
+    /// 20 minutes makes one incident and not three, and every resolution is reported that much later.
+    pub watch: Duration,
+    /// How far back resolved incidents belong into [`SiteView::incidents`], so that a late relapse finds its own.
+    pub look_back: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { watch: Duration::from_secs(15 * 60), look_back: Duration::from_secs(31 * 86_400) }
+    }
+}
+
+/// How long a confirmed failure may pass before it is an incident (DETECTION 3); zero for critical assets.
+pub fn open_after(asset: &AssetView) -> Duration {
+    if asset.is_critical {
+        return Duration::ZERO;
+    }
+    match asset.class {
+        AssetClass::Camera | AssetClass::Workstation => Duration::from_secs(180),
+        AssetClass::Ups
+        | AssetClass::Switch
+        | AssetClass::Gateway
+        | AssetClass::InternetLink
+        | AssetClass::Recorder
+        | AssetClass::AccessPanel
+        | AssetClass::Server
+        | AssetClass::Other => Duration::ZERO,
+    }
+}
+
+/// The class of an incident that a failure of this check opens (DETECTION 5): the check's kind, and on an internet
+/// link the line itself. A check that is not configured any more tells only about our own watching.
+pub fn class_of(view: &SiteView, check: &CheckId) -> IncidentClass {
+    let Some(probe) = view.checks.get(check) else { return IncidentClass::Monitoring };
+    let is_link = view.assets.get(&check.asset).is_some_and(|asset| asset.class == AssetClass::InternetLink);
+    match probe.class() {
+        IncidentClass::NetworkLan if is_link => IncidentClass::NetworkWan,
+        class => class,
+    }
+}
