@@ -6,11 +6,17 @@ use std::{error::Error, path::PathBuf, sync::Arc};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the database for longer than we wait.
-    #[error("the database is locked by another process; it was waited for, nothing was stored: try again")]
+    #[error("the database is locked by another process; it was waited for and nothing was stored: try again")]
     Locked,
     /// There is no room on the disk. Readers go on.
     #[error("the disk is full: nothing was stored and nothing is lost; make room, then it goes on by itself")]
     DiskFull,
+    /// Another transaction of the same commit made the database undo all of it (most often for want of room).
+    #[error("the database undid the commit that {name} was part of: nothing was stored, try again")]
+    Undone {
+        /// The transaction.
+        name: &'static str,
+    },
     /// The file was written by a newer version of Upheld. It was left alone.
     #[error(
         "{} was written by a newer version (schema {found}, this version knows {known}) and was left alone: \
@@ -24,14 +30,14 @@ pub enum StoreError {
         /// The newest that this version knows.
         known: i64,
     },
-    /// The file is a database, but not ours.
-    #[error("{} is a database of another program and was left alone: name another folder", path.display())]
+    /// The file is not ours: another program's database, or no database.
+    #[error("{} is not a database of Upheld and was left alone: name another folder", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
     },
     /// The file or folder cannot be opened or created.
-    #[error("{} cannot be opened: check the folder and its rights", path.display())]
+    #[error("{} cannot be opened: check that the folder exists and may be written", path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -39,23 +45,25 @@ pub enum StoreError {
         source: Arc<dyn Error + Send + Sync>,
     },
     /// A row that must be unique exists already: somebody else won.
-    #[error("{what} exists already")]
+    #[error("{name} found its row already there: {what}")]
     Exists {
+        /// The query.
+        name: &'static str,
         /// The constraint, as the database names it.
         what: String,
     },
     /// A stored value is not what its column promises.
-    #[error("column {column} holds {value:?}: {why}; restore a backup or run the version that wrote it")]
+    #[error("{name} read a damaged value in column {column}: {why}; restore a backup or run the version that wrote it")]
     Damaged {
-        /// The column.
-        column: &'static str,
-        /// The value, cut short.
-        value: String,
+        /// The query.
+        name: &'static str,
+        /// The column's place in the query's answer, from 0.
+        column: usize,
         /// What is wrong with it.
         why: String,
     },
-    /// The store was stopped, or the transaction's code panicked and was rolled back.
-    #[error("the transaction {name} was not run: the store has stopped or its code has failed")]
+    /// The store was stopped, or the transaction's code panicked and was undone.
+    #[error("{name} was not carried out: the store has stopped, or its own code failed and was undone")]
     Stopped {
         /// The transaction.
         name: &'static str,
@@ -71,10 +79,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later without anybody doing anything else.
+    /// Whether the same call may succeed later without anything being changed in it.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Locked | Self::DiskFull => true,
+            Self::Locked | Self::DiskFull | Self::Undone { .. } => true,
             Self::NewerSchema { .. }
             | Self::Foreign { .. }
             | Self::Open { .. }

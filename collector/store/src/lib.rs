@@ -4,15 +4,30 @@
 //! closures are synchronous on purpose: the desk's code is written once, and a second database is a second
 //! implementation of the row traits, not a second desk. Answers come after the commit, and a commit is synced.
 //!
-//! One module per aggregate holds its row types, its trait and its SQL. The crate knows nothing of what rows mean:
+//! One module per aggregate holds its row types, its traits and its SQL. The crate knows nothing of what rows mean:
 //! it stores judgements as text that others write and read, beside the few columns that it indexes. It fails with
 //! [`StoreError`], whose variants are what a caller may do differently. Where to look next: [`sqlite`] for files,
-//! locks, group commit and migrations.
+//! locks, group commit and migrations; the `conformance` tests for what every backend must do.
 
+pub mod access;
+pub mod agents;
+pub mod audit;
 mod backend;
+pub mod books;
+pub mod clocks;
+#[cfg(test)]
+mod conformance;
 mod error;
+pub mod findings;
 mod handle;
+pub mod incidents;
+pub mod ledger;
+pub mod outbox;
+pub mod people;
+pub mod records;
+pub mod runs;
 pub mod sqlite;
+pub mod tokens;
 mod tx;
 
 pub use error::StoreError;

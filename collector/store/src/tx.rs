@@ -1,7 +1,60 @@
 //! The transaction as the desk sees it: the sum of the aggregates' traits.
 
-/// A snapshot to read from.
-pub trait ReadTx {}
+use crate::{
+    access::{AccessReads, AccessWrites},
+    agents::{AgentReads, AgentWrites},
+    audit::{AuditReads, AuditWrites},
+    books::{BookReads, BookWrites},
+    clocks::{ClockReads, ClockWrites},
+    findings::{FindingReads, FindingWrites},
+    incidents::{IncidentReads, IncidentWrites},
+    ledger::{LedgerReads, LedgerWrites},
+    outbox::{OutboxReads, OutboxWrites},
+    people::{PeopleReads, PeopleWrites},
+    records::{RecordReads, RecordWrites},
+    runs::{RunReads, RunWrites},
+    tokens::{TokenReads, TokenWrites},
+};
 
-/// A transaction to read and write in.
-pub trait Tx: ReadTx {}
+macro_rules! sum {
+    ($(#[$doc:meta])* $name:ident = $($part:ident),+ $(,)?) => {
+        $(#[$doc])*
+        pub trait $name: $($part +)+ {}
+        impl<T: $($part +)+> $name for T {}
+    };
+}
+
+sum!(
+    /// A snapshot to read from.
+    ReadTx = AccessReads,
+    AgentReads,
+    AuditReads,
+    BookReads,
+    ClockReads,
+    FindingReads,
+    IncidentReads,
+    LedgerReads,
+    OutboxReads,
+    PeopleReads,
+    RecordReads,
+    RunReads,
+    TokenReads,
+);
+
+sum!(
+    /// A transaction to read and write in.
+    Tx = ReadTx,
+    AccessWrites,
+    AgentWrites,
+    AuditWrites,
+    BookWrites,
+    ClockWrites,
+    FindingWrites,
+    IncidentWrites,
+    LedgerWrites,
+    OutboxWrites,
+    PeopleWrites,
+    RecordWrites,
+    RunWrites,
+    TokenWrites,
+);

@@ -1,0 +1,260 @@
+//! Agents: who may deliver, and what each said last.
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use upheld_model::{AgentId, BootId, ClientId, Mono, SiteId};
+
+use crate::{
+    StoreError,
+    sqlite::{
+        columns::{At, Bits, Parsed},
+        query::{Query, SqliteTx, query},
+    },
+};
+
+upheld_model::vocabulary! {
+    /// Whether an agent may deliver.
+    AgentStatus, "agent status", {
+        /// It may.
+        Active = "active",
+        /// A person revoked it.
+        Revoked = "revoked",
+        /// Two hosts use its identity; waits for a person.
+        Quarantined = "quarantined",
+    }
+}
+
+/// One agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRow {
+    /// Whose host it is.
+    pub client: ClientId,
+    /// Its id.
+    pub agent: AgentId,
+    /// Where it stands.
+    pub site: SiteId,
+    /// The host's own name, as it said at enrolment.
+    pub host: String,
+    /// Whether it may deliver.
+    pub status: AgentStatus,
+    /// Its Ed25519 key for evidence, public part.
+    pub signing_key: [u8; 32],
+    /// When it was enrolled.
+    pub enrolled_at: Timestamp,
+    /// When its status last changed.
+    pub status_at: Timestamp,
+}
+
+/// What an agent said of the present in its last request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentNowRow {
+    /// Whose host it is.
+    pub client: ClientId,
+    /// Its id.
+    pub agent: AgentId,
+    /// When the request was received.
+    pub last_seen: Timestamp,
+    /// The agent's wall clock as it sent.
+    pub wall: Timestamp,
+    /// The agent's monotonic clock as it sent.
+    pub mono: Mono,
+    /// Its boot.
+    pub boot: BootId,
+    /// The collector's clock minus the agent's, in milliseconds.
+    pub offset_ms: i64,
+    /// Its version.
+    pub version: String,
+    /// The configuration version it runs.
+    pub config_version: u64,
+    /// Records that wait at the agent.
+    pub waiting: u64,
+    /// When the oldest of them was written, by the agent's clock.
+    pub oldest_waiting: Option<Timestamp>,
+    /// Every check's state, JSON.
+    pub checks: String,
+    /// What ails it, a JSON array of sentences.
+    pub ailments: String,
+}
+
+/// Reading agents.
+pub trait AgentReads {
+    /// The agent of this id, whoever's it is: for the door, which knows only a certificate.
+    fn agent(&self, agent: &AgentId) -> Result<Option<AgentRow>, StoreError>;
+    /// One client's agents by id; all clients' when `None`.
+    fn agents(&self, client: Option<&ClientId>) -> Result<Vec<AgentRow>, StoreError>;
+    /// What an agent said last; `None` before its first request.
+    fn agent_now(&self, client: &ClientId, agent: &AgentId) -> Result<Option<AgentNowRow>, StoreError>;
+    /// Active agents that were last seen before `cutoff`, longest silent first.
+    fn agents_unseen_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<AgentNowRow>, StoreError>;
+    /// When any agent was last seen.
+    fn last_seen_of_any(&self) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// Writing agents.
+pub trait AgentWrites {
+    /// Adds an agent; an id that is taken is [`StoreError::Exists`].
+    fn insert_agent(&mut self, row: &AgentRow) -> Result<(), StoreError>;
+    /// Changes the status from one to another; whether this call did it.
+    fn change_agent_status(
+        &mut self,
+        agent: &AgentId,
+        from: AgentStatus,
+        to: AgentStatus,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Keeps what an agent said of the present, in place of what it said before.
+    fn put_agent_now(&mut self, row: &AgentNowRow) -> Result<(), StoreError>;
+}
+
+const AGENT: Query = query!(
+    "agents.by_id",
+    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at FROM agents WHERE agent = ?1"
+);
+const AGENTS_OF_CLIENT: Query = query!(
+    "agents.of_client",
+    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at FROM agents WHERE client = ?1 \
+     ORDER BY agent"
+);
+const AGENTS_ALL: Query = query!(
+    "agents.all",
+    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at FROM agents ORDER BY client, agent"
+);
+const INSERT: Query = query!(
+    "agents.insert",
+    "INSERT INTO agents (client, agent, site, host, status, signing_key, enrolled_at, status_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+);
+const CHANGE_STATUS: Query =
+    query!("agents.change_status", "UPDATE agents SET status = ?3, status_at = ?4 WHERE agent = ?1 AND status = ?2");
+const NOW: Query = query!(
+    "agent_now.get",
+    "SELECT client, agent, last_seen, wall, mono, boot, offset_ms, version, config_version, waiting, oldest_waiting, \
+     checks, ailments FROM agent_now WHERE client = ?1 AND agent = ?2"
+);
+const UNSEEN: Query = query!(
+    "agent_now.unseen_since",
+    "SELECT n.client, n.agent, n.last_seen, n.wall, n.mono, n.boot, n.offset_ms, n.version, n.config_version, \
+     n.waiting, n.oldest_waiting, n.checks, n.ailments FROM agent_now n \
+     CROSS JOIN agents a ON a.client = n.client AND a.agent = n.agent \
+     WHERE n.last_seen < ?1 AND a.status = 'active' ORDER BY n.last_seen LIMIT ?2"
+);
+const LAST_SEEN: Query =
+    query!("agent_now.last_seen_of_any", "SELECT last_seen FROM agent_now ORDER BY last_seen DESC LIMIT 1");
+const PUT_NOW: Query = query!(
+    "agent_now.put",
+    "INSERT OR REPLACE INTO agent_now (client, agent, last_seen, wall, mono, boot, offset_ms, version, config_version, \
+     waiting, oldest_waiting, checks, ailments) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+);
+
+/// The queries that run often, for the test of their plans.
+#[cfg(test)]
+pub(crate) const HOT: &[Query] = &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, NOW, UNSEEN, LAST_SEEN];
+
+fn agent_row(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
+    Ok(AgentRow {
+        client: row.get::<_, Parsed<_>>(0)?.0,
+        agent: row.get::<_, Parsed<_>>(1)?.0,
+        site: row.get::<_, Parsed<_>>(2)?.0,
+        host: row.get(3)?,
+        status: row.get::<_, Parsed<_>>(4)?.0,
+        signing_key: row.get(5)?,
+        enrolled_at: row.get::<_, At>(6)?.0,
+        status_at: row.get::<_, At>(7)?.0,
+    })
+}
+
+fn now_row(row: &Row<'_>) -> rusqlite::Result<AgentNowRow> {
+    Ok(AgentNowRow {
+        client: row.get::<_, Parsed<_>>(0)?.0,
+        agent: row.get::<_, Parsed<_>>(1)?.0,
+        last_seen: row.get::<_, At>(2)?.0,
+        wall: row.get::<_, At>(3)?.0,
+        mono: Mono(row.get::<_, Bits>(4)?.0),
+        boot: row.get::<_, Parsed<_>>(5)?.0,
+        offset_ms: row.get(6)?,
+        version: row.get(7)?,
+        config_version: row.get::<_, Bits>(8)?.0,
+        waiting: row.get::<_, Bits>(9)?.0,
+        oldest_waiting: row.get::<_, Option<At>>(10)?.map(|at| at.0),
+        checks: row.get(11)?,
+        ailments: row.get(12)?,
+    })
+}
+
+impl AgentReads for SqliteTx<'_> {
+    fn agent(&self, agent: &AgentId) -> Result<Option<AgentRow>, StoreError> {
+        self.one(&AGENT, [agent.as_str()], agent_row)
+    }
+
+    fn agents(&self, client: Option<&ClientId>) -> Result<Vec<AgentRow>, StoreError> {
+        match client {
+            Some(client) => self.all(&AGENTS_OF_CLIENT, [client.as_str()], agent_row),
+            None => self.all(&AGENTS_ALL, [], agent_row),
+        }
+    }
+
+    fn agent_now(&self, client: &ClientId, agent: &AgentId) -> Result<Option<AgentNowRow>, StoreError> {
+        self.one(&NOW, [client.as_str(), agent.as_str()], now_row)
+    }
+
+    fn agents_unseen_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<AgentNowRow>, StoreError> {
+        self.all(&UNSEEN, params![At(cutoff), limit], now_row)
+    }
+
+    fn last_seen_of_any(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.one(&LAST_SEEN, [], |row| Ok(row.get::<_, At>(0)?.0))
+    }
+}
+
+impl AgentWrites for SqliteTx<'_> {
+    fn insert_agent(&mut self, row: &AgentRow) -> Result<(), StoreError> {
+        let AgentRow { client, agent, site, host, status, signing_key, enrolled_at, status_at } = row;
+        self.run(
+            &INSERT,
+            params![
+                client.as_str(),
+                agent.as_str(),
+                site.as_str(),
+                host,
+                status.as_str(),
+                signing_key,
+                At(*enrolled_at),
+                At(*status_at)
+            ],
+        )
+        .map(drop)
+    }
+
+    fn change_agent_status(
+        &mut self,
+        agent: &AgentId,
+        from: AgentStatus,
+        to: AgentStatus,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.run(&CHANGE_STATUS, params![agent.as_str(), from.as_str(), to.as_str(), At(at)])?;
+        Ok(changed == 1)
+    }
+
+    fn put_agent_now(&mut self, row: &AgentNowRow) -> Result<(), StoreError> {
+        self.run(
+            &PUT_NOW,
+            params![
+                row.client.as_str(),
+                row.agent.as_str(),
+                At(row.last_seen),
+                At(row.wall),
+                Bits(row.mono.0),
+                row.boot.as_str(),
+                row.offset_ms,
+                row.version,
+                Bits(row.config_version),
+                Bits(row.waiting),
+                row.oldest_waiting.map(At),
+                row.checks,
+                row.ailments
+            ],
+        )
+        .map(drop)
+    }
+}

@@ -1,0 +1,492 @@
+//! What every database behind a [`Store`] must do. Each function takes a store with nothing in it; a second backend
+//! runs the same list.
+
+use jiff::{SignedDuration, Timestamp};
+use upheld_model::{Digest, IncidentNumber, RecordId, Seq};
+
+use crate::{
+    Store, StoreError,
+    agents::{AgentRow, AgentStatus},
+    audit::AuditRow,
+    clocks::ClockRow,
+    findings::FindingRow,
+    incidents::IncidentRow,
+    ledger::LedgerRow,
+    outbox::{AttemptRow, OutboxRow, OutboxStatus, Settled},
+    records::{AgentKey, HeadRow, RecordRow},
+    tokens::TokenRow,
+};
+
+/// The whole list, each on a store of its own.
+pub(crate) async fn all(open: impl Fn() -> Store) {
+    an_error_undoes_all_that_its_transaction_wrote_and_nothing_else(open()).await;
+    a_panic_ends_one_transaction_and_not_the_store(open()).await;
+    a_reader_sees_one_moment(open()).await;
+    one_of_many_uses_of_a_token_wins(open()).await;
+    a_record_is_known_by_id_and_content_together(open()).await;
+    at_most_one_incident_is_open_for_a_dedup_key(open()).await;
+    numbers_count_per_client_without_holes(open()).await;
+    a_change_against_an_old_revision_changes_nothing(open()).await;
+    due_clocks_come_oldest_first_and_only_when_due(open()).await;
+    the_ledger_keeps_the_order_of_recording(open()).await;
+    a_message_is_leased_by_one_worker_until_its_lease_ends(open()).await;
+    one_client_never_sees_another_ones_rows(open()).await;
+    a_finding_opens_once_and_ends_once(open()).await;
+    runs_tell_when_the_collector_was_down(open()).await;
+    names_are_kept_apart_from_what_people_did(open()).await;
+}
+
+async fn an_error_undoes_all_that_its_transaction_wrote_and_nothing_else(store: Store) {
+    store.write::<_, StoreError, _>("before", |tx| tx.insert_agent(&agent("acme", "a-1"))).await.unwrap();
+    let refused = store
+        .write::<(), Refused, _>("refused", |tx| {
+            tx.insert_agent(&agent("acme", "a-2"))?;
+            Err(Refused::No)
+        })
+        .await;
+    assert!(matches!(refused, Err(Refused::No)));
+    let duplicate = store.write("twice", |tx| tx.insert_agent(&agent("acme", "a-1"))).await;
+    assert!(matches!(duplicate, Err(StoreError::Exists { .. })), "{duplicate:?}");
+    let agents = store.read::<_, StoreError, _>("read", |tx| tx.agents(None)).await.unwrap();
+    assert_eq!(agents, [agent("acme", "a-1")]);
+}
+
+async fn a_panic_ends_one_transaction_and_not_the_store(store: Store) {
+    let panicked = store
+        .write::<(), StoreError, _>("panics", |tx| {
+            tx.insert_agent(&agent("acme", "a-1"))?;
+            std::panic::panic_any("a panic on purpose")
+        })
+        .await;
+    assert!(matches!(panicked, Err(StoreError::Stopped { name: "panics" })));
+    let panicked = store.read::<(), StoreError, _>("reader panics", |_| std::panic::panic_any("on purpose")).await;
+    assert!(matches!(panicked, Err(StoreError::Stopped { .. })));
+    store.write::<_, StoreError, _>("after", |tx| tx.insert_agent(&agent("acme", "a-2"))).await.unwrap();
+    let agents = store.read::<_, StoreError, _>("read", |tx| tx.agents(None)).await.unwrap();
+    assert_eq!(agents, [agent("acme", "a-2")]);
+}
+
+async fn a_reader_sees_one_moment(store: Store) {
+    let (begun, wait_begun) = std::sync::mpsc::channel();
+    let (go_on, wait_go_on) = std::sync::mpsc::channel::<()>();
+    let reading = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store
+                .read::<_, StoreError, _>("read twice", move |tx| {
+                    let before = tx.agents(None)?.len();
+                    begun.send(()).ok();
+                    wait_go_on.recv().ok();
+                    Ok((before, tx.agents(None)?.len()))
+                })
+                .await
+        })
+    };
+    tokio::task::spawn_blocking(move || wait_begun.recv()).await.unwrap().unwrap();
+    store.write::<_, StoreError, _>("meanwhile", |tx| tx.insert_agent(&agent("acme", "a-1"))).await.unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(reading.await.unwrap().unwrap(), (0, 0));
+    assert_eq!(store.read::<_, StoreError, _>("after", |tx| tx.agents(None)).await.unwrap().len(), 1);
+}
+
+async fn one_of_many_uses_of_a_token_wins(store: Store) {
+    let token = TokenRow {
+        hash: Digest([7; 32]),
+        client: "acme".parse().unwrap(),
+        site: "north".parse().unwrap(),
+        created_at: at(0),
+        created_by: "p-1".into(),
+        expires_at: at(60),
+        used: None,
+    };
+    let row = token.clone();
+    store.write::<_, StoreError, _>("token", move |tx| tx.insert_token(&row)).await.unwrap();
+    let uses = (0..20).map(|n| {
+        let (store, agent) = (store.clone(), format!("a-{n}").parse().unwrap());
+        tokio::spawn(async move {
+            store.write::<_, StoreError, _>("use", move |tx| tx.use_token(&Digest([7; 32]), &agent, at(30))).await
+        })
+    });
+    let mut won = Vec::new();
+    for (n, handle) in uses.collect::<Vec<_>>().into_iter().enumerate() {
+        if handle.await.unwrap().unwrap() {
+            won.push(format!("a-{n}").parse().unwrap());
+        }
+    }
+    assert_eq!(won.len(), 1);
+    let held = store.read::<_, StoreError, _>("held", |tx| tx.token(&Digest([7; 32]))).await.unwrap().unwrap();
+    assert_eq!(held, TokenRow { used: Some((at(30), won.remove(0))), ..token.clone() });
+
+    let late = TokenRow { hash: Digest([8; 32]), ..token };
+    let ended = store.write::<_, StoreError, _>("late", move |tx| {
+        tx.insert_token(&late)?;
+        tx.use_token(&late.hash, &"a-1".parse().unwrap(), at(60))
+    });
+    assert!(!ended.await.unwrap(), "a token ends at its end");
+}
+
+async fn a_record_is_known_by_id_and_content_together(store: Store) {
+    store
+        .write::<_, StoreError, _>("records", |tx| {
+            let (client, agent) = ("acme".parse().unwrap(), "a-1".parse().unwrap());
+            let key = AgentKey { client: &client, agent: &agent };
+            tx.insert_record(key, &record(0, 1))?;
+            assert!(tx.is_known(key, &RecordId([1; 16]), &Digest([1; 32]))?);
+            assert!(!tx.is_known(key, &RecordId([1; 16]), &Digest([2; 32]))?, "same id, other content");
+            assert!(!tx.is_known(key, &RecordId([2; 16]), &Digest([1; 32]))?, "other id, same content");
+            let other = "a-2".parse().unwrap();
+            assert!(!tx.is_known(AgentKey { client: &client, agent: &other }, &RecordId([1; 16]), &Digest([1; 32]))?);
+            assert!(
+                matches!(tx.insert_record(key, &record(0, 3)), Err(StoreError::Exists { .. })),
+                "a place is taken once"
+            );
+            for (ordinal, epoch) in [9, 4].into_iter().enumerate() {
+                let head = HeadRow {
+                    epoch: upheld_model::Epoch(epoch),
+                    len: 1,
+                    chain: Digest([1; 32]),
+                    ordinal: ordinal as u64,
+                };
+                tx.put_head(key, &head, at(0))?;
+                tx.put_head(key, &HeadRow { len: 2, ..head }, at(1))?;
+            }
+            let heads: Vec<_> = tx.heads(key)?.into_iter().map(|head| (head.epoch.0, head.len)).collect();
+            assert_eq!(heads, [(9, 2), (4, 2)], "in the order in which the epochs began");
+            assert_eq!(tx.records(key, upheld_model::Epoch(9), Seq(0), 10)?, [record(0, 1)]);
+            tx.note_fork(key, &Digest([5; 32]), at(10))?;
+            tx.note_fork(key, &Digest([5; 32]), at(11))?;
+            assert_eq!(tx.forks_since(key, at(10))?, [Digest([5; 32])]);
+            assert_eq!(tx.forks_since(key, at(11))?, []);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn at_most_one_incident_is_open_for_a_dedup_key(store: Store) {
+    store
+        .write::<_, StoreError, _>("incidents", |tx| {
+            let first = incident("acme", 1, 1);
+            tx.insert_incident(&first)?;
+            let second = incident("acme", 2, 2);
+            assert!(matches!(tx.insert_incident(&second), Err(StoreError::Exists { .. })));
+            let same_key = IncidentRow { dedup: "other".into(), number: IncidentNumber(3), ..first.clone() };
+            assert!(matches!(tx.insert_incident(&same_key), Err(StoreError::Exists { .. })));
+            tx.insert_incident(&incident("other", 1, 1))?;
+            assert!(tx.update_incident(&IncidentRow { is_open: false, ..first.clone() })?);
+            tx.insert_incident(&second)?;
+            assert_eq!(tx.open_incident(&first.client, "dedup")?.unwrap().number, IncidentNumber(2));
+            assert_eq!(tx.incident_by_key(&first.client, &first.incident_key)?.unwrap().revision, 1);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn numbers_count_per_client_without_holes(store: Store) {
+    let take = |client: &'static str, keep: bool| {
+        store.write::<_, Refused, _>("number", move |tx| {
+            let number = tx.next_number(&client.parse().unwrap())?;
+            if keep { Ok(number.0) } else { Err(Refused::No) }
+        })
+    };
+    assert_eq!(take("acme", true).await.unwrap(), 1);
+    assert!(take("acme", false).await.is_err());
+    assert_eq!(take("acme", true).await.unwrap(), 2);
+    assert_eq!(take("other", true).await.unwrap(), 1);
+}
+
+async fn a_change_against_an_old_revision_changes_nothing(store: Store) {
+    store
+        .write::<_, StoreError, _>("revisions", |tx| {
+            let row = incident("acme", 1, 1);
+            tx.insert_incident(&row)?;
+            assert!(tx.update_incident(&IncidentRow { state: "taken".into(), ..row.clone() })?);
+            assert!(!tx.update_incident(&IncidentRow { state: "resolved".into(), ..row.clone() })?);
+            assert_eq!(tx.incident(&row.client, row.number)?.unwrap().state, "taken");
+            let clock = clock("respond", Some(at(5)));
+            tx.insert_clock(&clock)?;
+            assert!(tx.update_clock(&ClockRow { state: "met".into(), ..clock.clone() })?);
+            assert!(!tx.update_clock(&ClockRow { state: "running".into(), ..clock.clone() })?);
+            assert_eq!(tx.clocks(&clock.client, clock.number)?[0].state, "met");
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn due_clocks_come_oldest_first_and_only_when_due(store: Store) {
+    store
+        .write::<_, StoreError, _>("clocks", |tx| {
+            for (name, deadline) in [("b", Some(at(20))), ("a", Some(at(10))), ("c", Some(at(30))), ("d", None)] {
+                tx.insert_clock(&clock(name, deadline))?;
+            }
+            let due = |tx: &dyn crate::Tx, now| -> Result<Vec<String>, StoreError> {
+                Ok(tx.clocks_due(now, 10)?.into_iter().map(|clock| clock.clock).collect())
+            };
+            assert_eq!(due(tx, at(9))?, Vec::<String>::new());
+            assert_eq!(due(tx, at(20))?, ["a", "b"]);
+            assert_eq!(tx.next_clock_deadline()?, Some(at(10)));
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn the_ledger_keeps_the_order_of_recording(store: Store) {
+    let client = "acme".parse().unwrap();
+    store
+        .write::<_, StoreError, _>("ledger", move |tx| {
+            for (effective, recorded) in [(20, 20), (5, 30), (10, 40)] {
+                tx.append_fact(&client, IncidentNumber(1), &fact(effective, recorded))?;
+            }
+            tx.append_fact(&client, IncidentNumber(2), &fact(1, 1))?;
+            let rows = tx.ledger(&client, IncidentNumber(1))?;
+            let seen: Vec<_> = rows.iter().map(|row| (row.ordinal, row.effective_at)).collect();
+            assert_eq!(seen, [(0, at(20)), (1, at(5)), (2, at(10))]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn a_message_is_leased_by_one_worker_until_its_lease_ends(store: Store) {
+    store
+        .write::<_, StoreError, _>("outbox", |tx| {
+            let row = message("k-1");
+            assert!(tx.insert_message(&row)?);
+            assert!(!tx.insert_message(&OutboxRow { body: "{}".into(), ..row.clone() })?, "a key is written once");
+            assert!(tx.lease_message(&row.client, "k-1", "w-1", at(1), at(31))?);
+            assert!(!tx.lease_message(&row.client, "k-1", "w-2", at(1), at(31))?);
+            assert_eq!(tx.messages_due(at(30), 10)?, []);
+            let attempt =
+                AttemptRow { attempt: 1, worker: "w-1".into(), started_at: at(1), ended_at: None, outcome: None };
+            tx.begin_attempt(&row.client, "k-1", &attempt)?;
+            assert!(tx.lease_message(&row.client, "k-1", "w-2", at(31), at(61))?, "a lease that ended is free");
+            let done = Settled {
+                status: OutboxStatus::Delivered,
+                next_attempt_at: None,
+                reference: Some("T-9".into()),
+                delivered_at: Some(at(32)),
+                last_error: None,
+            };
+            assert!(!tx.settle_message(&row.client, "k-1", "w-1", &done)?, "w-1 has lost its lease");
+            tx.end_attempt(&row.client, "k-1", 1, at(40), "\"late\"")?;
+            assert!(tx.settle_message(&row.client, "k-1", "w-2", &done)?);
+            let held = tx.message(&row.client, "k-1")?.unwrap();
+            assert_eq!((held.status, held.attempts, held.body.as_str()), (OutboxStatus::Delivered, 1, "{\"a\":1}"));
+            assert_eq!(tx.next_message_at()?, None);
+            assert_eq!(tx.attempts(&row.client, "k-1")?[0].ended_at, Some(at(40)));
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn one_client_never_sees_another_ones_rows(store: Store) {
+    store
+        .write::<_, StoreError, _>("two clients", |tx| {
+            for client in ["acme", "other"] {
+                tx.insert_agent(&agent(client, &format!("a-{client}")))?;
+                tx.insert_incident(&incident(client, 1, 1))?;
+                tx.append_fact(&client.parse().unwrap(), IncidentNumber(1), &fact(1, 1))?;
+            }
+            let acme = "acme".parse().unwrap();
+            assert_eq!(tx.agents(Some(&acme))?, [agent("acme", "a-acme")]);
+            assert_eq!(tx.open_incidents(Some(&acme))?, [incident("acme", 1, 1)]);
+            assert_eq!(tx.newest_incidents(Some(&acme), 10)?, [incident("acme", 1, 1)]);
+            assert_eq!(tx.open_incidents(None)?.len(), 2);
+            let nobody = "nobody".parse().unwrap();
+            assert_eq!(tx.incident(&nobody, IncidentNumber(1))?, None);
+            assert_eq!(tx.ledger(&nobody, IncidentNumber(1))?, []);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn a_finding_opens_once_and_ends_once(store: Store) {
+    store
+        .write::<_, StoreError, _>("findings", |tx| {
+            let row = finding();
+            assert!(tx.insert_finding(&row)?);
+            assert!(!tx.insert_finding(&FindingRow { opened: "again".into(), ..row.clone() })?);
+            assert_eq!(tx.open_findings(&row.client, &row.site)?, [row.clone()]);
+            tx.assign_finding(&row.client, &row.site, &row.id, IncidentNumber(4))?;
+            assert!(tx.end_finding(&row.client, &row.site, &row.id, "end")?);
+            assert!(!tx.end_finding(&row.client, &row.site, &row.id, "another end")?);
+            assert_eq!(tx.open_findings(&row.client, &row.site)?, []);
+            let held = tx.finding(&row.client, &row.site, &row.id)?.unwrap();
+            assert_eq!(held, FindingRow { ended: Some("end".into()), incident: Some(IncidentNumber(4)), ..row });
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn runs_tell_when_the_collector_was_down(store: Store) {
+    store
+        .write::<_, StoreError, _>("runs", |tx| {
+            let first = tx.begin_run(at(0))?;
+            tx.run_is_alive(first, at(50))?;
+            tx.run_is_alive(first, at(40))?;
+            let second = tx.begin_run(at(100))?;
+            tx.end_run(second, at(200))?;
+            let third = tx.begin_run(at(300))?;
+            let of = |rows: Vec<crate::runs::RunRow>| rows.into_iter().map(|row| row.run).collect::<Vec<_>>();
+            assert_eq!(of(tx.runs_since(at(350))?), [third]);
+            assert_eq!(of(tx.runs_since(at(60))?), [third, second, first], "back to the one alive before");
+            assert_eq!(tx.runs_since(at(60))?[2].last_alive, at(50));
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn names_are_kept_apart_from_what_people_did(store: Store) {
+    store
+        .write::<_, StoreError, _>("people", |tx| {
+            tx.insert_person("p-1", "alice")?;
+            assert_eq!(tx.person("alice")?.as_deref(), Some("p-1"));
+            assert_eq!(tx.name_of("p-1")?.as_deref(), Some("alice"));
+            assert!(matches!(tx.insert_person("p-2", "alice"), Err(StoreError::Exists { .. })));
+            let entry = AuditRow {
+                at: at(1),
+                who: "p-1".into(),
+                client: None,
+                what: "agent.revoked".into(),
+                detail: "{}".into(),
+            };
+            tx.append_audit(&entry)?;
+            assert_eq!(tx.audit(5)?, [entry]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+#[derive(Debug)]
+enum Refused {
+    No,
+    Store,
+}
+
+impl From<StoreError> for Refused {
+    fn from(_: StoreError) -> Self {
+        Self::Store
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_795_000_000 + seconds)
+}
+
+pub(crate) fn agent(client: &str, id: &str) -> AgentRow {
+    AgentRow {
+        client: client.parse().unwrap(),
+        agent: id.parse().unwrap(),
+        site: "north".parse().unwrap(),
+        host: "nvr-02".into(),
+        status: AgentStatus::Active,
+        signing_key: [3; 32],
+        enrolled_at: at(0),
+        status_at: at(0),
+    }
+}
+
+fn record(seq: u64, content: u8) -> RecordRow {
+    RecordRow {
+        epoch: upheld_model::Epoch(9),
+        seq: Seq(seq),
+        record_id: RecordId([content; 16]),
+        content_hash: Digest([content; 32]),
+        chain: Digest([content; 32]),
+        salt: RecordId([0; 16]),
+        sig: None,
+        previous: None,
+        received_at: at(0),
+        offset_ms: -3,
+        body: "{}".into(),
+    }
+}
+
+fn finding() -> FindingRow {
+    FindingRow {
+        client: "acme".parse().unwrap(),
+        site: "north".parse().unwrap(),
+        id: upheld_model::FindingId {
+            check: "nvr-02/net.tcp".parse().unwrap(),
+            first_bad: upheld_model::ObservedAt("2026-11-16T16:10:07.123456789Z".parse().unwrap()),
+        },
+        agent: "a-1".parse().unwrap(),
+        record_id: RecordId([1; 16]),
+        content_hash: Digest([1; 32]),
+        received_at: at(0),
+        offset_ms: 0,
+        opened: "{}".into(),
+        ended: None,
+        incident: None,
+    }
+}
+
+fn incident(client: &str, number: u32, key: u8) -> IncidentRow {
+    IncidentRow {
+        client: client.parse().unwrap(),
+        number: IncidentNumber(number),
+        site: "north".parse().unwrap(),
+        incident_key: Digest([key; 32]),
+        dedup: "dedup".into(),
+        is_open: true,
+        state: "open".into(),
+        opened_at: at(0),
+        next_deadline: None,
+        revision: 0,
+        body: "{}".into(),
+        terms: None,
+        refusal: Some("{}".into()),
+    }
+}
+
+fn clock(name: &str, next_deadline: Option<Timestamp>) -> ClockRow {
+    ClockRow {
+        client: "acme".parse().unwrap(),
+        number: IncidentNumber(1),
+        clock: name.into(),
+        state: "running".into(),
+        due: next_deadline,
+        next_deadline,
+        revision: 0,
+        target: "{}".into(),
+        announced: "[]".into(),
+    }
+}
+
+fn fact(effective: i64, recorded: i64) -> LedgerRow {
+    LedgerRow {
+        ordinal: 99,
+        effective_at: at(effective),
+        recorded_at: at(recorded),
+        kind: "note".into(),
+        who: "p-1".into(),
+        body: "{}".into(),
+    }
+}
+
+fn message(key: &str) -> OutboxRow {
+    OutboxRow {
+        client: "acme".parse().unwrap(),
+        key: key.into(),
+        number: IncidentNumber(1),
+        event: "incident.opened".into(),
+        channel: "desk".into(),
+        body: "{\"a\":1}".into(),
+        created_at: at(0),
+        status: OutboxStatus::Pending,
+        next_attempt_at: Some(at(0)),
+        lease_owner: None,
+        attempts: 0,
+        reference: None,
+        delivered_at: None,
+        last_error: None,
+    }
+}

@@ -1,0 +1,180 @@
+//! Findings: one bad interval of one check each. They always open and close, suppressed or not (DETECTION 1).
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use upheld_model::{AgentId, ClientId, Digest, FindingId, IncidentNumber, RecordId, SiteId};
+
+use crate::{
+    StoreError,
+    sqlite::{
+        columns::{At, Id16, Parsed, Sha},
+        query::{Query, SqliteTx, query},
+    },
+};
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindingRow {
+    /// Whose.
+    pub client: ClientId,
+    /// Where.
+    pub site: SiteId,
+    /// Its name.
+    pub id: FindingId,
+    /// Who found it.
+    pub agent: AgentId,
+    /// The record that said so.
+    pub record_id: RecordId,
+    /// That record's content.
+    pub content_hash: Digest,
+    /// When that record was committed: `received` of TERMS F11.
+    pub received_at: Timestamp,
+    /// The collector's clock minus the agent's at that upload, in milliseconds.
+    pub offset_ms: i64,
+    /// The finding as it was opened, JSON.
+    pub opened: String,
+    /// How it ended, JSON.
+    pub ended: Option<String>,
+    /// The incident that holds it.
+    pub incident: Option<IncidentNumber>,
+}
+
+/// Reading findings.
+pub trait FindingReads {
+    /// One finding.
+    fn finding(&self, client: &ClientId, site: &SiteId, id: &FindingId) -> Result<Option<FindingRow>, StoreError>;
+    /// The findings of a site that have not ended.
+    fn open_findings(&self, client: &ClientId, site: &SiteId) -> Result<Vec<FindingRow>, StoreError>;
+}
+
+/// Writing findings.
+pub trait FindingWrites {
+    /// Adds a finding unless it is there; whether this call did it.
+    fn insert_finding(&mut self, row: &FindingRow) -> Result<bool, StoreError>;
+    /// Ends a finding that has not ended; whether this call did it.
+    fn end_finding(
+        &mut self,
+        client: &ClientId,
+        site: &SiteId,
+        id: &FindingId,
+        ended: &str,
+    ) -> Result<bool, StoreError>;
+    /// Says which incident holds a finding.
+    fn assign_finding(
+        &mut self,
+        client: &ClientId,
+        site: &SiteId,
+        id: &FindingId,
+        incident: IncidentNumber,
+    ) -> Result<(), StoreError>;
+}
+
+const GET: Query = query!(
+    "findings.get",
+    "SELECT client, site, asset || '/' || check_name, finding, agent, record_id, content_hash, received_at, offset_ms, \
+     opened, ended, incident FROM findings \
+     WHERE client = ?1 AND site = ?2 AND asset = ?3 AND check_name = ?4 AND finding = ?5"
+);
+const OPEN: Query = query!(
+    "findings.open_of_site",
+    "SELECT client, site, asset || '/' || check_name, finding, agent, record_id, content_hash, received_at, offset_ms, \
+     opened, ended, incident FROM findings INDEXED BY findings_open \
+     WHERE client = ?1 AND site = ?2 AND ended IS NULL ORDER BY asset, check_name, finding"
+);
+const INSERT: Query = query!(
+    "findings.insert",
+    "INSERT INTO findings (client, site, asset, check_name, finding, agent, record_id, content_hash, received_at, \
+     offset_ms, opened, ended, incident) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+     ON CONFLICT DO NOTHING"
+);
+const END: Query = query!(
+    "findings.end",
+    "UPDATE findings SET ended = ?6 \
+     WHERE client = ?1 AND site = ?2 AND asset = ?3 AND check_name = ?4 AND finding = ?5 AND ended IS NULL"
+);
+const ASSIGN: Query = query!(
+    "findings.assign",
+    "UPDATE findings SET incident = ?6 \
+     WHERE client = ?1 AND site = ?2 AND asset = ?3 AND check_name = ?4 AND finding = ?5"
+);
+
+#[cfg(test)]
+pub(crate) const HOT: &[Query] = &[GET, OPEN, END, ASSIGN];
+
+fn finding_row(row: &Row<'_>) -> rusqlite::Result<FindingRow> {
+    let check = row.get::<_, Parsed<_>>(2)?.0;
+    let first_bad = upheld_model::ObservedAt(row.get::<_, Parsed<Timestamp>>(3)?.0);
+    Ok(FindingRow {
+        client: row.get::<_, Parsed<_>>(0)?.0,
+        site: row.get::<_, Parsed<_>>(1)?.0,
+        id: FindingId { check, first_bad },
+        agent: row.get::<_, Parsed<_>>(4)?.0,
+        record_id: row.get::<_, Id16>(5)?.0,
+        content_hash: row.get::<_, Sha>(6)?.0,
+        received_at: row.get::<_, At>(7)?.0,
+        offset_ms: row.get(8)?,
+        opened: row.get(9)?,
+        ended: row.get(10)?,
+        incident: row.get::<_, Option<u32>>(11)?.map(IncidentNumber),
+    })
+}
+
+impl FindingReads for SqliteTx<'_> {
+    fn finding(&self, client: &ClientId, site: &SiteId, id: &FindingId) -> Result<Option<FindingRow>, StoreError> {
+        let (asset, name) = (id.check.asset.as_str(), id.check.name.as_str());
+        let params = params![client.as_str(), site.as_str(), asset, name, id.first_bad.to_string()];
+        self.one(&GET, params, finding_row)
+    }
+
+    fn open_findings(&self, client: &ClientId, site: &SiteId) -> Result<Vec<FindingRow>, StoreError> {
+        self.all(&OPEN, [client.as_str(), site.as_str()], finding_row)
+    }
+}
+
+impl FindingWrites for SqliteTx<'_> {
+    fn insert_finding(&mut self, row: &FindingRow) -> Result<bool, StoreError> {
+        let inserted = self.run(
+            &INSERT,
+            params![
+                row.client.as_str(),
+                row.site.as_str(),
+                row.id.check.asset.as_str(),
+                row.id.check.name.as_str(),
+                row.id.first_bad.to_string(),
+                row.agent.as_str(),
+                row.record_id.0,
+                row.content_hash.0,
+                At(row.received_at),
+                row.offset_ms,
+                row.opened,
+                row.ended,
+                row.incident.map(|number| number.0)
+            ],
+        )?;
+        Ok(inserted == 1)
+    }
+
+    fn end_finding(
+        &mut self,
+        client: &ClientId,
+        site: &SiteId,
+        id: &FindingId,
+        ended: &str,
+    ) -> Result<bool, StoreError> {
+        let (asset, name) = (id.check.asset.as_str(), id.check.name.as_str());
+        let params = params![client.as_str(), site.as_str(), asset, name, id.first_bad.to_string(), ended];
+        Ok(self.run(&END, params)? == 1)
+    }
+
+    fn assign_finding(
+        &mut self,
+        client: &ClientId,
+        site: &SiteId,
+        id: &FindingId,
+        incident: IncidentNumber,
+    ) -> Result<(), StoreError> {
+        let (asset, name) = (id.check.asset.as_str(), id.check.name.as_str());
+        let params = params![client.as_str(), site.as_str(), asset, name, id.first_bad.to_string(), incident.0];
+        self.run(&ASSIGN, params).map(drop)
+    }
+}

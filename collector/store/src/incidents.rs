@@ -1,0 +1,243 @@
+//! Incidents: at most one open per dedup key, numbered per client.
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use upheld_model::{ClientId, Digest, IncidentNumber, SiteId};
+
+use crate::{
+    StoreError,
+    sqlite::{
+        columns::{At, Bits, Parsed, Sha},
+        query::{Query, SqliteTx, query},
+    },
+};
+
+/// One incident. What it says is text to the store; the columns beside it are what is looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentRow {
+    /// Whose.
+    pub client: ClientId,
+    /// Its number among that client's.
+    pub number: IncidentNumber,
+    /// Where.
+    pub site: SiteId,
+    /// `H(client, asset, check, opening cause)`: unique for ever (DELIVERY 3).
+    pub incident_key: Digest,
+    /// Unique among open incidents; no time, severity or text in it.
+    pub dedup: String,
+    /// Whether it counts as open for the dedup key.
+    pub is_open: bool,
+    /// Its state's word.
+    pub state: String,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When something falls due by itself, for example the end of its watch.
+    pub next_deadline: Option<Timestamp>,
+    /// Counts changes: the compare of compare-and-set.
+    pub revision: u64,
+    /// The incident itself, JSON.
+    pub body: String,
+    /// Its pinned terms, JSON.
+    pub terms: Option<String>,
+    /// Why it has none, JSON.
+    pub refusal: Option<String>,
+}
+
+/// Reading incidents.
+pub trait IncidentReads {
+    /// One incident.
+    fn incident(&self, client: &ClientId, number: IncidentNumber) -> Result<Option<IncidentRow>, StoreError>;
+    /// The incident of this key, open or not.
+    fn incident_by_key(&self, client: &ClientId, key: &Digest) -> Result<Option<IncidentRow>, StoreError>;
+    /// The open incident of this dedup key.
+    fn open_incident(&self, client: &ClientId, dedup: &str) -> Result<Option<IncidentRow>, StoreError>;
+    /// One client's open incidents by number; all clients' when `None`.
+    fn open_incidents(&self, client: Option<&ClientId>) -> Result<Vec<IncidentRow>, StoreError>;
+    /// One client's newest incidents, open or not; all clients' when `None`.
+    fn newest_incidents(&self, client: Option<&ClientId>, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
+    /// The incidents of this number among all clients, for a person who left the client out.
+    fn incidents_numbered(&self, number: IncidentNumber) -> Result<Vec<IncidentRow>, StoreError>;
+    /// Incidents whose deadline is `now` or earlier, the oldest deadline first.
+    fn incidents_due(&self, now: Timestamp, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
+}
+
+/// Writing incidents.
+pub trait IncidentWrites {
+    /// Takes the client's next number. A transaction that is undone gives it back.
+    fn next_number(&mut self, client: &ClientId) -> Result<IncidentNumber, StoreError>;
+    /// Adds an incident. Its key, or an open one of its dedup key, being there is [`StoreError::Exists`].
+    fn insert_incident(&mut self, row: &IncidentRow) -> Result<(), StoreError>;
+    /// Puts `row` in place of revision `row.revision` and counts the revision up; whether this call did it.
+    fn update_incident(&mut self, row: &IncidentRow) -> Result<bool, StoreError>;
+}
+
+const GET: Query = query!(
+    "incidents.get",
+    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND number = ?2"
+);
+const BY_KEY: Query = query!(
+    "incidents.by_key",
+    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND incident_key = ?2"
+);
+const OPEN_BY_DEDUP: Query = query!(
+    "incidents.open_by_dedup",
+    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND dedup = ?2 AND is_open = 1"
+);
+const OPEN_OF_CLIENT: Query = query!(
+    "incidents.open_of_client",
+    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND is_open = 1 ORDER BY number"
+);
+const OPEN_ALL: Query = query!(
+    "incidents.open_all",
+    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents INDEXED BY incidents_open WHERE is_open = 1 ORDER BY client, number"
+);
+const NEWEST_OF_CLIENT: Query = query!(
+    "incidents.newest_of_client",
+    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 ORDER BY number DESC LIMIT ?2"
+);
+const NEWEST_ALL: Query = query!(
+    "incidents.newest_all",
+    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents ORDER BY opened_at DESC LIMIT ?1"
+);
+const NUMBERED: Query = query!(
+    "incidents.numbered",
+    "SELECT i.client, i.number, i.site, i.incident_key, i.dedup, i.is_open, i.state, i.opened_at, i.next_deadline, \
+     i.revision, i.body, i.terms, i.refusal FROM numbers n \
+     CROSS JOIN incidents i ON i.client = n.client AND i.number = ?1 ORDER BY i.client"
+);
+const DUE: Query = query!(
+    "incidents.due",
+    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE next_deadline <= ?1 ORDER BY next_deadline LIMIT ?2"
+);
+const NEXT_NUMBER: Query = query!(
+    "numbers.next",
+    "INSERT INTO numbers (client, next) VALUES (?1, 2) ON CONFLICT (client) DO UPDATE SET next = next + 1 \
+     RETURNING next - 1"
+);
+const INSERT: Query = query!(
+    "incidents.insert",
+    "INSERT INTO incidents (client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, \
+     revision, body, terms, refusal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+);
+const UPDATE: Query = query!(
+    "incidents.update",
+    "UPDATE incidents SET is_open = ?4, state = ?5, next_deadline = ?6, revision = revision + 1, body = ?7, terms = ?8, \
+     refusal = ?9 WHERE client = ?1 AND number = ?2 AND revision = ?3"
+);
+
+#[cfg(test)]
+pub(crate) const HOT: &[Query] =
+    &[GET, BY_KEY, OPEN_BY_DEDUP, OPEN_OF_CLIENT, NEWEST_OF_CLIENT, NEWEST_ALL, DUE, UPDATE];
+
+fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
+    Ok(IncidentRow {
+        client: row.get::<_, Parsed<_>>(0)?.0,
+        number: IncidentNumber(row.get(1)?),
+        site: row.get::<_, Parsed<_>>(2)?.0,
+        incident_key: row.get::<_, Sha>(3)?.0,
+        dedup: row.get(4)?,
+        is_open: row.get(5)?,
+        state: row.get(6)?,
+        opened_at: row.get::<_, At>(7)?.0,
+        next_deadline: row.get::<_, Option<At>>(8)?.map(|at| at.0),
+        revision: row.get::<_, Bits>(9)?.0,
+        body: row.get(10)?,
+        terms: row.get(11)?,
+        refusal: row.get(12)?,
+    })
+}
+
+impl IncidentReads for SqliteTx<'_> {
+    fn incident(&self, client: &ClientId, number: IncidentNumber) -> Result<Option<IncidentRow>, StoreError> {
+        self.one(&GET, params![client.as_str(), number.0], incident_row)
+    }
+
+    fn incident_by_key(&self, client: &ClientId, key: &Digest) -> Result<Option<IncidentRow>, StoreError> {
+        self.one(&BY_KEY, params![client.as_str(), key.0], incident_row)
+    }
+
+    fn open_incident(&self, client: &ClientId, dedup: &str) -> Result<Option<IncidentRow>, StoreError> {
+        self.one(&OPEN_BY_DEDUP, [client.as_str(), dedup], incident_row)
+    }
+
+    fn open_incidents(&self, client: Option<&ClientId>) -> Result<Vec<IncidentRow>, StoreError> {
+        match client {
+            Some(client) => self.all(&OPEN_OF_CLIENT, [client.as_str()], incident_row),
+            None => self.all(&OPEN_ALL, [], incident_row),
+        }
+    }
+
+    fn newest_incidents(&self, client: Option<&ClientId>, limit: u32) -> Result<Vec<IncidentRow>, StoreError> {
+        match client {
+            Some(client) => self.all(&NEWEST_OF_CLIENT, params![client.as_str(), limit], incident_row),
+            None => self.all(&NEWEST_ALL, [limit], incident_row),
+        }
+    }
+
+    fn incidents_numbered(&self, number: IncidentNumber) -> Result<Vec<IncidentRow>, StoreError> {
+        self.all(&NUMBERED, [number.0], incident_row)
+    }
+
+    fn incidents_due(&self, now: Timestamp, limit: u32) -> Result<Vec<IncidentRow>, StoreError> {
+        self.all(&DUE, params![At(now), limit], incident_row)
+    }
+}
+
+impl IncidentWrites for SqliteTx<'_> {
+    fn next_number(&mut self, client: &ClientId) -> Result<IncidentNumber, StoreError> {
+        let number = self.one(&NEXT_NUMBER, [client.as_str()], |row| row.get(0))?;
+        number.map(IncidentNumber).ok_or(StoreError::Damaged {
+            name: NEXT_NUMBER.name,
+            column: 0,
+            why: "the database returned no number".to_owned(),
+        })
+    }
+
+    fn insert_incident(&mut self, row: &IncidentRow) -> Result<(), StoreError> {
+        self.run(
+            &INSERT,
+            params![
+                row.client.as_str(),
+                row.number.0,
+                row.site.as_str(),
+                row.incident_key.0,
+                row.dedup,
+                row.is_open,
+                row.state,
+                At(row.opened_at),
+                row.next_deadline.map(At),
+                Bits(row.revision),
+                row.body,
+                row.terms,
+                row.refusal
+            ],
+        )
+        .map(drop)
+    }
+
+    fn update_incident(&mut self, row: &IncidentRow) -> Result<bool, StoreError> {
+        let changed = self.run(
+            &UPDATE,
+            params![
+                row.client.as_str(),
+                row.number.0,
+                Bits(row.revision),
+                row.is_open,
+                row.state,
+                row.next_deadline.map(At),
+                row.body,
+                row.terms,
+                row.refusal
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+}

@@ -1,0 +1,269 @@
+//! Records as agents delivered them, how much of each journal is held, and what could not be read.
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use upheld_model::{AgentId, ClientId, Digest, Epoch, RecordId, Seq};
+
+use crate::{
+    StoreError,
+    sqlite::{
+        columns::{At, Bits, Id16, Sha},
+        query::{Query, SqliteTx, query},
+    },
+};
+
+/// Whose records: every call about records names the client (SECURITY 23).
+#[derive(Debug, Clone, Copy)]
+pub struct AgentKey<'a> {
+    /// Whose host it is.
+    pub client: &'a ClientId,
+    /// The agent.
+    pub agent: &'a AgentId,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// The journal's life.
+    pub epoch: Epoch,
+    /// The place in it.
+    pub seq: Seq,
+    /// Its name for ever.
+    pub record_id: RecordId,
+    /// The hash of salt and body.
+    pub content_hash: Digest,
+    /// The chain after it.
+    pub chain: Digest,
+    /// The salt.
+    pub salt: RecordId,
+    /// The agent's signature of the chain.
+    pub sig: Option<String>,
+    /// In an epoch's first record: the epoch before, JSON.
+    pub previous: Option<String>,
+    /// When the collector took it.
+    pub received_at: Timestamp,
+    /// The collector's clock minus the agent's at that upload, in milliseconds.
+    pub offset_ms: i64,
+    /// The bytes that were hashed; `null` when the agent had given the body up for room.
+    pub body: String,
+}
+
+/// How much is held of one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadRow {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its number of records.
+    pub len: u64,
+    /// The chain after the last.
+    pub chain: Digest,
+    /// The order in which this agent's epochs began, from 0.
+    pub ordinal: u64,
+}
+
+/// A record that advances the chain but could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetterRow {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The place in it.
+    pub seq: Seq,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// Why it could not be read.
+    pub reason: String,
+    /// Its bytes.
+    pub body: String,
+}
+
+/// Reading records.
+pub trait RecordReads {
+    /// What is held of every epoch of an agent, in the order in which they began.
+    fn heads(&self, key: AgentKey<'_>) -> Result<Vec<HeadRow>, StoreError>;
+    /// Whether this content was taken before, in whatever epoch.
+    fn is_known(&self, key: AgentKey<'_>, record: &RecordId, content: &Digest) -> Result<bool, StoreError>;
+    /// Records of one epoch from a place on, at most `limit`. A place is left out when its content is held under an
+    /// earlier epoch.
+    fn records(&self, key: AgentKey<'_>, epoch: Epoch, from: Seq, limit: u32) -> Result<Vec<RecordRow>, StoreError>;
+    /// How many records are held of an agent: each content once.
+    fn count_records(&self, key: AgentKey<'_>) -> Result<u64, StoreError>;
+    /// What could not be read of an agent, in order of place.
+    fn dead_letters(&self, key: AgentKey<'_>) -> Result<Vec<DeadLetterRow>, StoreError>;
+    /// The forks that an agent showed since an instant.
+    fn forks_since(&self, key: AgentKey<'_>, since: Timestamp) -> Result<Vec<Digest>, StoreError>;
+}
+
+/// Writing records.
+pub trait RecordWrites {
+    /// Adds a record; a place that is taken is [`StoreError::Exists`].
+    fn insert_record(&mut self, key: AgentKey<'_>, row: &RecordRow) -> Result<(), StoreError>;
+    /// Sets what is held of an epoch.
+    fn put_head(&mut self, key: AgentKey<'_>, head: &HeadRow, begun_at: Timestamp) -> Result<(), StoreError>;
+    /// Keeps a record that could not be read.
+    fn insert_dead_letter(&mut self, key: AgentKey<'_>, row: &DeadLetterRow) -> Result<(), StoreError>;
+    /// Notes a fork; the same one twice is one.
+    fn note_fork(&mut self, key: AgentKey<'_>, fork: &Digest, at: Timestamp) -> Result<(), StoreError>;
+}
+
+const HEADS: Query = query!(
+    "heads.of_agent",
+    "SELECT epoch, len, chain, ordinal FROM heads WHERE client = ?1 AND agent = ?2 ORDER BY ordinal"
+);
+const KNOWN: Query = query!(
+    "records.is_known",
+    "SELECT 1 FROM records WHERE client = ?1 AND agent = ?2 AND record_id = ?3 AND content_hash = ?4 LIMIT 1"
+);
+const RANGE: Query = query!(
+    "records.range",
+    "SELECT epoch, seq, record_id, content_hash, chain, salt, sig, previous, received_at, offset_ms, body FROM records \
+     WHERE client = ?1 AND agent = ?2 AND epoch = ?3 AND seq >= ?4 ORDER BY seq LIMIT ?5"
+);
+const COUNT: Query = query!("records.count", "SELECT count(*) FROM records WHERE client = ?1 AND agent = ?2");
+const INSERT: Query = query!(
+    "records.insert",
+    "INSERT INTO records (client, agent, epoch, seq, record_id, content_hash, chain, salt, sig, previous, received_at, \
+     offset_ms, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+);
+const PUT_HEAD: Query = query!(
+    "heads.put",
+    "INSERT INTO heads (client, agent, epoch, len, chain, begun_at, ordinal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+     ON CONFLICT (client, agent, epoch) DO UPDATE SET len = excluded.len, chain = excluded.chain"
+);
+const DEAD: Query = query!(
+    "dead_letters.of_agent",
+    "SELECT epoch, seq, received_at, reason, body FROM dead_letters WHERE client = ?1 AND agent = ?2 ORDER BY epoch, seq"
+);
+const INSERT_DEAD: Query = query!(
+    "dead_letters.insert",
+    "INSERT INTO dead_letters (client, agent, epoch, seq, received_at, reason, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+);
+const NOTE_FORK: Query =
+    query!("forks.note", "INSERT INTO forks (client, agent, fork, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING");
+const FORKS_SINCE: Query =
+    query!("forks.since", "SELECT fork FROM forks WHERE client = ?1 AND agent = ?2 AND at >= ?3");
+
+#[cfg(test)]
+pub(crate) const HOT: &[Query] = &[HEADS, KNOWN, RANGE, PUT_HEAD, FORKS_SINCE];
+
+fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
+    Ok(RecordRow {
+        epoch: Epoch(row.get::<_, Bits>(0)?.0),
+        seq: Seq(row.get::<_, Bits>(1)?.0),
+        record_id: row.get::<_, Id16>(2)?.0,
+        content_hash: row.get::<_, Sha>(3)?.0,
+        chain: row.get::<_, Sha>(4)?.0,
+        salt: row.get::<_, Id16>(5)?.0,
+        sig: row.get(6)?,
+        previous: row.get(7)?,
+        received_at: row.get::<_, At>(8)?.0,
+        offset_ms: row.get(9)?,
+        body: row.get(10)?,
+    })
+}
+
+impl RecordReads for SqliteTx<'_> {
+    fn heads(&self, key: AgentKey<'_>) -> Result<Vec<HeadRow>, StoreError> {
+        self.all(&HEADS, [key.client.as_str(), key.agent.as_str()], |row| {
+            Ok(HeadRow {
+                epoch: Epoch(row.get::<_, Bits>(0)?.0),
+                len: row.get::<_, Bits>(1)?.0,
+                chain: row.get::<_, Sha>(2)?.0,
+                ordinal: row.get::<_, Bits>(3)?.0,
+            })
+        })
+    }
+
+    fn is_known(&self, key: AgentKey<'_>, record: &RecordId, content: &Digest) -> Result<bool, StoreError> {
+        let params = params![key.client.as_str(), key.agent.as_str(), record.0, content.0];
+        Ok(self.one(&KNOWN, params, |_| Ok(()))?.is_some())
+    }
+
+    fn records(&self, key: AgentKey<'_>, epoch: Epoch, from: Seq, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
+        let params = params![key.client.as_str(), key.agent.as_str(), Bits(epoch.0), Bits(from.0), limit];
+        self.all(&RANGE, params, record_row)
+    }
+
+    fn count_records(&self, key: AgentKey<'_>) -> Result<u64, StoreError> {
+        let count = self.one(&COUNT, [key.client.as_str(), key.agent.as_str()], |row| Ok(row.get::<_, Bits>(0)?.0))?;
+        Ok(count.unwrap_or(0))
+    }
+
+    fn dead_letters(&self, key: AgentKey<'_>) -> Result<Vec<DeadLetterRow>, StoreError> {
+        self.all(&DEAD, [key.client.as_str(), key.agent.as_str()], |row| {
+            Ok(DeadLetterRow {
+                epoch: Epoch(row.get::<_, Bits>(0)?.0),
+                seq: Seq(row.get::<_, Bits>(1)?.0),
+                received_at: row.get::<_, At>(2)?.0,
+                reason: row.get(3)?,
+                body: row.get(4)?,
+            })
+        })
+    }
+
+    fn forks_since(&self, key: AgentKey<'_>, since: Timestamp) -> Result<Vec<Digest>, StoreError> {
+        let params = params![key.client.as_str(), key.agent.as_str(), At(since)];
+        self.all(&FORKS_SINCE, params, |row| Ok(row.get::<_, Sha>(0)?.0))
+    }
+}
+
+impl RecordWrites for SqliteTx<'_> {
+    fn insert_record(&mut self, key: AgentKey<'_>, row: &RecordRow) -> Result<(), StoreError> {
+        self.run(
+            &INSERT,
+            params![
+                key.client.as_str(),
+                key.agent.as_str(),
+                Bits(row.epoch.0),
+                Bits(row.seq.0),
+                row.record_id.0,
+                row.content_hash.0,
+                row.chain.0,
+                row.salt.0,
+                row.sig,
+                row.previous,
+                At(row.received_at),
+                row.offset_ms,
+                row.body
+            ],
+        )
+        .map(drop)
+    }
+
+    fn put_head(&mut self, key: AgentKey<'_>, head: &HeadRow, begun_at: Timestamp) -> Result<(), StoreError> {
+        let HeadRow { epoch, len, chain, ordinal } = head;
+        self.run(
+            &PUT_HEAD,
+            params![
+                key.client.as_str(),
+                key.agent.as_str(),
+                Bits(epoch.0),
+                Bits(*len),
+                chain.0,
+                At(begun_at),
+                Bits(*ordinal)
+            ],
+        )
+        .map(drop)
+    }
+
+    fn insert_dead_letter(&mut self, key: AgentKey<'_>, row: &DeadLetterRow) -> Result<(), StoreError> {
+        let DeadLetterRow { epoch, seq, received_at, reason, body } = row;
+        self.run(
+            &INSERT_DEAD,
+            params![
+                key.client.as_str(),
+                key.agent.as_str(),
+                Bits(epoch.0),
+                Bits(seq.0),
+                At(*received_at),
+                reason,
+                body
+            ],
+        )
+        .map(drop)
+    }
+
+    fn note_fork(&mut self, key: AgentKey<'_>, fork: &Digest, at: Timestamp) -> Result<(), StoreError> {
+        self.run(&NOTE_FORK, params![key.client.as_str(), key.agent.as_str(), fork.0, At(at)]).map(drop)
+    }
+}

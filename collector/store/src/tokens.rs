@@ -1,0 +1,94 @@
+//! Host tokens: hashed, one use (SECURITY 11).
+
+use jiff::Timestamp;
+use rusqlite::{Row, params};
+use upheld_model::{AgentId, ClientId, Digest, SiteId};
+
+use crate::{
+    StoreError,
+    sqlite::{
+        columns::{At, Parsed, Sha},
+        query::{Query, SqliteTx, query},
+    },
+};
+
+/// One host token. The token itself is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// SHA-256 of the token's text.
+    pub hash: Digest,
+    /// Whose hosts it lets in.
+    pub client: ClientId,
+    /// Where they stand.
+    pub site: SiteId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom (an id of [`crate::people`]).
+    pub created_by: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When it was used, and by which agent.
+    pub used: Option<(Timestamp, AgentId)>,
+}
+
+/// Reading tokens.
+pub trait TokenReads {
+    /// The token of this hash.
+    fn token(&self, hash: &Digest) -> Result<Option<TokenRow>, StoreError>;
+}
+
+/// Writing tokens.
+pub trait TokenWrites {
+    /// Adds a token.
+    fn insert_token(&mut self, row: &TokenRow) -> Result<(), StoreError>;
+    /// Uses an unused token that has not ended; whether this call did it.
+    fn use_token(&mut self, hash: &Digest, agent: &AgentId, now: Timestamp) -> Result<bool, StoreError>;
+}
+
+const GET: Query = query!(
+    "tokens.get",
+    "SELECT hash, client, site, created_at, created_by, expires_at, used_at, used_by FROM tokens WHERE hash = ?1"
+);
+const INSERT: Query = query!(
+    "tokens.insert",
+    "INSERT INTO tokens (hash, client, site, created_at, created_by, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+);
+const USE: Query = query!(
+    "tokens.use",
+    "UPDATE tokens SET used_at = ?3, used_by = ?2 WHERE hash = ?1 AND used_at IS NULL AND expires_at > ?3"
+);
+
+#[cfg(test)]
+pub(crate) const HOT: &[Query] = &[GET, USE];
+
+fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
+    let used_at = row.get::<_, Option<At>>(6)?.map(|at| at.0);
+    let used_by = row.get::<_, Option<Parsed<_>>>(7)?.map(|by| by.0);
+    Ok(TokenRow {
+        hash: row.get::<_, Sha>(0)?.0,
+        client: row.get::<_, Parsed<_>>(1)?.0,
+        site: row.get::<_, Parsed<_>>(2)?.0,
+        created_at: row.get::<_, At>(3)?.0,
+        created_by: row.get(4)?,
+        expires_at: row.get::<_, At>(5)?.0,
+        used: used_at.zip(used_by),
+    })
+}
+
+impl TokenReads for SqliteTx<'_> {
+    fn token(&self, hash: &Digest) -> Result<Option<TokenRow>, StoreError> {
+        self.one(&GET, [&hash.0], token_row)
+    }
+}
+
+impl TokenWrites for SqliteTx<'_> {
+    fn insert_token(&mut self, row: &TokenRow) -> Result<(), StoreError> {
+        let TokenRow { hash, client, site, created_at, created_by, expires_at, used: _ } = row;
+        self.run(&INSERT, params![hash.0, client.as_str(), site.as_str(), At(*created_at), created_by, At(*expires_at)])
+            .map(drop)
+    }
+
+    fn use_token(&mut self, hash: &Digest, agent: &AgentId, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.run(&USE, params![hash.0, agent.as_str(), At(now)])? == 1)
+    }
+}
