@@ -1,8 +1,10 @@
 //! What a person asks of one incident.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
-use super::{Incident, IncidentEffect, IncidentKey, Who};
+use super::{Change, Desk, Handling, Holder, Incident, IncidentEffect, IncidentKey, IncidentState, Root, Who};
 
 /// A person's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +71,7 @@ pub enum Refused {
     Over {
         /// The state's word.
         state: &'static str,
-        /// What was asked, as a verb.
+        /// What was asked, as "taking it".
         action: &'static str,
     },
     /// It cannot be part of itself.
@@ -87,6 +89,182 @@ pub fn act(
     at: Timestamp,
     now: Timestamp,
 ) -> Result<Option<IncidentEffect>, Refused> {
-    let _ = (incident, action, by, at, now);
-    Ok(None)
+    let hold = Hold { incident, by, at };
+    let (after, change) = match action {
+        Action::Take => hold.take()?,
+        Action::Respond => hold.respond()?,
+        Action::Resolve(on) => hold.resolve(*on)?,
+        Action::Reopen => hold.reopen()?,
+        Action::Close => hold.close()?,
+        Action::Dismiss { reason } => hold.dismiss(reason)?,
+        Action::Merge { into } => hold.merge(*into)?,
+        Action::Note { text } => (incident.clone(), Change::Noted { text: text.clone() }),
+    };
+    let says_something = matches!(change, Change::Noted { .. } | Change::Responded);
+    if after == *incident && !says_something {
+        return Ok(None);
+    }
+    let desk = match (incident.is_ticketed(), after.is_ticketed()) {
+        (false, true) => Desk::Begins { detected: after.detected, received: after.received },
+        (false | true, false) | (true, true) => Desk::AsBefore,
+    };
+    Ok(Some(IncidentEffect { incident: after, change, desk, due_at: at, noticed_at: now }))
+}
+
+/// One person's grip on one incident.
+struct Hold<'a> {
+    incident: &'a Incident,
+    by: &'a Who,
+    at: Timestamp,
+}
+
+type Outcome = Result<(Incident, Change), Refused>;
+
+impl Hold<'_> {
+    fn take(&self) -> Outcome {
+        let (by, at) = (self.by.clone(), self.at);
+        let holder = match self.incident.state.holder() {
+            Holder::Taken { by: owner, at } if owner == by => Holder::Taken { by, at },
+            Holder::InProgress { by: owner, at } if owner == by => Holder::InProgress { by, at },
+            Holder::Nobody | Holder::Taken { .. } => Holder::Taken { by, at },
+            Holder::InProgress { .. } => Holder::InProgress { by, at },
+        };
+        let state = match &self.incident.state {
+            IncidentState::Candidate { open_due } => return Err(Refused::NotYet { open_due: *open_due }),
+            IncidentState::Open | IncidentState::Taken { .. } | IncidentState::InProgress { .. } => holder.into(),
+            IncidentState::Watching { until, .. } => IncidentState::Watching { until: *until, holder },
+            IncidentState::Resolved { .. }
+            | IncidentState::Closed { .. }
+            | IncidentState::Merged { .. }
+            | IncidentState::Dismissed { .. } => return Err(self.over("taking it")),
+        };
+        Ok((self.in_state(state), Change::Taken))
+    }
+
+    /// A response that is logged after the end is a fact too (TERMS F7): it is said, the state stays.
+    fn respond(&self) -> Outcome {
+        let holder = match self.incident.state.holder() {
+            Holder::InProgress { by, at } => Holder::InProgress { by, at },
+            Holder::Nobody | Holder::Taken { .. } => Holder::InProgress { by: self.by.clone(), at: self.at },
+        };
+        let state = match &self.incident.state {
+            IncidentState::Candidate { open_due } => return Err(Refused::NotYet { open_due: *open_due }),
+            IncidentState::Open | IncidentState::Taken { .. } | IncidentState::InProgress { .. } => holder.into(),
+            IncidentState::Watching { until, .. } => IncidentState::Watching { until: *until, holder },
+            over @ (IncidentState::Resolved { .. } | IncidentState::Closed { .. }) => over.clone(),
+            IncidentState::Merged { .. } | IncidentState::Dismissed { .. } => {
+                return Err(self.over("responding"));
+            }
+        };
+        Ok((self.in_state(state), Change::Responded))
+    }
+
+    fn resolve(&self, on: Resolution) -> Outcome {
+        let holder = match &self.incident.state {
+            IncidentState::Candidate { open_due } => return Err(Refused::NotYet { open_due: *open_due }),
+            state @ (IncidentState::Open
+            | IncidentState::Taken { .. }
+            | IncidentState::InProgress { .. }
+            | IncidentState::Watching { .. }) => state.holder(),
+            IncidentState::Resolved { .. } => return Ok((self.incident.clone(), Change::Resolved)),
+            IncidentState::Closed { .. } | IncidentState::Merged { .. } | IncidentState::Dismissed { .. } => {
+                return Err(self.over("resolving it"));
+            }
+        };
+        match on {
+            Resolution::Measured if self.incident.restored.is_none() => {
+                return Err(Refused::StillFailing { what: self.what_fails() });
+            }
+            Resolution::Measured | Resolution::OnWord => {}
+        }
+        let state = IncidentState::Resolved { at: self.at, by: self.by.clone(), holder };
+        Ok((self.in_state(state), Change::Resolved))
+    }
+
+    /// Brings it back to whoever had it; what bothered nobody so far becomes people's business.
+    fn reopen(&self) -> Outcome {
+        let state = match &self.incident.state {
+            IncidentState::Candidate { open_due } => return Err(Refused::NotYet { open_due: *open_due }),
+            state @ (IncidentState::Open | IncidentState::Taken { .. } | IncidentState::InProgress { .. }) => {
+                state.clone()
+            }
+            IncidentState::Watching { holder, .. } | IncidentState::Resolved { holder, .. } => holder.clone().into(),
+            IncidentState::Dismissed { .. } => IncidentState::Open,
+            IncidentState::Closed { .. } | IncidentState::Merged { .. } => return Err(self.over("reopening it")),
+        };
+        let mut after = self.in_state(state);
+        after.handling = Handling::Desk;
+        after.opened = after.opened.or(Some(self.at));
+        Ok((after, Change::Reopened))
+    }
+
+    fn close(&self) -> Outcome {
+        match &self.incident.state {
+            IncidentState::Candidate { open_due } => Err(Refused::NotYet { open_due: *open_due }),
+            state @ (IncidentState::Open
+            | IncidentState::Taken { .. }
+            | IncidentState::InProgress { .. }
+            | IncidentState::Watching { .. }) => Err(Refused::NotResolved { state: state.word() }),
+            IncidentState::Resolved { .. } => {
+                let state = IncidentState::Closed { at: self.at, by: self.by.clone() };
+                Ok((self.in_state(state), Change::Closed))
+            }
+            IncidentState::Closed { .. } => Ok((self.incident.clone(), Change::Closed)),
+            IncidentState::Merged { .. } | IncidentState::Dismissed { .. } => Err(self.over("closing it")),
+        }
+    }
+
+    fn dismiss(&self, reason: &str) -> Outcome {
+        match &self.incident.state {
+            IncidentState::Candidate { .. }
+            | IncidentState::Open
+            | IncidentState::Taken { .. }
+            | IncidentState::InProgress { .. }
+            | IncidentState::Watching { .. }
+            | IncidentState::Resolved { .. } => {
+                let (by, reason) = (self.by.clone(), reason.to_owned());
+                Ok((self.in_state(IncidentState::Dismissed { at: self.at, by, reason }), Change::Dismissed))
+            }
+            IncidentState::Dismissed { .. } => Ok((self.incident.clone(), Change::Dismissed)),
+            IncidentState::Closed { .. } | IncidentState::Merged { .. } => Err(self.over("dismissing it")),
+        }
+    }
+
+    fn merge(&self, into: IncidentKey) -> Outcome {
+        if into == self.incident.key {
+            return Err(Refused::IntoItself);
+        }
+        match &self.incident.state {
+            IncidentState::Candidate { .. }
+            | IncidentState::Open
+            | IncidentState::Taken { .. }
+            | IncidentState::InProgress { .. }
+            | IncidentState::Watching { .. }
+            | IncidentState::Resolved { .. } => {
+                let state = IncidentState::Merged { into, at: self.at, by: self.by.clone() };
+                Ok((self.in_state(state), Change::Merged))
+            }
+            IncidentState::Merged { into: same, .. } if *same == into => Ok((self.incident.clone(), Change::Merged)),
+            IncidentState::Merged { .. } | IncidentState::Closed { .. } | IncidentState::Dismissed { .. } => {
+                Err(self.over("merging it"))
+            }
+        }
+    }
+
+    fn in_state(&self, state: IncidentState) -> Incident {
+        Incident { state, ..self.incident.clone() }
+    }
+
+    fn over(&self, action: &'static str) -> Refused {
+        Refused::Over { state: self.incident.state.word(), action }
+    }
+
+    fn what_fails(&self) -> String {
+        let failing = self.incident.symptoms.iter().filter(|(_, symptom)| symptom.restored.is_none());
+        let checks: BTreeSet<String> = failing.map(|(finding, _)| finding.check.to_string()).collect();
+        match &self.incident.root {
+            Root::Agent { agent, host: _ } => format!("agent {agent} has not been heard"),
+            Root::Check { .. } => checks.into_iter().collect::<Vec<_>>().join(", "),
+        }
+    }
 }

@@ -1,9 +1,17 @@
 //! What happens to a site's incidents when something happened.
 
-use jiff::Timestamp;
-use upheld_model::{AgentId, AssetId, DeviceText, FindingId};
+mod deadline;
+mod finding;
+mod silent;
 
-use super::{Bounds, IncidentEffect, OpeningCause, Rules, SiteView};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use upheld_model::{AgentId, AssetId, Cause, DeviceText, FindingId};
+
+use super::{
+    Bounds, CauseClaim, Change, Desk, Handling, Incident, IncidentEffect, OpeningCause, Rules, SiteView, Stage, Who,
+};
 
 /// Something that happened at a site, in the collector's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +92,51 @@ pub struct SilenceSeen {
 
 /// Says what changes, in the order in which to store it. The same trigger twice changes nothing the second time.
 pub fn decide(view: &SiteView, trigger: &Trigger, rules: &Rules, now: Timestamp) -> Vec<IncidentEffect> {
-    let _ = (view, trigger, rules, now);
-    Vec::new()
+    let case = Case { view, rules, now };
+    match trigger {
+        Trigger::FindingOpened(seen) => finding::opened(&case, seen),
+        Trigger::FindingClosed(ended) => finding::closed(&case, ended),
+        Trigger::AgentSilent(seen) => silent::silent(&case, seen),
+        Trigger::AgentBack { agent, heard } => silent::back(&case, agent, *heard),
+        Trigger::Deadline => deadline::due(&case),
+    }
+}
+
+/// What every rule may look at.
+struct Case<'a> {
+    view: &'a SiteView,
+    rules: &'a Rules,
+    now: Timestamp,
+}
+
+impl Case<'_> {
+    fn effect(&self, incident: Incident, change: Change, desk: Desk, due_at: Timestamp) -> IncidentEffect {
+        IncidentEffect { incident, change, desk, due_at, noticed_at: self.now }
+    }
+
+    /// When the watch over something restored at this instant ends.
+    fn watched_until(&self, restored: Timestamp) -> Timestamp {
+        later(restored, self.rules.watch)
+    }
+
+    /// How a failure confirmed at this instant is dealt with, as far as the site decides.
+    fn handling(&self, detected: Timestamp) -> Handling {
+        match self.view.stage {
+            Stage::Commissioned { since } if detected >= since => Handling::Desk,
+            Stage::Commissioned { since: _ } | Stage::Commissioning => Handling::AsFound,
+        }
+    }
+}
+
+/// Whether people and clocks begin with an incident that just became one.
+fn desk_for(incident: &Incident, detected: Timestamp, received: Timestamp) -> Desk {
+    if incident.is_ticketed() { Desk::Begins { detected, received } } else { Desk::AsBefore }
+}
+
+fn undetermined() -> CauseClaim {
+    CauseClaim { cause: Cause::Undetermined, confidence_percent: 0, by: Who::Rule("opening".to_owned()) }
+}
+
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }

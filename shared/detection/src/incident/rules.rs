@@ -45,8 +45,6 @@ pub fn open_after(asset: &AssetView) -> Duration {
 pub fn class_of(view: &SiteView, check: &CheckId) -> IncidentClass {
     let Some(probe) = view.checks.get(check) else { return IncidentClass::Monitoring };
     let is_link = view.assets.get(&check.asset).is_some_and(|asset| asset.class == AssetClass::InternetLink);
-    match probe.class() {
-        IncidentClass::NetworkLan if is_link => IncidentClass::NetworkWan,
-        class => class,
-    }
+    let class = probe.class();
+    if is_link && class == IncidentClass::NetworkLan { IncidentClass::NetworkWan } else { class }
 }

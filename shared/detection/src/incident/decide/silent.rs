@@ -1,0 +1,116 @@
+//! An agent that is not heard any more, and one that is heard again (DETECTION 4.6).
+
+use jiff::Timestamp;
+use upheld_model::{AgentId, DeviceText, IncidentClass, IncidentKind};
+
+use super::{Case, SilenceSeen, deadline::resolve_by_watch, desk_for, undetermined};
+use crate::incident::{
+    Bounds, Change, DedupKey, Desk, Holder, Incident, IncidentEffect, IncidentKey, IncidentState, OpeningCause, Root,
+    Who, title,
+};
+
+/// A silence opens an incident about its agent, or reopens the one that is still watched.
+pub(super) fn silent(case: &Case<'_>, seen: &SilenceSeen) -> Vec<IncidentEffect> {
+    let root = Root::Agent { agent: seen.agent.clone(), host: seen.host.clone() };
+    let dedup = dedup(case, &root);
+    let of_agent = case.view.incidents.iter().filter(|incident| incident.dedup == dedup);
+    let latest = of_agent.max_by_key(|incident| (incident.is_open(), incident.started.not_after));
+    let resolved = match latest.map(|incident| (incident, meets(&incident.state, seen.last_heard))) {
+        Some((_, Meets::Known)) => return Vec::new(),
+        Some((incident, Meets::Relapse(holder))) => return vec![relapse(case, incident.clone(), seen, holder)],
+        Some((incident, Meets::WatchedOut)) => Some(resolve_by_watch(case, incident.clone())),
+        Some((_, Meets::Past)) | None => None,
+    };
+    resolved.into_iter().chain([create(case, seen, root, dedup)]).collect()
+}
+
+/// A silent agent was heard: restored, and watched.
+pub(super) fn back(case: &Case<'_>, agent: &AgentId, heard: Timestamp) -> Vec<IncidentEffect> {
+    let dedup = dedup(case, &Root::Agent { agent: agent.clone(), host: None });
+    let is_silent = |incident: &&Incident| incident.dedup == dedup && incident.restored.is_none() && incident.is_open();
+    let Some(incident) = case.view.incidents.iter().find(is_silent) else { return Vec::new() };
+    let mut incident = incident.clone();
+    incident.restored = Some(heard);
+    incident.evidence_restoration = Some(DeviceText::new(&format!("heard again at {heard}")));
+    incident.state = IncidentState::Watching { until: case.watched_until(heard), holder: incident.state.holder() };
+    vec![case.effect(incident, Change::Restored, Desk::AsBefore, heard)]
+}
+
+/// How a silence since `last_heard` meets an earlier incident of the same agent.
+enum Meets {
+    /// It is that silence.
+    Known,
+    /// It falls into the watch over that one.
+    Relapse(Holder),
+    /// That one's watch ended before, and nobody has said so yet.
+    WatchedOut,
+    /// That one is over.
+    Past,
+}
+
+fn meets(state: &IncidentState, last_heard: Timestamp) -> Meets {
+    match state {
+        IncidentState::Candidate { .. }
+        | IncidentState::Open
+        | IncidentState::Taken { .. }
+        | IncidentState::InProgress { .. } => Meets::Known,
+        IncidentState::Watching { until, holder } if last_heard < *until => Meets::Relapse(holder.clone()),
+        IncidentState::Watching { .. } => Meets::WatchedOut,
+        IncidentState::Resolved { at, by: Who::Rule(_), holder } if last_heard < *at => Meets::Relapse(holder.clone()),
+        IncidentState::Resolved { by: Who::Rule(_), .. } => Meets::Past,
+        // A person ended it while the agent was silent, and it has not been heard since.
+        IncidentState::Resolved { at, by: Who::Person(_), .. }
+        | IncidentState::Closed { at, .. }
+        | IncidentState::Merged { at, .. }
+        | IncidentState::Dismissed { at, .. } => {
+            if last_heard <= *at {
+                Meets::Known
+            } else {
+                Meets::Past
+            }
+        }
+    }
+}
+
+fn relapse(case: &Case<'_>, mut incident: Incident, seen: &SilenceSeen, holder: Holder) -> IncidentEffect {
+    incident.state = holder.into();
+    incident.restored = None;
+    incident.evidence_restoration = None;
+    case.effect(incident, Change::Relapsed { finding: None }, Desk::AsBefore, seen.deadline)
+}
+
+fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> IncidentEffect {
+    let (client, site) = (&case.view.client, &case.view.site);
+    let cause = OpeningCause::Concluded { source: format!("silence/{}", seen.agent), occurrence: seen.last_heard };
+    let incident = Incident {
+        key: IncidentKey::new(client, site, &root, &cause),
+        dedup,
+        client: client.clone(),
+        site: site.clone(),
+        class: IncidentClass::Monitoring,
+        kind: IncidentKind::Silent,
+        title: title(case.view, &root),
+        root,
+        started: Bounds { not_before: Some(seen.last_heard), not_after: seen.expected_by },
+        detected: seen.deadline,
+        received: seen.deadline,
+        opened: Some(seen.deadline),
+        restored: None,
+        state: IncidentState::Open,
+        cause: undetermined(),
+        symptoms: std::collections::BTreeMap::new(),
+        handling: case.handling(seen.deadline),
+        follows: None,
+        evidence_opening: Some(DeviceText::new(&format!(
+            "last heard at {}, expected by {}",
+            seen.last_heard, seen.expected_by
+        ))),
+        evidence_restoration: None,
+    };
+    let desk = desk_for(&incident, seen.deadline, seen.deadline);
+    case.effect(incident, Change::Opened, desk, seen.deadline)
+}
+
+fn dedup(case: &Case<'_>, root: &Root) -> DedupKey {
+    DedupKey::new(&case.view.client, &case.view.site, root, IncidentClass::Monitoring, IncidentKind::Silent)
+}
