@@ -1,0 +1,325 @@
+//! What an amendment does to a clock that runs (F2, F3).
+//!
+//! Readings of the page, where it leaves a choice: a clock that runs out at the very instant of the change has not
+//! run out *before* it, so the new terms apply; a clock whose due stands keeps it, floor or not; the seconds that
+//! `prorate` carries are rounded up at each change.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::{Calendar, Due, Pause};
+
+/// How an amendment meets open incidents: `open_incidents` of F2.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AmendMode {
+    /// The version in force at the start stays.
+    #[default]
+    Pin,
+    /// What was counted under the old calendar counts towards the new target.
+    CarryElapsed,
+    /// The unused fraction of the old target is what remains of the new one.
+    Prorate,
+    /// The new target from the change.
+    RestartFromChange,
+    /// The new target from the original start.
+    RestartFromStart,
+}
+
+/// A version of the terms of one target.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// From when it is in force; `None` for always.
+    pub effective_from: Option<Timestamp>,
+    /// Its calendar.
+    pub calendar: Calendar,
+    /// Its target in seconds of that calendar.
+    pub target_s: u64,
+}
+
+/// Why versions give no due.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AmendError {
+    /// None is in force at the start.
+    #[error("no version is in force at the start: write one with effective_from null or not after start")]
+    NotInForce,
+    /// Two take effect at the same instant.
+    #[error("two take effect at {}", at.map_or_else(|| "null".to_owned(), |at| at.to_string()))]
+    Ambiguous {
+        /// When; `None` when both have been in force for ever.
+        at: Option<Timestamp>,
+    },
+}
+
+/// A clock's due under several versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Amended {
+    /// The due, with and without the floor.
+    pub due: AmendedDue,
+    /// The change whose terms gave the due; `None` when it is still that of the version in force at the start.
+    pub decided_by: Option<Timestamp>,
+}
+
+/// A due before and after F3's floor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AmendedDue {
+    /// As the mode computes it.
+    pub recomputed: Due,
+    /// Never before the change that moved it: tightening makes no breach in the past (F3, grace 0).
+    pub due: Due,
+}
+
+/// The due of a clock started at `start`, under the versions in force then and since. The order of `versions` does
+/// not matter.
+pub fn amend(start: Timestamp, mode: AmendMode, versions: &[Version], pauses: &[Pause]) -> Result<Amended, AmendError> {
+    let History { first, changes } = History::new(start, versions)?;
+    let pinned = || unmoved(first.calendar.due(start, first.target_s, pauses));
+    let Some((change, last)) = changes.last().copied() else { return Ok(pinned()) };
+    Ok(match mode {
+        AmendMode::Pin => pinned(),
+        AmendMode::CarryElapsed => walk(Carry { counted: SignedDuration::ZERO }, start, first, &changes, pauses),
+        AmendMode::Prorate => walk(Prorate { left_s: first.target_s }, start, first, &changes, pauses),
+        AmendMode::RestartFromChange => moved(last.calendar.due(change, last.target_s, pauses), change),
+        AmendMode::RestartFromStart => moved(last.calendar.due(start, last.target_s, pauses), change),
+    })
+}
+
+/// The versions of one clock in the order in which they apply.
+struct History<'v> {
+    /// In force at the start.
+    first: &'v Version,
+    /// In force later, ascending, each with its instant.
+    changes: Vec<(Timestamp, &'v Version)>,
+}
+
+impl<'v> History<'v> {
+    fn new(start: Timestamp, versions: &'v [Version]) -> Result<Self, AmendError> {
+        let mut ordered: Vec<&Version> = versions.iter().collect();
+        ordered.sort_by_key(|version| version.effective_from);
+        if let Some(twins) = ordered.windows(2).find(|pair| pair[0].effective_from == pair[1].effective_from) {
+            return Err(AmendError::Ambiguous { at: twins[0].effective_from });
+        }
+        let later = |version: &&'v Version| version.effective_from.filter(|from| *from > start);
+        let first = ordered.iter().rfind(|version| later(version).is_none()).ok_or(AmendError::NotInForce)?;
+        let changes = ordered.iter().filter_map(|version| later(version).map(|from| (from, *version))).collect();
+        Ok(Self { first, changes })
+    }
+}
+
+/// What is handed from one version to the next.
+trait Handover {
+    /// The covered time that is left under `version` when it begins to apply.
+    fn left(&self, version: &Version) -> SignedDuration;
+
+    /// Takes note of what was counted while `version` applied, before `next` does.
+    fn hand_over(&mut self, version: &Version, counted: SignedDuration, next: &Version);
+}
+
+/// `carry_elapsed`: what was counted, under whatever calendar.
+struct Carry {
+    counted: SignedDuration,
+}
+
+impl Handover for Carry {
+    fn left(&self, version: &Version) -> SignedDuration {
+        seconds(version.target_s).saturating_sub(self.counted).max(SignedDuration::ZERO)
+    }
+
+    fn hand_over(&mut self, _version: &Version, counted: SignedDuration, _next: &Version) {
+        self.counted += counted;
+    }
+}
+
+/// `prorate`: what is left, in whole seconds of the version that applies.
+struct Prorate {
+    left_s: u64,
+}
+
+impl Handover for Prorate {
+    fn left(&self, _version: &Version) -> SignedDuration {
+        seconds(self.left_s)
+    }
+
+    fn hand_over(&mut self, version: &Version, counted: SignedDuration, next: &Version) {
+        let left_ns = seconds(self.left_s).saturating_sub(counted).max(SignedDuration::ZERO).as_nanos();
+        let whole_ns = seconds(version.target_s).as_nanos();
+        self.left_s = ceil_of(left_ns.unsigned_abs(), whole_ns.unsigned_abs(), next.target_s);
+    }
+}
+
+/// `carry_elapsed` and `prorate` walk through the changes in order, until the clock runs out before one.
+fn walk(
+    mut handover: impl Handover,
+    start: Timestamp,
+    first: &Version,
+    changes: &[(Timestamp, &Version)],
+    pauses: &[Pause],
+) -> Amended {
+    let (mut from, mut version, mut decided_by) = (start, first, None);
+    for (change, next) in changes {
+        let due = version.calendar.due_exact(from, handover.left(version), pauses);
+        if due.at().is_some_and(|due| due < *change) {
+            return Amended { decided_by, ..unmoved(due) };
+        }
+        handover.hand_over(version, version.calendar.elapsed_exact(from, *change, pauses), next);
+        (from, version, decided_by) = (*change, next, Some(*change));
+    }
+    let due = version.calendar.due_exact(from, handover.left(version), pauses);
+    Amended { decided_by, ..unmoved(due) }
+}
+
+fn unmoved(due: Due) -> Amended {
+    Amended { due: AmendedDue { recomputed: due, due }, decided_by: None }
+}
+
+fn moved(recomputed: Due, change: Timestamp) -> Amended {
+    let due = match recomputed {
+        Due::At(at) => Due::At(at.max(change)),
+        Due::Paused | Due::Never => recomputed,
+    };
+    Amended { due: AmendedDue { recomputed, due }, decided_by: Some(change) }
+}
+
+fn seconds(seconds: u64) -> SignedDuration {
+    SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+/// `part / whole` of `seconds`, rounded up; `part` and `whole` in nanoseconds, at most 2^63 seconds of them.
+fn ceil_of(part: u128, whole: u128, seconds: u64) -> u64 {
+    if part >= whole {
+        return seconds;
+    }
+    let divisor = gcd(part, whole);
+    let (part, whole) = (part / divisor, whole / divisor);
+    // Reduced, both fit 64 bits but for a fraction of a second within a target of centuries; then nanoseconds go.
+    let excess = whole.checked_ilog2().unwrap_or(0).saturating_sub(62);
+    let (part, whole) = (part.div_ceil(1 << excess), whole >> excess);
+    u64::try_from((part * u128::from(seconds)).div_ceil(whole)).map_or(seconds, |rounded| rounded.min(seconds))
+}
+
+fn gcd(a: u128, b: u128) -> u128 {
+    if b == 0 { a.max(1) } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calendar::{CalendarDef, Hours, Weekly};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn on(time: &str) -> Timestamp {
+        at(&format!("2026-11-23T{time}:00Z"))
+    }
+
+    fn daily(from: &str, to: &str) -> Calendar {
+        let weekly = Weekly::every_day(&[Hours(from.into(), to.into())]);
+        Calendar::compile(&CalendarDef { tz: "UTC".into(), weekly, ..CalendarDef::default() }).unwrap()
+    }
+
+    fn version(effective_from: Option<Timestamp>, calendar: &Calendar, hours: u64) -> Version {
+        Version { effective_from, calendar: calendar.clone(), target_s: hours * 3600 }
+    }
+
+    /// Recomputed and floored due of a clock started at 08:00 on 23 November 2026 (a Monday).
+    fn dues(mode: AmendMode, versions: &[Version], pauses: &[Pause]) -> (Due, Due) {
+        let AmendedDue { recomputed, due } = amend(on("08:00"), mode, versions, pauses).unwrap().due;
+        (recomputed, due)
+    }
+
+    fn both(due: Timestamp) -> (Due, Due) {
+        (Due::At(due), Due::At(due))
+    }
+
+    #[test]
+    fn each_mode_has_its_own_due() {
+        let (office, always) = (daily("08:00", "18:00"), daily("00:00", "24:00"));
+        let versions = [version(None, &office, 8), version(Some(on("10:00")), &always, 4)];
+        assert_eq!(dues(AmendMode::Pin, &versions, &[]), both(on("16:00")));
+        assert_eq!(dues(AmendMode::CarryElapsed, &versions, &[]), both(on("12:00")));
+        // Six of eight hours were unused: three of four.
+        assert_eq!(dues(AmendMode::Prorate, &versions, &[]), both(on("13:00")));
+        assert_eq!(dues(AmendMode::RestartFromChange, &versions, &[]), both(on("14:00")));
+        assert_eq!(dues(AmendMode::RestartFromStart, &versions, &[]), both(on("12:00")));
+    }
+
+    #[test]
+    fn tightening_makes_no_breach_in_the_past() {
+        let office = daily("08:00", "18:00");
+        let versions = [version(None, &office, 8), version(Some(on("14:00")), &office, 2)];
+        assert_eq!(dues(AmendMode::CarryElapsed, &versions, &[]), both(on("14:00")));
+        let restarted = dues(AmendMode::RestartFromStart, &versions, &[]);
+        assert_eq!(restarted, (Due::At(on("10:00")), Due::At(on("14:00"))));
+    }
+
+    #[test]
+    fn a_clock_that_ran_out_before_the_change_keeps_its_due() {
+        let office = daily("08:00", "18:00");
+        let versions = [version(None, &office, 2), version(Some(on("14:00")), &office, 8)];
+        for mode in [AmendMode::CarryElapsed, AmendMode::Prorate] {
+            let amended = amend(on("08:00"), mode, &versions, &[]).unwrap();
+            assert_eq!((amended.due.recomputed, amended.due.due, amended.decided_by), {
+                let (recomputed, due) = both(on("10:00"));
+                (recomputed, due, None)
+            });
+        }
+        assert_eq!(dues(AmendMode::RestartFromStart, &versions, &[]), both(on("16:00")));
+    }
+
+    #[test]
+    fn carrying_walks_through_several_changes_in_order_of_time() {
+        let (office, always) = (daily("08:00", "18:00"), daily("00:00", "24:00"));
+        let versions = [
+            version(Some(on("20:00")), &always, 16),
+            version(None, &office, 40),
+            version(Some(on("12:00")), &office, 30),
+        ];
+        // 4 h to noon, 6 h to closing, then 6 h of plain time from 20:00.
+        assert_eq!(dues(AmendMode::CarryElapsed, &versions, &[]), both(at("2026-11-24T02:00:00Z")));
+        // 36/40 of 30 h is 27 h; less 6 h is 21/30 of 16 h = 11.2 h from 20:00.
+        assert_eq!(dues(AmendMode::Prorate, &versions, &[]), both(at("2026-11-24T07:12:00Z")));
+        assert_eq!(dues(AmendMode::RestartFromChange, &versions, &[]), both(at("2026-11-24T12:00:00Z")));
+    }
+
+    #[test]
+    fn prorating_rounds_up_to_a_whole_second() {
+        let office = daily("08:00", "18:00");
+        let second = |target_s, from| Version { effective_from: from, calendar: office.clone(), target_s };
+        let change = on("08:00") + SignedDuration::from_secs(1);
+        let versions = [second(3, None), second(100, Some(change))];
+        // 2/3 of 100 s is 66.67 s.
+        assert_eq!(dues(AmendMode::Prorate, &versions, &[]), both(change + SignedDuration::from_secs(67)));
+    }
+
+    #[test]
+    fn pauses_count_under_neither_version() {
+        let office = daily("08:00", "18:00");
+        let versions = [version(None, &office, 8), version(Some(on("10:00")), &office, 4)];
+        let ended = [Pause { from: on("09:00"), to: Some(on("11:00")) }];
+        assert_eq!(dues(AmendMode::CarryElapsed, &versions, &ended), both(on("14:00")));
+        let open = [Pause { from: on("09:00"), to: None }];
+        assert_eq!(dues(AmendMode::CarryElapsed, &versions, &open), (Due::Paused, Due::Paused));
+    }
+
+    #[test]
+    fn versions_that_are_not_in_force_or_ambiguous_are_refused() {
+        let office = daily("08:00", "18:00");
+        let late = [version(Some(on("09:00")), &office, 8)];
+        assert_eq!(amend(on("08:00"), AmendMode::Pin, &late, &[]), Err(AmendError::NotInForce));
+        let twins = [version(None, &office, 8), version(None, &office, 4)];
+        assert_eq!(amend(on("08:00"), AmendMode::Pin, &twins, &[]), Err(AmendError::Ambiguous { at: None }));
+        let past = [version(None, &office, 8), version(Some(on("07:00")), &office, 1)];
+        assert_eq!(dues(AmendMode::RestartFromChange, &past, &[]), both(on("09:00")));
+    }
+
+    #[test]
+    fn fractions_of_huge_targets_do_not_overflow() {
+        assert_eq!(ceil_of(1, 3, 100), 34);
+        assert_eq!(ceil_of(0, 3, 100), 0);
+        let whole = u128::from(u64::MAX >> 1) * 1_000_000_000;
+        assert_eq!(ceil_of(whole, whole, u64::MAX), u64::MAX);
+        assert!(ceil_of(whole - 1, whole, u64::MAX) > u64::MAX / 2);
+    }
+}
