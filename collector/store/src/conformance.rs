@@ -173,9 +173,15 @@ async fn at_most_one_incident_is_open_for_a_dedup_key(store: Store) {
             let same_key = IncidentRow { dedup: "other".into(), number: IncidentNumber(3), ..first.clone() };
             assert!(matches!(tx.insert_incident(&same_key), Err(StoreError::Exists { .. })));
             tx.insert_incident(&incident("other", 1, 1))?;
-            assert!(tx.update_incident(&IncidentRow { is_open: false, ..first.clone() })?);
+            assert!(tx.update_incident(&IncidentRow { over_at: Some(at(9)), ..first.clone() })?);
             tx.insert_incident(&second)?;
             assert_eq!(tx.open_incident(&first.client, "dedup")?.unwrap().number, IncidentNumber(2));
+            let of_site = |tx: &dyn crate::Tx, since| -> Result<Vec<u32>, StoreError> {
+                let rows = tx.incidents_of_site(&first.client, &first.site, since)?;
+                Ok(rows.into_iter().map(|row| row.number.0).collect())
+            };
+            assert_eq!(of_site(tx, at(9))?, [2, 1]);
+            assert_eq!(of_site(tx, at(10))?, [2]);
             assert_eq!(tx.incident_by_key(&first.client, &first.incident_key)?.unwrap().revision, 1);
             Ok(())
         })
@@ -436,7 +442,7 @@ fn incident(client: &str, number: u32, key: u8) -> IncidentRow {
         site: "north".parse().unwrap(),
         incident_key: Digest([key; 32]),
         dedup: "dedup".into(),
-        is_open: true,
+        over_at: None,
         state: "open".into(),
         opened_at: at(0),
         next_deadline: None,

@@ -25,12 +25,12 @@ pub struct IncidentRow {
     pub incident_key: Digest,
     /// Unique among open incidents; no time, severity or text in it.
     pub dedup: String,
-    /// Whether it counts as open for the dedup key.
-    pub is_open: bool,
     /// Its state's word.
     pub state: String,
     /// When it was opened.
     pub opened_at: Timestamp,
+    /// When it was over; `None` while it is open and occupies its dedup key.
+    pub over_at: Option<Timestamp>,
     /// When something falls due by itself, for example the end of its watch.
     pub next_deadline: Option<Timestamp>,
     /// Counts changes: the compare of compare-and-set.
@@ -51,6 +51,13 @@ pub trait IncidentReads {
     fn incident_by_key(&self, client: &ClientId, key: &Digest) -> Result<Option<IncidentRow>, StoreError>;
     /// The open incident of this dedup key.
     fn open_incident(&self, client: &ClientId, dedup: &str) -> Result<Option<IncidentRow>, StoreError>;
+    /// A site's open incidents, and those that were over at `since` or later.
+    fn incidents_of_site(
+        &self,
+        client: &ClientId,
+        site: &SiteId,
+        since: Timestamp,
+    ) -> Result<Vec<IncidentRow>, StoreError>;
     /// One client's open incidents by number; all clients' when `None`.
     fn open_incidents(&self, client: Option<&ClientId>) -> Result<Vec<IncidentRow>, StoreError>;
     /// One client's newest incidents, open or not; all clients' when `None`.
@@ -73,48 +80,56 @@ pub trait IncidentWrites {
 
 const GET: Query = query!(
     "incidents.get",
-    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
      refusal FROM incidents WHERE client = ?1 AND number = ?2"
 );
 const BY_KEY: Query = query!(
     "incidents.by_key",
-    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
      refusal FROM incidents WHERE client = ?1 AND incident_key = ?2"
 );
 const OPEN_BY_DEDUP: Query = query!(
     "incidents.open_by_dedup",
-    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
-     refusal FROM incidents WHERE client = ?1 AND dedup = ?2 AND is_open = 1"
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND dedup = ?2 AND over_at IS NULL"
+);
+const OF_SITE: Query = query!(
+    "incidents.of_site",
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND site = ?2 AND over_at IS NULL \
+     UNION ALL \
+     SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND site = ?2 AND over_at >= ?3"
 );
 const OPEN_OF_CLIENT: Query = query!(
     "incidents.open_of_client",
-    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
-     refusal FROM incidents WHERE client = ?1 AND is_open = 1 ORDER BY number"
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND over_at IS NULL ORDER BY number"
 );
 const OPEN_ALL: Query = query!(
     "incidents.open_all",
-    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
-     refusal FROM incidents INDEXED BY incidents_open WHERE is_open = 1 ORDER BY client, number"
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents INDEXED BY incidents_open WHERE over_at IS NULL ORDER BY client, number"
 );
 const NEWEST_OF_CLIENT: Query = query!(
     "incidents.newest_of_client",
-    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
      refusal FROM incidents WHERE client = ?1 ORDER BY number DESC LIMIT ?2"
 );
 const NEWEST_ALL: Query = query!(
     "incidents.newest_all",
-    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
      refusal FROM incidents ORDER BY opened_at DESC LIMIT ?1"
 );
 const NUMBERED: Query = query!(
     "incidents.numbered",
-    "SELECT i.client, i.number, i.site, i.incident_key, i.dedup, i.is_open, i.state, i.opened_at, i.next_deadline, \
+    "SELECT i.client, i.number, i.site, i.incident_key, i.dedup, i.state, i.opened_at, i.over_at, i.next_deadline, \
      i.revision, i.body, i.terms, i.refusal FROM numbers n \
      CROSS JOIN incidents i ON i.client = n.client AND i.number = ?1 ORDER BY i.client"
 );
 const DUE: Query = query!(
     "incidents.due",
-    "SELECT client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, revision, body, terms, \
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
      refusal FROM incidents WHERE next_deadline <= ?1 ORDER BY next_deadline LIMIT ?2"
 );
 const NEXT_NUMBER: Query = query!(
@@ -124,18 +139,18 @@ const NEXT_NUMBER: Query = query!(
 );
 const INSERT: Query = query!(
     "incidents.insert",
-    "INSERT INTO incidents (client, number, site, incident_key, dedup, is_open, state, opened_at, next_deadline, \
+    "INSERT INTO incidents (client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, \
      revision, body, terms, refusal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
 );
 const UPDATE: Query = query!(
     "incidents.update",
-    "UPDATE incidents SET is_open = ?4, state = ?5, next_deadline = ?6, revision = revision + 1, body = ?7, terms = ?8, \
+    "UPDATE incidents SET over_at = ?4, state = ?5, next_deadline = ?6, revision = revision + 1, body = ?7, terms = ?8, \
      refusal = ?9 WHERE client = ?1 AND number = ?2 AND revision = ?3"
 );
 
 #[cfg(test)]
 pub(crate) const HOT: &[Query] =
-    &[GET, BY_KEY, OPEN_BY_DEDUP, OPEN_OF_CLIENT, NEWEST_OF_CLIENT, NEWEST_ALL, DUE, UPDATE];
+    &[GET, BY_KEY, OPEN_BY_DEDUP, OF_SITE, OPEN_OF_CLIENT, NEWEST_OF_CLIENT, NEWEST_ALL, DUE, UPDATE];
 
 fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
     Ok(IncidentRow {
@@ -144,9 +159,9 @@ fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
         site: row.get::<_, Parsed<_>>(2)?.0,
         incident_key: row.get::<_, Sha>(3)?.0,
         dedup: row.get(4)?,
-        is_open: row.get(5)?,
-        state: row.get(6)?,
-        opened_at: row.get::<_, At>(7)?.0,
+        state: row.get(5)?,
+        opened_at: row.get::<_, At>(6)?.0,
+        over_at: row.get::<_, Option<At>>(7)?.map(|at| at.0),
         next_deadline: row.get::<_, Option<At>>(8)?.map(|at| at.0),
         revision: row.get::<_, Bits>(9)?.0,
         body: row.get(10)?,
@@ -166,6 +181,15 @@ impl IncidentReads for SqliteTx<'_> {
 
     fn open_incident(&self, client: &ClientId, dedup: &str) -> Result<Option<IncidentRow>, StoreError> {
         self.one(&OPEN_BY_DEDUP, [client.as_str(), dedup], incident_row)
+    }
+
+    fn incidents_of_site(
+        &self,
+        client: &ClientId,
+        site: &SiteId,
+        since: Timestamp,
+    ) -> Result<Vec<IncidentRow>, StoreError> {
+        self.all(&OF_SITE, params![client.as_str(), site.as_str(), At(since)], incident_row)
     }
 
     fn open_incidents(&self, client: Option<&ClientId>) -> Result<Vec<IncidentRow>, StoreError> {
@@ -210,9 +234,9 @@ impl IncidentWrites for SqliteTx<'_> {
                 row.site.as_str(),
                 row.incident_key.0,
                 row.dedup,
-                row.is_open,
                 row.state,
                 At(row.opened_at),
+                row.over_at.map(At),
                 row.next_deadline.map(At),
                 Bits(row.revision),
                 row.body,
@@ -230,7 +254,7 @@ impl IncidentWrites for SqliteTx<'_> {
                 row.client.as_str(),
                 row.number.0,
                 Bits(row.revision),
-                row.is_open,
+                row.over_at.map(At),
                 row.state,
                 row.next_deadline.map(At),
                 row.body,

@@ -58,13 +58,13 @@ CREATE TABLE numbers (client TEXT NOT NULL PRIMARY KEY, next INTEGER NOT NULL) S
 
 CREATE TABLE incidents (
     client TEXT NOT NULL, number INTEGER NOT NULL, site TEXT NOT NULL, incident_key BLOB NOT NULL, dedup TEXT NOT NULL,
-    is_open INTEGER NOT NULL, state TEXT NOT NULL, opened_at INTEGER NOT NULL, next_deadline INTEGER,
-    revision INTEGER NOT NULL, body TEXT NOT NULL, terms TEXT, refusal TEXT,
+    state TEXT NOT NULL, opened_at INTEGER NOT NULL, over_at INTEGER, next_deadline INTEGER, revision INTEGER NOT NULL, body TEXT NOT NULL, terms TEXT, refusal TEXT,
     PRIMARY KEY (client, number)
 ) STRICT;
 CREATE UNIQUE INDEX incidents_by_key ON incidents (client, incident_key);
-CREATE UNIQUE INDEX incidents_one_open ON incidents (client, dedup) WHERE is_open = 1;
-CREATE INDEX incidents_open ON incidents (client, number) WHERE is_open = 1;
+CREATE UNIQUE INDEX incidents_one_open ON incidents (client, dedup) WHERE over_at IS NULL;
+CREATE INDEX incidents_open ON incidents (client, number) WHERE over_at IS NULL;
+CREATE INDEX incidents_of_site ON incidents (client, site, over_at);
 CREATE INDEX incidents_by_deadline ON incidents (next_deadline) WHERE next_deadline IS NOT NULL;
 CREATE INDEX incidents_by_opening ON incidents (opened_at);
 
