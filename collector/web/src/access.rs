@@ -1,0 +1,79 @@
+//! Who is asking: a person with a session cookie, or a script with an API token (SECURITY 25, 26, 28).
+
+pub(crate) mod cookie;
+pub(crate) mod origin;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header::AUTHORIZATION, request::Parts},
+};
+use upheld_desk::{Actor, DeskError, Rights, Scope, SignedIn};
+
+use crate::{
+    Portal,
+    problem::{Refusal, wants_json},
+};
+
+/// Whoever may look; as an extractor it refuses everybody else.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader(pub(crate) SignedIn);
+
+/// Whoever may give commands.
+#[derive(Debug, Clone)]
+pub(crate) struct Responder(pub(crate) SignedIn);
+
+impl Reader {
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.0.scope
+    }
+
+    pub(crate) fn may_respond(&self) -> bool {
+        self.0.rights >= Rights::Respond
+    }
+
+    /// The name for the page's corner.
+    pub(crate) fn name(&self) -> &str {
+        match &self.0.actor {
+            Actor::Person(name) | Actor::Token(name) | Actor::Agent(name) => name,
+            Actor::Collector => "Upheld",
+        }
+    }
+}
+
+impl FromRequestParts<Portal> for Reader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Refusal> {
+        let is_json = wants_json(parts.uri.path(), &parts.headers);
+        match identify(portal, &parts.headers).await {
+            Ok(Some(signed_in)) => Ok(Self(signed_in)),
+            Ok(None) => Err(Refusal::NotSignedIn { is_json }),
+            Err(error) => Err(Refusal::from(error).as_json(is_json)),
+        }
+    }
+}
+
+impl FromRequestParts<Portal> for Responder {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Refusal> {
+        let is_json = wants_json(parts.uri.path(), &parts.headers);
+        let reader = Reader::from_request_parts(parts, portal).await?;
+        if reader.may_respond() { Ok(Self(reader.0)) } else { Err(Refusal::MayOnlyLook { is_json }) }
+    }
+}
+
+/// The bearer token speaks first: a request that carries one is a script's, whatever cookies come with it.
+async fn identify(portal: &Portal, headers: &HeaderMap) -> Result<Option<SignedIn>, DeskError> {
+    let now = portal.now();
+    if let Some(credentials) = headers.get(AUTHORIZATION) {
+        let Some(token) = credentials.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")) else {
+            return Ok(None);
+        };
+        return portal.desk.api_token(token.trim(), now).await;
+    }
+    match cookie::session_of(headers) {
+        Some(secret) => portal.desk.session(secret, now).await,
+        None => Ok(None),
+    }
+}

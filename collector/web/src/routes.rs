@@ -1,0 +1,52 @@
+//! The map of addresses; one module per resource.
+//!
+//! | address | what | who |
+//! |---|---|---|
+//! | `/` | to the queue | anybody |
+//! | `/in/{token}`, `/out` | log in once, log out | anybody |
+//! | `/queue`, `/queue.json` | clocks by time left | signed in |
+//! | `/i/{client}/{INC-n}`, `….json` | one incident and why its clocks are due | signed in |
+//! | `POST /i/{client}/{INC-n}/acknowledge`, `…/respond` | the two forms | may respond |
+//! | `/api/v1/incidents…` | the API | signed in, or a token |
+//! | `/healthz` | alive, store reachable, tasks running | anybody |
+//! | `/metrics` | Prometheus | loopback, or a token |
+
+mod api;
+mod assets;
+mod health;
+mod incident;
+mod login;
+mod queue;
+
+use axum::{
+    Router,
+    http::{HeaderMap, Uri},
+    response::Redirect,
+    routing::{get, post},
+};
+
+use crate::{
+    Portal,
+    problem::{Refusal, wants_json},
+};
+
+/// Every route.
+pub(crate) fn all(portal: Portal) -> Router {
+    Router::new()
+        .route("/", get(async || Redirect::to("/queue")))
+        .route("/in/{token}", get(login::ask).post(login::enter))
+        .route("/out", post(login::leave))
+        .route("/queue", get(queue::page))
+        .route("/queue.json", get(queue::json))
+        .route("/i/{client}/{incident}", get(incident::page))
+        .route("/i/{client}/{incident}/acknowledge", post(incident::acknowledge))
+        .route("/i/{client}/{incident}/respond", post(incident::respond))
+        .nest("/api/v1", api::routes())
+        .route("/healthz", get(health::health))
+        .route("/metrics", get(health::metrics))
+        .route("/app.css", get(assets::style))
+        .route("/live.js", get(assets::script))
+        .route("/icon.svg", get(assets::icon))
+        .fallback(async |uri: Uri, headers: HeaderMap| Refusal::NotFound { is_json: wants_json(uri.path(), &headers) })
+        .with_state(portal)
+}
