@@ -97,7 +97,8 @@ impl Stage {
 
         let listen = format!("127.0.0.1:{port}");
         let data = self.path("data");
-        self.collector(&["init", "--data", &data, "--listen", &listen, "--json"]).await?;
+        let init = ["init", "--data", &data, "--listen", &listen, "--webhook-private-host", "127.0.0.1", "--json"];
+        self.collector(&init).await?;
         self.write_collector_settings()?;
         self.collector(&["book", "apply", &self.path("book"), "--data", &data, "--json"]).await?;
         self.collector = Some(self.programs.start("upheld-collector", &["serve", "--data", &data], &self.folder)?);
