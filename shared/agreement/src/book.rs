@@ -1,0 +1,300 @@
+//! The provider's book: everything that is promised, read from a folder of TOML files.
+//!
+//! [`Book::read`] takes texts and gives a checked book or every mistake of every file at once; it reads no file itself.
+//! Nothing is ignored: a key that means nothing is an error, what is known but not built is refused by name where its
+//! omission would make a promise wrong, and the rest of what is not acted on is listed by [`Book::not_acted_on`].
+//! The language is that of TERMS 1 and 2; one file of this folder reads one file of the book.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{civil::Date, tz::TimeZone};
+use serde::Serialize;
+use toml::{Spanned, de::DeTable};
+use upheld_model::{AssetId, ClientId, Digest, SiteId};
+
+mod calendars;
+mod catalogue;
+mod check;
+mod client;
+mod code;
+mod diagnostic;
+mod fields;
+mod layout;
+mod nearest;
+mod plan;
+mod provider;
+mod scalar;
+mod site;
+mod source;
+mod ssa;
+mod validate;
+mod versions;
+
+pub use calendars::{Band, BandRule, CalendarFile, HolidayList};
+pub use catalogue::{Catalogue, IssueEntry, IssueMatch};
+pub use check::NOT_BUILT;
+pub use client::{Client, Manufacturer, Promises, Support, User};
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use fields::NotActedOn;
+pub use layout::{FILE_BYTES_MAX, FILES_MAX};
+pub use plan::{
+    Amount, Availability, Credit, CreditLimits, CreditWhen, Escalation, Every, Matrix, Modifiers, Plan, Prevention,
+    Rate, RatePrice, Rider, Step, TargetTerms,
+};
+pub use provider::{Channel, Contact, Provider, Retention, WebhookChannel};
+pub use scalar::{Factor, Moment, PlainSeconds};
+pub use site::{Asset, Edge, Maintenance, Site};
+pub use source::{Files, Located, Place};
+pub use ssa::{Agreement, AssetEntry, AssetPath, Version};
+pub use versions::VersionSummary;
+
+use client::ClientFile;
+use fields::Reading;
+use layout::Role;
+use plan::PlanFile;
+use ssa::AgreementFile;
+
+use crate::{
+    calendar::CalendarDef,
+    canonical,
+    words::{BookName, Level},
+};
+
+/// A book without mistakes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Book {
+    /// Who promises.
+    pub provider: Provider,
+    /// The coverage calendars, holidays inside.
+    pub calendars: BTreeMap<BookName, CalendarDef>,
+    /// The calendars as their files say them.
+    pub calendar_files: BTreeMap<BookName, CalendarFile>,
+    /// The lists of holidays.
+    pub holidays: BTreeMap<BookName, HolidayList>,
+    /// The plans.
+    pub plans: BTreeMap<BookName, Plan>,
+    /// The riders.
+    pub riders: BTreeMap<BookName, Rider>,
+    /// The issue catalogue.
+    pub catalogue: Catalogue,
+    /// The manufacturers.
+    pub manufacturers: BTreeMap<BookName, Manufacturer>,
+    /// The clients.
+    pub clients: BTreeMap<ClientId, Client>,
+    #[serde(skip)]
+    warnings: Vec<Diagnostic>,
+    #[serde(skip)]
+    not_acted_on: Vec<NotActedOn>,
+}
+
+/// A book with mistakes: all of them, in the order of files and lines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the book has {} mistake(s), the first: {}", .errors.len(), .errors.first().map(ToString::to_string).unwrap_or_default())]
+pub struct Refused {
+    /// What must be put right; at least one.
+    pub errors: Vec<Diagnostic>,
+    /// What somebody should look at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Book {
+    /// Reads a book: path within its folder (with `/`) → text.
+    pub fn read(files: &Files) -> Result<Self, Refused> {
+        let mut draft = Draft::read(files);
+        draft.complete_agreements();
+        let Draft { book, is_whole, mut found, kept, .. } = draft;
+        validate::validate(&book, files, &mut found);
+        found.sort_by(|a, b| a.primary.place.cmp(&b.primary.place).then(a.code.cmp(&b.code)));
+        found.dedup();
+        let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|d| d.severity() == Severity::Error);
+        if is_whole && errors.is_empty() {
+            Ok(Self { warnings, not_acted_on: kept, ..book })
+        } else {
+            Err(Refused { errors, warnings })
+        }
+    }
+
+    /// What somebody should look at, whatever day it is.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// What somebody should look at on a given day: holidays that end soon (W0107).
+    pub fn warnings_on(&self, today: Date) -> Vec<Diagnostic> {
+        validate::holidays_ending(self, today)
+    }
+
+    /// What the book says and this version keeps without acting on it, once per file and feature.
+    pub fn not_acted_on(&self) -> &[NotActedOn] {
+        &self.not_acted_on
+    }
+
+    /// A client.
+    pub fn client(&self, client: &ClientId) -> Option<&Client> {
+        self.clients.get(client)
+    }
+
+    /// A site of a client.
+    pub fn site(&self, client: &ClientId, site: &SiteId) -> Option<&Site> {
+        self.clients.get(client)?.sites.get(site)
+    }
+
+    /// Whether the agreement calls an asset's criticality high.
+    pub fn is_critical(&self, client: &ClientId, site: &SiteId, asset: &AssetId) -> bool {
+        let agreement = self.clients.get(client).and_then(|client| client.agreement.as_ref());
+        let terms = agreement.and_then(|agreement| agreement.terms_of(site, asset));
+        terms.is_some_and(|terms| terms.criticality == Some(Level::High))
+    }
+
+    /// The canonical form of the whole book: what it means, without comments, order or places.
+    pub fn canonical_json(&self) -> String {
+        canonical::canonical_json(self)
+    }
+
+    /// The hash of the canonical form.
+    pub fn hash(&self) -> Digest {
+        canonical::digest(self)
+    }
+}
+
+/// A book while it is being read.
+struct Draft {
+    book: Book,
+    /// Whether every part that a book must have was read.
+    is_whole: bool,
+    agreements: BTreeMap<ClientId, AgreementFile>,
+    found: Vec<Diagnostic>,
+    kept: Vec<NotActedOn>,
+}
+
+/// What the files said, before it is put together.
+#[derive(Default)]
+struct Parts {
+    provider: Option<Provider>,
+    catalogue: Option<Catalogue>,
+    calendar_files: BTreeMap<BookName, CalendarFile>,
+    holidays: BTreeMap<BookName, HolidayList>,
+    plans: BTreeMap<BookName, Plan>,
+    riders: BTreeMap<BookName, Rider>,
+    manufacturers: BTreeMap<BookName, Manufacturer>,
+    clients: BTreeMap<ClientId, ClientFile>,
+    agreements: BTreeMap<ClientId, AgreementFile>,
+    sites: BTreeMap<ClientId, BTreeMap<SiteId, Site>>,
+}
+
+impl Draft {
+    fn read(files: &Files) -> Self {
+        let (mut found, mut kept) = (Vec::new(), Vec::new());
+        let mut roles = layout::roles(files, &mut found);
+        // The provider comes first: money is read in his currency.
+        roles.sort();
+        let mut parts = Parts::default();
+        let mut currency = None;
+        for (role, path) in &roles {
+            let mut reading = Reading::new(path, currency, &mut found, &mut kept);
+            let text = files.get(path.as_ref()).map_or("", String::as_str);
+            if let Some(table) = reading.parse(text) {
+                parts.take(role, &table, &mut reading);
+            }
+            currency = reading.currency;
+        }
+        report_missing_clients(&roles, files, &mut found);
+        let agreements = std::mem::take(&mut parts.agreements);
+        let is_whole = parts.provider.is_some() && parts.catalogue.is_some();
+        Self { book: parts.put_together(), is_whole, agreements, found, kept }
+    }
+
+    /// Completes the amendments, which needs the provider's zone.
+    fn complete_agreements(&mut self) {
+        let book = &mut self.book;
+        let Ok(zone) = TimeZone::get(&book.provider.zone) else { return };
+        for (id, file) in std::mem::take(&mut self.agreements) {
+            let agreement = file.complete(&zone, &mut self.found);
+            if let Some(client) = book.clients.get_mut(&id) {
+                client.agreement = agreement;
+            }
+        }
+    }
+}
+
+impl Parts {
+    fn take(&mut self, role: &Role, table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) {
+        match role {
+            Role::Provider => self.provider = provider::read(table, reading),
+            Role::Catalogue => self.catalogue = catalogue::read(table, reading),
+            Role::Calendar(name) => {
+                self.calendar_files.extend(calendars::read_calendar(table, reading).map(|file| (name.clone(), file)));
+            }
+            Role::Holidays(name) => {
+                self.holidays.extend(calendars::read_holidays(table, reading).map(|list| (name.clone(), list)));
+            }
+            Role::Plan(name) => match plan::read(table, reading) {
+                Some(PlanFile::Plan(plan)) => {
+                    self.plans.insert(name.clone(), *plan);
+                }
+                Some(PlanFile::Rider(rider)) => {
+                    self.riders.insert(name.clone(), rider);
+                }
+                None => {}
+            },
+            Role::Manufacturer(name) => {
+                self.manufacturers.extend(client::read_manufacturer(table, reading).map(|maker| (name.clone(), maker)));
+            }
+            Role::Client(id) => self.clients.extend(client::read(table, reading).map(|file| (id.clone(), file))),
+            Role::Agreement(id) => self.agreements.extend(ssa::read(table, reading).map(|file| (id.clone(), file))),
+            Role::Site(client, id) => {
+                let site = site::read(id.clone(), table, reading);
+                self.sites.entry(client.clone()).or_default().extend(site.map(|site| (id.clone(), site)));
+            }
+        }
+    }
+
+    /// The parts as one. Where the provider or the catalogue could not be read, an empty one stands in, so that the
+    /// mistakes between the other parts are found in the same run; such a draft never becomes a book.
+    fn put_together(mut self) -> Book {
+        let lists = &self.holidays;
+        let calendars = self
+            .calendar_files
+            .iter()
+            .map(|(name, file)| (name.clone(), file.with_holidays(|list| lists.get(list).cloned())))
+            .collect();
+        let clients = self
+            .clients
+            .into_iter()
+            .map(|(id, file)| {
+                let sites = self.sites.remove(&id).unwrap_or_default();
+                let ClientFile { name, contact, users, ended } = file;
+                (id.clone(), Client { id, name, contact, users, ended, agreement: None, sites })
+            })
+            .collect();
+        Book {
+            provider: self.provider.unwrap_or_else(Provider::empty),
+            calendars,
+            calendar_files: self.calendar_files,
+            holidays: self.holidays,
+            plans: self.plans,
+            riders: self.riders,
+            catalogue: self.catalogue.unwrap_or_else(Catalogue::empty),
+            manufacturers: self.manufacturers,
+            clients,
+            warnings: Vec::new(),
+            not_acted_on: Vec::new(),
+        }
+    }
+}
+
+/// A folder below `clients` that lacks its `client.toml`.
+fn report_missing_clients(roles: &[(Role, Arc<str>)], files: &Files, found: &mut Vec<Diagnostic>) {
+    for (role, path) in roles {
+        let (Role::Agreement(client) | Role::Site(client, _)) = role else { continue };
+        let needed = format!("clients/{client}/client.toml");
+        if !files.contains_key(&needed) {
+            let place = client::folder_place(path);
+            let message = format!("the folder of client `{client}` has no client.toml");
+            found.push(
+                Diagnostic::new(Code::MissingFile, &place, message).help(format!("write {needed} with a `name`")),
+            );
+        }
+    }
+}

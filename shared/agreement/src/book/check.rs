@@ -1,0 +1,255 @@
+//! The checks of an asset: from the words of the site file to what an agent is sent.
+
+use toml::de::DeValue;
+use upheld_model::{
+    AssetId, CheckId, CheckName, CheckSpec, ProbeSpec,
+    check::{FreshnessSpec, SpecError},
+};
+
+use super::{
+    code::Code,
+    diagnostic::Diagnostic,
+    fields::{Fields, Node, Read, Reading, shown},
+    scalar::PlainSeconds,
+    source::Located,
+};
+use crate::ratio::Ratio;
+
+/// Kinds of PROBES that no agent can run yet. A check of one of these would watch nothing, so the book is refused.
+pub const NOT_BUILT: &[&str] = &[
+    "ups.nut",
+    "ups.apcupsd",
+    "ups.snmp",
+    "power.boot",
+    "net.path",
+    "net.link",
+    "net.tls",
+    "net.dns",
+    "net.ntp",
+    "service",
+    "process",
+    "log",
+    "eventlog",
+    "cam.onvif",
+    "cam.rtsp",
+    "rec.retention",
+    "acs.panel",
+    "backup.restic",
+    "backup.borg",
+    "backup.log",
+    "restore",
+    "heartbeat",
+    "exec.nagios",
+    "snmp",
+];
+
+/// The newest picture of a recorder may be this old, where the file does not say (PROBES, row 14).
+const RECORDING_AGE_MAX_S: u64 = 120;
+
+/// Reads the list of an asset's checks.
+pub(crate) fn read_all(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Vec<CheckSpec> {
+    let DeValue::Array(items) = node.get_ref() else {
+        reading.wrong_type(node, "an array of checks, [{ kind = \"host\" }]");
+        return Vec::new();
+    };
+    let mut checks: Vec<Located<CheckSpec>> = Vec::new();
+    for item in items.iter() {
+        let Some(check) = read_one(asset, item, reading) else { continue };
+        let place = reading.place(item);
+        match checks.iter().find(|first| first.value.id == check.id) {
+            Some(first) => reading.report(
+                Diagnostic::new(Code::Twice, &place, format!("check `{}` is there twice", check.id))
+                    .other(&first.place, "the first one")
+                    .help("give one of them a `name` of its own"),
+            ),
+            None => checks.push(Located { value: check, place }),
+        }
+    }
+    checks.into_iter().map(|check| check.value).collect()
+}
+
+fn read_one(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Option<CheckSpec> {
+    let mut fields = Fields::of(node, "a check", reading)?;
+    let kind = fields.required::<Located<String>>("kind", reading)?;
+    if NOT_BUILT.contains(&kind.as_str()) {
+        let message = format!("check kind `{}` is known but not built yet", kind.value);
+        reading.report(
+            Diagnostic::new(Code::NotBuilt, &kind.place, message)
+                .label("no agent can run this")
+                .help(format!("take the check out of the book; built are {}", ProbeSpec::KINDS.join(", "))),
+        );
+        return None;
+    }
+    let name = fields.optional::<CheckName>("name", reading);
+    let schedule = Schedule::read(&mut fields, reading);
+    let Some(read_probe) = reader_of(&kind.value) else {
+        let known: Vec<&str> = ProbeSpec::KINDS.iter().chain(NOT_BUILT).copied().collect();
+        if let Some(kind_node) = fields.node("kind") {
+            reading.unknown_word(kind_node, "check kind", &shown(&kind.value), &known);
+        }
+        return None;
+    };
+    let probe = read_probe(&mut fields, reading);
+    fields.finish(reading);
+    let name = match name {
+        Some(name) => name,
+        // Every kind is a name: the test of this file parses each of them.
+        None => kind.value.parse().ok()?,
+    };
+    let check = schedule.applied_to(CheckSpec::with_defaults(CheckId { asset: asset.clone(), name }, probe?));
+    match check.validate() {
+        Ok(()) => Some(check),
+        Err(refused) => {
+            report_refused(&refused, node, reading);
+            None
+        }
+    }
+}
+
+type ReadProbe = fn(&mut Fields<'_, '_>, &mut Reading<'_>) -> Option<ProbeSpec>;
+
+fn reader_of(kind: &str) -> Option<ReadProbe> {
+    match kind {
+        "host" => Some(read_host),
+        "net.icmp" => Some(read_icmp),
+        "net.tcp" => Some(read_tcp),
+        "net.http" => Some(read_http),
+        "rec.freshness" => Some(read_recording),
+        "backup.files" => Some(read_backup),
+        _ => None,
+    }
+}
+
+/// What every check may say about when it runs and when it is believed.
+struct Schedule {
+    every: Option<PlainSeconds>,
+    timeout: Option<PlainSeconds>,
+    stale_after: Option<PlainSeconds>,
+    fail_after: Option<u32>,
+    recover_after: Option<u32>,
+}
+
+impl Schedule {
+    fn read(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Self {
+        Self {
+            every: fields.optional("every", reading),
+            timeout: fields.optional("timeout", reading),
+            stale_after: fields.optional("stale_after", reading),
+            fail_after: small(fields, "fail_after", reading),
+            recover_after: small(fields, "recover_after", reading),
+        }
+    }
+
+    fn applied_to(self, mut check: CheckSpec) -> CheckSpec {
+        let ms = |seconds: PlainSeconds| seconds.0.saturating_mul(1000);
+        check.every_ms = self.every.map_or(check.every_ms, ms);
+        check.timeout_ms = self.timeout.map_or(check.timeout_ms, ms);
+        check.fail_after = self.fail_after.unwrap_or(check.fail_after);
+        check.recover_after = self.recover_after.unwrap_or(check.recover_after);
+        let usual = check.every_ms.saturating_mul(3).saturating_add(check.timeout_ms);
+        check.stale_after_ms = self.stale_after.map_or(usual, ms);
+        check
+    }
+}
+
+/// A number that fits the field's type; the bounds proper are the model's.
+fn small<T: TryFrom<u64>>(fields: &mut Fields<'_, '_>, key: &'static str, reading: &mut Reading<'_>) -> Option<T> {
+    let number = fields.optional::<Located<u64>>(key, reading)?;
+    let fitting = T::try_from(number.value).ok();
+    if fitting.is_none() {
+        reading.report(Diagnostic::new(Code::OutOfBounds, &number.place, format!("`{key}` is far too large")));
+    }
+    fitting
+}
+
+fn read_host(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let disk_bad: Option<Ratio> = fields.optional("disk_bad", reading);
+    let disk_bad_percent = disk_bad.map_or(95, |share| u8::try_from(share.of(100)).unwrap_or(u8::MAX));
+    Some(ProbeSpec::Host { disk_bad_percent })
+}
+
+fn read_icmp(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let target = fields.required("target", reading);
+    let tcp_port = small(fields, "tcp_port", reading);
+    Some(ProbeSpec::NetIcmp { target: target?, tcp_port })
+}
+
+fn read_tcp(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let target = fields.required("target", reading);
+    let port = small(fields, "port", reading);
+    if fields.node("port").is_none() {
+        fields.missing("port", reading);
+    }
+    Some(ProbeSpec::NetTcp { target: target?, port: port? })
+}
+
+fn read_http(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let url = fields.required("url", reading);
+    let status = small(fields, "status", reading);
+    let warn = fields.optional::<PlainSeconds>("tls_warn", reading);
+    let bad = fields.optional::<PlainSeconds>("tls_bad", reading);
+    let days = |given: Option<PlainSeconds>, usual| {
+        given.map_or(usual, |seconds| u16::try_from(seconds.0 / 86_400).unwrap_or(u16::MAX))
+    };
+    Some(ProbeSpec::NetHttp { url: url?, status, tls_warn_days: days(warn, 21), tls_bad_days: days(bad, 7) })
+}
+
+fn read_recording(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let cameras = fields.node("cameras");
+    let retention = fields.node("retention");
+    if let Some(node) = cameras {
+        reading.keep("number of cameras", node);
+        u64::read(node, reading);
+    }
+    if let Some(node) = retention {
+        reading.keep("retention of recordings", node);
+        PlainSeconds::read(node, reading);
+    }
+    read_freshness(fields, Some(RECORDING_AGE_MAX_S), reading).map(ProbeSpec::RecFreshness)
+}
+
+fn read_backup(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    read_freshness(fields, None, reading).map(ProbeSpec::BackupFiles)
+}
+
+fn read_freshness(
+    fields: &mut Fields<'_, '_>,
+    usual_age_s: Option<u64>,
+    reading: &mut Reading<'_>,
+) -> Option<FreshnessSpec> {
+    let path = fields.required("path", reading);
+    let age_max = match usual_age_s {
+        Some(usual) => fields.optional("age_max", reading).or(Some(PlainSeconds(usual))),
+        None => fields.required("age_max", reading),
+    };
+    let bytes_min = fields.optional("bytes_min", reading).unwrap_or(1);
+    let ends_with = fields.optional("ends_with", reading);
+    Some(FreshnessSpec { path: path?, age_max_s: age_max?.0, bytes_min, ends_with })
+}
+
+/// What the model refuses, at the key it is about.
+fn report_refused(refused: &SpecError, node: &Node<'_>, reading: &mut Reading<'_>) {
+    let field = match refused {
+        SpecError::OutOfBounds { field, .. } | SpecError::Parameter { field, .. } => field,
+        SpecError::Twice { .. } | SpecError::TooMany { .. } => "",
+    };
+    let key =
+        field.trim_end_matches("_ms").trim_end_matches("_s").trim_end_matches("_percent").trim_end_matches("_days");
+    let culprit = node.get_ref().get(key).unwrap_or(node);
+    let place = reading.place(culprit);
+    reading.report(Diagnostic::new(Code::CheckRefused, &place, refused.to_string()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_that_the_model_probes_can_be_written_and_is_a_name() {
+        for kind in ProbeSpec::KINDS {
+            assert!(reader_of(kind).is_some(), "{kind}");
+            assert!(kind.parse::<CheckName>().is_ok(), "{kind}");
+            assert!(!NOT_BUILT.contains(kind), "{kind}");
+        }
+    }
+}

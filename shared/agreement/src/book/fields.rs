@@ -1,0 +1,316 @@
+//! Reading TOML so that every mistake is found at once, each with its place.
+//!
+//! [`Fields`] hands out a table's keys by name and remembers which it was asked for: what is left over at the end is
+//! an unknown key, and the nearest of those asked for is what was meant. A value that cannot be read is reported and
+//! is `None`; reading goes on.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    code::Code,
+    diagnostic::Diagnostic,
+    nearest::nearest,
+    source::{Located, Place},
+};
+use crate::money::Currency;
+
+/// The state of reading one file.
+pub(crate) struct Reading<'a> {
+    file: Arc<str>,
+    /// The book's currency; `None` while it is not known, and then money is only checked for its form.
+    pub(crate) currency: Option<Currency>,
+    /// Everything wrong so far, of all files.
+    pub(crate) found: &'a mut Vec<Diagnostic>,
+    /// What is kept and not acted on, of all files.
+    pub(crate) kept: &'a mut Vec<NotActedOn>,
+}
+
+/// Something that the book says and this version does not act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotActedOn {
+    /// What it is, in a word or two: `credits`.
+    pub feature: &'static str,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl std::fmt::Display for NotActedOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "kept, not acted on yet: {} ({})", self.feature, self.place.file)
+    }
+}
+
+/// A value of a file with its place.
+pub(crate) type Node<'i> = Spanned<DeValue<'i>>;
+
+/// What can be read from one value.
+pub(crate) trait Read: Sized {
+    /// The value, or a diagnostic.
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self>;
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(
+        file: &str,
+        currency: Option<Currency>,
+        found: &'a mut Vec<Diagnostic>,
+        kept: &'a mut Vec<NotActedOn>,
+    ) -> Self {
+        Self { file: Arc::from(file), currency, found, kept }
+    }
+
+    pub(crate) fn place<T>(&self, value: &Spanned<T>) -> Place {
+        Place::new(&self.file, value.span())
+    }
+
+    /// The very beginning of the file, for what is wrong with the file as a whole.
+    pub(crate) fn start_of_file(&self) -> Place {
+        Place::new(&self.file, 0..0)
+    }
+
+    pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic);
+    }
+
+    /// Notes that `value` is kept and not acted on.
+    pub(crate) fn keep<T>(&mut self, feature: &'static str, value: &Spanned<T>) {
+        let place = self.place(value);
+        if !self.kept.iter().any(|kept| kept.feature == feature && kept.place.file == place.file) {
+            self.kept.push(NotActedOn { feature, place });
+        }
+    }
+
+    pub(crate) fn bad_value(&mut self, value: &Node<'_>, message: impl Into<String>) {
+        let place = self.place(value);
+        self.report(Diagnostic::new(Code::BadValue, &place, message));
+    }
+
+    pub(crate) fn wrong_type(&mut self, value: &Node<'_>, expected: &str) {
+        let found = type_in_words(value.get_ref());
+        let place = self.place(value);
+        self.report(
+            Diagnostic::new(Code::WrongType, &place, format!("expected {expected}, found {found}"))
+                .label(format!("this is {found}")),
+        );
+    }
+
+    /// Reports a word that is none of `known`, naming the nearest or all.
+    pub(crate) fn unknown_word(&mut self, value: &Node<'_>, what: &str, word: &str, known: &[&str]) {
+        let place = self.place(value);
+        let diagnostic = Diagnostic::new(Code::UnknownWord, &place, format!("{word:?} is not a known {what}"));
+        self.report(match nearest(word, known.iter().copied()) {
+            Some(meant) => diagnostic.help(format!("did you mean {meant:?}?")),
+            None => diagnostic.help(format!("known are {}", known.join(", "))),
+        });
+    }
+
+    /// Reads a whole file: the table at its top.
+    pub(crate) fn parse<'i>(&mut self, text: &'i str) -> Option<Spanned<DeTable<'i>>> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let is_toml = errors.is_empty();
+        for error in errors {
+            let place = Place::new(&self.file, error.span().unwrap_or(0..0));
+            self.report(Diagnostic::new(Code::Syntax, &place, error.message().trim_end().replace('\n', "; ")));
+        }
+        is_toml.then_some(table)
+    }
+}
+
+fn type_in_words(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// One table while it is being read.
+pub(crate) struct Fields<'t, 'i> {
+    table: &'t DeTable<'i>,
+    what: &'static str,
+    place: Place,
+    asked: Vec<&'static str>,
+}
+
+impl<'t, 'i> Fields<'t, 'i> {
+    /// The table at the top of a file; `what` names it in messages: `a plan`.
+    pub(crate) fn top(table: &'t Spanned<DeTable<'i>>, what: &'static str, reading: &Reading<'_>) -> Self {
+        Self { table: table.get_ref(), what, place: reading.start_of_file(), asked: Vec::new() }
+    }
+
+    /// A table within a file.
+    pub(crate) fn of(value: &'t Node<'i>, what: &'static str, reading: &mut Reading<'_>) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Self { table, what, place: reading.place(value), asked: Vec::new() }),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {
+                reading.wrong_type(value, &format!("{what}, a table"));
+                None
+            }
+        }
+    }
+
+    /// Where the table stands.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The value of a key, as it stands.
+    pub(crate) fn node(&mut self, key: &'static str) -> Option<&'t Node<'i>> {
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
+        self.table.get(key)
+    }
+
+    /// A key that may be missing.
+    pub(crate) fn optional<T: Read>(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Option<T> {
+        self.node(key).and_then(|value| T::read(value, reading))
+    }
+
+    /// A key that must be there.
+    pub(crate) fn required<T: Read>(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Option<T> {
+        match self.node(key) {
+            Some(value) => T::read(value, reading),
+            None => {
+                self.missing(key, reading);
+                None
+            }
+        }
+    }
+
+    /// A list that is empty when the key is missing; a single value stands for a list of one.
+    pub(crate) fn list<T: Read>(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Vec<T> {
+        self.node(key).map(|value| one_or_many(value, reading)).unwrap_or_default()
+    }
+
+    /// Reports that a key is missing.
+    pub(crate) fn missing(&self, key: &str, reading: &mut Reading<'_>) {
+        let what = self.what;
+        // A key that is there under a near name is reported as unknown by `finish`, which says it better.
+        let misspelt =
+            self.table.keys().any(|found| nearest(found.get_ref(), [key]).is_some() && found.get_ref() != key);
+        if !misspelt {
+            reading.report(Diagnostic::new(Code::MissingKey, &self.place, format!("{what} needs `{key}`")));
+        }
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(crate) fn finish(self, reading: &mut Reading<'_>) {
+        for key in self.table.keys().filter(|key| !self.asked.contains(&key.get_ref().as_ref())) {
+            let (place, what) = (reading.place(key), self.what);
+            let message = format!("unknown key `{}` in {what}", shown(key.get_ref()));
+            let unknown = Diagnostic::new(Code::UnknownKey, &place, message);
+            reading.report(match nearest(key.get_ref(), self.asked.iter().copied()) {
+                Some(meant) => unknown.help(format!("did you mean `{meant}`?")),
+                None => unknown.help(format!("known keys here: {}", self.asked.join(", "))),
+            });
+        }
+    }
+}
+
+/// Text from a file as it may stand in a message.
+pub(crate) fn shown(text: &str) -> String {
+    upheld_model::DeviceText::new(text).as_str().to_owned()
+}
+
+/// An array, or one value that stands for an array of one.
+pub(crate) fn one_or_many<T: Read>(value: &Node<'_>, reading: &mut Reading<'_>) -> Vec<T> {
+    match value.get_ref() {
+        DeValue::Array(items) => items.iter().filter_map(|item| T::read(item, reading)).collect(),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Table(_) => T::read(value, reading).into_iter().collect(),
+    }
+}
+
+/// The entries of a table whose keys are names of the author's choice.
+pub(crate) fn entries<'t, 'i>(
+    value: &'t Node<'i>,
+    what: &str,
+    reading: &mut Reading<'_>,
+) -> Vec<(&'t Spanned<std::borrow::Cow<'i, str>>, &'t Node<'i>)> {
+    match value.get_ref() {
+        DeValue::Table(table) => table.iter().collect(),
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_)
+        | DeValue::Array(_) => {
+            reading.wrong_type(value, &format!("{what}, a table"));
+            Vec::new()
+        }
+    }
+}
+
+impl<T: Read> Read for Located<T> {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let place = reading.place(value);
+        T::read(value, reading).map(|value| Located { value, place })
+    }
+}
+
+impl Read for String {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        match value.get_ref().as_str() {
+            Some(text) => Some(text.to_owned()),
+            None => {
+                reading.wrong_type(value, "text in quotes");
+                None
+            }
+        }
+    }
+}
+
+impl Read for bool {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            reading.wrong_type(value, "true or false");
+        }
+        flag
+    }
+}
+
+impl Read for u64 {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let Some(integer) = value.get_ref().as_integer() else {
+            reading.wrong_type(value, "a whole number");
+            return None;
+        };
+        let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+        if number.is_none() {
+            reading.bad_value(value, "expected a whole number, not negative");
+        }
+        number
+    }
+}
+
+impl<T: Read> Read for BTreeMap<String, T> {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let found = entries(value, "names and their values", reading);
+        Some(
+            found
+                .into_iter()
+                .filter_map(|(key, item)| Some((key.get_ref().to_string(), T::read(item, reading)?)))
+                .collect(),
+        )
+    }
+}

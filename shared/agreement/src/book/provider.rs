@@ -1,0 +1,252 @@
+//! `provider.toml`: who promises, in which money and zone, and how people are told.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use toml::{Spanned, de::DeTable};
+
+use super::{
+    code::Code,
+    diagnostic::Diagnostic,
+    fields::{Fields, Node, Read, Reading, entries, shown},
+    scalar::PlainSeconds,
+};
+use crate::{money::Currency, words::BookName};
+
+/// The provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Provider {
+    /// His name.
+    pub name: String,
+    /// The one money of the book.
+    pub currency: Currency,
+    /// The IANA zone of bare dates.
+    pub zone: String,
+    /// Whom to ask.
+    pub contact: Option<Contact>,
+    /// `host:port` of others with which the collector checks its own line (DETECTION 4.6).
+    pub anchors: Vec<String>,
+    /// How long things are kept. Kept; a later issue acts on it.
+    pub retention: Option<Retention>,
+    /// The ways to tell people.
+    pub channels: BTreeMap<BookName, Channel>,
+}
+
+impl Provider {
+    /// Stands in where `provider.toml` could not be read, so that reading goes on.
+    pub(crate) fn empty() -> Self {
+        Self {
+            name: String::new(),
+            currency: Currency::NONE,
+            zone: "UTC".to_owned(),
+            contact: None,
+            anchors: Vec::new(),
+            retention: None,
+            channels: BTreeMap::new(),
+        }
+    }
+}
+
+/// A person or a desk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Contact {
+    /// What he is there.
+    pub role: Option<String>,
+    /// His name.
+    pub name: Option<String>,
+    /// His address.
+    pub mail: Option<String>,
+    /// His telephone.
+    pub phone: Option<String>,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Retention {
+    /// Facts, after the agreement's end.
+    pub facts_s: Option<PlainSeconds>,
+    /// Samples.
+    pub samples_s: Option<PlainSeconds>,
+}
+
+/// A way to tell people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Channel {
+    /// By mail.
+    pub mail: Option<String>,
+    /// By a signed webhook.
+    pub webhook: Option<WebhookChannel>,
+}
+
+/// A signed webhook (UX 3.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WebhookChannel {
+    /// Where it is posted.
+    pub url: String,
+    /// The name of the secret that signs it; the secret itself is never in the book.
+    pub secret: BookName,
+}
+
+pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> Option<Provider> {
+    let mut fields = Fields::top(table, "provider.toml", reading);
+    let name = fields.required("name", reading);
+    let currency = fields.required("currency", reading);
+    reading.currency = currency;
+    let zone = fields.required::<Zone>("time_zone", reading);
+    let contact = fields.optional("contact", reading);
+    let anchors = fields.list::<Anchor>("anchors", reading).into_iter().map(|anchor| anchor.0).collect();
+    let retention_node = fields.node("retention");
+    if let Some(node) = retention_node {
+        reading.keep("retention", node);
+    }
+    let retention = retention_node.and_then(|node| Retention::read(node, reading));
+    let channels = fields.node("channels").map(|node| read_channels(node, reading)).unwrap_or_default();
+    fields.finish(reading);
+    Some(Provider { name: name?, currency: currency?, zone: zone?.0, contact, anchors, retention, channels })
+}
+
+fn read_channels(node: &Node<'_>, reading: &mut Reading<'_>) -> BTreeMap<BookName, Channel> {
+    let mut channels = BTreeMap::new();
+    for (key, value) in entries(node, "channels", reading) {
+        let channel = Channel::read(value, reading);
+        match (key.get_ref().parse::<BookName>(), channel) {
+            (Ok(name), Some(channel)) => {
+                channels.insert(name, channel);
+            }
+            (Ok(_), None) => {}
+            (Err(error), _) => {
+                let place = reading.place(key);
+                reading.report(Diagnostic::new(Code::BadName, &place, error.to_string()));
+            }
+        }
+    }
+    channels
+}
+
+impl Read for Channel {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let mut fields = Fields::of(value, "a channel", reading)?;
+        let mail_node = fields.node("mail");
+        if let Some(node) = mail_node {
+            reading.keep("mail channels", node);
+        }
+        let mail = mail_node.and_then(|node| Mail::read(node, reading)).map(|mail| mail.0);
+        let webhook = fields.optional("webhook", reading);
+        let says_nothing = mail_node.is_none() && fields.node("webhook").is_none();
+        if says_nothing {
+            fields.missing("webhook", reading);
+        }
+        fields.finish(reading);
+        Some(Self { mail, webhook })
+    }
+}
+
+impl Read for WebhookChannel {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let mut fields = Fields::of(value, "a webhook", reading)?;
+        let url = fields.required::<WebAddress>("url", reading);
+        let secret = fields.required("secret", reading);
+        fields.finish(reading);
+        Some(Self { url: url?.0, secret: secret? })
+    }
+}
+
+impl Read for Retention {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let mut fields = Fields::of(value, "retention", reading)?;
+        let facts_s = fields.optional("facts", reading);
+        let samples_s = fields.optional("samples", reading);
+        fields.finish(reading);
+        Some(Self { facts_s, samples_s })
+    }
+}
+
+impl Read for Contact {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let mut fields = Fields::of(value, "a contact", reading)?;
+        let role = fields.optional("role", reading);
+        let name = fields.optional("name", reading);
+        let mail = fields.optional::<Mail>("mail", reading).map(|mail| mail.0);
+        let phone = fields.optional("phone", reading);
+        fields.finish(reading);
+        Some(Self { role, name, mail, phone })
+    }
+}
+
+/// An IANA zone that the time zone database knows.
+pub(crate) struct Zone(pub(crate) String);
+
+impl Read for Zone {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let name = String::read(value, reading)?;
+        if jiff::tz::TimeZone::get(&name).is_ok() {
+            return Some(Self(name));
+        }
+        let known: Vec<String> = jiff::tz::db().available().map(|known| known.to_string()).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let message = format!("{:?} is not a time zone of the IANA database", shown(&name));
+        let place = reading.place(value);
+        let unknown = Diagnostic::new(Code::UnknownWord, &place, message);
+        reading.report(match super::nearest::nearest(&name, known) {
+            Some(meant) => unknown.help(format!("did you mean {meant:?}?")),
+            None => unknown.help("write the zone of a place, \"America/Chicago\""),
+        });
+        None
+    }
+}
+
+/// An address with one `@` and something on both sides of it.
+pub(crate) struct Mail(pub(crate) String);
+
+impl Read for Mail {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let text = String::read(value, reading)?;
+        let is_address = text.split_once('@').is_some_and(|(who, domain)| {
+            !who.is_empty() && !domain.is_empty() && !domain.contains('@') && !text.contains(char::is_whitespace)
+        });
+        if !is_address || text.len() > 254 {
+            reading.bad_value(value, format!("{:?} is not a mail address", shown(&text)));
+            return None;
+        }
+        Some(Self(text))
+    }
+}
+
+/// An `http` or `https` address without credentials in it.
+pub(crate) struct WebAddress(pub(crate) String);
+
+impl Read for WebAddress {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let text = String::read(value, reading)?;
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.is_empty() || authority.contains('@') || text.len() > 2_000 || text.contains(char::is_whitespace) {
+            reading.bad_value(
+                value,
+                format!("{:?} is not an http:// or https:// address without credentials", shown(&text)),
+            );
+            return None;
+        }
+        Some(Self(text))
+    }
+}
+
+/// `host:port`.
+struct Anchor(String);
+
+impl Read for Anchor {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let text = String::read(value, reading)?;
+        let is_address = text
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0));
+        if !is_address {
+            reading.bad_value(
+                value,
+                format!("{:?} is not an address with its port: write \"192.0.2.53:53\"", shown(&text)),
+            );
+            return None;
+        }
+        Some(Self(text))
+    }
+}

@@ -1,0 +1,127 @@
+//! Agreements: what they name must be there.
+
+use jiff::{civil::Date, tz::TimeZone};
+use upheld_model::{ClientId, SiteId};
+
+use super::Check;
+use crate::{
+    book::{Agreement, AssetPath, Book, Client, Code, Diagnostic, Located, Version},
+    words::BookName,
+};
+
+pub(super) fn validate(check: &mut Check<'_>) {
+    let book = check.book;
+    let mut numbers: Vec<&Agreement> = Vec::new();
+    for client in book.clients.values() {
+        let Some(agreement) = &client.agreement else { continue };
+        if let Some(first) = numbers.iter().find(|first| first.number == agreement.number) {
+            let message = format!("agreement number {} is there twice", agreement.number);
+            check.report(Diagnostic::new(Code::Twice, &agreement.place, message).other(&first.place, "the first one"));
+        }
+        numbers.push(agreement);
+        for version in &agreement.versions {
+            validate_version(version, client, check);
+        }
+        for entry in &agreement.asset_terms {
+            known_asset(&entry.asset, client, check);
+            if let Some(maker) = &entry.maker {
+                check.reference("manufacturer", "manufacturers", maker);
+            }
+        }
+    }
+}
+
+fn validate_version(version: &Version, client: &Client, check: &mut Check<'_>) {
+    named_as(&version.plan, Named::Plan, check);
+    for rider in &version.riders {
+        named_as(rider, Named::Rider, check);
+    }
+    for site in &version.sites {
+        if !client.sites.contains_key(&site.value) {
+            let there: Vec<&str> = client.sites.keys().map(SiteId::as_str).collect();
+            check.no_such_thing("site", site.as_str(), &site.place, &there);
+        }
+    }
+    for asset in &version.not_covered {
+        known_asset(asset, client, check);
+    }
+    if version.sites.is_empty() && !client.sites.is_empty() {
+        let message = format!("version {} covers no site", version.number);
+        check.report(Diagnostic::new(Code::NoSites, &version.place, message).help("write sites = [\"…\"]"));
+    }
+    distance_bands(version, client, check);
+}
+
+enum Named {
+    Plan,
+    Rider,
+}
+
+/// Both stand below `plans`: a rider in the place of a plan is worth its own words.
+fn named_as(name: &Located<BookName>, named: Named, check: &mut Check<'_>) {
+    let (is_plan, is_rider) = (check.book.plans.contains_key(&name.value), check.book.riders.contains_key(&name.value));
+    match named {
+        Named::Plan if is_rider => {
+            let message = format!("`{}` is a rider, not a plan", name.value);
+            let mistaken = Diagnostic::new(Code::NoSuchThing, &name.place, message);
+            check.report(mistaken.help("name it in `riders`, and a plan here"));
+        }
+        Named::Rider if is_plan => {
+            let message = format!("`{}` is a plan, not a rider", name.value);
+            let mistaken = Diagnostic::new(Code::NoSuchThing, &name.place, message);
+            check.report(mistaken.help("a rider's file says `rider = true`"));
+        }
+        Named::Plan => check.reference("plan", "plans", name),
+        Named::Rider => check.reference("rider", "plans", name),
+    }
+}
+
+/// A band that the plan's factors do not know would silently count as the nearest one.
+fn distance_bands(version: &Version, client: &Client, check: &mut Check<'_>) {
+    let Some(plan) = check.book.plans.get(&version.plan.value) else { return };
+    let bands: Vec<&str> = plan.modifiers.distance.iter().map(|(band, _)| band.as_str()).collect();
+    let covered = version.sites.iter().filter_map(|site| client.sites.get(&site.value));
+    for distance in covered.filter_map(|site| site.distance.as_ref()) {
+        let is_reported = check.found.iter().any(|diagnostic| diagnostic.primary.place == distance.place);
+        if !bands.is_empty() && !bands.contains(&distance.as_str()) && !is_reported {
+            check.no_such_thing("distance band", distance.as_str(), &distance.place, &bands);
+        }
+    }
+}
+
+fn known_asset(asset: &Located<AssetPath>, client: &Client, check: &mut Check<'_>) {
+    let is_there = client.sites.get(&asset.site).is_some_and(|site| site.assets.contains_key(&asset.asset));
+    if !is_there {
+        let all: Vec<String> = client
+            .sites
+            .values()
+            .flat_map(|site| site.assets.keys().map(|asset| format!("{}/{asset}", site.id)))
+            .collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        check.no_such_thing("asset", &format!("{}/{}", asset.site, asset.asset), &asset.place, &all);
+    }
+}
+
+/// The calendars under which agreements count on `today` or later: whose, which, and the last day.
+pub(super) fn calendars_in_use(book: &Book, today: Date) -> Vec<(ClientId, BookName, Option<Date>)> {
+    let Ok(zone) = TimeZone::get(&book.provider.zone) else { return Vec::new() };
+    let mut used = Vec::new();
+    for client in book.clients.values() {
+        for version in client.agreement.iter().flat_map(|agreement| &agreement.versions) {
+            let last_day = client
+                .agreement
+                .as_ref()
+                .and_then(|agreement| agreement.ends(version))
+                .and_then(|end| zone.to_datetime(end).date().yesterday().ok());
+            if last_day.is_some_and(|last_day| last_day < today) {
+                continue;
+            }
+            let plan = book.plans.get(&version.plan.value);
+            let riders = version.riders.iter().filter_map(|rider| book.riders.get(&rider.value));
+            let targets = plan.into_iter().flat_map(|plan| &plan.targets);
+            let targets = targets.chain(riders.flat_map(|rider| &rider.overrides));
+            used.extend(targets.map(|target| (client.id.clone(), target.calendar.value.clone(), last_day)));
+        }
+    }
+    used
+}

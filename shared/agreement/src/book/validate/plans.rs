@@ -1,0 +1,79 @@
+//! Plans and riders: targets that contradict each other.
+
+use super::Check;
+use crate::{
+    book::{Code, Diagnostic, TargetTerms},
+    terms::{CoveredSeconds, Within},
+    words::{Priority, Stage},
+};
+
+pub(super) fn validate(check: &mut Check<'_>) {
+    let book = check.book;
+    for plan in book.plans.values() {
+        for target in &plan.targets {
+            check.reference("calendar", "calendars", &target.calendar);
+        }
+        if let Some(availability) = &plan.availability {
+            check.reference("calendar", "calendars", &availability.calendar);
+        }
+        response_before_resolution(&plan.targets, check);
+        chains(&plan.targets, check);
+    }
+    for rider in book.riders.values() {
+        for target in &rider.overrides {
+            check.reference("calendar", "calendars", &target.calendar);
+        }
+    }
+}
+
+/// E0212, for targets of one priority under one calendar; under two calendars hours cannot be compared.
+fn response_before_resolution(targets: &[TargetTerms], check: &mut Check<'_>) {
+    let stage = |wanted: Stage| targets.iter().filter(move |target| target.stage.value == wanted);
+    for respond in stage(Stage::Respond) {
+        let contradicted = stage(Stage::Resolve).find(|resolve| {
+            resolve.calendar == respond.calendar
+                && share_a_priority(respond, resolve)
+                && matches!((covered(respond), covered(resolve)), (Some(a), Some(b)) if a > b)
+        });
+        if let (Some(resolve), Some(CoveredSeconds(resolution_s))) = (contradicted, contradicted.and_then(covered)) {
+            let message = "the response target is longer than the resolution target";
+            let hours = crate::explain::duration(resolution_s);
+            let contradiction = Diagnostic::new(Code::ResponseAfterResolution, &respond.within.place, message);
+            check.report(
+                contradiction
+                    .label("this is later than the resolution")
+                    .other(&resolve.within.place, format!("resolution is {hours} of covered time")),
+            );
+        }
+    }
+}
+
+/// A target that waits for a response needs a response target for each of its priorities.
+fn chains(targets: &[TargetTerms], check: &mut Check<'_>) {
+    for target in targets {
+        let Some(after) = &target.after else { continue };
+        let lacks = Priority::ALL.iter().find(|&&priority| {
+            let has_first = targets
+                .iter()
+                .any(|first| first.stage.value == after.stage && first.holds_for(priority) && first.after.is_none());
+            target.holds_for(priority) && !has_first
+        });
+        if target.stage.value == after.stage {
+            check.report(Diagnostic::new(Code::ChainLoop, &after.place, "the target waits for its own stage"));
+        } else if let Some(priority) = lacks {
+            let message = format!("the target waits for `{}`, which is not promised for {priority}", after.stage);
+            check.report(Diagnostic::new(Code::ChainLoop, &after.place, message));
+        }
+    }
+}
+
+fn covered(target: &TargetTerms) -> Option<CoveredSeconds> {
+    match target.within.value {
+        Within::Covered { seconds } => Some(seconds),
+        Within::NextBusinessDay { .. } => None,
+    }
+}
+
+fn share_a_priority(a: &TargetTerms, b: &TargetTerms) -> bool {
+    Priority::ALL.iter().any(|&priority| a.holds_for(priority) && b.holds_for(priority))
+}
