@@ -367,40 +367,49 @@ impl Engine {
         let at = self.clock.at(now);
         let mut before: BTreeMap<CheckId, Lane> =
             self.lanes.drain(..).map(|lane| (lane.spec.id.clone(), lane)).collect();
-        self.schedule = Schedule::default();
-        let mut events = Vec::new();
+        let mut lanes = Vec::new();
         for spec in checks {
-            let lane = match before.remove(&spec.id) {
+            lanes.push(match before.remove(&spec.id) {
                 Some(lane) => lane.with_spec(spec),
-                None => self.new_lane(spec, at, &mut events),
-            };
-            let next = match &lane.run {
-                Run::Idle => Some(next_on_grid(&spec.id, spec.every().min(FIRST_WITHIN), now)),
-                Run::InFlight { .. } => lane.stale_at(now, at),
-            };
-            self.schedule.set(self.lanes.len(), next);
-            self.lanes.push(lane);
+                None => self.new_lane(spec, at),
+            });
         }
         for (id, lane) in before {
             let state = CheckState::Unknown { reason: UnknownReason::NotMonitored };
-            events.push(AgentEvent::StateChanged { check: id.clone(), state, at });
+            self.outgoing.transition(vec![AgentEvent::StateChanged { check: id.clone(), state, at }]);
             if lane.fold.finding().is_some() {
                 self.retired.insert(id, lane.fold);
             }
         }
-        self.by_check = self.lanes.iter().enumerate().map(|(index, lane)| (lane.spec.id.clone(), index)).collect();
-        for event in events {
-            self.outgoing.transition(vec![event]);
-        }
+        self.adopt(lanes, now);
     }
 
-    fn new_lane(&mut self, spec: &CheckSpec, at: ObservedAt, events: &mut Vec<AgentEvent>) -> Lane {
-        let fold = match self.retired.remove(&spec.id) {
+    /// A check that was not watched until now: new, or one that comes back with an open finding.
+    fn new_lane(&mut self, spec: &CheckSpec, at: ObservedAt) -> Lane {
+        let mut fold = match self.retired.remove(&spec.id) {
             Some(fold) => fold,
             None => CheckFold::new(spec.id.clone(), FoldRule::from(spec), at),
         };
-        events.push(AgentEvent::StateChanged { check: spec.id.clone(), state: fold.state(), at });
+        // That it went stale while nobody watched is no news: it was said to be not monitored.
+        fold.handle_timeout(at);
+        let state = AgentEvent::StateChanged { check: spec.id.clone(), state: fold.state(), at };
+        self.outgoing.transition(vec![state]);
         Lane { spec: Arc::new(spec.clone()), fold, run: Run::Idle }.with_spec(spec)
+    }
+
+    /// Takes these lanes and places each on the schedule.
+    fn adopt(&mut self, lanes: Vec<Lane>, now: Mono) {
+        let at = self.clock.at(now);
+        self.schedule = Schedule::default();
+        for (index, lane) in lanes.iter().enumerate() {
+            let next = match &lane.run {
+                Run::Idle => Some(next_on_grid(&lane.spec.id, lane.spec.every().min(FIRST_WITHIN), now)),
+                Run::InFlight { .. } => lane.stale_at(now, at),
+            };
+            self.schedule.set(index, next);
+        }
+        self.by_check = lanes.iter().enumerate().map(|(index, lane)| (lane.spec.id.clone(), index)).collect();
+        self.lanes = lanes;
     }
 
     /// A lane whose instant has come, or nearly.
@@ -503,10 +512,8 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
 }
 
 fn sample(check: &CheckId, at: ObservedAt, result: ProbeResult, slept: bool) -> Sample {
-    let outcome = match result.outcome {
-        Outcome::Bad | Outcome::Unknown { .. } if slept => Outcome::unknown(UnknownReason::Suspended),
-        outcome => outcome,
-    };
+    let is_good = matches!(result.outcome, Outcome::Ok | Outcome::Warn);
+    let outcome = if slept && !is_good { Outcome::unknown(UnknownReason::Suspended) } else { result.outcome };
     Sample {
         check: check.clone(),
         at,

@@ -30,12 +30,16 @@ pub struct FoldRule {
     pub stale_after: Duration,
 }
 
+/// What a healthy check may be late, beyond its interval and its longest run, without going stale.
+const MARGIN: Duration = Duration::from_secs(1);
+
 impl From<&CheckSpec> for FoldRule {
+    /// The check's own rule; stale no sooner than the longest that two samples of a healthy check can be apart.
     fn from(spec: &CheckSpec) -> Self {
         Self {
             fail_after: spec.fail_after,
             recover_after: spec.recover_after,
-            stale_after: Duration::from_millis(spec.stale_after_ms),
+            stale_after: Duration::from_millis(spec.stale_after_ms).max(spec.every() + spec.timeout() + MARGIN),
         }
     }
 }
@@ -152,6 +156,11 @@ impl CheckFold {
     /// Since when it stands so.
     pub fn since(&self) -> ObservedAt {
         self.since
+    }
+
+    /// When it was last sampled.
+    pub fn last_sample(&self) -> Option<ObservedAt> {
+        self.last_sample
     }
 
     /// Which check this is.
@@ -325,4 +334,261 @@ fn after(at: ObservedAt, by: Duration) -> ObservedAt {
 fn shift(at: ObservedAt, by: SignedDuration) -> ObservedAt {
     let end = if by.is_negative() { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     ObservedAt(at.0.saturating_add(by).unwrap_or(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn three_bad_samples_confirm_and_the_finding_knows_its_bounds() {
+        let mut fold = new_fold();
+        let events = feed(&mut fold, "o0 b10 b12 b14");
+        assert_eq!(told(&events), "ok@0 suspect@10 failed@14 opened(0..10)@14");
+        assert_eq!(fold.finding().unwrap().id().to_string(), "srv-1/net.tcp@1970-01-01T00:00:10Z");
+    }
+
+    #[test]
+    fn one_good_sample_is_not_a_recovery() {
+        let mut fold = new_fold();
+        let events = feed(&mut fold, "o0 b10 b12 b14 o20 b30 o40 o50");
+        assert_eq!(
+            told(&events[4..]),
+            "recovering@20 failed@30 recovering@40 ok@50 closed(30..40)@50",
+            "the relapse is the same finding, and its end is the last good row's begin"
+        );
+    }
+
+    #[test]
+    fn a_suspicion_that_a_good_sample_ends_is_no_finding() {
+        assert_eq!(
+            told(&feed(&mut new_fold(), "o0 b10 b12 o14 b20 b22 o24")),
+            "ok@0 suspect@10 ok@14 suspect@20 ok@24"
+        );
+    }
+
+    #[test]
+    fn unknown_neither_confirms_nor_recovers_nor_breaks_a_row() {
+        let mut fold = new_fold();
+        let events = feed(&mut fold, "o0 b10 b12 u14 u16 u18 b20 u22 o24 u26 o28");
+        assert_eq!(
+            told(&events),
+            "ok@0 suspect@10 unknown(local fault)@14 failed@20 opened(0..10)@20 unknown(local fault)@22 \
+             recovering@24 unknown(local fault)@26 ok@28 closed(20..24)@28"
+        );
+    }
+
+    #[test]
+    fn an_open_finding_outlives_unknown() {
+        let mut fold = new_fold();
+        feed(&mut fold, "o0 b10 b12 b14 u16");
+        assert_eq!(fold.state(), CheckState::Unknown { reason: UnknownReason::Local });
+        assert_eq!(fold.finding().unwrap().first_bad, at(10));
+    }
+
+    #[test]
+    fn warn_counts_as_good() {
+        assert_eq!(
+            told(&feed(&mut new_fold(), "w0 b10 b12 b14 w20 w30")[4..]),
+            "recovering@20 ok@30 closed(14..20)@30"
+        );
+    }
+
+    #[test]
+    fn nothing_is_up_before_a_sample_says_so() {
+        let mut fold = new_fold();
+        assert_eq!(fold.state(), CheckState::Unknown { reason: UnknownReason::Pending });
+        assert_eq!(told(&feed(&mut fold, "u0 u10")), "unknown(local fault)@0");
+        assert_eq!(told(&feed(&mut fold, "b20 b30 b40")), "suspect@20 failed@40 opened(-..20)@40");
+    }
+
+    #[test]
+    fn silence_is_unknown_from_its_deadline_on_whenever_it_is_noticed() {
+        let mut fold = new_fold();
+        feed(&mut fold, "o0 o10");
+        assert_eq!(fold.poll_timeout(), Some(at(45)));
+        assert_eq!(fold.handle_timeout(at(44)), []);
+        assert_eq!(told(&fold.clone().handle_timeout(at(900))), "unknown(stale source)@45");
+        assert_eq!(told(&feed(&mut fold, "o900")), "unknown(stale source)@45 ok@900");
+    }
+
+    #[test]
+    fn silence_breaks_a_row_but_no_finding() {
+        assert_eq!(
+            told(&feed(&mut new_fold(), "o0 b10 b12 b900 b902")),
+            "ok@0 suspect@10 unknown(stale source)@47 suspect@900",
+            "two bad samples before the silence do not confirm with one after it"
+        );
+        let mut fold = new_fold();
+        feed(&mut fold, "o0 b10 b12 b14 o20");
+        assert_eq!(
+            told(&feed(&mut fold, "o900 o902")),
+            "unknown(stale source)@55 recovering@900 ok@902 closed(14..900)@902"
+        );
+    }
+
+    #[test]
+    fn a_restarted_agent_goes_on_with_an_open_finding() {
+        let mut fold = new_fold();
+        feed(&mut fold, "o0 b10 b12 b14 o20");
+        let text = serde_json::to_string(&fold).unwrap();
+        let mut restored: CheckFold = serde_json::from_str(&text).unwrap();
+        assert_eq!(restored, fold);
+        assert_eq!(told(&feed(&mut restored, "o30")), "ok@30 closed(14..20)@30");
+    }
+
+    #[test]
+    fn a_stepped_clock_moves_what_is_remembered_but_not_a_name_that_was_said() {
+        let mut fold = new_fold();
+        feed(&mut fold, "o1000 b1010 b1012 b1014");
+        fold.clock_stepped(SignedDuration::from_secs(-1000));
+        assert_eq!(fold.poll_timeout(), Some(at(49)));
+        let events = feed(&mut fold, "b16 o20 o30");
+        assert_eq!(told(&events), "recovering@20 ok@30 closed(16..20)@30");
+        let AgentEvent::FindingClosed { id, .. } = &events[2] else { panic!("{events:?}") };
+        assert_eq!(id.first_bad, at(1010));
+    }
+
+    #[test]
+    fn a_rule_of_one_sample_confirms_and_recovers_at_once() {
+        let rule = FoldRule { fail_after: 1, recover_after: 1, ..RULE };
+        let mut fold = CheckFold::new(check(), rule, at(0));
+        assert_eq!(told(&feed(&mut fold, "o0 b10 o20")), "ok@0 failed@10 opened(0..10)@10 ok@20 closed(10..20)@20");
+    }
+
+    #[test]
+    fn a_check_that_may_run_longer_than_it_may_be_silent_does_not_go_stale_in_health() {
+        let probe = upheld_model::ProbeSpec::NetTcp { target: "a".to_owned(), port: 1 };
+        let spec = CheckSpec { stale_after_ms: 10_000, ..CheckSpec::with_defaults(check(), probe) };
+        assert_eq!(FoldRule::from(&spec).stale_after, Duration::from_secs(10 + 5 + 1));
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_and_any_number_of_times_gives_what_the_live_fold_gave(
+            steps in proptest::collection::vec((1u64..60, 0u8..5), 0..80),
+            shuffle in proptest::collection::vec((any::<proptest::sample::Index>(), any::<bool>()), 0..80),
+        ) {
+            let mut now = 0;
+            let samples: Vec<Sample> = steps.iter().map(|(step, outcome)| {
+                now += step;
+                sample(now, outcome_of(*outcome))
+            }).collect();
+            let mut live = new_fold();
+            let events: Vec<AgentEvent> = samples.iter().flat_map(|sample| live.handle(sample)).collect();
+            let mut arrived = samples.clone();
+            for (index, twice) in &shuffle {
+                if !arrived.is_empty() {
+                    let moved = arrived.remove(index.index(arrived.len()));
+                    arrived.insert(0, moved.clone());
+                    if *twice { arrived.push(moved); }
+                }
+            }
+            let refolded = refold(new_fold(), &arrived);
+            prop_assert_eq!(refolded.events, events);
+            prop_assert_eq!(refolded.fold, live);
+        }
+
+        #[test]
+        fn findings_open_and_close_in_turn_and_unknown_does_neither(
+            steps in proptest::collection::vec((1u64..60, 0u8..5), 0..120),
+        ) {
+            let (mut fold, mut now, mut open) = (new_fold(), 0, None);
+            for (step, outcome) in steps {
+                now += step;
+                let outcome = outcome_of(outcome);
+                for event in fold.handle(&sample(now, outcome.clone())) {
+                    match event {
+                        AgentEvent::FindingOpened { finding } => {
+                            prop_assert_eq!(&outcome, &Outcome::Bad);
+                            prop_assert!(finding.last_ok < Some(finding.first_bad) && finding.first_bad <= finding.confirmed_at);
+                            prop_assert_eq!(open.replace(finding.id()), None);
+                        }
+                        AgentEvent::FindingClosed { id, end } => {
+                            prop_assert!(matches!(outcome, Outcome::Ok | Outcome::Warn));
+                            prop_assert!(id.first_bad <= end.last_bad && end.last_bad < end.first_ok);
+                            prop_assert!(end.first_ok < end.confirmed_at, "recover_after is 2");
+                            prop_assert_eq!(open.take(), Some(id));
+                        }
+                        AgentEvent::StateChanged { at: changed, .. } => prop_assert!(changed <= at(now)),
+                        other => prop_assert!(false, "{:?}", other),
+                    }
+                }
+                prop_assert_eq!(fold.finding().map(Finding::id), open.clone());
+            }
+        }
+    }
+
+    const RULE: FoldRule = FoldRule { fail_after: 3, recover_after: 2, stale_after: Duration::from_secs(35) };
+
+    fn check() -> CheckId {
+        "srv-1/net.tcp".parse().unwrap()
+    }
+
+    fn new_fold() -> CheckFold {
+        CheckFold::new(check(), RULE, at(0))
+    }
+
+    fn at(second: u64) -> ObservedAt {
+        ObservedAt(jiff::Timestamp::from_second(second.try_into().unwrap()).unwrap())
+    }
+
+    fn sample(second: u64, outcome: Outcome) -> Sample {
+        Sample {
+            check: check(),
+            at: at(second),
+            took_us: 900,
+            outcome,
+            values: Default::default(),
+            counters: Default::default(),
+            evidence: None,
+        }
+    }
+
+    fn outcome_of(number: u8) -> Outcome {
+        match number {
+            0 => Outcome::Ok,
+            1 => Outcome::Warn,
+            2 => Outcome::unknown(UnknownReason::Local),
+            _ => Outcome::Bad,
+        }
+    }
+
+    /// Feeds `b10`: bad at second 10; `o`k, `w`arn, `u`nknown.
+    fn feed(fold: &mut CheckFold, script: &str) -> Vec<AgentEvent> {
+        let one = |word: &str| {
+            let outcome = match &word[..1] {
+                "o" => Outcome::Ok,
+                "w" => Outcome::Warn,
+                "b" => Outcome::Bad,
+                "u" => Outcome::unknown(UnknownReason::Local),
+                other => panic!("{other}"),
+            };
+            sample(word[1..].parse().unwrap(), outcome)
+        };
+        script.split(' ').flat_map(|word| fold.handle(&one(word))).collect()
+    }
+
+    fn told(events: &[AgentEvent]) -> String {
+        let second = |at: ObservedAt| at.0.as_second();
+        let one = |event: &AgentEvent| match event {
+            AgentEvent::StateChanged { state: CheckState::Unknown { reason }, at, .. } => {
+                format!("unknown({reason})@{}", second(*at))
+            }
+            AgentEvent::StateChanged { state, at, .. } => format!("{}@{}", state.word(), second(*at)),
+            AgentEvent::FindingOpened { finding } => format!(
+                "opened({}..{})@{}",
+                finding.last_ok.map_or("-".to_owned(), |at| second(at).to_string()),
+                second(finding.first_bad),
+                second(finding.confirmed_at)
+            ),
+            AgentEvent::FindingClosed { end, .. } => {
+                format!("closed({}..{})@{}", second(end.last_bad), second(end.first_ok), second(end.confirmed_at))
+            }
+            other => format!("{other:?}"),
+        };
+        events.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
 }

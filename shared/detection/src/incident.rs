@@ -14,6 +14,9 @@ mod decide;
 mod keys;
 mod rules;
 mod state;
+mod symptoms;
+#[cfg(test)]
+mod testing;
 mod title;
 mod view;
 
@@ -68,6 +71,7 @@ pub struct Incident {
     /// Who or what brought it about, as far as somebody said so.
     pub cause: CauseClaim,
     /// Every finding in it, the opening one among them; a silence has none.
+    #[serde(with = "symptoms")]
     pub symptoms: BTreeMap<FindingId, Symptom>,
     /// Whether people and clocks deal with it.
     pub handling: Handling,

@@ -119,3 +119,96 @@ fn guard_end(heartbeat: Duration, collector: &CollectorRun) -> Option<Timestamp>
     let had_time = collector.started.saturating_add(listened).unwrap_or(Timestamp::MAX);
     collector.drained.map(|drained| drained.max(had_time))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn silence_is_unknown_after_three_heartbeats_and_an_incident_after_five_minutes() {
+        for (second, verdict) in [
+            (1_000, "heard 1090"),
+            (1_089, "heard 1090"),
+            (1_090, "unknown@1090 1300"),
+            (1_299, "unknown@1090 1300"),
+            (1_300, "silent@1300"),
+            (99_999, "silent@1300"),
+        ] {
+            assert_eq!(told(&judge(&heard(1_000, 30), &RUN, at(second))), verdict, "at {second}");
+        }
+    }
+
+    #[test]
+    fn rare_heartbeats_are_given_one_and_a_minute() {
+        assert_eq!(told(&judge(&heard(1_000, 300), &RUN, at(1_359))), "heard 1360");
+        assert_eq!(told(&judge(&heard(1_000, 300), &RUN, at(1_360))), "silent@1360");
+    }
+
+    #[test]
+    fn a_collector_that_was_away_blames_nobody_until_it_has_listened() {
+        for (was_down, heartbeat, until) in [(0, 30, 10_090), (600, 30, 10_600), (86_400, 30, 10_900), (0, 300, 10_900)]
+        {
+            let run = CollectorRun { started: at(10_000), was_down: seconds(was_down), drained: Some(at(10_000)) };
+            let agent = heard(1_000, heartbeat);
+            assert_eq!(told(&judge(&agent, &run, at(10_001))), format!("guarded {until}"));
+            assert_eq!(told(&judge(&agent, &run, at(until))), format!("silent@{until}"), "dated by the guard's end");
+        }
+    }
+
+    #[test]
+    fn nobody_is_blamed_while_the_backlog_is_not_drained() {
+        let late = CollectorRun { drained: None, ..RUN };
+        assert_eq!(told(&judge(&heard(1_000, 30), &late, at(9_000))), "guarded drained");
+        let drained = CollectorRun { drained: Some(at(9_100)), ..RUN };
+        assert_eq!(told(&judge(&heard(1_000, 30), &drained, at(9_099))), "guarded 9100");
+        assert_eq!(told(&judge(&heard(1_000, 30), &drained, at(9_100))), "silent@9100");
+        assert_eq!(told(&judge(&heard(9_000, 30), &drained, at(9_050))), "heard 9090", "what is heard needs no guard");
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_is_never_without_an_incident_for_more_than_six_minutes(
+            last in 100_000i64..200_000, heartbeat in 1u64..=300, was_down in 0u64..100_000, later in 0i64..5_000,
+        ) {
+            let run = CollectorRun { was_down: seconds(was_down), ..RUN };
+            let agent = heard(last, heartbeat);
+            match judge(&agent, &run, at(last + later)) {
+                Verdict::Silent { due_at, .. } => {
+                    prop_assert!(due_at <= at(last + 360) && due_at >= at(last + 300) && due_at <= at(last + later));
+                }
+                Verdict::Heard { next } | Verdict::Unknown { next, .. } => {
+                    prop_assert!(next > at(last + later) && next <= at(last + 360));
+                }
+                Verdict::Guarded { .. } => prop_assert!(false, "the guard ended long ago"),
+            }
+        }
+    }
+
+    const RUN: CollectorRun =
+        CollectorRun { started: Timestamp::UNIX_EPOCH, was_down: Duration::ZERO, drained: Some(Timestamp::UNIX_EPOCH) };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn heard(second: i64, heartbeat: u64) -> LastHeard {
+        LastHeard { at: at(second), heartbeat: seconds(heartbeat) }
+    }
+
+    fn told(verdict: &Verdict) -> String {
+        let second = |at: &Timestamp| at.as_second();
+        match verdict {
+            Verdict::Heard { next } => format!("heard {}", second(next)),
+            Verdict::Guarded { until: Some(until) } => format!("guarded {}", second(until)),
+            Verdict::Guarded { until: None } => "guarded drained".to_owned(),
+            Verdict::Unknown { due_at, next, .. } => format!("unknown@{} {}", second(due_at), second(next)),
+            Verdict::Silent { due_at, .. } => format!("silent@{}", second(due_at)),
+        }
+    }
+}

@@ -159,3 +159,150 @@ impl<'a> Sorted<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OK: CheckState = CheckState::Ok;
+    const CREDENTIALS: CheckState = CheckState::Unknown { reason: UnknownReason::Credentials };
+
+    #[test]
+    fn downtime_is_from_the_first_bad_to_the_first_good_sample() {
+        let check = CheckHistory {
+            changes: states(&[
+                (0, OK),
+                (20, CheckState::Suspect),
+                (24, CheckState::Failed),
+                (60, CheckState::Recovering),
+                (70, OK),
+            ]),
+            down: vec![span(20, 60)],
+            ..CheckHistory::default()
+        };
+        assert_eq!(told(&[check]), "up 0..20, down 20..60, up 60..100");
+    }
+
+    #[test]
+    fn what_is_not_confirmed_yet_is_not_up() {
+        let suspect = changing(&[(0, OK), (90, CheckState::Suspect)]);
+        assert_eq!(told(&[suspect]), "up 0..90, unknown(pending) 90..100");
+        let passed = changing(&[(0, OK), (50, CheckState::Suspect), (54, OK)]);
+        assert_eq!(told(&[passed]), "up 0..100");
+        let recovering = changing(&[(0, CheckState::Failed), (90, CheckState::Recovering)]);
+        assert_eq!(told(&[recovering]), "down 0..100");
+    }
+
+    #[test]
+    fn nothing_is_up_before_a_fact_says_so() {
+        assert_eq!(told(&[]), "unknown(not monitored) 0..100");
+        assert_eq!(told(&[CheckHistory::default()]), "unknown(not monitored) 0..100");
+        assert_eq!(told(&[changing(&[(40, OK)])]), "unknown(not monitored) 0..40, up 40..100");
+    }
+
+    #[test]
+    fn the_worst_check_decides_and_unknown_is_worse_than_up() {
+        let sees = changing(&[(0, OK)]);
+        let blind = changing(&[(0, OK), (30, CREDENTIALS), (50, OK)]);
+        let down =
+            CheckHistory { down: vec![span(40, 60)], ..changing(&[(0, OK), (40, CheckState::Failed), (60, OK)]) };
+        assert_eq!(told(&[sees, blind, down]), "up 0..30, unknown(credentials) 30..40, down 40..60, up 60..100");
+    }
+
+    #[test]
+    fn an_unwatched_stretch_is_unknown_even_inside_downtime() {
+        let check = CheckHistory {
+            down: vec![span(20, 100)],
+            unwatched: vec![(span(50, 80), UnknownReason::AgentSilent), (span(70, 90), UnknownReason::Suspended)],
+            ..changing(&[(0, OK), (20, CheckState::Failed)])
+        };
+        assert_eq!(
+            told(&[check]),
+            "up 0..20, down 20..50, unknown(agent silent) 50..70, unknown(suspended) 70..90, down 90..100"
+        );
+    }
+
+    #[test]
+    fn degraded_is_neither_up_nor_down() {
+        let check = CheckHistory { degraded: vec![span(10, 20)], ..changing(&[(0, OK)]) };
+        assert_eq!(told(&[check]), "up 0..10, degraded 10..20, up 20..100");
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_touch_and_sum_to_the_period(
+            from in -200i64..200, length in 0i64..300,
+            checks in proptest::collection::vec(history(), 0..4),
+        ) {
+            let period = span(from, from + length);
+            let pieces = partition(period, &checks);
+            let mut end = period.from;
+            for piece in &pieces {
+                prop_assert_eq!(piece.span.from, end);
+                prop_assert!(piece.span.to > piece.span.from);
+                end = piece.span.to;
+            }
+            prop_assert_eq!(end, period.to);
+            prop_assert!(pieces.windows(2).all(|pair| pair[0].status != pair[1].status));
+            let sums = totals(&pieces);
+            let all = sums.unknown.values().fold(sums.up + sums.degraded + sums.down, |sum, part| sum + *part);
+            prop_assert_eq!(all, SignedDuration::from_secs(length));
+            let mut turned = checks.clone();
+            turned.reverse();
+            turned.iter_mut().for_each(|check| { check.down.reverse(); check.unwatched.reverse(); });
+            prop_assert_eq!(partition(period, &turned), pieces);
+        }
+    }
+
+    fn history() -> impl Strategy<Value = CheckHistory> {
+        let state = prop_oneof![
+            Just(OK),
+            Just(CheckState::Suspect),
+            Just(CheckState::Failed),
+            Just(CheckState::Recovering),
+            Just(CREDENTIALS),
+        ];
+        let changes = proptest::collection::btree_map(-300i64..300, state, 0..8);
+        let spans = || proptest::collection::vec((-300i64..300, 0i64..100), 0..4);
+        (changes, spans(), spans(), spans()).prop_map(|(changes, down, degraded, unwatched)| {
+            let spans = |list: Vec<(i64, i64)>| list.into_iter().map(|(from, length)| span(from, from + length));
+            CheckHistory {
+                changes: changes.into_iter().map(|(second, state)| (at(second), state)).collect(),
+                down: spans(down).collect(),
+                degraded: spans(degraded).collect(),
+                unwatched: spans(unwatched).map(|span| (span, UnknownReason::AgentSilent)).collect(),
+            }
+        })
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn span(from: i64, to: i64) -> Span {
+        Span { from: at(from), to: at(to) }
+    }
+
+    fn states(changes: &[(i64, CheckState)]) -> Vec<(Timestamp, CheckState)> {
+        changes.iter().map(|(second, state)| (at(*second), *state)).collect()
+    }
+
+    fn changing(changes: &[(i64, CheckState)]) -> CheckHistory {
+        CheckHistory { changes: states(changes), ..CheckHistory::default() }
+    }
+
+    fn told(checks: &[CheckHistory]) -> String {
+        let one = |piece: &Piece| {
+            let status = match piece.status {
+                Status::Up => "up".to_owned(),
+                Status::Degraded => "degraded".to_owned(),
+                Status::Unknown { reason } => format!("unknown({reason})"),
+                Status::Down => "down".to_owned(),
+            };
+            format!("{status} {}..{}", piece.span.from.as_second(), piece.span.to.as_second())
+        };
+        partition(span(0, 100), checks).iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}

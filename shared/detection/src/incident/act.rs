@@ -268,3 +268,146 @@ impl Hold<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::testing::{Site, at};
+
+    /// What every request makes of every state: the state after it, `same` for `Ok(None)`, `said` where only the
+    /// request itself is news, or the refusal.
+    #[test]
+    fn every_request_in_every_state_has_one_answer() {
+        let table = "
+            state        take         respond      measured     on-word   reopen    close       dismiss    merge
+            candidate    not-yet      not-yet      not-yet      not-yet   not-yet   not-yet     dismissed  merged
+            open         taken        in-progress  failing      resolved  same      unresolved  dismissed  merged
+            taken        same         in-progress  failing      resolved  same      unresolved  dismissed  merged
+            in-progress  same         said         failing      resolved  same      unresolved  dismissed  merged
+            watching     watching     watching     resolved     resolved  open      unresolved  dismissed  merged
+            resolved     over         said         same         same      open      closed      dismissed  merged
+            closed       over         said         over         over      over      same        over       over
+            merged       over         over         over         over      over      over        over       same
+            dismissed    over         over         over         over      open      over        same       over";
+        let mut rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let actions = rows.next().unwrap();
+        let mut seen = 0;
+        for row in rows {
+            for (name, expected) in actions.iter().zip(&row).skip(1) {
+                let incident = in_state(row[0]);
+                assert_eq!(&answer(&incident, &action(name)), expected, "{name} while {}", row[0]);
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 9 * 8);
+    }
+
+    #[test]
+    fn whoever_takes_it_from_another_owns_it() {
+        let taken = in_state("taken");
+        let by = Who::Person("bo".to_owned());
+        let after = act(&taken, &Action::Take, &by, at(80), at(81)).unwrap().unwrap();
+        assert_eq!(after.incident.state, IncidentState::Taken { by: by.clone(), at: at(80) });
+        assert_eq!((after.due_at, after.noticed_at, after.desk), (at(80), at(81), Desk::AsBefore));
+        let watched = act(&in_state("watching"), &Action::Take, &by, at(80), at(81)).unwrap().unwrap();
+        let holder = Holder::Taken { by, at: at(80) };
+        assert_eq!(watched.incident.state, IncidentState::Watching { until: at(1_100), holder });
+    }
+
+    #[test]
+    fn what_still_fails_is_named_in_the_refusal() {
+        let refused =
+            act(&in_state("open"), &Action::Resolve(Resolution::Measured), &ana(), at(80), at(80)).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "still failing: srv-1/net.tcp; wait until it is restored, or resolve it on your own word"
+        );
+    }
+
+    #[test]
+    fn reopening_what_bothered_nobody_makes_it_peoples_business() {
+        let mut site = Site::new();
+        site.view.stage = crate::incident::Stage::Commissioning;
+        let found = site.fails("srv-1/net.tcp", 60).remove(0).incident;
+        let ticked = act(&found, &Action::Reopen, &ana(), at(500), at(500)).unwrap().unwrap();
+        assert_eq!(ticked.desk, Desk::Begins { detected: at(64), received: at(66) });
+        assert!(ticked.incident.is_ticketed());
+    }
+
+    #[test]
+    fn a_note_changes_nothing_else() {
+        for state in ["candidate", "open", "watching", "closed", "dismissed"] {
+            let incident = in_state(state);
+            let effect = act(&incident, &Action::Note { text: "on it".to_owned() }, &ana(), at(80), at(80));
+            let effect = effect.unwrap().unwrap();
+            assert_eq!(effect.incident, incident);
+            assert_eq!(effect.change, Change::Noted { text: "on it".to_owned() });
+        }
+    }
+
+    #[test]
+    fn an_incident_is_not_part_of_itself() {
+        let incident = in_state("open");
+        let refused = act(&incident, &Action::Merge { into: incident.key }, &ana(), at(80), at(80));
+        assert_eq!(refused, Err(Refused::IntoItself));
+    }
+
+    fn ana() -> Who {
+        Who::Person("ana".to_owned())
+    }
+
+    fn another() -> IncidentKey {
+        IncidentKey(upheld_model::Digest([9; 32]))
+    }
+
+    fn action(name: &str) -> Action {
+        match name {
+            "take" => Action::Take,
+            "respond" => Action::Respond,
+            "measured" => Action::Resolve(Resolution::Measured),
+            "on-word" => Action::Resolve(Resolution::OnWord),
+            "reopen" => Action::Reopen,
+            "close" => Action::Close,
+            "dismiss" => Action::Dismiss { reason: "a test".to_owned() },
+            "merge" => Action::Merge { into: another() },
+            other => panic!("{other}"),
+        }
+    }
+
+    fn in_state(word: &str) -> Incident {
+        let mut site = Site::new();
+        if word == "candidate" {
+            return site.fails("cam-1/net.icmp", 60).remove(0).incident;
+        }
+        let open = site.fails("srv-1/net.tcp", 60).remove(0).incident;
+        let after = |names: &[&str]| {
+            names.iter().fold(open.clone(), |incident, name| {
+                act(&incident, &action(name), &ana(), at(70), at(70)).unwrap().unwrap().incident
+            })
+        };
+        match word {
+            "open" => open,
+            "taken" => after(&["take"]),
+            "in-progress" => after(&["respond"]),
+            "watching" => site.works("srv-1/net.tcp", 60, 200).remove(0).incident,
+            "resolved" => after(&["on-word"]),
+            "closed" => after(&["on-word", "close"]),
+            "merged" => after(&["merge"]),
+            "dismissed" => after(&["dismiss"]),
+            other => panic!("{other}"),
+        }
+    }
+
+    fn answer(incident: &Incident, action: &Action) -> String {
+        match act(incident, action, &ana(), at(80), at(80)) {
+            Ok(None) => "same".to_owned(),
+            Ok(Some(effect)) if effect.incident == *incident => "said".to_owned(),
+            Ok(Some(effect)) => effect.incident.state.word().replace(' ', "-"),
+            Err(Refused::NotYet { .. }) => "not-yet".to_owned(),
+            Err(Refused::StillFailing { .. }) => "failing".to_owned(),
+            Err(Refused::NotResolved { .. }) => "unresolved".to_owned(),
+            Err(Refused::Over { .. }) => "over".to_owned(),
+            Err(Refused::IntoItself) => "into-itself".to_owned(),
+        }
+    }
+}

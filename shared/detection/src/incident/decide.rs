@@ -140,3 +140,302 @@ fn undetermined() -> CauseClaim {
 fn later(at: Timestamp, by: Duration) -> Timestamp {
     at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::incident::{
+        IncidentState,
+        testing::{Site, at, finding, told},
+    };
+
+    #[test]
+    fn a_confirmed_failure_opens_one_incident_with_its_sentence() {
+        let mut site = Site::new();
+        let effects = site.fails("srv-1/net.tcp", 60);
+        assert_eq!(told(&effects), "opened begins(64,66)@66 open");
+        let incident = &effects[0].incident;
+        assert_eq!(incident.title, "srv-1: TCP service on port 8080 does not answer");
+        assert_eq!(incident.dedup.as_str(), "northgate/plant-2/asset/srv-1/down");
+        assert_eq!(incident.started, Bounds { not_before: Some(at(50)), not_after: at(60) });
+        assert!(incident.pages() && incident.is_ticketed());
+    }
+
+    #[test]
+    fn one_incident_per_asset_whichever_of_its_checks_fail() {
+        let mut site = Site::new();
+        site.fails("srv-1/net.tcp", 60);
+        assert_eq!(told(&site.fails("srv-1/net.http", 70)), "symptom+@74 open");
+        assert_eq!(
+            told(&site.fails("rec-1/files", 80)),
+            "opened begins(84,86)@86 open",
+            "another asset is another one"
+        );
+        assert_eq!(told(&site.works("srv-1/net.tcp", 60, 200)), "symptom-@200 open");
+        assert_eq!(told(&site.works("srv-1/net.http", 70, 210)), "restored@210 watching");
+    }
+
+    #[test]
+    fn restored_is_not_resolved_until_the_watch_ends() {
+        let mut site = Site::new();
+        site.fails("srv-1/net.tcp", 60);
+        site.works("srv-1/net.tcp", 60, 200);
+        assert_eq!(site.deadline(), Some(at(200 + 900)));
+        assert_eq!(told(&site.wakes(1_099)), "");
+        assert_eq!(told(&site.wakes(5_000)), "resolved@1100 resolved", "dated by the watch, not by our waking");
+        assert_eq!(site.deadline(), None);
+    }
+
+    #[test]
+    fn a_relapse_inside_the_watch_reopens_the_same_incident_for_who_had_it() {
+        let mut site = Site::new();
+        site.fails("srv-1/net.tcp", 60);
+        site.takes(100);
+        site.works("srv-1/net.tcp", 60, 200);
+        assert_eq!(told(&site.fails("srv-1/net.tcp", 1_000)), "relapsed@1004 taken");
+        assert_eq!(site.incidents().len(), 1);
+        assert_eq!(site.incidents()[0].restored, None);
+        assert_eq!(told(&site.works("srv-1/net.tcp", 1_000, 1_200)), "restored@1200 watching");
+        assert_eq!(told(&site.wakes(2_100)), "resolved@2100 resolved");
+    }
+
+    #[test]
+    fn a_relapse_that_began_inside_the_watch_reopens_even_when_it_is_learned_later() {
+        let mut site = Site::new();
+        site.fails("srv-1/net.tcp", 60);
+        site.works("srv-1/net.tcp", 60, 200);
+        site.wakes(1_100);
+        assert_eq!(
+            told(&site.fails("srv-1/net.tcp", 1_105)),
+            "relapsed@1109 open",
+            "good at 1095, the watch ended at 1100"
+        );
+    }
+
+    #[test]
+    fn a_failure_after_the_watch_is_a_new_incident_even_if_nobody_woke() {
+        let mut site = Site::new();
+        site.fails("srv-1/net.tcp", 60);
+        site.works("srv-1/net.tcp", 60, 200);
+        let effects = site.fails("srv-1/net.tcp", 1_115);
+        assert_eq!(told(&effects), "resolved@1100 resolved | opened begins(1119,1121)@1121 open");
+        assert_ne!(effects[0].incident.key, effects[1].incident.key);
+        assert_eq!(effects[1].incident.follows, None);
+    }
+
+    #[test]
+    fn after_a_person_closed_it_the_same_failure_is_a_new_incident_that_follows() {
+        let mut site = Site::new();
+        let first = site.fails("srv-1/net.tcp", 60)[0].incident.key;
+        site.works("srv-1/net.tcp", 60, 200);
+        site.resolves(300);
+        let effects = site.fails("srv-1/net.tcp", 400);
+        assert_eq!(told(&effects), "opened begins(404,406)@406 open");
+        assert_eq!(effects[0].incident.follows, Some(first));
+    }
+
+    #[test]
+    fn what_is_over_when_it_arrives_is_restored_and_bothers_nobody() {
+        let mut site = Site::new();
+        site.now = at(40_000);
+        let seen = Arrival::Over { restored: Bounds { not_before: Some(at(900)), not_after: at(910) } };
+        let effects = site.sees(FindingSeen { arrival: seen, received: at(40_000), ..finding("srv-1/net.tcp", 60) });
+        assert_eq!(told(&effects), "opened@40000 resolved");
+        let incident = &effects[0].incident;
+        assert_eq!((incident.handling, incident.restored), (Handling::Retroactive, Some(at(910))));
+        assert!(!incident.pages() && !incident.is_ticketed());
+        assert_eq!(told(&site.works("srv-1/net.tcp", 60, 910)), "amended@910 resolved", "its exact end");
+        assert_eq!(told(&site.works("srv-1/net.tcp", 60, 910)), "");
+    }
+
+    #[test]
+    fn what_still_fails_when_it_arrives_late_is_an_ordinary_incident() {
+        let mut site = Site::new();
+        site.now = at(40_000);
+        let effects = site.sees(FindingSeen { received: at(40_000), ..finding("srv-1/net.tcp", 60) });
+        assert_eq!(told(&effects), "opened begins(64,40000)@40000 open");
+        assert!(effects[0].incident.pages());
+    }
+
+    #[test]
+    fn a_retroactive_incident_that_fails_again_becomes_peoples_business() {
+        let mut site = Site::new();
+        site.now = at(1_000);
+        let over = Arrival::Over { restored: Bounds { not_before: Some(at(900)), not_after: at(910) } };
+        site.sees(FindingSeen { arrival: over, received: at(1_000), ..finding("srv-1/net.tcp", 60) });
+        let effects = site.fails("srv-1/net.tcp", 1_100);
+        assert_eq!(told(&effects), "relapsed begins(1104,1106)@1104 open");
+        assert!(effects[0].incident.pages());
+    }
+
+    #[test]
+    fn a_camera_has_three_minutes_and_a_critical_one_none() {
+        let mut site = Site::new();
+        assert_eq!(told(&site.fails("cam-1/net.icmp", 60)), "candidate@64 candidate");
+        assert_eq!(site.deadline(), Some(at(64 + 180)));
+        assert_eq!(told(&site.wakes(300)), "opened begins(64,66)@244 open", "clocks count from the receipt");
+        assert_eq!(told(&site.fails("cam-2/net.icmp", 400)), "opened begins(404,406)@406 open");
+    }
+
+    #[test]
+    fn a_camera_that_is_back_in_time_was_an_event() {
+        let mut site = Site::new();
+        site.fails("cam-1/net.icmp", 60);
+        assert_eq!(told(&site.works("cam-1/net.icmp", 60, 200)), "passed@200 dismissed");
+        assert_eq!(told(&site.wakes(300)), "");
+        assert_eq!(told(&site.fails("cam-1/net.icmp", 400)), "candidate@404 candidate");
+    }
+
+    #[test]
+    fn a_candidate_whose_recovery_and_deadline_are_learned_together_was_an_incident() {
+        let mut site = Site::new();
+        site.fails("cam-1/net.icmp", 60);
+        let effects = site.works("cam-1/net.icmp", 60, 600);
+        assert_eq!(told(&effects), "opened begins(64,66)@244 open | restored@600 watching");
+    }
+
+    #[test]
+    fn a_short_failure_that_is_over_when_it_arrives_is_an_event_too() {
+        let mut site = Site::new();
+        site.now = at(40_000);
+        let over = Arrival::Over { restored: Bounds { not_before: Some(at(200)), not_after: at(210) } };
+        let effects = site.sees(FindingSeen { arrival: over, received: at(40_000), ..finding("cam-1/net.icmp", 60) });
+        assert_eq!(told(&effects), "passed@64 dismissed");
+    }
+
+    #[test]
+    fn a_site_in_commissioning_is_listed_and_never_ticketed() {
+        let mut site = Site::new();
+        site.view.stage = Stage::Commissioning;
+        let effects = site.fails("srv-1/net.tcp", 60);
+        assert_eq!(told(&effects), "opened@66 open");
+        assert_eq!(effects[0].incident.handling, Handling::AsFound);
+        site.view.stage = Stage::Commissioned { since: at(100) };
+        assert_eq!(told(&site.fails("srv-1/net.http", 110)), "symptom+@114 open", "as found until a person ticks it");
+    }
+
+    #[test]
+    fn unknown_never_resolves() {
+        let mut site = Site::new();
+        site.fails("srv-1/net.tcp", 60);
+        site.works("srv-1/net.tcp", 60, 200);
+        site.view.unknown.insert("srv-1/net.tcp".parse().unwrap());
+        assert_eq!(told(&site.wakes(1_200)), "watch goes on@1100 watching");
+        assert_eq!(site.deadline(), Some(at(1_200 + 900)));
+        site.view.unknown.clear();
+        assert_eq!(told(&site.wakes(2_100)), "resolved@2100 resolved");
+    }
+
+    #[test]
+    fn the_line_itself_is_the_wide_network() {
+        let mut site = Site::new();
+        let class = |effects: &[IncidentEffect]| effects[0].incident.class.as_str();
+        assert_eq!(class(&site.fails("wan-1/net.icmp", 60)), "network-wan");
+        assert_eq!(class(&site.fails("srv-1/net.tcp", 60)), "network-lan");
+        assert_eq!(class(&site.fails("rec-1/files", 60)), "recording");
+        assert_eq!(class(&site.fails("srv-9/gone", 60)), "monitoring");
+    }
+
+    #[test]
+    fn a_silent_agent_is_one_incident_until_it_is_heard() {
+        let mut site = Site::new();
+        let effects = site.silent(1_000, 1_300);
+        assert_eq!(told(&effects), "opened begins(1300,1300)@1300 open");
+        assert_eq!(effects[0].incident.title, "plant-2: agent a1 on srv-1 is silent");
+        assert_eq!(told(&site.silent(1_000, 1_300)), "");
+        assert_eq!(told(&site.back(1_900)), "restored@1900 watching");
+        assert_eq!(told(&site.back(1_910)), "");
+        assert_eq!(told(&site.silent(2_000, 2_300)), "relapsed@2300 open");
+        assert_eq!(told(&site.back(3_000)), "restored@3000 watching");
+        assert_eq!(told(&site.wakes(3_900)), "resolved@3900 resolved");
+        assert_eq!(told(&site.silent(5_000, 5_300)), "opened begins(5300,5300)@5300 open");
+    }
+
+    #[test]
+    fn a_silence_that_a_person_dismissed_is_not_opened_again() {
+        let mut site = Site::new();
+        site.silent(1_000, 1_300);
+        site.dismisses(1_400);
+        assert_eq!(told(&site.silent(1_000, 1_300)), "");
+        assert_eq!(told(&site.silent(2_000, 2_300)), "opened begins(2300,2300)@2300 open", "it was heard in between");
+    }
+
+    #[test]
+    fn a_key_is_the_same_on_every_collector() {
+        let key = |site: &mut Site| site.fails("srv-1/net.tcp", 60)[0].incident.key;
+        assert_eq!(key(&mut Site::new()), key(&mut Site::new()));
+        assert_eq!(
+            key(&mut Site::new()).to_string(),
+            "91f41645aa3c9dc82a584cb7240d8cdb990c17966e407859ca83f926ce43cc2f",
+            "a change here orphans every ticket that was ever written"
+        );
+    }
+
+    #[test]
+    fn an_incident_reads_as_it_was_written() {
+        let mut site = Site::new();
+        site.fails("srv-1/net.tcp", 60);
+        site.takes(70);
+        site.works("srv-1/net.tcp", 60, 200);
+        let text = serde_json::to_string(&site.incidents()[0]).unwrap();
+        assert_eq!(serde_json::from_str::<Incident>(&text).unwrap(), site.incidents()[0]);
+    }
+
+    proptest! {
+        #[test]
+        fn at_most_one_open_incident_per_key_and_nothing_twice(
+            steps in proptest::collection::vec((0usize..5, 0u8..8, 1u64..700), 1..80),
+        ) {
+            let checks = ["srv-1/net.tcp", "srv-1/net.http", "cam-1/net.icmp", "cam-2/net.icmp", "rec-1/files"];
+            let mut site = Site::new();
+            let mut failing = [None; 5];
+            let (mut silent_since, mut second) = (None, 1_000);
+            for (which, what, step) in steps {
+                second += step;
+                let trigger = match (what, failing[which], silent_since) {
+                    (0..3, None, _) => {
+                        failing[which] = Some(second);
+                        site.trigger_fails(checks[which], second)
+                    }
+                    (0..3, Some(first_bad), _) => {
+                        failing[which] = None;
+                        site.trigger_works(checks[which], first_bad, second)
+                    }
+                    (3, _, None) => {
+                        silent_since = Some(second);
+                        site.trigger_silent(second - 300, second)
+                    }
+                    (3, _, Some(_)) => {
+                        silent_since = None;
+                        site.trigger_back(second)
+                    }
+                    (4, _, _) => { site.takes(second); Trigger::Deadline }
+                    (5, _, _) => { site.resolves(second); Trigger::Deadline }
+                    (6, _, _) => { site.view.unknown.insert(checks[which].parse().unwrap()); Trigger::Deadline }
+                    (_, _, _) => { site.view.unknown.clear(); Trigger::Deadline }
+                };
+                site.now = site.now.max(at(second));
+                site.apply(&trigger);
+                prop_assert_eq!(told(&site.apply(&trigger)), "", "again: {:?}", trigger);
+                let mut open: Vec<_> = site.incidents().iter().filter(|i| i.is_open()).map(|i| i.dedup.clone()).collect();
+                let all = open.len();
+                open.sort();
+                open.dedup();
+                prop_assert_eq!(open.len(), all);
+                for incident in site.incidents() {
+                    let fails = incident.symptoms.values().any(|symptom| symptom.restored.is_none());
+                    if fails {
+                        prop_assert!(incident.restored.is_none(), "{:?}", incident);
+                        prop_assert!(!matches!(incident.state, IncidentState::Watching { .. }), "{:?}", incident);
+                    }
+                    prop_assert!(incident.started.not_before <= Some(incident.started.not_after));
+                }
+                if matches!(trigger, Trigger::Deadline) {
+                    prop_assert!(site.deadline().is_none_or(|due| due > site.now), "{:?}", site.deadline());
+                }
+            }
+        }
+    }
+}

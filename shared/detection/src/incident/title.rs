@@ -30,19 +30,49 @@ fn failure(probe: &ProbeSpec) -> String {
     }
 }
 
-/// `scheme://host:port`, without path and query, which may hold secrets.
+/// `host:port`, without path, query and user, which may hold secrets.
 fn authority(url: &str) -> &str {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
-    &url[..end]
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    rest[..end].rsplit_once('@').map_or(&rest[..end], |(_, host)| host)
 }
 
-/// The largest whole unit, or two.
+/// In the largest unit of which there are at least two.
 fn duration(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),
         7_200..172_800 => format!("{} h", seconds / 3_600),
         172_800.. => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use upheld_model::check::FreshnessSpec;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_check_has_its_sentence_and_none_tells_a_secret() {
+        let icmp = |target: &str| ProbeSpec::NetIcmp { target: target.to_owned(), tcp_port: None };
+        let url = "https://ana:pw@nvr.local:8443/login?token=s3cret".to_owned();
+        let files = |age_max_s| FreshnessSpec { path: "/x".to_owned(), age_max_s, bytes_min: 1, ends_with: None };
+        for (probe, sentence) in [
+            (ProbeSpec::Host { disk_bad_percent: 95 }, "a file system is more than 95 % full"),
+            (icmp("gateway"), "the default gateway does not answer"),
+            (icmp("10.0.0.9"), "10.0.0.9 does not answer ping"),
+            (ProbeSpec::NetTcp { target: "x".to_owned(), port: 8080 }, "TCP service on port 8080 does not answer"),
+            (
+                ProbeSpec::NetHttp { url, status: None, tls_warn_days: 21, tls_bad_days: 7 },
+                "web service at nvr.local:8443 does not answer as it should",
+            ),
+            (ProbeSpec::RecFreshness(files(119)), "no new recording for more than 119 s"),
+            (ProbeSpec::RecFreshness(files(600)), "no new recording for more than 10 min"),
+            (ProbeSpec::BackupFiles(files(93_600)), "no new backup for more than 26 h"),
+            (ProbeSpec::BackupFiles(files(604_800)), "no new backup for more than 7 days"),
+        ] {
+            assert_eq!(failure(&probe), sentence);
+        }
     }
 }

@@ -1,0 +1,211 @@
+//! A small site for tests: it keeps what [`super::decide()`] returns, as a store would.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use upheld_model::{AssetClass, CheckId, Digest, FindingId, ObservedAt, ProbeSpec, RecordId, check::FreshnessSpec};
+
+use super::{
+    Action, Arrival, AssetView, Bounds, Change, Desk, FindingEnded, FindingSeen, Incident, IncidentEffect,
+    OpeningCause, Resolution, Rules, SilenceSeen, SiteView, Stage, Trigger, Who, act, decide,
+};
+
+pub(super) struct Site {
+    pub(super) view: SiteView,
+    pub(super) now: Timestamp,
+}
+
+impl Site {
+    pub(super) fn new() -> Self {
+        let asset = |class, is_critical| AssetView { class, is_critical };
+        let icmp = || ProbeSpec::NetIcmp { target: "10.0.0.9".to_owned(), tcp_port: None };
+        let http = "http://10.0.0.1/login?token=s".to_owned();
+        let files = FreshnessSpec { path: "/rec".to_owned(), age_max_s: 600, bytes_min: 1, ends_with: None };
+        let checks = [
+            ("srv-1/net.tcp", ProbeSpec::NetTcp { target: "10.0.0.1".to_owned(), port: 8080 }),
+            ("srv-1/net.http", ProbeSpec::NetHttp { url: http, status: None, tls_warn_days: 21, tls_bad_days: 7 }),
+            ("cam-1/net.icmp", icmp()),
+            ("cam-2/net.icmp", icmp()),
+            ("wan-1/net.icmp", icmp()),
+            ("rec-1/files", ProbeSpec::RecFreshness(files)),
+        ];
+        let assets = [
+            ("srv-1", asset(AssetClass::Server, false)),
+            ("cam-1", asset(AssetClass::Camera, false)),
+            ("cam-2", asset(AssetClass::Camera, true)),
+            ("wan-1", asset(AssetClass::InternetLink, false)),
+            ("rec-1", asset(AssetClass::Recorder, false)),
+        ];
+        Self {
+            view: SiteView {
+                client: "northgate".parse().unwrap(),
+                site: "plant-2".parse().unwrap(),
+                stage: Stage::Commissioned { since: Timestamp::UNIX_EPOCH },
+                assets: assets.into_iter().map(|(id, asset)| (id.parse().unwrap(), asset)).collect(),
+                checks: checks.into_iter().map(|(id, probe)| (check(id), probe)).collect::<BTreeMap<_, _>>(),
+                unknown: Default::default(),
+                incidents: Vec::new(),
+            },
+            now: at(0),
+        }
+    }
+
+    pub(super) fn incidents(&self) -> &[Incident] {
+        &self.view.incidents
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.view.incidents.iter().filter_map(Incident::next_deadline).min()
+    }
+
+    /// A check whose first bad sample is at this second; the last good one was 10 s before.
+    pub(super) fn fails(&mut self, check: &str, first_bad: u64) -> Vec<IncidentEffect> {
+        let trigger = self.trigger_fails(check, first_bad);
+        self.apply(&trigger)
+    }
+
+    pub(super) fn trigger_fails(&mut self, check: &str, first_bad: u64) -> Trigger {
+        let seen = finding(check, first_bad);
+        self.now = self.now.max(seen.received);
+        Trigger::FindingOpened(seen)
+    }
+
+    pub(super) fn works(&mut self, check: &str, first_bad: u64, first_ok: u64) -> Vec<IncidentEffect> {
+        let trigger = self.trigger_works(check, first_bad, first_ok);
+        self.apply(&trigger)
+    }
+
+    pub(super) fn trigger_works(&mut self, name: &str, first_bad: u64, first_ok: u64) -> Trigger {
+        self.now = self.now.max(at(first_ok + 12));
+        let id = FindingId { check: check(name), first_bad: ObservedAt(at(first_bad)) };
+        let restored = Bounds { not_before: Some(at(first_ok - 1)), not_after: at(first_ok) };
+        Trigger::FindingClosed(FindingEnded { id, restored, confirmed: at(first_ok + 10) })
+    }
+
+    pub(super) fn sees(&mut self, seen: FindingSeen) -> Vec<IncidentEffect> {
+        self.apply(&Trigger::FindingOpened(seen))
+    }
+
+    pub(super) fn silent(&mut self, last_heard: u64, deadline: u64) -> Vec<IncidentEffect> {
+        self.now = self.now.max(at(deadline));
+        let trigger = self.trigger_silent(last_heard, deadline);
+        self.apply(&trigger)
+    }
+
+    pub(super) fn trigger_silent(&self, last_heard: u64, deadline: u64) -> Trigger {
+        Trigger::AgentSilent(SilenceSeen {
+            agent: "a1".parse().unwrap(),
+            host: Some("srv-1".parse().unwrap()),
+            last_heard: at(last_heard),
+            expected_by: at(last_heard + 30),
+            deadline: at(deadline),
+        })
+    }
+
+    pub(super) fn back(&mut self, heard: u64) -> Vec<IncidentEffect> {
+        self.now = self.now.max(at(heard));
+        let trigger = self.trigger_back(heard);
+        self.apply(&trigger)
+    }
+
+    pub(super) fn trigger_back(&self, heard: u64) -> Trigger {
+        Trigger::AgentBack { agent: "a1".parse().unwrap(), heard: at(heard) }
+    }
+
+    pub(super) fn wakes(&mut self, second: u64) -> Vec<IncidentEffect> {
+        self.now = at(second);
+        self.apply(&Trigger::Deadline)
+    }
+
+    pub(super) fn takes(&mut self, second: u64) {
+        self.person(&Action::Take, second);
+    }
+
+    pub(super) fn resolves(&mut self, second: u64) {
+        self.person(&Action::Resolve(Resolution::Measured), second);
+    }
+
+    pub(super) fn dismisses(&mut self, second: u64) {
+        self.person(&Action::Dismiss { reason: "known".to_owned() }, second);
+    }
+
+    pub(super) fn apply(&mut self, trigger: &Trigger) -> Vec<IncidentEffect> {
+        let effects = decide(&self.view, trigger, &Rules::default(), self.now);
+        effects.iter().for_each(|effect| self.keep(effect));
+        effects
+    }
+
+    /// Asks the same of every incident; those that refuse stay.
+    fn person(&mut self, action: &Action, second: u64) {
+        let by = Who::Person("ana".to_owned());
+        for incident in self.view.incidents.clone() {
+            if let Ok(Some(effect)) = act(&incident, action, &by, at(second), at(second)) {
+                self.keep(&effect);
+            }
+        }
+    }
+
+    fn keep(&mut self, effect: &IncidentEffect) {
+        assert!(effect.due_at <= effect.noticed_at, "{effect:?}");
+        match self.view.incidents.iter_mut().find(|incident| incident.key == effect.incident.key) {
+            Some(incident) => *incident = effect.incident.clone(),
+            None => self.view.incidents.push(effect.incident.clone()),
+        }
+    }
+}
+
+/// Last good 10 s before, confirmed 4 s after, received 2 s after that.
+pub(super) fn finding(name: &str, first_bad: u64) -> FindingSeen {
+    let mut record = [0; 16];
+    record[..8].copy_from_slice(&first_bad.to_be_bytes());
+    FindingSeen {
+        id: FindingId { check: check(name), first_bad: ObservedAt(at(first_bad)) },
+        started: Bounds { not_before: Some(at(first_bad - 10)), not_after: at(first_bad) },
+        detected: at(first_bad + 4),
+        received: at(first_bad + 6),
+        evidence: Some("connection refused".into()),
+        cause: OpeningCause::Record { record_id: RecordId(record), content_hash: Digest([7; 32]) },
+        arrival: Arrival::StillFailing,
+    }
+}
+
+pub(super) fn at(second: u64) -> Timestamp {
+    Timestamp::from_second(second.try_into().unwrap()).unwrap()
+}
+
+/// `opened begins(detected,received)@due state`, one per effect.
+pub(super) fn told(effects: &[IncidentEffect]) -> String {
+    let one = |effect: &IncidentEffect| {
+        let change = match &effect.change {
+            Change::CandidateNoted => "candidate",
+            Change::Opened => "opened",
+            Change::Passed => "passed",
+            Change::SymptomAdded { .. } => "symptom+",
+            Change::SymptomEnded { .. } => "symptom-",
+            Change::Restored => "restored",
+            Change::Relapsed { .. } => "relapsed",
+            Change::WatchExtended => "watch goes on",
+            Change::Resolved => "resolved",
+            Change::Taken => "taken",
+            Change::Responded => "responded",
+            Change::Noted { .. } => "noted",
+            Change::Reopened => "reopened",
+            Change::Closed => "closed",
+            Change::Merged => "merged",
+            Change::Dismissed => "dismissed",
+            Change::Amended => "amended",
+        };
+        let desk = match effect.desk {
+            Desk::Begins { detected, received } => {
+                format!(" begins({},{})", detected.as_second(), received.as_second())
+            }
+            Desk::AsBefore => String::new(),
+        };
+        format!("{change}{desk}@{} {}", effect.due_at.as_second(), effect.incident.state.word())
+    };
+    effects.iter().map(one).collect::<Vec<_>>().join(" | ")
+}
+
+fn check(name: &str) -> CheckId {
+    name.parse().unwrap()
+}
