@@ -8,48 +8,164 @@
 //! own: a name that does not resolve, a missing right, a full descriptor table are `Unknown` with a reason.
 //!
 //! To add a probe: a kind in `upheld_model::ProbeSpec`, a file here with one `run` function, one arm in
-//! [`Prober::run`]'s match, and tests against a real peer.
+//! the dispatch below, and tests against a real peer.
 
 pub mod allow;
+mod blocking;
+mod deadline;
+mod fault;
+mod freshness;
 pub mod host;
+mod http;
+mod icmp;
 mod result;
+mod surroundings;
+mod target;
+mod tcp;
+#[cfg(test)]
+mod testing;
 
 pub use allow::{AllowError, AllowList};
 pub use result::ProbeResult;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use upheld_model::{CheckSpec, Outcome, UnknownReason};
+use upheld_model::{CheckSpec, ProbeSpec, UnknownReason};
+
+use blocking::Blocking;
+use deadline::Deadline;
+use freshness::Freshness;
+use host::Host;
+use http::{Expectation, Http};
+use icmp::Echoes;
+use target::Targets;
 
 /// Runs checks. Cheap to clone; clones share sockets and the memory of earlier runs (growth, processor time).
 ///
-/// Must be used inside a tokio runtime with time and IO; one thread is enough.
+/// Must be used inside a tokio runtime with time and IO; one thread is enough. Sockets are opened when a check first
+/// needs them and belong to the runtime they were opened on.
 #[derive(Clone)]
 pub struct Prober {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    allow: AllowList,
+    targets: Targets,
+    blocking: Blocking,
+    host: Host,
+    http: Http,
+    echoes: Echoes,
+    freshness: Freshness,
 }
 
 impl Prober {
     /// A prober for one site. `collector` is where the uplink goes to: what a check may ask there is narrower than
     /// elsewhere (see [`AllowList`]). Opens nothing yet.
     pub fn new(allow: AllowList, collector: Vec<SocketAddr>) -> Self {
-        let _ = collector;
-        Self { inner: Arc::new(Inner { allow }) }
+        let inner = Inner {
+            targets: Targets::new(allow, collector),
+            blocking: Blocking::default(),
+            host: Host::new(),
+            http: Http::new(),
+            echoes: Echoes::new(),
+            freshness: Freshness::new(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Tells the prober that the collector's name resolves to other addresses than before.
     pub fn collector_is_at(&self, addresses: Vec<SocketAddr>) {
-        let _ = addresses;
+        self.inner.targets.collector_is_at(addresses);
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.
     pub async fn run(&self, spec: &CheckSpec) -> ProbeResult {
-        let _ = &self.inner.allow;
-        ProbeResult::new(Outcome::unknown(UnknownReason::CannotProbe))
-            .evidence(format!("{} is not built yet", spec.probe.kind()))
+        let started = Instant::now();
+        // The probes' own phases end a little earlier, so that the result names the phase that was slow.
+        let reserve = (spec.timeout() / 20).min(Duration::from_millis(50));
+        let work = self.inner.dispatch(spec, Deadline::after(spec.timeout().saturating_sub(reserve)));
+        let result = match tokio::time::timeout(spec.timeout(), without_panic(Box::pin(work))).await {
+            Ok(Some(result)) => result,
+            Ok(None) => {
+                tracing::error!(check.id = %spec.id, probe.kind = spec.probe.kind(), "a probe panicked: please report this");
+                ProbeResult::unknown(UnknownReason::CannotProbe, "the probe itself failed; the agent's log says where")
+            }
+            Err(_) => {
+                let why = "this host was too busy to end the probe in time";
+                ProbeResult::unknown(UnknownReason::Local, why)
+            }
+        };
+        ProbeResult { took: started.elapsed(), ..result }
+    }
+}
+
+impl Inner {
+    async fn dispatch(&self, spec: &CheckSpec, deadline: Deadline) -> ProbeResult {
+        match &spec.probe {
+            ProbeSpec::Host { disk_bad_percent } => self.host.run(&self.blocking, *disk_bad_percent, deadline).await,
+            ProbeSpec::NetIcmp { target, tcp_port } => {
+                icmp::run(&self.echoes, &self.targets, target, *tcp_port, deadline).await
+            }
+            ProbeSpec::NetTcp { target, port } => tcp::run(&self.targets, target, *port, deadline).await,
+            ProbeSpec::NetHttp { url, status, tls_warn_days, tls_bad_days } => {
+                let (status, tls_warn_days, tls_bad_days) = (*status, *tls_warn_days, *tls_bad_days);
+                let expected = Expectation { status, tls_warn_days, tls_bad_days };
+                self.http.run(&self.targets, url, expected, deadline).await
+            }
+            ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
+                self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await
+            }
+        }
+    }
+}
+
+/// Runs `work`; `None` when it panicked. What it held is dropped with it, and what it shares is behind locks that
+/// pass a poisoning on as it is.
+async fn without_panic<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_inside_a_probe_stays_inside() {
+        let panics = async {
+            tokio::task::yield_now().await;
+            panic!("a test's panic")
+        };
+        assert_eq!(without_panic::<()>(panics).await, None);
+        assert_eq!(without_panic(async { 7 }).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_dropped_leaves_the_prober_usable() {
+        let full = testing::full_backlog();
+        let listener = testing::listener();
+        let port = listener.local_addr().unwrap().port();
+        let prober = testing::prober(&format!("loopback_ports = [{port}, {}]", full.port));
+        let silent = testing::tcp("127.0.0.1", full.port);
+        let dropped = tokio::time::timeout(Duration::from_millis(20), prober.run(&silent)).await;
+        assert!(dropped.is_err());
+        assert_eq!(prober.run(&testing::tcp("127.0.0.1", port)).await.outcome, upheld_model::Outcome::Ok);
+    }
+
+    #[test]
+    fn a_prober_can_be_shared_between_tasks() {
+        fn is_shareable<T: Clone + Send + Sync + 'static>() {}
+        is_shareable::<Prober>();
     }
 }

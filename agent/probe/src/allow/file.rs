@@ -1,0 +1,191 @@
+//! The text of `allow.toml`, parsed once into [`AllowList`].
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use upheld_model::address::Place;
+
+use super::{AllowError, AllowList, PrivateSubnets, PublicHost, Subnet};
+
+const KEYS: &[&str] = &[
+    "private_subnets",
+    "gateway",
+    "resolvers",
+    "collector",
+    "loopback_ports",
+    "loopback_echo",
+    "public_hosts",
+    "paths",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    private_subnets: Option<RawSubnets>,
+    gateway: Option<bool>,
+    resolvers: Option<bool>,
+    collector: Option<bool>,
+    #[serde(default)]
+    loopback_ports: Vec<u16>,
+    #[serde(default)]
+    loopback_echo: bool,
+    #[serde(default)]
+    public_hosts: Vec<String>,
+    #[serde(default)]
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "true, false, or a list of subnets such as [\"10.20.0.0/16\"]")]
+enum RawSubnets {
+    All(bool),
+    Only(Vec<String>),
+}
+
+pub(super) fn parse(text: &str, path: &Path) -> Result<AllowList, AllowError> {
+    let raw: Raw = toml::from_str(text).map_err(|error| {
+        let hint = unknown_key_hint(text);
+        AllowError::Form { path: path.to_owned(), message: format!("{}{hint}", error.to_string().trim_end()) }
+    })?;
+    let refuse = |key, value: &str, why| AllowError::Value { path: path.to_owned(), key, value: value.to_owned(), why };
+    if raw.loopback_ports.contains(&0) {
+        return Err(refuse("loopback_ports", "0", "ports go from 1 to 65535"));
+    }
+    let private = match raw.private_subnets {
+        None | Some(RawSubnets::All(true)) => PrivateSubnets::All,
+        Some(RawSubnets::All(false)) => PrivateSubnets::None,
+        Some(RawSubnets::Only(texts)) => {
+            let read = |text: &String| subnet(text).map_err(|why| refuse("private_subnets", text, why));
+            PrivateSubnets::Only(texts.iter().map(read).collect::<Result<_, _>>()?)
+        }
+    };
+    let read = |text: &String| public_host(text).map_err(|why| refuse("public_hosts", text, why));
+    let public_hosts = raw.public_hosts.iter().map(read).collect::<Result<_, _>>()?;
+    if let Some(bad) = raw.paths.iter().find(|root| !is_plain_root(root)) {
+        let why = "write an absolute folder without \".\" and \"..\", other than the root of the file system";
+        return Err(refuse("paths", &bad.to_string_lossy(), why));
+    }
+    Ok(AllowList {
+        private,
+        gateway: raw.gateway.unwrap_or(true),
+        resolvers: raw.resolvers.unwrap_or(true),
+        collector: raw.collector.unwrap_or(true),
+        loopback_ports: raw.loopback_ports.into_iter().collect(),
+        loopback_echo: raw.loopback_echo,
+        public_hosts,
+        paths: raw.paths,
+    })
+}
+
+/// A host name as it is compared: lower case, without the final dot and the brackets of an IPv6 address.
+pub(super) fn host_name(text: &str) -> String {
+    text.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn subnet(text: &str) -> Result<Subnet, &'static str> {
+    let subnet: Subnet = text.parse()?;
+    let places = subnet.ends().map(Place::of);
+    let is_one_of_ours = |place: &Place| matches!(place, Place::Private | Place::Shared);
+    if places[0] == places[1] && places.iter().all(is_one_of_ours) {
+        Ok(subnet)
+    } else {
+        Err("not wholly inside one of 10/8, 172.16/12, 192.168/16, fc00::/7, 100.64/10")
+    }
+}
+
+fn public_host(text: &str) -> Result<PublicHost, &'static str> {
+    let is_bare_v6 = text.parse::<std::net::Ipv6Addr>().is_ok();
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !is_bare_v6 && !text.ends_with(']') => {
+            (name, Some(port.parse().ok().filter(|port| *port != 0).ok_or("the part after the last : is no port")?))
+        }
+        Some(_) | None => (text, None),
+    };
+    let name = host_name(name);
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
+    if !(1..=253).contains(&name.len()) || !name.bytes().all(fits) {
+        return Err("write \"name:port\", \"name\" or an address, without http:// and *");
+    }
+    Ok(PublicHost { name, port })
+}
+
+fn is_plain_root(root: &Path) -> bool {
+    let plain = |part| {
+        matches!(
+            part,
+            std::path::Component::Normal(_) | std::path::Component::RootDir | std::path::Component::Prefix(_)
+        )
+    };
+    root.is_absolute() && root.components().all(plain) && root.file_name().is_some()
+}
+
+fn unknown_key_hint(text: &str) -> String {
+    let keys = toml::from_str::<toml::Table>(text).map(|table| table.keys().cloned().collect::<Vec<_>>());
+    let unknown = keys.unwrap_or_default().into_iter().find(|key| !KEYS.contains(&key.as_str()));
+    let nearest = unknown.and_then(|key| {
+        KEYS.iter().map(|known| (strsim::damerau_levenshtein(&key, known), *known)).min().filter(|(far, _)| *far <= 6)
+    });
+    nearest.map(|(_, known)| format!("\n  did you mean `{known}`?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        parse(text, Path::new("/etc/upheld/allow.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(parse("", Path::new("x")).unwrap(), AllowList::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
+        let message = refused("gateway = true\nloopback_port = [80]\n");
+        for part in ["/etc/upheld/allow.toml", "line 2", "loopback_port", "did you mean `loopback_ports`?"] {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+    }
+
+    #[test]
+    fn values_that_can_never_be_meant_are_refused_by_name() {
+        for (text, part) in [
+            ("loopback_ports = [0]", "1 to 65535"),
+            ("loopback_ports = [70000]", "loopback_ports"),
+            ("loopback_ports = 80", "loopback_ports"),
+            ("private_subnets = \"all\"", "true, false, or a list"),
+            ("private_subnets = [\"0.0.0.0/0\"]", "not wholly inside"),
+            ("private_subnets = [\"8.8.8.0/24\"]", "not wholly inside"),
+            ("private_subnets = [\"10.0.0.0/7\"]", "not wholly inside"),
+            ("private_subnets = [\"10.1.0.0/8\"]", "beyond the prefix"),
+            ("private_subnets = [\"169.254.0.0/16\"]", "not wholly inside"),
+            ("public_hosts = [\"https://x\"]", "no port"),
+            ("public_hosts = [\"*.example.net\"]", "without http:// and *"),
+            ("public_hosts = [\"x:0\"]", "no port"),
+            ("public_hosts = [\"\"]", "write \"name:port\""),
+            ("paths = [\"srv/rec\"]", "absolute"),
+            ("paths = [\"/\"]", "absolute"),
+            ("paths = [\"/srv/../etc\"]", "absolute"),
+            ("gateway = 1", "gateway"),
+            ("gateway", "line 1"),
+        ] {
+            let message = refused(text);
+            assert!(message.contains(part), "{text}: {part} in {message}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_read_with_and_without_a_port_in_both_families() {
+        for (text, name, port) in [
+            ("Status.Example.NET.:443", "status.example.net", Some(443)),
+            ("9.9.9.9", "9.9.9.9", None),
+            ("2001:db8::7", "2001:db8::7", None),
+            ("[2001:db8::7]", "2001:db8::7", None),
+            ("[2001:db8::7]:8443", "2001:db8::7", Some(8443)),
+        ] {
+            assert_eq!(public_host(text), Ok(PublicHost { name: name.to_owned(), port }), "{text}");
+        }
+    }
+}
