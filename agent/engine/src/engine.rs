@@ -7,26 +7,22 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use upheld_detection::fold::{CheckFold, FoldRule};
 use upheld_model::{
-    AgentEvent, AgentId, AssetId, BootId, CheckId, CheckSpec, Counter, DeviceText, Mono, ObservedAt, Outcome,
-    ProbeSpec, Sample, UnknownReason,
-    check::{SpecError, validate_all},
+    AgentEvent, AgentId, AssetId, BootId, CheckId, CheckSpec, DeviceText, Mono, ObservedAt, UnknownReason,
     finding::CheckState,
-    sample::Value,
 };
 use upheld_wire::v1::{AgentConfig, Body, CheckNow, ClockReading, Now};
 
 use crate::{
+    ConfigRefused, Effect, ProbeResult,
     batch::Outgoing,
     clock::{AgentClock, ClockNote, Reading},
+    config::judge,
+    lane::{Lane, Run, sample},
     schedule::{EARLY_MAX, Schedule, early, next_on_grid},
 };
 
-/// The time between two runs of a suspect check (DETECTION 2).
-const SUSPECT_EVERY: Duration = Duration::from_secs(2);
 /// New checks run for the first time within this, however rare they are.
 const FIRST_WITHIN: Duration = Duration::from_secs(10);
-/// Bounds of [`AgentConfig::heartbeat_ms`].
-const HEARTBEAT_MS: std::ops::RangeInclusive<u64> = 1_000..=300_000;
 
 /// The agent's core. Two axes of time: the schedule runs on [`Mono`], samples are dated in [`ObservedAt`].
 ///
@@ -46,25 +42,6 @@ pub struct Engine {
     schedule: Schedule,
     outgoing: Outgoing,
     is_stopped: bool,
-}
-
-/// One check: what to ask, what it said so far, whether it is being asked.
-#[derive(Debug)]
-struct Lane {
-    spec: Arc<CheckSpec>,
-    fold: CheckFold,
-    run: Run,
-}
-
-#[derive(Debug)]
-enum Run {
-    Idle,
-    InFlight {
-        since: Mono,
-        asked: Arc<CheckSpec>,
-        /// The machine slept in the meantime: a failure says nothing.
-        slept: bool,
-    },
 }
 
 /// How the agent comes up.
@@ -91,46 +68,6 @@ pub struct EngineSnapshot {
     pub folds: Vec<CheckFold>,
 }
 
-/// What the shell must now do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Run this check and return its [`ProbeResult`], always, and within its timeout.
-    Probe(Arc<CheckSpec>),
-    /// Journal this body as one record, after every body before it.
-    Write {
-        /// The record's body.
-        body: Body,
-        /// How soon it must be on disk.
-        urgency: Urgency,
-    },
-}
-
-/// How soon a record must be on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// With the next group commit, within a second.
-    Batch,
-    /// Synced at once, and sent at once.
-    AtOnce,
-}
-
-/// What one run of a probe saw.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ProbeResult {
-    /// The probe's judgement.
-    pub outcome: Outcome,
-    /// Measured values.
-    pub values: BTreeMap<String, Value>,
-    /// Counters with their epochs.
-    pub counters: BTreeMap<String, Counter>,
-    /// What a person would want to read.
-    pub evidence: Option<DeviceText>,
-    /// When the run began.
-    pub started: Mono,
-    /// How long it took.
-    pub took: Duration,
-}
-
 /// Which checks a person wants to run now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
@@ -140,38 +77,6 @@ pub enum Selector {
     Asset(AssetId),
     /// One.
     Check(CheckId),
-}
-
-/// Why a configuration is refused; the old one stays in use.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigRefused {
-    /// It is another agent's.
-    #[error("configuration {version} is for agent {meant}, this is {this}; the collector must send this agent's own")]
-    NotMine {
-        /// Its version.
-        version: u64,
-        /// Whose it is.
-        meant: AgentId,
-        /// Who we are.
-        this: AgentId,
-    },
-    /// The heartbeat is out of bounds.
-    #[error("configuration {version}: heartbeat_ms is {heartbeat_ms}, allowed is 1000 to 300000")]
-    Heartbeat {
-        /// Its version.
-        version: u64,
-        /// The value.
-        heartbeat_ms: u64,
-    },
-    /// A check is refused.
-    #[error("configuration {version} is refused as a whole")]
-    Check {
-        /// Its version.
-        version: u64,
-        /// Which check, and why.
-        #[source]
-        why: SpecError,
-    },
 }
 
 /// An outcome that nobody waits for: the check is not configured (any more), or is not being run.
@@ -210,7 +115,7 @@ impl Engine {
             return Ok(());
         }
         let (at, version) = (self.clock.at(now.mono), config.version);
-        if let Err(refused) = self.judge(&config) {
+        if let Err(refused) = judge(&self.agent, &config) {
             if self.refused_version != Some(version) {
                 self.refused_version = Some(version);
                 let refused = Some(DeviceText::new(&in_full(&refused)));
@@ -351,17 +256,6 @@ impl Engine {
         }
     }
 
-    fn judge(&self, config: &AgentConfig) -> Result<(), ConfigRefused> {
-        let version = config.version;
-        if config.agent != self.agent {
-            return Err(ConfigRefused::NotMine { version, meant: config.agent.clone(), this: self.agent.clone() });
-        }
-        if !HEARTBEAT_MS.contains(&config.heartbeat_ms) {
-            return Err(ConfigRefused::Heartbeat { version, heartbeat_ms: config.heartbeat_ms });
-        }
-        validate_all(&config.checks).map_err(|why| ConfigRefused::Check { version, why })
-    }
-
     /// Replaces the lanes by those of `checks`: what was known of a check that stays is kept.
     fn install(&mut self, checks: &[CheckSpec], now: Mono) {
         let at = self.clock.at(now);
@@ -463,65 +357,6 @@ impl Engine {
                 }
             }
         }
-    }
-}
-
-impl Lane {
-    fn with_spec(mut self, spec: &CheckSpec) -> Self {
-        self.fold.set_rule(FoldRule::from(spec));
-        if *self.spec != *spec {
-            self.spec = Arc::new(spec.clone());
-        }
-        self
-    }
-
-    /// When to run again after a run that began at `began` and has ended.
-    fn next_run(&self, began: Mono, now: Mono) -> Mono {
-        let every = self.spec.every();
-        match (self.fold.state(), confirms_fast(&self.spec.probe)) {
-            (CheckState::Suspect, true) => began.plus(SUSPECT_EVERY.min(every)).max(now),
-            (
-                CheckState::Ok
-                | CheckState::Suspect
-                | CheckState::Failed
-                | CheckState::Recovering
-                | CheckState::Unknown { .. },
-                _,
-            ) => next_on_grid(&self.spec.id, every, now.max(began.plus(early(every)))),
-        }
-    }
-
-    /// When the check goes stale, on the monotonic clock; `observed` is the agent's time at `now`.
-    fn stale_at(&self, now: Mono, observed: ObservedAt) -> Option<Mono> {
-        let left = observed.0.duration_until(self.fold.poll_timeout()?.0);
-        Some(now.plus(left.max(jiff::SignedDuration::ZERO).unsigned_abs()))
-    }
-}
-
-/// Whether a suspect check of this kind is probed every two seconds. Not where `fail_after` stands for a duration:
-/// a host is bad when it is so for ten minutes (PROBES 10).
-fn confirms_fast(probe: &ProbeSpec) -> bool {
-    match probe {
-        ProbeSpec::Host { .. } => false,
-        ProbeSpec::NetIcmp { .. }
-        | ProbeSpec::NetTcp { .. }
-        | ProbeSpec::NetHttp { .. }
-        | ProbeSpec::RecFreshness(_)
-        | ProbeSpec::BackupFiles(_) => true,
-    }
-}
-
-fn sample(check: &CheckId, at: ObservedAt, result: ProbeResult, slept: bool) -> Sample {
-    let is_good = matches!(result.outcome, Outcome::Ok | Outcome::Warn);
-    let outcome = if slept && !is_good { Outcome::unknown(UnknownReason::Suspended) } else { result.outcome };
-    Sample {
-        check: check.clone(),
-        at,
-        took_us: u64::try_from(result.took.as_micros()).unwrap_or(u64::MAX),
-        outcome,
-        values: result.values,
-        counters: result.counters,
-        evidence: result.evidence,
     }
 }
 

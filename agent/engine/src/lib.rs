@@ -9,8 +9,13 @@
 
 mod batch;
 mod clock;
+mod config;
+mod effect;
 mod engine;
+mod lane;
 mod schedule;
 
 pub use clock::{AgentClock, ClockNote, Reading};
-pub use engine::{ConfigRefused, Effect, Engine, EngineSnapshot, NotAwaited, ProbeResult, Selector, Start, Urgency};
+pub use config::ConfigRefused;
+pub use effect::{Effect, ProbeResult, Urgency};
+pub use engine::{Engine, EngineSnapshot, NotAwaited, Selector, Start};

@@ -11,6 +11,7 @@
 
 mod act;
 mod decide;
+mod effect;
 mod keys;
 mod rules;
 mod state;
@@ -31,6 +32,7 @@ use upheld_model::{
 
 pub use act::{Action, Refused, Resolution, act};
 pub use decide::{Arrival, FindingEnded, FindingSeen, SilenceSeen, Trigger, decide};
+pub use effect::{Change, Desk, IncidentEffect};
 pub use keys::{DedupKey, IncidentKey};
 pub use rules::{Rules, class_of, open_after};
 pub use state::{Holder, IncidentState};
@@ -197,89 +199,6 @@ pub enum OpeningCause {
         /// The report's id.
         id: String,
     },
-}
-
-/// One incident as it now stands, and what just changed in it. The caller stores the incident under its key
-/// (compare-and-set on what it had read) and the change in its timeline.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IncidentEffect {
-    /// The incident after the change.
-    pub incident: Incident,
-    /// What changed.
-    pub change: Change,
-    /// Whether people and clocks begin with it here.
-    pub desk: Desk,
-    /// When it became so: a finding's instant, a deadline, the moment a person named.
-    pub due_at: Timestamp,
-    /// When we noticed.
-    pub noticed_at: Timestamp,
-}
-
-/// What changed in an incident.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "kebab-case")]
-pub enum Change {
-    /// A failure that may become an incident; shown nowhere but on the asset's page.
-    CandidateNoted,
-    /// It is an incident.
-    Opened,
-    /// A candidate was over before its time: an event, counted.
-    Passed,
-    /// Another check of the same asset failed, or the same one failed again.
-    SymptomAdded {
-        /// Which finding.
-        finding: FindingId,
-    },
-    /// A finding in it ended, others did not.
-    SymptomEnded {
-        /// Which finding.
-        finding: FindingId,
-    },
-    /// Everything in it works again; the watch begins.
-    Restored,
-    /// It failed again inside the watch.
-    Relapsed {
-        /// The new finding; `None` for an agent that fell silent again.
-        finding: Option<FindingId>,
-    },
-    /// The watch goes on, because at its end nothing could be measured.
-    WatchExtended,
-    /// It is over.
-    Resolved,
-    /// A person acknowledged and owns it.
-    Taken,
-    /// A person responded (TERMS F12 says what that satisfies).
-    Responded,
-    /// A person wrote something down.
-    Noted {
-        /// What.
-        text: String,
-    },
-    /// A person opened it again.
-    Reopened,
-    /// A person, or the ticket, closed it.
-    Closed,
-    /// A person found it to be part of another one.
-    Merged,
-    /// A person found it to be no incident.
-    Dismissed,
-    /// A late fact moved an instant in it.
-    Amended,
-}
-
-/// Whether people and clocks begin to deal with an incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
-pub enum Desk {
-    /// They begin here: match terms, start clocks, write the ticket, and page if [`Incident::pages`].
-    Begins {
-        /// The instant that chooses the agreement's version.
-        detected: Timestamp,
-        /// The instant from which response clocks count.
-        received: Timestamp,
-    },
-    /// Nothing begins: they deal with it already, or not at all.
-    AsBefore,
 }
 
 impl Incident {

@@ -249,7 +249,7 @@ mod tests {
             let sums = totals(&pieces);
             let all = sums.unknown.values().fold(sums.up + sums.degraded + sums.down, |sum, part| sum + *part);
             prop_assert_eq!(all, SignedDuration::from_secs(length));
-            let mut turned = checks.clone();
+            let mut turned = checks;
             turned.reverse();
             turned.iter_mut().for_each(|check| { check.down.reverse(); check.unwatched.reverse(); });
             prop_assert_eq!(partition(period, &turned), pieces);

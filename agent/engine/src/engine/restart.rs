@@ -11,8 +11,12 @@ use upheld_detection::fold::{CheckFold, FoldRule};
 use upheld_model::{AgentEvent, CheckId, DeviceText, ObservedAt};
 use upheld_wire::v1::{AgentConfig, Body};
 
-use super::{Engine, Lane, Run, Start, in_full};
-use crate::Reading;
+use super::{Engine, Start, in_full};
+use crate::{
+    Reading,
+    config::judge,
+    lane::{Lane, Run},
+};
 
 type Folds = BTreeMap<CheckId, CheckFold>;
 
@@ -49,7 +53,7 @@ impl Engine {
         let at = self.clock.at(now.mono);
         let mut lanes = Vec::new();
         if let Some(config) = config {
-            match self.judge(&config) {
+            match judge(&self.agent, &config) {
                 Ok(()) => {
                     for spec in &config.checks {
                         let Some(mut fold) = folds.remove(&spec.id) else {

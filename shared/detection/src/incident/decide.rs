@@ -1,5 +1,6 @@
 //! What happens to a site's incidents when something happened.
 
+mod birth;
 mod deadline;
 mod finding;
 mod silent;

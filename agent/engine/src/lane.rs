@@ -1,0 +1,99 @@
+//! One check: what to ask, what it said so far, whether it is being asked.
+
+use std::{sync::Arc, time::Duration};
+
+use upheld_detection::fold::{CheckFold, FoldRule};
+use upheld_model::{
+    CheckId, CheckSpec, Mono, ObservedAt, Outcome, ProbeSpec, Sample, UnknownReason, finding::CheckState,
+};
+
+use crate::{
+    effect::ProbeResult,
+    schedule::{early, next_on_grid},
+};
+
+/// The time between two runs of a suspect check (DETECTION 2).
+const SUSPECT_EVERY: Duration = Duration::from_secs(2);
+
+/// One configured check.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// What to ask from the next run on.
+    pub(crate) spec: Arc<CheckSpec>,
+    /// What it said so far.
+    pub(crate) fold: CheckFold,
+    /// Whether it is being asked.
+    pub(crate) run: Run,
+}
+
+/// Whether a check is being asked.
+#[derive(Debug)]
+pub(crate) enum Run {
+    /// It waits for its turn.
+    Idle,
+    /// A probe is under way.
+    InFlight {
+        /// When it was asked for.
+        since: Mono,
+        /// What it was asked.
+        asked: Arc<CheckSpec>,
+        /// The machine slept in the meantime: a failure says nothing.
+        slept: bool,
+    },
+}
+
+impl Lane {
+    /// The lane under another specification; what was counted stays counted.
+    pub(crate) fn with_spec(mut self, spec: &CheckSpec) -> Self {
+        self.fold.set_rule(FoldRule::from(spec));
+        if *self.spec != *spec {
+            self.spec = Arc::new(spec.clone());
+        }
+        self
+    }
+
+    /// When to run again after a run that began at `began` and has ended.
+    pub(crate) fn next_run(&self, began: Mono, now: Mono) -> Mono {
+        let every = self.spec.every();
+        let is_suspect = self.fold.state() == CheckState::Suspect;
+        if is_suspect && confirms_fast(&self.spec.probe) {
+            return began.plus(SUSPECT_EVERY.min(every)).max(now);
+        }
+        // A run may have begun a little before its place on the grid: that place is taken.
+        next_on_grid(&self.spec.id, every, now.max(began.plus(early(every))))
+    }
+
+    /// When the check goes stale, on the monotonic clock; `observed` is the agent's time at `now`.
+    pub(crate) fn stale_at(&self, now: Mono, observed: ObservedAt) -> Option<Mono> {
+        let left = observed.0.duration_until(self.fold.poll_timeout()?.0);
+        Some(now.plus(left.max(jiff::SignedDuration::ZERO).unsigned_abs()))
+    }
+}
+
+/// Whether a suspect check of this kind is probed every two seconds. Not where `fail_after` stands for a duration:
+/// a host is bad when it is so for ten minutes (PROBES 10).
+fn confirms_fast(probe: &ProbeSpec) -> bool {
+    match probe {
+        ProbeSpec::Host { .. } => false,
+        ProbeSpec::NetIcmp { .. }
+        | ProbeSpec::NetTcp { .. }
+        | ProbeSpec::NetHttp { .. }
+        | ProbeSpec::RecFreshness(_)
+        | ProbeSpec::BackupFiles(_) => true,
+    }
+}
+
+/// What a result says as a sample; a failure while the machine slept says nothing.
+pub(crate) fn sample(check: &CheckId, at: ObservedAt, result: ProbeResult, slept: bool) -> Sample {
+    let is_good = matches!(result.outcome, Outcome::Ok | Outcome::Warn);
+    let outcome = if slept && !is_good { Outcome::unknown(UnknownReason::Suspended) } else { result.outcome };
+    Sample {
+        check: check.clone(),
+        at,
+        took_us: u64::try_from(result.took.as_micros()).unwrap_or(u64::MAX),
+        outcome,
+        values: result.values,
+        counters: result.counters,
+        evidence: result.evidence,
+    }
+}
