@@ -7,17 +7,17 @@ use clap::ValueEnum;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 
 /// The client, the site and the assets of the demonstration.
-pub const CLIENT: &str = "demo-client";
+pub(crate) const CLIENT: &str = "demo-client";
 /// The only site.
-pub const SITE: &str = "this-machine";
+pub(crate) const SITE: &str = "this-machine";
 /// The asset whose TCP service the drill stops.
-pub const SERVICE_ASSET: &str = "door-service";
+pub(crate) const SERVICE_ASSET: &str = "door-service";
 /// The name under which the webhook's secret is kept.
-pub const SECRET_NAME: &str = "demo-desk";
+pub(crate) const SECRET_NAME: &str = "demo-desk";
 
 /// Whether the moment of the demonstration lies inside the hours that the agreement covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Calendar {
+pub(crate) enum Calendar {
     /// Covered: the clock counts from the first second.
     Open,
     /// Not covered: the clock runs but does not count before the next opening.
@@ -26,7 +26,7 @@ pub enum Calendar {
 
 impl Calendar {
     /// The word on the command line.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Closed => "closed",
@@ -35,7 +35,7 @@ impl Calendar {
 
     /// Eight covered hours a day, in UTC, as `("HH:MM", "HH:MM")`: from an hour before `now` (open), or from three
     /// hours after it (closed). The interval may run over midnight.
-    pub fn hours(self, now: Timestamp) -> (String, String) {
+    pub(crate) fn hours(self, now: Timestamp) -> (String, String) {
         let from = match self {
             Self::Open => now.to_zoned(TimeZone::UTC).saturating_sub(1.hour()),
             Self::Closed => now.to_zoned(TimeZone::UTC).saturating_add(3.hours()),
@@ -46,25 +46,25 @@ impl Calendar {
 }
 
 /// What the book must know of the machine.
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// Where the ticket system (the demonstration's receiver) listens.
-    pub webhook_url: &'a str,
+    pub(crate) webhook_url: &'a str,
     /// The port of the TCP service.
-    pub service_port: u16,
+    pub(crate) service_port: u16,
     /// The collector's own portal.
-    pub portal_url: &'a str,
+    pub(crate) portal_url: &'a str,
     /// The folder that stands for a backup.
-    pub backup_folder: &'a Path,
+    pub(crate) backup_folder: &'a Path,
     /// Whether to ping the default gateway: in the interactive run only.
-    pub gateway: bool,
+    pub(crate) gateway: bool,
     /// Which calendar the agreement uses.
-    pub calendar: Calendar,
+    pub(crate) calendar: Calendar,
     /// The moment of the demonstration.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// Writes the book's files under `folder`.
-pub fn write(folder: &Path, facts: &Facts<'_>) -> Result<()> {
+pub(crate) fn write(folder: &Path, facts: &Facts<'_>) -> Result<()> {
     for (path, text) in files(facts) {
         let path = folder.join(path);
         let parent = path.parent().context("every file of the book stands in a folder")?;

@@ -19,7 +19,7 @@ const POSTED_WITHIN_S: f64 = 2.0;
 
 /// What happened, with the instant of each step.
 #[derive(Debug, Serialize)]
-pub struct Chain {
+pub(crate) struct Chain {
     schema: &'static str,
     ok: bool,
     calendar: &'static str,
@@ -53,7 +53,7 @@ struct Calculator {
 }
 
 /// Breaks the service, follows the chain, answers the incident, mends the service.
-pub async fn run(stage: &mut Stage) -> Result<Chain> {
+pub(crate) async fn run(stage: &mut Stage) -> Result<Chain> {
     let fault = Timestamp::now();
     let address = stage.service.take().context("the TCP service is not running")?.stop().await;
     stage::say(&format!("The TCP service on {address} was stopped; waiting for the incident …"));
@@ -79,7 +79,7 @@ pub async fn run(stage: &mut Stage) -> Result<Chain> {
 }
 
 /// Fails by naming every link that is missing.
-pub fn complete(chain: &Chain) -> Result<()> {
+pub(crate) fn complete(chain: &Chain) -> Result<()> {
     if chain.ok {
         return Ok(());
     }

@@ -16,12 +16,12 @@ use tokio::process::{Child, Command};
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where the binaries are: beside this one, so in the same profile.
-pub struct Programs {
+pub(crate) struct Programs {
     folder: PathBuf,
 }
 
 /// A program that runs in the background, its log in a file.
-pub struct Running {
+pub(crate) struct Running {
     name: &'static str,
     log: PathBuf,
     child: Child,
@@ -29,7 +29,7 @@ pub struct Running {
 
 impl Programs {
     /// Builds both binaries; cargo's own progress goes to stderr.
-    pub async fn build() -> Result<Self> {
+    pub(crate) async fn build() -> Result<Self> {
         let own = std::env::current_exe().context("finding this program's own file")?;
         let folder = own.parent().context("this program has no folder")?.to_owned();
         let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
@@ -45,12 +45,12 @@ impl Programs {
     }
 
     /// Runs a program to its end and reads its one JSON document.
-    pub async fn json(&self, name: &'static str, arguments: &[&str]) -> Result<Value> {
+    pub(crate) async fn json(&self, name: &'static str, arguments: &[&str]) -> Result<Value> {
         self.json_with_input(name, arguments, "").await
     }
 
     /// As [`Programs::json`], with text on standard input.
-    pub async fn json_with_input(&self, name: &'static str, arguments: &[&str], input: &str) -> Result<Value> {
+    pub(crate) async fn json_with_input(&self, name: &'static str, arguments: &[&str], input: &str) -> Result<Value> {
         let mut child = Command::new(self.folder.join(name))
             .args(arguments)
             .stdin(Stdio::piped())
@@ -79,7 +79,7 @@ impl Programs {
     }
 
     /// Starts a program in the background with its log in `folder`.
-    pub fn start(&self, name: &'static str, arguments: &[&str], folder: &Path) -> Result<Running> {
+    pub(crate) fn start(&self, name: &'static str, arguments: &[&str], folder: &Path) -> Result<Running> {
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         let child = Command::new(self.folder.join(name))
@@ -97,7 +97,7 @@ impl Programs {
 
 impl Running {
     /// Fails with the log's last lines when the program has ended by itself.
-    pub fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => bail!("{} ended by itself ({status}); its last words:\n{}", self.name, self.tail()),
@@ -105,14 +105,14 @@ impl Running {
     }
 
     /// The last lines of its log.
-    pub fn tail(&self) -> String {
+    pub(crate) fn tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
 
     /// Lines of its log that say ERROR: someone would have to act.
-    pub fn errors(&self) -> Vec<String> {
+    pub(crate) fn errors(&self) -> Vec<String> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         text.lines()
             .filter(|line| line.split_whitespace().take(3).any(|word| word == "ERROR"))
@@ -121,7 +121,7 @@ impl Running {
     }
 
     /// Asks the program to end and waits; kills it when it does not.
-    pub async fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(mut self) -> Result<()> {
         if let Some(pid) =
             self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw)
         {

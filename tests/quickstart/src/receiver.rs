@@ -17,34 +17,34 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// One delivery whose signature was right.
 #[derive(Debug, Clone)]
-pub struct Posted {
+pub(crate) struct Posted {
     /// When the receiver had it whole.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The `webhook-id` header: the same on every repeat.
-    pub id: String,
+    pub(crate) id: String,
     /// The event's name, `incident.opened` and so on.
-    pub kind: String,
+    pub(crate) kind: String,
     /// The body.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 /// What has come so far.
 #[derive(Debug, Clone, Default)]
-pub struct Inbox {
+pub(crate) struct Inbox {
     /// By id: a repeat of one delivery is the same ticket.
-    pub posted: BTreeMap<String, Posted>,
+    pub(crate) posted: BTreeMap<String, Posted>,
     /// Deliveries whose signature or form was wrong, in words.
-    pub refused: Vec<String>,
+    pub(crate) refused: Vec<String>,
     /// Repeats of an id that was already here.
-    pub repeats: u32,
+    pub(crate) repeats: u32,
 }
 
 /// A running receiver.
-pub struct Receiver {
+pub(crate) struct Receiver {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// `whsec_…`, for the collector's secrets.
-    pub secret: String,
+    pub(crate) secret: String,
     inbox: watch::Receiver<Inbox>,
     server: JoinHandle<()>,
 }
@@ -62,7 +62,7 @@ struct Desk {
 
 impl Receiver {
     /// Starts on a free loopback port with a fresh secret.
-    pub async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).context("asking the kernel for random bytes")?;
         let secret = format!("whsec_{}", base64::Engine::encode(&base64::prelude::BASE64_STANDARD, key));
@@ -80,23 +80,13 @@ impl Receiver {
     }
 
     /// The address that the book names.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/hooks/upheld", self.address)
     }
 
     /// What has come so far.
-    pub fn inbox(&self) -> Inbox {
+    pub(crate) fn inbox(&self) -> Inbox {
         self.inbox.borrow().clone()
-    }
-
-    /// Waits until a delivery fits. The caller bounds the wait.
-    pub async fn wait_for(&mut self, fits: impl Fn(&Posted) -> bool) -> Result<Posted> {
-        loop {
-            if let Some(found) = self.inbox.borrow_and_update().posted.values().find(|posted| fits(posted)) {
-                return Ok(found.clone());
-            }
-            self.inbox.changed().await.context("the receiver is gone")?;
-        }
     }
 }
 

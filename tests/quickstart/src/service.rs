@@ -6,20 +6,20 @@ use anyhow::{Context, Result};
 use tokio::{io::AsyncWriteExt, net::TcpListener, task::JoinHandle};
 
 /// A running service: it greets whoever connects.
-pub struct Service {
+pub(crate) struct Service {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl Service {
     /// Starts on a free loopback port.
-    pub async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         Self::start_at("127.0.0.1:0".parse().context("the loopback address")?).await
     }
 
     /// Starts on a given address: the same one again after a stop.
-    pub async fn start_at(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn start_at(address: SocketAddr) -> Result<Self> {
         let listener =
             TcpListener::bind(address).await.with_context(|| format!("opening the TCP service on {address}"))?;
         let address = listener.local_addr()?;
@@ -33,7 +33,7 @@ impl Service {
     }
 
     /// Stops it: the port is closed when this returns.
-    pub async fn stop(self) -> SocketAddr {
+    pub(crate) async fn stop(self) -> SocketAddr {
         self.task.abort();
         // Waiting for the aborted task means waiting for its listener to be dropped.
         let _ = self.task.await;

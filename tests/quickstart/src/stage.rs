@@ -23,22 +23,22 @@ use crate::{
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A message for the person who watches; results go to standard output, these do not.
-pub fn say(message: &str) {
+pub(crate) fn say(message: &str) {
     eprintln!("{message}");
 }
 
 /// All that runs.
-pub struct Stage {
+pub(crate) struct Stage {
     /// The two binaries.
-    pub programs: Programs,
+    pub(crate) programs: Programs,
     /// The ticket system.
-    pub receiver: Receiver,
+    pub(crate) receiver: Receiver,
     /// The TCP service; absent while the drill has stopped it.
-    pub service: Option<Service>,
+    pub(crate) service: Option<Service>,
     /// The calendar that the agreement uses.
-    pub calendar: Calendar,
+    pub(crate) calendar: Calendar,
     /// The moment for which the book was written.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
     folder: PathBuf,
     portal: String,
     keep: bool,
@@ -48,7 +48,7 @@ pub struct Stage {
 
 impl Stage {
     /// Builds, writes the book, starts collector and agent. `loopback_only` leaves the gateway alone.
-    pub async fn set_up(calendar: Calendar, loopback_only: bool, keep: bool) -> Result<Self> {
+    pub(crate) async fn set_up(calendar: Calendar, loopback_only: bool, keep: bool) -> Result<Self> {
         say("Building the two programs (a few minutes the first time) …");
         let programs = Programs::build().await?;
         let since = Timestamp::now();
@@ -117,7 +117,7 @@ impl Stage {
     }
 
     /// Waits until every check of this machine has been found good once.
-    pub async fn wait_until_well(&mut self) -> Result<()> {
+    pub(crate) async fn wait_until_well(&mut self) -> Result<()> {
         let started = Instant::now();
         loop {
             self.check_programs()?;
@@ -138,7 +138,7 @@ impl Stage {
     }
 
     /// Prints where to look.
-    pub async fn introduce(&self) -> Result<()> {
+    pub(crate) async fn introduce(&self) -> Result<()> {
         let link = self.collector(&["login-link", "--data", &self.path("data"), "--json"]).await?;
         let link = link["link"].as_str().context("`login-link --json` gave no link")?;
         println!("The queue of clocks: {}", self.portal);
@@ -150,17 +150,21 @@ impl Stage {
     }
 
     /// Runs the collector's command line on the demonstration's data and reads its JSON.
-    pub async fn collector(&self, arguments: &[&str]) -> Result<Value> {
+    pub(crate) async fn collector(&self, arguments: &[&str]) -> Result<Value> {
         self.programs.json("upheld-collector", arguments).await
     }
 
     /// The collector's data folder.
-    pub fn data(&self) -> String {
+    pub(crate) fn data(&self) -> String {
         self.path("data")
     }
 
     /// Waits for `found` to answer; fails with `what` after a minute, or as soon as a program ends by itself.
-    pub async fn wait<T>(&mut self, what: &str, mut found: impl AsyncFnMut(&Self) -> Result<Option<T>>) -> Result<T> {
+    pub(crate) async fn wait<T>(
+        &mut self,
+        what: &str,
+        mut found: impl AsyncFnMut(&Self) -> Result<Option<T>>,
+    ) -> Result<T> {
         let started = Instant::now();
         loop {
             self.check_programs()?;
@@ -175,7 +179,7 @@ impl Stage {
     }
 
     /// Fails when one of the two programs has ended by itself.
-    pub fn check_programs(&mut self) -> Result<()> {
+    pub(crate) fn check_programs(&mut self) -> Result<()> {
         for program in [&mut self.collector, &mut self.agent].into_iter().flatten() {
             program.check()?;
         }
@@ -183,7 +187,7 @@ impl Stage {
     }
 
     /// Returns only when a program has ended by itself.
-    pub async fn watch_programs(&mut self, every: Duration) -> Result<()> {
+    pub(crate) async fn watch_programs(&mut self, every: Duration) -> Result<()> {
         loop {
             self.check_programs()?;
             tokio::time::sleep(every).await;
@@ -191,7 +195,7 @@ impl Stage {
     }
 
     /// Ends the agent, then the collector; removes the folder unless something failed or it is to be kept.
-    pub async fn tear_down(mut self, failed: bool) -> Result<()> {
+    pub(crate) async fn tear_down(mut self, failed: bool) -> Result<()> {
         let mut errors = Vec::new();
         let mut outcome = Ok(());
         for program in [self.agent.take(), self.collector.take()].into_iter().flatten() {
