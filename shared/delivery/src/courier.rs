@@ -4,14 +4,16 @@
 //! next message; `handle_timeout`. Every call that may touch the disk is here, so that a disk that takes five seconds
 //! to sync delays nobody else.
 
-use upheld_evidence::SigningKey;
+use std::collections::VecDeque;
+
+use upheld_evidence::{SigningKey, sign_chain};
 use upheld_model::Mono;
-use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Now};
+use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Head, Now, PROTOCOL, record::batch_digest};
 
 use crate::{
     Moment, Random,
     journal::{Journal, JournalError, Opened, Settings, Status, Urgency},
-    sender::{Effect, Event, Post, Sender},
+    sender::{Answer, Effect, Event, Post, Sender, Sent, Step},
     storage::Storage,
 };
 
@@ -20,11 +22,14 @@ pub struct Courier<S> {
     journal: Journal<S>,
     sender: Sender,
     key: SigningKey,
+    now: Moment,
+    effects: VecDeque<Effect>,
 }
 
 impl<S: Storage> Courier<S> {
-    /// Opens the journal in `storage`, or begins one. Damage that was found is told by `Gap` and `Journal` events
-    /// that are already appended; [`Opened`] says the rest, for `AgentEvent::Started`.
+    /// Opens the journal in `storage`, or begins one. Damage that was found is told by `Gap` and `Journal` events,
+    /// appended with the first call of [`Courier::handle_timeout`]; [`Opened`] says the rest, for
+    /// `AgentEvent::Started`.
     ///
     /// # Errors
     /// [`JournalError::Newer`] when a newer version wrote it: it is left as it was (SECURITY 10).
@@ -33,12 +38,17 @@ impl<S: Storage> Courier<S> {
         storage: S,
         key: SigningKey,
         settings: Settings,
-        random: Random,
+        mut random: Random,
         now: Moment,
     ) -> Result<(Self, Opened), JournalError> {
+        let mut seed = [0; 8];
+        random(&mut seed);
         let (journal, opened) = Journal::open(storage, settings, random, now)?;
-        let sender = Sender::new(0, now.mono);
-        Ok((Self { journal, sender, key }, opened))
+        let mut sender = Sender::new(u64::from_le_bytes(seed), now.mono);
+        sender.look(journal.view(), now.mono);
+        let mut courier = Self { journal, sender, key, now, effects: VecDeque::new() };
+        courier.settle();
+        Ok((courier, opened))
     }
 
     /// Takes a body down. [`Urgency::Now`] returns after the sync, so that the caller may act on it;
@@ -49,18 +59,24 @@ impl<S: Storage> Courier<S> {
     /// The body is not durable; [`JournalError::is_volatile`] tells whether it is at least kept in memory and will be
     /// sent. Observing goes on either way.
     pub fn append(&mut self, body: &Body, urgency: Urgency, now: Moment) -> Result<(), JournalError> {
-        self.journal.append(body, urgency, now)
+        self.now = now;
+        let appended = self.journal.append(body, urgency, now);
+        self.sender.look(self.journal.view(), now.mono);
+        self.settle();
+        appended
     }
 
     /// Tells the sender what happened.
     pub fn handle(&mut self, event: Event, now: Moment) {
+        self.now = now;
         self.sender.handle(event, now.mono);
+        self.settle();
     }
 
     /// The next thing to do, if any; call until `None` after every other call.
     #[must_use]
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.sender.poll_effect()
+        self.effects.pop_front()
     }
 
     /// When [`Courier::handle_timeout`] must be called at the latest; changes with every call.
@@ -70,18 +86,53 @@ impl<S: Storage> Courier<S> {
     }
 
     /// Flushes, keeps house, and sends what is due.
-    pub fn handle_timeout(&mut self, now: Moment) {
+    ///
+    /// # Errors
+    /// The disk failed; see [`Courier::append`]. What is due is sent all the same, and the call is due again later.
+    pub fn handle_timeout(&mut self, now: Moment) -> Result<(), JournalError> {
+        self.now = now;
+        let kept = self.journal.handle_timeout(now);
+        self.sender.look(self.journal.view(), now.mono);
         self.sender.handle_timeout(now.mono);
+        self.settle();
+        kept
     }
 
     /// The request that a [`Effect::Post`] asks for, with the newest state in its header. To be sent at once; the
     /// answer comes back as [`Event::Answered`] with the post's number.
     ///
     /// # Errors
-    /// The records could not be read. Tell the sender with [`Event::Answered`] and `Answer::Failed`.
-    pub fn request(&mut self, post: &Post, clock: ClockReading, now: Now) -> Result<DeliverRequest, JournalError> {
-        let _ = (post, clock, now, &self.key);
-        Err(JournalError::NotBuilt)
+    /// The records could not be read; the sender knows and tries again by itself.
+    pub fn request(&mut self, post: &Post, clock: ClockReading, mut now: Now) -> Result<DeliverRequest, JournalError> {
+        let mut records = match &post.batch {
+            None => Vec::new(),
+            Some(batch) => self.journal.read(batch).inspect_err(|error| {
+                self.sender.look(self.journal.view(), self.now.mono);
+                let answer = Answer::Failed { what: error.to_string() };
+                self.sender.handle(Event::Answered { no: post.no, answer }, self.now.mono);
+                self.settle();
+            })?,
+        };
+        let head = records.last_mut().map(|last| {
+            last.sig = Some(sign_chain(&self.key, &last.chain).to_string());
+            Head { epoch: last.epoch, len: last.seq.0 + 1, chain: last.chain }
+        });
+        let status = self.journal.status();
+        now.waiting = status.waiting;
+        now.oldest_waiting = status.oldest_waiting;
+        now.ailments.extend(status.ailments);
+        let digest = batch_digest(&records);
+        self.sender.sent(post.no, Sent { digest, head, config_version: now.config_version });
+        let heads = post.heads.clone();
+        Ok(DeliverRequest {
+            protocol: PROTOCOL,
+            heads,
+            clock,
+            seen_checkpoint: None,
+            now,
+            records,
+            batch_digest: digest,
+        })
     }
 
     /// What a status page says about delivery.
@@ -95,5 +146,22 @@ impl<S: Storage> Courier<S> {
     /// The last records or the note could not be synced.
     pub fn close(mut self, now: Moment) -> Result<(), JournalError> {
         self.journal.close(now)
+    }
+
+    /// Carries out what the sender asks of the journal, before anything else happens to either.
+    fn settle(&mut self) {
+        while let Some(step) = self.sender.poll_step() {
+            // A disk that fails here is met again by the next request; the status says so meanwhile.
+            match step {
+                Step::Shell(effect) => {
+                    self.effects.push_back(effect);
+                    continue;
+                }
+                Step::Acknowledge(head) => self.journal.acknowledge(head),
+                Step::Believe(heads) => drop(self.journal.believe(&heads)),
+                Step::Part(held) => drop(self.journal.part(held)),
+            }
+            self.sender.look(self.journal.view(), self.now.mono);
+        }
     }
 }

@@ -1,18 +1,72 @@
 //! The agent's journal: every record it ever made, until it is acknowledged and 72 hours old.
+//!
+//! Records lie in append-only segments (`journal/format.rs`); a small state beside them says what is acknowledged
+//! (`journal/state.rs`). A record counts once it is synced. After a failed sync the segment is left behind and what it
+//! may have lost is written to a new one; while no disk takes it, it is kept in memory, sent from there, and the
+//! journal says that it is volatile.
+//!
+//! What cannot travel under its old name travels under a new epoch (`journal/epochs.rs`): after damage, after the
+//! collector named a fork, after a restored collector asked for what is gone. What was given up for room
+//! (`journal/room.rs`) or lost is told by a `Gap` event. No clock but the arguments: ages are counted in running time,
+//! so that a stepped wall clock throws nothing away.
+
+mod codec;
+mod epochs;
+mod format;
+mod read;
+mod room;
+mod segments;
+mod state;
+mod write;
 
 use std::time::Duration;
 
-use upheld_model::{Mono, ObservedAt};
+use upheld_model::{AgentEvent, DeviceText, Epoch, Mono, ObservedAt, UnknownReason};
 use upheld_wire::v1::{Body, Head};
 
+use self::{
+    codec::Codec,
+    segments::{Segment, number_of},
+    state::{EpochState, State},
+    write::Pending,
+};
 use crate::{
     Moment, Random,
     storage::{Storage, StorageError},
 };
 
+/// How often age and budget are looked at, besides whenever a segment is full.
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+/// How long an acknowledgement may stay in memory only: lost, the records are sent again.
+const STATE_WITHIN: Duration = Duration::from_secs(60);
+
 /// The journal.
 pub struct Journal<S> {
     storage: S,
+    settings: Settings,
+    random: Random,
+    codec: Codec,
+    /// Oldest first.
+    segments: Vec<Segment>,
+    /// Whether the last segment may be written to.
+    is_open: bool,
+    next_number: u64,
+    /// Oldest first, never empty; the last one grows. Their lengths count synced records only.
+    epochs: Vec<EpochState>,
+    pending: Pending,
+    /// Events about the journal itself that still have to be appended.
+    owed: Vec<AgentEvent>,
+    /// How long the journal had been running when it was opened.
+    age_before_s: u64,
+    opened_at: Mono,
+    now: Moment,
+    /// The disk refuses: what is pending is sent from memory.
+    volatile: Option<StorageError>,
+    /// A sync failed since the start.
+    degraded: Option<StorageError>,
+    flush_due: Option<Mono>,
+    state_due: Option<Mono>,
+    house_due: Mono,
 }
 
 /// The bounds of a journal.
@@ -115,9 +169,13 @@ pub enum JournalError {
         /// The limit.
         max: usize,
     },
-    /// Under construction.
-    #[error("this part of the journal is not built yet")]
-    NotBuilt,
+    /// Records that should be sent turned out to be damaged. The journal has already put the others under a new
+    /// epoch: plan anew.
+    #[error("records of epoch {epoch} were found damaged; the others go under a new epoch")]
+    Damaged {
+        /// Where.
+        epoch: Epoch,
+    },
 }
 
 impl JournalError {
@@ -127,33 +185,301 @@ impl JournalError {
     }
 }
 
+/// What the sender needs to know of one epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EpochView {
+    /// What the collector is known to hold.
+    pub acked: Head,
+    /// Records that may be sent.
+    pub len: u64,
+    /// A transition waits before this place.
+    pub urgent_to: u64,
+}
+
 impl<S: Storage> Journal<S> {
     /// Opens the journal in `storage`, or begins one.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] and [`JournalError::Storage`]; nothing was changed then.
     pub fn open(storage: S, settings: Settings, random: Random, now: Moment) -> Result<(Self, Opened), JournalError> {
-        let _ = (settings, random, now);
-        let _ = Self { storage }.storage;
-        Err(JournalError::NotBuilt)
+        let state = State::read(&storage)?;
+        let has_state = state.is_some();
+        let state = state.unwrap_or_default();
+        let mut opened = Opened::default();
+        let (segments, dead) = scan_all(&storage, &mut opened)?;
+        let last = segments.last();
+        let mut journal = Self {
+            next_number: last.map_or(0, |segment| segment.number).max(dead.iter().copied().max().unwrap_or(0)) + 1,
+            age_before_s: state.age_s.max(last.map_or(0, |segment| segment.age_s)),
+            epochs: Vec::new(),
+            storage,
+            settings,
+            random,
+            codec: Codec::new(),
+            segments,
+            is_open: false,
+            pending: Pending::default(),
+            owed: Vec::new(),
+            opened_at: now.mono,
+            now,
+            volatile: None,
+            degraded: None,
+            flush_due: None,
+            state_due: None,
+            house_due: now.mono.plus(HOUSEKEEPING),
+        };
+        opened.clean = state.closed_at.is_some() && state.closed_at == journal.end();
+        opened.last_written = journal.last_written();
+        journal.restore_names(&state);
+        journal.clear_away(&dead, &mut opened);
+        journal.tell_wounds(&opened, has_state);
+        journal.heal(UnknownReason::Corrupt)?;
+        opened.waiting = journal.waiting();
+        Ok((journal, opened))
     }
 
-    /// Takes a body down.
-    pub fn append(&mut self, body: &Body, urgency: Urgency, now: Moment) -> Result<(), JournalError> {
-        let _ = (body, urgency, now);
-        Err(JournalError::NotBuilt)
-    }
-
-    /// When the journal wants to be called.
+    /// When [`Journal::handle_timeout`] must be called at the latest.
+    #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
-        None
+        let owed = (!self.owed.is_empty()).then_some(self.now.mono);
+        [self.flush_due, self.state_due, Some(self.house_due), owed].into_iter().flatten().min()
+    }
+
+    /// Flushes, remembers and cleans up what is due.
+    ///
+    /// # Errors
+    /// The disk failed; what is pending stays in memory, and the journal asks to be called again.
+    pub fn handle_timeout(&mut self, now: Moment) -> Result<(), JournalError> {
+        self.now = now;
+        self.append_owed();
+        if self.house_due <= now.mono {
+            self.house_due = now.mono.plus(HOUSEKEEPING);
+            self.keep_house()?;
+        }
+        if self.flush_due.is_some_and(|due| due <= now.mono) {
+            self.flush(now)?;
+        }
+        if self.state_due.is_some_and(|due| due <= now.mono) {
+            self.write_state()?;
+        }
+        Ok(())
+    }
+
+    /// What the sender needs to know, oldest epoch first.
+    pub fn view(&self) -> Vec<EpochView> {
+        let last = self.epochs.len().saturating_sub(1);
+        let in_memory = if self.volatile.is_some() { self.pending.count } else { 0 };
+        self.epochs
+            .iter()
+            .enumerate()
+            .map(|(index, epoch)| {
+                let extra = if index == last { in_memory } else { 0 };
+                EpochView { acked: epoch.acked, len: epoch.len + extra, urgent_to: epoch.urgent_to }
+            })
+            .collect()
+    }
+
+    /// Believes that this much is held: the answer to a batch whose digest was right.
+    pub fn acknowledge(&mut self, head: Head) {
+        let due = self.now.mono.plus(STATE_WITHIN);
+        if let Some(epoch) = self.epochs.iter_mut().find(|epoch| epoch.epoch == head.epoch)
+            && head.len > epoch.acked.len
+        {
+            epoch.acked = head;
+            self.state_due.get_or_insert(due);
+        }
     }
 
     /// What a status page says.
     pub fn status(&self) -> Status {
-        Status::default()
+        let mut ailments = Vec::new();
+        if let Some(error) = &self.volatile {
+            ailments.push(format!("volatile: {error}; {} records are kept in memory only", self.pending.count));
+        }
+        if let Some(error) = &self.degraded {
+            ailments.push(format!("degraded: {error}; written again to a new file"));
+        }
+        Status {
+            waiting: self.waiting(),
+            oldest_waiting: self.oldest_waiting(),
+            heads: self.epochs.iter().map(|epoch| epoch.acked).filter(|head| head.len > 0).collect(),
+            disk_bytes: self.segments.iter().map(|segment| segment.file_bytes).sum(),
+            ailments,
+        }
     }
 
     /// Flushes and notes a clean end.
+    ///
+    /// # Errors
+    /// The last records or the note could not be synced.
     pub fn close(&mut self, now: Moment) -> Result<(), JournalError> {
-        let _ = now;
-        Err(JournalError::NotBuilt)
+        self.now = now;
+        self.append_owed();
+        self.flush(now)?;
+        let mut state = self.state();
+        state.closed_at = self.end();
+        state.write(&mut self.storage)?;
+        Ok(())
+    }
+
+    fn waiting(&self) -> u64 {
+        self.view().iter().map(|view| view.len.saturating_sub(view.acked.len)).sum()
+    }
+
+    fn oldest_waiting(&self) -> Option<ObservedAt> {
+        let on_disk = self
+            .epochs
+            .iter()
+            .flat_map(|epoch| self.pieces_of(epoch.epoch).into_iter().filter(|piece| piece.end() > epoch.acked.len));
+        let oldest = on_disk.map(|piece| piece.first_ms).chain(self.pending.first_ms()).min()?;
+        Some(at_of(oldest))
+    }
+
+    fn last_written(&self) -> Option<ObservedAt> {
+        self.segments.iter().flat_map(|segment| segment.extents.last()).next_back().map(|extent| at_of(extent.last_ms))
+    }
+
+    fn end(&self) -> Option<(u64, u64)> {
+        self.segments.last().map(|segment| (segment.number, segment.bytes))
+    }
+
+    fn age_s(&self) -> u64 {
+        self.age_before_s + self.now.mono.since(self.opened_at).as_secs()
+    }
+
+    fn current(&mut self) -> &mut EpochState {
+        if self.epochs.is_empty() {
+            self.begin_empty_epoch();
+        }
+        // An epoch was pushed just above if there was none.
+        let last = self.epochs.len() - 1;
+        &mut self.epochs[last]
+    }
+
+    /// Puts state and headers together: epochs, tags, and where the last segment may go on.
+    fn restore_names(&mut self, state: &State) {
+        self.epochs.clone_from(&state.epochs);
+        for tag in &state.tags {
+            if let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == tag.segment) {
+                let name = segments::Tag { epoch: tag.epoch, first: tag.first, before: tag.before };
+                segment.retag(tag.from, tag.to, Some(name));
+            }
+        }
+        // A segment that goes on where a failed sync left another behind counts for what both hold.
+        for index in 1..self.segments.len() {
+            let Some(header) = self.segments[index].header else { continue };
+            let same_epoch = |before: &&mut Segment| before.header.is_some_and(|known| known.epoch == header.epoch);
+            if let Some(before) = self.segments[..index].iter_mut().rev().find(same_epoch)
+                && before.extents.last().is_some_and(|extent| extent.to > header.first_seq)
+            {
+                before.retag(header.first_seq, u64::MAX, None);
+            }
+        }
+        for index in 0..self.segments.len() {
+            let header = self.segments[index].header;
+            let seen: Vec<Epoch> = self.segments[index].pieces().filter_map(|piece| piece.epoch).collect();
+            for epoch in seen {
+                let previous = header.filter(|header| header.epoch == epoch).and_then(|header| header.previous);
+                self.learn_epoch(epoch, previous);
+            }
+        }
+        self.measure_epochs();
+        let current = self.current().epoch;
+        self.is_open = self.segments.last().is_some_and(|last| {
+            last.header.is_some_and(|header| header.epoch == current) && last.bytes == last.file_bytes
+        });
+    }
+
+    /// Says in events what opening found wrong.
+    fn tell_wounds(&mut self, opened: &Opened, has_state: bool) {
+        let mut what = Vec::new();
+        if opened.torn_bytes > 0 {
+            what.push(format!("cut {} bytes of a torn tail", opened.torn_bytes));
+        }
+        if opened.damaged > 0 {
+            what.push(format!("stepped over {} damaged places", opened.damaged));
+        }
+        if !has_state && !self.segments.is_empty() {
+            what.push("its state file was missing or damaged; records are sent again".to_owned());
+        }
+        if !what.is_empty() {
+            self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&what.join("; ")) });
+        }
+    }
+
+    fn owe(&mut self, event: AgentEvent) {
+        self.owed.push(event);
+    }
+
+    /// Appends what the journal has to say of itself. A refusal here is the next append's as well.
+    fn append_owed(&mut self) {
+        if !self.owed.is_empty() {
+            let events = std::mem::take(&mut self.owed);
+            let now = self.now;
+            if let Err(JournalError::Lost(_)) =
+                self.enqueue(&Body { samples: Vec::new(), events: events.clone() }, Urgency::Now, now)
+            {
+                self.owed = events;
+            }
+        }
+    }
+
+    fn write_state(&mut self) -> Result<(), JournalError> {
+        self.state_due = None;
+        let written = self.state().write(&mut self.storage);
+        if let Err(error) = &written {
+            self.degraded = Some(error.clone());
+            self.state_due = Some(self.now.mono.plus(STATE_WITHIN));
+        }
+        written.map_err(JournalError::Storage)
+    }
+
+    /// As [`Journal::write_state`], where nothing depends on it at once: it is tried again within a minute.
+    fn save_state(&mut self) {
+        drop(self.write_state());
+    }
+
+    fn state(&self) -> State {
+        let tags = self.segments.iter().filter(|segment| !segment.is_as_its_header_says()).flat_map(|segment| {
+            segment.spans.iter().filter_map(|span| {
+                span.tag.map(|tag| state::TagState {
+                    segment: segment.number,
+                    from: span.from,
+                    to: span.to,
+                    epoch: tag.epoch,
+                    first: tag.first,
+                    before: tag.before,
+                })
+            })
+        });
+        State { epochs: self.epochs.clone(), tags: tags.collect(), age_s: self.age_s(), closed_at: None }
     }
 }
+
+/// Every segment with good records or a good header, oldest first, and the numbers of the files with neither.
+fn scan_all<S: Storage>(storage: &S, opened: &mut Opened) -> Result<(Vec<Segment>, Vec<u64>), JournalError> {
+    let mut numbers: Vec<u64> = storage.list()?.iter().filter_map(|(name, _)| number_of(name)).collect();
+    numbers.sort_unstable();
+    let (mut segments, mut dead) = (Vec::new(), Vec::new());
+    let last = numbers.last().copied();
+    for number in numbers {
+        let (segment, wounds) = Segment::scan(storage, number)?;
+        if Some(number) == last {
+            opened.torn_bytes = wounds.tail;
+        }
+        if segment.extents.is_empty() && (segment.header.is_none() || Some(number) != last) {
+            dead.push(number);
+        } else {
+            opened.damaged += wounds.damaged;
+            segments.push(segment);
+        }
+    }
+    Ok((segments, dead))
+}
+
+fn at_of(ms: i64) -> ObservedAt {
+    ObservedAt(jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+}
+
+#[cfg(test)]
+mod tests;

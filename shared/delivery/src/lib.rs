@@ -14,6 +14,7 @@ pub mod intake;
 pub mod journal;
 pub mod receiver;
 pub mod sender;
+mod spread;
 pub mod storage;
 
 use upheld_model::{Mono, ObservedAt};

@@ -1,0 +1,297 @@
+//! Epochs: one life of the journal each. A new one begins when records cannot travel under their old names.
+//!
+//! Re-tagging copies nothing: a span in the state says which places the records have in the new epoch.
+
+use upheld_model::{AgentEvent, DeviceText, Digest, Epoch, UnknownReason};
+use upheld_wire::v1::{EpochLink, Head, limits::HEADS_MAX, record::root};
+
+use super::{
+    Journal, JournalError, at_of,
+    read::Trouble,
+    segments::{Piece, Tag, name_of},
+    state::EpochState,
+};
+use crate::storage::Storage;
+
+/// What stands in the way of sending everything under the names that it has.
+#[derive(Default)]
+struct Findings {
+    /// Records that need new names, in the order in which they will have them.
+    stranded: Vec<Piece>,
+    /// Where nothing is left, in milliseconds.
+    gaps: Vec<(i64, i64)>,
+    /// Epochs whose end moves: index and new length.
+    cuts: Vec<(usize, u64)>,
+}
+
+impl<S: Storage> Journal<S> {
+    /// A restored collector holds less than we believed: takes its word, so that all it lost is sent again, and says
+    /// what is not here any more.
+    ///
+    /// # Errors
+    /// The records could not be read; the next answer will ask again.
+    pub fn believe(&mut self, heads: &[Head]) -> Result<(), JournalError> {
+        let _ = self.flush(self.now);
+        for index in 0..self.epochs.len() {
+            let mine = self.epochs[index].clone();
+            let none = Head { epoch: mine.epoch, len: 0, chain: Digest::ZERO };
+            let held = heads.iter().copied().find(|held| held.epoch == mine.epoch).unwrap_or(none);
+            if held.len >= mine.acked.len {
+                continue;
+            }
+            let own = if held.len == 0 { Some(Digest::ZERO) } else { self.chain_or_heal(&mine, held.len)? };
+            if own.is_some_and(|own| own != held.chain) {
+                self.part(held)?;
+            } else if let Some(epoch) = self.epochs.iter_mut().find(|epoch| epoch.epoch == mine.epoch) {
+                epoch.acked = held;
+                epoch.urgent_to = epoch.len;
+            }
+        }
+        self.heal(UnknownReason::NotKept)?;
+        self.save_state();
+        Ok(())
+    }
+
+    /// The collector holds another history of `held.epoch`: what it does not provably hold of ours goes under a new
+    /// epoch. Records that it does hold are recognised there by id and content.
+    ///
+    /// # Errors
+    /// As [`Journal::believe`].
+    pub fn part(&mut self, held: Head) -> Result<(), JournalError> {
+        let _ = self.flush(self.now);
+        let Some(index) = self.epochs.iter().position(|epoch| epoch.epoch == held.epoch) else { return Ok(()) };
+        let mine = self.epochs[index].clone();
+        let own = if held.len == 0 || held.len > mine.len { None } else { self.chain_or_heal(&mine, held.len)? };
+        let is_prefix = own == Some(held.chain);
+        let keep = if is_prefix { held.len } else { 0 };
+        let what = format!("history parts from the collector's in epoch {} at {keep}; a new epoch begins", held.epoch);
+        let is_current = index + 1 == self.epochs.len();
+        let stranded: Vec<Piece> = self
+            .pieces_of(held.epoch)
+            .into_iter()
+            .filter(|piece| piece.end() > keep)
+            .map(|piece| piece.starting(keep))
+            .collect();
+        if is_current || !stranded.is_empty() {
+            let cuts = vec![(index, keep)];
+            self.begin_epoch(Findings { stranded, gaps: Vec::new(), cuts }, UnknownReason::Corrupt)?;
+        }
+        if let Some(epoch) = self.epochs.iter_mut().find(|epoch| epoch.epoch == held.epoch) {
+            epoch.acked = if is_prefix { held } else { Head { epoch: held.epoch, len: 0, chain: Digest::ZERO } };
+            epoch.len = keep;
+            epoch.tip = epoch.acked.chain;
+        }
+        self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&what) });
+        self.forget_epochs();
+        self.save_state();
+        Ok(())
+    }
+
+    /// Finds what cannot be sent under the names it has and gives it new ones; says what is gone.
+    pub(super) fn heal(&mut self, reason: UnknownReason) -> Result<(), JournalError> {
+        let findings = self.find_stranded();
+        if !findings.stranded.is_empty() || !findings.cuts.is_empty() {
+            self.begin_epoch(findings, reason)?;
+            self.forget_epochs();
+            self.save_state();
+        }
+        Ok(())
+    }
+
+    /// Looks at a segment again after damage was met in it.
+    pub(super) fn step_over(&mut self, number: u64) -> Result<(), JournalError> {
+        let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == number) else { return Ok(()) };
+        segment.rescan(&self.storage)?;
+        self.is_open = false;
+        let what = DeviceText::new(&format!("damage was found in {}", name_of(number)));
+        self.owe(AgentEvent::Journal { at: self.now.wall, what });
+        Ok(())
+    }
+
+    /// An epoch that segments speak of and the state does not.
+    pub(super) fn learn_epoch(&mut self, epoch: Epoch, previous: Option<EpochLink>) {
+        if self.epochs.iter().all(|known| known.epoch != epoch) {
+            self.epochs.push(EpochState { tip: root(epoch, previous.as_ref()), ..self.empty_epoch(epoch, previous) });
+        }
+    }
+
+    /// Sets each epoch's length and chain by what is on disk.
+    pub(super) fn measure_epochs(&mut self) {
+        for index in 0..self.epochs.len() {
+            let mut epoch = self.epochs[index].clone();
+            let end = self.pieces_of(epoch.epoch).last().map_or(0, Piece::end);
+            let (remembered, tip) = (epoch.len, epoch.tip);
+            epoch.len = remembered.max(end).max(epoch.acked.len);
+            if epoch.len > remembered {
+                epoch.tip = Digest::ZERO;
+                let len = epoch.len;
+                epoch.tip = match self.chain_at(&epoch, len) {
+                    Ok(Some(chain)) => chain,
+                    Ok(None) | Err(_) => Digest::ZERO,
+                };
+            } else {
+                epoch.tip = tip;
+            }
+            epoch.urgent_to = epoch.len;
+            self.epochs[index] = epoch;
+        }
+    }
+
+    pub(super) fn begin_empty_epoch(&mut self) {
+        let epoch = self.draw_epoch();
+        let fresh = EpochState { tip: root(epoch, None), ..self.empty_epoch(epoch, None) };
+        self.epochs.push(fresh);
+    }
+
+    fn find_stranded(&self) -> Findings {
+        let mut findings = Findings::default();
+        let all = self.segments.iter().flat_map(super::segments::Segment::pieces);
+        findings.stranded = all.filter(|piece| piece.epoch.is_none()).collect();
+        for (index, epoch) in self.epochs.iter().enumerate() {
+            let (mut expected, mut last_ms, mut end) = (epoch.acked.len, epoch.began_ms, None);
+            for piece in self.pieces_of(epoch.epoch) {
+                if piece.end() > expected {
+                    if piece.first > expected {
+                        end.get_or_insert(expected);
+                        findings.gaps.push((last_ms, piece.first_ms));
+                    }
+                    if end.is_some() {
+                        findings.stranded.push(piece.starting(expected));
+                    }
+                    expected = piece.end();
+                }
+                last_ms = piece.last_ms;
+            }
+            if expected < epoch.len {
+                end.get_or_insert(expected);
+                findings.gaps.push((last_ms, self.now.wall.0.as_millisecond()));
+            }
+            let is_current = index + 1 == self.epochs.len();
+            if is_current && epoch.tip == Digest::ZERO {
+                end.get_or_insert(expected);
+            }
+            findings.cuts.extend(end.map(|end| (index, end)));
+        }
+        findings
+    }
+
+    /// Ends the current epoch and begins one with these records in front.
+    fn begin_epoch(&mut self, mut findings: Findings, reason: UnknownReason) -> Result<(), JournalError> {
+        let epoch = self.draw_epoch();
+        let (previous, tags, len, tip) = loop {
+            match self.plan_epoch(epoch, &findings) {
+                Ok(plan) => break plan,
+                Err(Trouble::Storage(error)) => return Err(error.into()),
+                Err(Trouble::Damaged(segment)) => {
+                    self.step_over(segment)?;
+                    findings.stranded = self.without_damage(&findings.stranded, &mut findings.gaps);
+                }
+            }
+        };
+        for (piece, tag) in tags {
+            if let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == piece.segment) {
+                segment.retag(piece.from, piece.to, Some(tag));
+            }
+        }
+        for (index, end) in &findings.cuts {
+            self.epochs[*index].len = *end;
+        }
+        for (from, to) in &findings.gaps {
+            let gap = AgentEvent::Gap { from: at_of(*from), to: at_of(*to.max(from)), reason };
+            self.owe(gap);
+        }
+        let fresh = EpochState { len, tip, urgent_to: len, ..self.empty_epoch(epoch, previous) };
+        self.epochs.push(fresh);
+        self.is_open = false;
+        self.renumber_pending();
+        Ok(())
+    }
+
+    /// The link to the epoch before, the new tags, and the new epoch's length and chain.
+    #[allow(clippy::type_complexity)]
+    fn plan_epoch(
+        &mut self,
+        epoch: Epoch,
+        findings: &Findings,
+    ) -> Result<(Option<EpochLink>, Vec<(Piece, Tag)>, u64, Digest), Trouble> {
+        let previous = match self.epochs.last().cloned() {
+            Some(last) => {
+                let cut = findings.cuts.iter().find(|(index, _)| index + 1 == self.epochs.len());
+                let len = cut.map_or(last.len, |(_, end)| *end);
+                let chain = self.chain_at(&last, len)?.unwrap_or(last.acked.chain);
+                Some(EpochLink { epoch: last.epoch, len, chain })
+            }
+            None => None,
+        };
+        let (mut tip, mut len, mut tags) = (root(epoch, previous.as_ref()), 0, Vec::new());
+        for piece in &findings.stranded {
+            tags.push((*piece, Tag { epoch, first: len, before: tip }));
+            let (after, count) = self.chain_over(piece, tip)?;
+            tip = after;
+            len += count;
+        }
+        Ok((previous, tags, len, tip))
+    }
+
+    /// The pieces that are left of `stranded` after a segment was scanned again.
+    fn without_damage(&self, stranded: &[Piece], gaps: &mut Vec<(i64, i64)>) -> Vec<Piece> {
+        let mut left: Vec<Piece> = Vec::new();
+        for old in stranded {
+            let found = self.segments.iter().filter(|segment| segment.number == old.segment);
+            let parts = found.flat_map(super::segments::Segment::pieces).filter_map(|part| {
+                let (from, to) = (part.from.max(old.from), part.to.min(old.to));
+                (from < to).then(|| Piece { from, to, first: part.first + (from - part.from), before: None, ..part })
+            });
+            let parts: Vec<Piece> = parts.collect();
+            if parts.iter().map(|part| part.to - part.from).sum::<u64>() < old.to - old.from {
+                gaps.push((old.first_ms, old.last_ms));
+            }
+            left.extend(parts);
+        }
+        left
+    }
+
+    fn chain_or_heal(&mut self, epoch: &EpochState, len: u64) -> Result<Option<Digest>, JournalError> {
+        match self.chain_at(epoch, len) {
+            Ok(chain) => Ok(chain),
+            Err(Trouble::Storage(error)) => Err(error.into()),
+            Err(Trouble::Damaged(segment)) => {
+                self.step_over(segment)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Forgets epochs that the collector never held and of which nothing is left, and the oldest beyond what a request
+    /// may name.
+    pub(super) fn forget_epochs(&mut self) {
+        let used: Vec<Epoch> =
+            self.segments.iter().flat_map(super::segments::Segment::pieces).filter_map(|piece| piece.epoch).collect();
+        let Some(current) = self.epochs.last().map(|last| last.epoch) else { return };
+        let mut too_many = self.epochs.len().saturating_sub(HEADS_MAX);
+        self.epochs.retain(|epoch| {
+            let is_used = epoch.epoch == current || used.contains(&epoch.epoch);
+            let is_old = too_many > 0 && !is_used;
+            too_many -= usize::from(is_old);
+            is_used || (epoch.acked.len > 0 && !is_old)
+        });
+    }
+
+    fn empty_epoch(&self, epoch: Epoch, previous: Option<EpochLink>) -> EpochState {
+        EpochState {
+            epoch,
+            previous,
+            len: 0,
+            tip: Digest::ZERO,
+            acked: Head { epoch, len: 0, chain: Digest::ZERO },
+            began_ms: self.now.wall.0.as_millisecond(),
+            urgent_to: 0,
+        }
+    }
+
+    fn draw_epoch(&mut self) -> Epoch {
+        let mut bytes = [0; 8];
+        (self.random)(&mut bytes);
+        Epoch(u64::from_le_bytes(bytes))
+    }
+}

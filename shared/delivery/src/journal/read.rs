@@ -1,0 +1,205 @@
+//! Reading records back exactly as they were, and the chain at any place.
+
+use serde_json::value::RawValue;
+use upheld_model::{Digest, Epoch, Seq};
+use upheld_wire::v1::{
+    Omitted, Record,
+    record::{chain, content_hash, root},
+};
+
+use super::{
+    Journal, JournalError,
+    codec::Codec,
+    format::{Stored, THINNED},
+    segments::{Broken, Flow, Piece},
+    state::EpochState,
+};
+use crate::{
+    sender::Batch,
+    storage::{Storage, StorageError},
+};
+
+/// What a record takes in a request besides its body, about.
+const ENVELOPE_BYTES: usize = 420;
+
+/// Why records could not be read.
+pub(super) enum Trouble {
+    Storage(StorageError),
+    /// In this segment something is damaged that was good when it was scanned.
+    Damaged(u64),
+}
+
+impl<S: Storage> Journal<S> {
+    /// Records from the journal, unsigned, as many as the batch allows; at least one if there is one.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`]: what was damaged is told and stepped over; plan anew. [`JournalError::Storage`].
+    pub fn read(&mut self, batch: &Batch) -> Result<Vec<Record>, JournalError> {
+        match self.try_read(batch) {
+            Ok(records) => Ok(records),
+            Err(Trouble::Storage(error)) => Err(error.into()),
+            Err(Trouble::Damaged(segment)) => {
+                self.step_over(segment)?;
+                self.heal(upheld_model::UnknownReason::Corrupt)?;
+                Err(JournalError::Damaged { epoch: batch.epoch })
+            }
+        }
+    }
+
+    fn try_read(&mut self, batch: &Batch) -> Result<Vec<Record>, Trouble> {
+        let Some(state) = self.epochs.iter().find(|epoch| epoch.epoch == batch.epoch).cloned() else {
+            return Ok(Vec::new());
+        };
+        let pieces = self.pieces_of(batch.epoch);
+        let mut writer = Writer { state: &state, bytes: 0, batch, records: Vec::new(), before: Digest::ZERO };
+        let mut place = batch.from.0;
+        writer.before = match self.chain_at(&state, place)? {
+            Some(chain) => chain,
+            None => return Err(Trouble::Damaged(pieces.last().map_or(0, |piece| piece.segment))),
+        };
+        let Self { segments, storage, codec, pending, epochs, volatile, .. } = self;
+        while let Some(piece) = pieces.iter().find(|piece| (piece.first..piece.end()).contains(&place)) {
+            let piece = piece.starting(place);
+            let segment = segments.iter().find(|segment| segment.number == piece.segment);
+            let Some(segment) = segment else { break };
+            let (mut is_full, mut is_damaged) = (false, false);
+            let walked =
+                segment.walk(storage, piece.from, piece.to, |record| match writer.take(codec, record, place) {
+                    Some(Flow::On) => {
+                        place += 1;
+                        Flow::On
+                    }
+                    Some(Flow::Stop) => {
+                        is_full = true;
+                        Flow::Stop
+                    }
+                    None => {
+                        is_damaged = true;
+                        Flow::Stop
+                    }
+                });
+            trouble(walked, piece.segment)?;
+            if is_damaged {
+                return Err(Trouble::Damaged(piece.segment));
+            }
+            if is_full {
+                return Ok(writer.records);
+            }
+        }
+        let is_current = epochs.last().is_some_and(|last| last.epoch == batch.epoch);
+        if is_current && volatile.is_some() && place >= state.len {
+            for record in pending.records().filter(|record| record.seq >= place) {
+                if !matches!(writer.take(codec, &record, record.seq), Some(Flow::On)) {
+                    break;
+                }
+            }
+        }
+        Ok(writer.records)
+    }
+
+    /// The chain after `len` records of an epoch (its root for 0); `None` when nothing tells it any more.
+    pub(super) fn chain_at(&mut self, epoch: &EpochState, len: u64) -> Result<Option<Digest>, Trouble> {
+        if len == 0 {
+            return Ok(Some(root(epoch.epoch, epoch.previous.as_ref())));
+        }
+        if len == epoch.acked.len {
+            return Ok(Some(epoch.acked.chain));
+        }
+        if len == epoch.len && epoch.tip != Digest::ZERO {
+            return Ok(Some(epoch.tip));
+        }
+        let Some(piece) = self.pieces_of(epoch.epoch).into_iter().find(|piece| piece.first < len && len <= piece.end())
+        else {
+            return Ok(None);
+        };
+        let piece = if (piece.first..len).contains(&epoch.acked.len) { piece.starting(epoch.acked.len) } else { piece };
+        let known = match piece.before {
+            Some(before) => Some(before),
+            None => self.chain_at(epoch, piece.first)?,
+        };
+        let Some(before) = known else { return Ok(None) };
+        self.chain_over(&Piece { to: piece.from + (len - piece.first), ..piece }, before).map(|(chain, _)| Some(chain))
+    }
+
+    /// The chain over all records of a piece, and how many there were.
+    pub(super) fn chain_over(&mut self, piece: &Piece, before: Digest) -> Result<(Digest, u64), Trouble> {
+        let Self { segments, storage, codec, .. } = self;
+        let Some(segment) = segments.iter().find(|segment| segment.number == piece.segment) else {
+            return Err(Trouble::Damaged(piece.segment));
+        };
+        let (mut tip, mut count, mut is_damaged) = (before, 0, false);
+        let walked = segment.walk(storage, piece.from, piece.to, |record| match codec.content(record) {
+            Some(content) => {
+                tip = chain(&tip, &record.record_id, &content);
+                count += 1;
+                Flow::On
+            }
+            None => {
+                is_damaged = true;
+                Flow::Stop
+            }
+        });
+        trouble(walked, piece.segment)?;
+        if is_damaged { Err(Trouble::Damaged(piece.segment)) } else { Ok((tip, count)) }
+    }
+
+    /// An epoch's records on disk, in their order.
+    pub(super) fn pieces_of(&self, epoch: Epoch) -> Vec<Piece> {
+        let all = self.segments.iter().flat_map(super::segments::Segment::pieces);
+        let mut pieces: Vec<Piece> = all.filter(|piece| piece.epoch == Some(epoch)).collect();
+        pieces.sort_by_key(|piece| piece.first);
+        pieces
+    }
+}
+
+fn trouble(walked: Result<(), Broken>, segment: u64) -> Result<(), Trouble> {
+    walked.map_err(|broken| match broken {
+        Broken::Storage(error) => Trouble::Storage(error),
+        Broken::Damaged => Trouble::Damaged(segment),
+    })
+}
+
+/// Puts records together for a batch, within its bounds.
+struct Writer<'a> {
+    state: &'a EpochState,
+    batch: &'a Batch,
+    before: Digest,
+    bytes: usize,
+    records: Vec<Record>,
+}
+
+impl Writer<'_> {
+    /// Adds a stored record under its place; `None` when its body is not what was packed.
+    fn take(&mut self, codec: &mut Codec, stored: &Stored<'_>, place: u64) -> Option<Flow> {
+        if self.records.len() >= self.batch.records_max {
+            return Some(Flow::Stop);
+        }
+        let (text, omitted) = if stored.is(THINNED) {
+            ("null".to_owned(), Some(Omitted::Thinned))
+        } else {
+            (codec.unpack(stored)?, None)
+        };
+        if !self.records.is_empty() && self.bytes + text.len() + ENVELOPE_BYTES > self.batch.bytes_max {
+            return Some(Flow::Stop);
+        }
+        self.bytes += text.len() + ENVELOPE_BYTES;
+        let content = match omitted {
+            Some(Omitted::Thinned) => stored.body.try_into().ok().map(Digest)?,
+            None => content_hash(&stored.salt, &text),
+        };
+        self.before = chain(&self.before, &stored.record_id, &content);
+        self.records.push(Record {
+            epoch: self.state.epoch,
+            seq: Seq(place),
+            record_id: stored.record_id,
+            content_hash: content,
+            chain: self.before,
+            previous: if place == 0 { self.state.previous } else { None },
+            sig: None,
+            salt: stored.salt,
+            omitted,
+            body: RawValue::from_string(text).ok()?,
+        });
+        Some(Flow::On)
+    }
+}

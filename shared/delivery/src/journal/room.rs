@@ -1,0 +1,156 @@
+//! What is given up, and in which order: acknowledged records first, then samples, transitions last (DELIVERY 1).
+//!
+//! A body that is given up leaves its hash in its place, so that the chain still holds; a `Gap` event names the time.
+
+use upheld_model::{AgentEvent, UnknownReason};
+
+use super::{
+    Journal, JournalError, Opened, at_of,
+    format::{SEGMENT_HEADER, Stored, THINNED, TRANSITION, find_record},
+    segments::{Thinned, name_of, read_all},
+};
+use crate::storage::{Storage, StorageError};
+
+const THIN_NEW: &str = "thin.new";
+
+impl<S: Storage> Journal<S> {
+    /// Removes what is past its time, then keeps to the budget.
+    pub(super) fn keep_house(&mut self) -> Result<(), JournalError> {
+        let age = self.age_s();
+        let older_than = |newest: u64, limit: std::time::Duration| age.saturating_sub(newest) > limit.as_secs();
+        let mut index = 0;
+        while index + 1 < self.segments.len() {
+            let newest = self.segments[index + 1].age_s;
+            if self.is_acknowledged(index) && older_than(newest, self.settings.acknowledged_for) {
+                self.remove_segment(index)?;
+                continue;
+            }
+            if older_than(newest, self.settings.waiting_for) && self.segments[index].thinned < Thinned::Everything {
+                self.thin(index, Thinned::Everything)?;
+            }
+            index += 1;
+        }
+        while self.disk_bytes() > self.settings.budget_bytes {
+            if !self.give_something_up()? {
+                break;
+            }
+        }
+        self.forget_epochs();
+        self.write_state()
+    }
+
+    /// Gives up the least that frees room; `false` when there is nothing but the segment that is written to.
+    pub(super) fn give_something_up(&mut self) -> Result<bool, StorageError> {
+        let closed = self.segments.len().saturating_sub(usize::from(self.is_open));
+        if let Some(index) = (0..closed).find(|index| self.is_acknowledged(*index)) {
+            self.remove_segment(index)?;
+            return Ok(true);
+        }
+        for what in [Thinned::Samples, Thinned::Everything] {
+            if let Some(index) = (0..closed).find(|index| self.can_thin(*index, what)) {
+                self.thin(index, what)?;
+                return Ok(true);
+            }
+        }
+        if closed == 0 {
+            return Ok(false);
+        }
+        self.remove_segment(0)?;
+        match self.heal(UnknownReason::NotKept) {
+            Ok(()) => Ok(true),
+            Err(JournalError::Storage(error)) => Err(error),
+            Err(
+                JournalError::Newer { .. }
+                | JournalError::Volatile(_)
+                | JournalError::Lost(_)
+                | JournalError::TooLarge { .. }
+                | JournalError::Damaged { .. },
+            ) => Ok(true),
+        }
+    }
+
+    /// After opening: removes files that hold nothing, cuts the torn tail of the last one.
+    pub(super) fn clear_away(&mut self, dead: &[u64], opened: &mut Opened) {
+        for number in dead {
+            let _ = self.storage.remove(&name_of(*number));
+        }
+        if let Some(last) = self.segments.last_mut()
+            && last.bytes < last.file_bytes
+            && last.header.is_some()
+            && self.storage.truncate(&name_of(last.number), last.bytes).is_ok()
+        {
+            opened.torn_bytes = last.file_bytes - last.bytes;
+            last.file_bytes = last.bytes;
+            self.is_open = self.is_open_after_cut();
+        }
+    }
+
+    fn is_open_after_cut(&self) -> bool {
+        let current = self.epochs.last().map(|epoch| epoch.epoch);
+        self.segments.last().and_then(|last| last.header).is_some_and(|header| Some(header.epoch) == current)
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.file_bytes).sum()
+    }
+
+    /// Whether the collector holds every record of a segment.
+    fn is_acknowledged(&self, index: usize) -> bool {
+        self.segments[index].pieces().all(|piece| {
+            let state = self.epochs.iter().find(|epoch| Some(epoch.epoch) == piece.epoch);
+            state.map_or(piece.epoch.is_some(), |state| piece.end() <= state.acked.len)
+        })
+    }
+
+    fn can_thin(&self, index: usize, what: Thinned) -> bool {
+        let segment = &self.segments[index];
+        segment.header.is_some() && segment.thinned < what
+    }
+
+    fn remove_segment(&mut self, index: usize) -> Result<(), StorageError> {
+        self.storage.remove(&name_of(self.segments[index].number))?;
+        self.storage.sync_dir()?;
+        self.segments.remove(index);
+        Ok(())
+    }
+
+    /// Writes a segment again without the bodies that are given up.
+    fn thin(&mut self, index: usize, what: Thinned) -> Result<(), StorageError> {
+        let (name, header) = (name_of(self.segments[index].number), self.segments[index].header);
+        let Some(header) = header else { return Ok(()) };
+        let bytes = read_all(&self.storage, &name)?;
+        let mut out = header.encode();
+        let (mut at, mut from_ms, mut gap) = (SEGMENT_HEADER, None, None);
+        while let Some(start) = find_record(&bytes, at) {
+            let Some(record) = Stored::decode(&bytes[start..]) else { break };
+            at = start + record.len();
+            let is_kept = record.is(THINNED) || (what == Thinned::Samples && record.is(TRANSITION));
+            match (is_kept, self.codec.content(&record)) {
+                (false, Some(content)) => {
+                    let flags = THINNED | (record.flags & TRANSITION);
+                    Stored { flags, body: &content.0, ..record }.encode(&mut out);
+                    let from = gap.map_or(from_ms.unwrap_or(record.at_ms), |(from, _)| from);
+                    gap = Some((from, record.at_ms));
+                }
+                (true, _) | (false, None) => record.encode(&mut out),
+            }
+            from_ms = Some(record.at_ms);
+        }
+        self.storage.create(THIN_NEW)?;
+        self.storage.append(THIN_NEW, &out)?;
+        self.storage.sync(THIN_NEW)?;
+        self.storage.rename(THIN_NEW, &name)?;
+        self.storage.sync_dir()?;
+        if let Some((from, to)) = gap {
+            self.owe(AgentEvent::Gap { from: at_of(from), to: at_of(to.max(from)), reason: UnknownReason::NotKept });
+        }
+        let segment = &mut self.segments[index];
+        let scanned = segment.rescan(&self.storage);
+        segment.thinned = what;
+        match scanned {
+            Err(JournalError::Storage(error)) => Err(error),
+            // What was just written is read back by the version that wrote it.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,517 @@
+//! The journal against a disk that crashes at every call, tears, flips, refuses and fills up.
+
+use std::collections::BTreeMap;
+
+use upheld_model::{Outcome, RecordId, Sample, Seq};
+use upheld_wire::v1::{Record, limits::RECORDS_MAX};
+
+use super::*;
+use crate::{
+    sender::Batch,
+    storage::{
+        Fault,
+        sim::{Crash, SimStorage, next},
+    },
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+fn moment(second: u64) -> Moment {
+    let wall = jiff::Timestamp::from_second(1_795_300_000 + second as i64).unwrap();
+    Moment { mono: Mono(second * SECOND), wall: ObservedAt(wall) }
+}
+
+fn random(seed: u64) -> Random {
+    let mut dice = seed;
+    Box::new(move |bytes: &mut [u8]| {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&next(&mut dice).to_le_bytes()[..chunk.len()]);
+        }
+    })
+}
+
+/// Segments of a few records, so that every test crosses their borders.
+fn small() -> Settings {
+    Settings { segment_bytes: 1500, ..Settings::default() }
+}
+
+fn open(disk: &SimStorage, second: u64) -> (Journal<SimStorage>, Opened) {
+    Journal::open(disk.clone(), small(), random(second ^ 0x5eed), moment(second)).unwrap()
+}
+
+/// A body that is told from every other by its number.
+fn samples(number: u64) -> Body {
+    let sample = Sample {
+        check: "nvr-02/net.tcp".parse().unwrap(),
+        at: moment(number).wall,
+        took_us: number,
+        outcome: Outcome::Ok,
+        values: BTreeMap::new(),
+        counters: BTreeMap::new(),
+        evidence: None,
+    };
+    Body { samples: vec![sample], events: Vec::new() }
+}
+
+fn transition(number: u64) -> Body {
+    Body { samples: Vec::new(), events: vec![AgentEvent::Stopping { at: moment(number).wall, reason: "x".into() }] }
+}
+
+fn everything(journal: &mut Journal<SimStorage>) -> Vec<Record> {
+    let mut all = Vec::new();
+    for view in journal.view() {
+        let mut from = view.acked.len;
+        while from < view.len {
+            let batch =
+                Batch { epoch: view.acked.epoch, from: Seq(from), records_max: RECORDS_MAX, bytes_max: 1 << 20 };
+            let records = journal.read(&batch).unwrap();
+            assert!(!records.is_empty(), "nothing at {from} of {view:?}");
+            from += records.len() as u64;
+            all.extend(records);
+        }
+    }
+    all
+}
+
+/// Reads everything that waits and checks that it is one whole chain per epoch.
+fn checked(journal: &mut Journal<SimStorage>) -> Vec<Record> {
+    let before: BTreeMap<Epoch, Head> = journal.view().iter().map(|view| (view.acked.epoch, view.acked)).collect();
+    let all = everything(journal);
+    let mut tips: BTreeMap<Epoch, (u64, upheld_model::Digest)> = BTreeMap::new();
+    for record in &all {
+        let acked = before[&record.epoch];
+        let start = if acked.len == 0 {
+            (0, upheld_wire::v1::record::root(record.epoch, record.previous.as_ref()))
+        } else {
+            (acked.len, acked.chain)
+        };
+        let (seq, tip) = tips.get(&record.epoch).copied().unwrap_or(start);
+        assert_eq!(record.seq, Seq(seq));
+        assert!(record.follows(&tip), "{record:?}");
+        tips.insert(record.epoch, (seq + 1, record.chain));
+    }
+    all
+}
+
+fn numbers(records: &[Record]) -> Vec<u64> {
+    let bodies = records.iter().map(|record| serde_json::from_str::<Body>(record.body.get()).unwrap());
+    bodies.flat_map(|body| body.samples).map(|sample| sample.took_us).collect()
+}
+
+fn events(records: &[Record]) -> Vec<AgentEvent> {
+    let read = |record: &Record| serde_json::from_str::<Option<Body>>(record.body.get()).unwrap();
+    records.iter().filter_map(read).flat_map(|body| body.events).collect()
+}
+
+fn gaps(records: &[Record]) -> Vec<UnknownReason> {
+    let reasons = events(records).into_iter().map(|event| match event {
+        AgentEvent::Gap { reason, .. } => Some(reason),
+        _other => None,
+    });
+    reasons.flatten().collect()
+}
+
+fn ids(records: &[Record]) -> Vec<RecordId> {
+    records.iter().map(|record| record.record_id).collect()
+}
+
+fn head_of(record: &Record) -> Head {
+    Head { epoch: record.epoch, len: record.seq.0 + 1, chain: record.chain }
+}
+
+fn fill(journal: &mut Journal<SimStorage>, range: std::ops::Range<u64>) {
+    for number in range {
+        journal.append(&samples(number), Urgency::Soon, moment(number)).unwrap();
+        journal.flush(moment(number)).unwrap();
+    }
+}
+
+#[test]
+fn what_was_flushed_is_there_again_in_order_and_exactly_as_it_was() {
+    let disk = SimStorage::new(1);
+    let (mut journal, opened) = open(&disk, 0);
+    assert_eq!((opened.last_written, opened.clean), (None, false));
+    fill(&mut journal, 0..40);
+    let first = checked(&mut journal);
+    drop(journal);
+    disk.reboot(Crash::Drop);
+    let (mut journal, opened) = open(&disk, 100);
+    assert_eq!((opened.last_written, opened.waiting, opened.damaged), (Some(moment(39).wall), 40, 0));
+    let again = checked(&mut journal);
+    assert_eq!(serde_json::to_string(&first).unwrap(), serde_json::to_string(&again[..40]).unwrap());
+    assert!(disk.files().len() > 3, "several segments: {:?}", disk.files());
+}
+
+#[test]
+fn a_close_is_remembered_and_a_later_record_forgets_it() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..3);
+    journal.close(moment(5)).unwrap();
+    let (mut journal, opened) = open(&disk, 6);
+    assert!(opened.clean);
+    fill(&mut journal, 3..4);
+    drop(journal);
+    assert!(!open(&disk, 7).1.clean);
+}
+
+#[test]
+fn samples_are_due_within_a_second_and_transitions_are_synced_on_return() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    journal.append(&samples(1), Urgency::Soon, moment(10)).unwrap();
+    assert_eq!(journal.poll_timeout(), Some(moment(11).mono));
+    assert_eq!(journal.view()[0].len, 0, "not synced, not to be sent");
+    journal.append(&transition(2), Urgency::Now, moment(10)).unwrap();
+    assert_eq!(journal.view()[0].len, 2);
+    disk.reboot(Crash::Drop);
+    assert_eq!(open(&disk, 11).1.waiting, 2);
+}
+
+/// One life of a journal with everything in it that writes: appends, syncs, acknowledgements, a fork, a restored
+/// collector, house-keeping under a small budget, a close. `durable` is what append and flush returned for.
+fn life(disk: &SimStorage, durable: &mut Vec<u64>) -> Result<(), JournalError> {
+    let settings = Settings { budget_bytes: 6000, ..small() };
+    let (mut journal, _) = Journal::open(disk.clone(), settings, random(3), moment(0))?;
+    for number in 0..24u64 {
+        journal.append(&samples(number), Urgency::Soon, moment(number))?;
+        if number % 3 == 2 {
+            journal.flush(moment(number))?;
+            durable.extend(number - 2..=number);
+        }
+        if number == 11 {
+            let all = everything(&mut journal);
+            journal.acknowledge(head_of(&all[3]));
+            journal.save_state();
+        }
+        if number == 17 {
+            let all = everything(&mut journal);
+            journal.part(head_of(&all[0]))?;
+        }
+        journal.handle_timeout(moment(number))?;
+    }
+    journal.close(moment(30))
+}
+
+#[test]
+fn a_crash_at_any_call_of_the_disk_loses_nothing_that_was_flushed_and_doubles_nothing() {
+    let whole = SimStorage::new(0);
+    life(&whole, &mut Vec::new()).unwrap();
+    let ops = whole.ops();
+    assert!(ops > 60, "{ops}");
+    for crash in [Crash::Kill, Crash::Drop, Crash::Tear(512), Crash::Tear(4096)] {
+        for op in 0..ops {
+            let disk = SimStorage::new(op);
+            disk.crash_at(op);
+            let mut durable = Vec::new();
+            let ended = life(&disk, &mut durable);
+            assert!(ended.is_err() || disk.is_down() || op + 1 >= ops, "op {op} was swallowed");
+            disk.reboot(crash);
+            let (mut journal, _) = open(&disk, 50);
+            let mut found = numbers(&checked(&mut journal));
+            // What was acknowledged before is not read again: 0..4 at most.
+            found.retain(|number| *number >= 4);
+            durable.retain(|number| *number >= 4);
+            let once: std::collections::BTreeSet<u64> = found.iter().copied().collect();
+            assert_eq!(once.len(), found.len(), "{crash:?} at {op}: doubled in {found:?}");
+            for number in &durable {
+                assert!(once.contains(number), "{crash:?} at {op}: {number} is lost of {durable:?}, found {found:?}");
+            }
+            // And the journal goes on from there.
+            fill(&mut journal, 60..63);
+            assert!(numbers(&checked(&mut journal)).ends_with(&[60, 61, 62]));
+        }
+    }
+}
+
+#[test]
+fn any_flipped_byte_costs_at_most_the_record_it_lies_in_and_is_told() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..12);
+    drop(journal);
+    let clean = disk.snapshot();
+    for (name, len) in disk.files() {
+        for at in 0..len {
+            let disk = SimStorage::from_snapshot(&clean);
+            assert!(disk.flip(&name, at, 0x40));
+            let (mut journal, _) = open(&disk, 100);
+            journal.handle_timeout(moment(100)).unwrap();
+            journal.flush(moment(100)).unwrap();
+            let all = checked(&mut journal);
+            let found = numbers(&all);
+            let missing: Vec<u64> = (0..12).filter(|number| !found.contains(number)).collect();
+            assert!(missing.len() <= 1, "{name} byte {at}: {missing:?} missing");
+            assert!(found.len() + missing.len() == 12, "{name} byte {at}: {found:?}");
+            let is_tail = missing == [11];
+            if !missing.is_empty() && !is_tail {
+                assert_eq!(gaps(&all), [UnknownReason::Corrupt], "{name} byte {at}: {missing:?}");
+            }
+            assert!(!events(&all).is_empty(), "{name} byte {at}: damage must be told");
+        }
+    }
+}
+
+#[test]
+fn damage_that_appears_while_running_is_stepped_over() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..12);
+    let (name, _) = disk.files()[0].clone();
+    disk.flip(&name, 400, 1);
+    let view = journal.view()[0];
+    let batch = Batch { epoch: view.acked.epoch, from: Seq(0), records_max: 500, bytes_max: 1 << 20 };
+    assert!(matches!(journal.read(&batch), Err(JournalError::Damaged { .. })));
+    journal.handle_timeout(moment(20)).unwrap();
+    journal.flush(moment(20)).unwrap();
+    let all = checked(&mut journal);
+    assert_eq!(numbers(&all).len(), 11);
+    assert_eq!(gaps(&all), [UnknownReason::Corrupt]);
+}
+
+#[test]
+fn damage_in_what_is_acknowledged_is_no_gap() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..12);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[8]));
+    journal.close(moment(12)).unwrap();
+    let (name, _) = disk.files()[0].clone();
+    disk.flip(&name, 400, 1);
+    let (mut journal, opened) = open(&disk, 20);
+    assert_eq!(opened.damaged, 1);
+    journal.handle_timeout(moment(20)).unwrap();
+    journal.flush(moment(20)).unwrap();
+    let left = checked(&mut journal);
+    assert_eq!((numbers(&left), gaps(&left)), (vec![9, 10, 11], vec![]));
+    assert_eq!(left[0].epoch, all[0].epoch, "the epoch goes on");
+}
+
+#[test]
+fn a_failed_sync_is_never_believed() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..3);
+    let files = disk.files().len();
+    disk.fail_syncs(1);
+    journal.append(&transition(3), Urgency::Now, moment(3)).unwrap();
+    assert!(journal.status().ailments[0].starts_with("degraded"), "{:?}", journal.status());
+    assert_eq!(disk.files().len(), files + 1, "a new segment: {:?}", disk.files());
+    for crash in [Crash::Kill, Crash::Drop] {
+        disk.reboot(crash);
+        let (mut journal, _) = open(&disk, 10);
+        let all = checked(&mut journal);
+        assert_eq!((all.len(), events(&all).len()), (4, 1), "{crash:?}");
+    }
+}
+
+#[test]
+fn while_no_disk_takes_them_records_are_kept_in_memory_sent_and_written_later() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..3);
+    disk.refuse(Some(Fault::Refused));
+    let refused = journal.append(&transition(3), Urgency::Now, moment(3)).unwrap_err();
+    assert!(refused.is_volatile(), "{refused:?}");
+    assert!(journal.status().ailments[0].starts_with("volatile"));
+    assert_eq!(checked(&mut journal).len(), 4, "sent from memory");
+    disk.refuse(None);
+    journal.handle_timeout(moment(9)).unwrap();
+    assert!(journal.status().ailments.iter().all(|ailment| !ailment.starts_with("volatile")));
+    drop(journal);
+    disk.reboot(Crash::Drop);
+    let (mut journal, _) = open(&disk, 10);
+    assert_eq!(checked(&mut journal).len(), 4);
+}
+
+#[test]
+fn memory_is_bounded_while_the_disk_refuses() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    disk.refuse(Some(Fault::Refused));
+    let mut lost = 0;
+    for number in 0..20_000 {
+        let ended = journal.append(&samples(number), Urgency::Soon, moment(number));
+        lost += u64::from(matches!(ended, Err(JournalError::Lost(_))));
+        let _ = journal.handle_timeout(moment(number));
+    }
+    assert!(lost > 0);
+    assert!(journal.pending.bytes.len() <= 1 << 20);
+}
+
+#[test]
+fn a_full_disk_gives_up_what_is_acknowledged_first() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[14]));
+    disk.set_capacity(Some(disk.used() + 10));
+    fill(&mut journal, 20..22);
+    let left = checked(&mut journal);
+    assert_eq!(numbers(&left), [15, 16, 17, 18, 19, 20, 21]);
+    assert_eq!(gaps(&left), []);
+}
+
+#[test]
+fn over_budget_samples_are_thinned_before_transitions_and_the_chain_still_holds() {
+    let disk = SimStorage::new(1);
+    let settings = Settings { budget_bytes: 5000, ..small() };
+    let (mut journal, _) = Journal::open(disk.clone(), settings, random(3), moment(0)).unwrap();
+    for number in 0..60 {
+        journal.append(&samples(number), Urgency::Soon, moment(number)).unwrap();
+        if number % 20 == 10 {
+            journal.append(&transition(number), Urgency::Now, moment(number)).unwrap();
+        }
+        journal.handle_timeout(moment(number)).unwrap();
+        journal.flush(moment(number)).unwrap();
+    }
+    let all = checked(&mut journal);
+    let whole: Vec<&Record> = all.iter().filter(|record| record.omitted.is_none()).collect();
+    let stops = events(&all).iter().filter(|event| matches!(event, AgentEvent::Stopping { .. })).count();
+    assert!(whole.len() < 60, "something was given up");
+    assert_eq!(stops, 3, "but no transition");
+    assert!(gaps(&all).iter().all(|reason| *reason == UnknownReason::NotKept));
+    assert!(!gaps(&all).is_empty());
+    assert_eq!(all[0].epoch, all.last().unwrap().epoch, "one chain");
+    assert!(disk.used() < 7500, "{}", disk.used());
+    drop(journal);
+    let (mut journal, _) = open(&disk, 70);
+    assert_eq!(ids(&checked(&mut journal)), ids(&all), "and it is the same after a restart");
+}
+
+#[test]
+fn acknowledged_records_are_kept_72_hours_of_running_time() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(all.last().unwrap()));
+    let files = disk.files().len();
+    journal.handle_timeout(moment(72 * 3600 - 100)).unwrap();
+    assert!(disk.files().len() >= files);
+    journal.believe(&[]).unwrap();
+    assert_eq!(numbers(&checked(&mut journal)).len(), 20, "a collector that lost all gets all");
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(all.last().unwrap()));
+    journal.handle_timeout(moment(73 * 3600 + 100)).unwrap();
+    assert!(disk.files().len() <= 3, "{:?}", disk.files());
+}
+
+#[test]
+fn a_stepped_wall_clock_throws_nothing_away() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    let mut far = moment(30);
+    far.wall = ObservedAt("2090-01-01T00:00:00Z".parse().unwrap());
+    far.mono = moment(7200).mono;
+    journal.handle_timeout(far).unwrap();
+    assert_eq!(numbers(&checked(&mut journal)).len(), 20);
+}
+
+#[test]
+fn a_restored_collector_that_asks_for_what_is_gone_is_told_so_under_a_new_epoch() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[17]));
+    disk.set_capacity(Some(disk.used()));
+    fill(&mut journal, 20..21);
+    journal.believe(&[head_of(&all[1])]).unwrap();
+    journal.append_owed();
+    disk.set_capacity(None);
+    journal.flush(moment(30)).unwrap();
+    let left = checked(&mut journal);
+    assert_eq!(gaps(&left), [UnknownReason::NotKept]);
+    assert_ne!(left[0].epoch, all[0].epoch);
+    assert_eq!(left[0].previous.map(|link| (link.epoch, link.len)), Some((all[0].epoch, 2)));
+    assert!(numbers(&left).ends_with(&[17, 18, 19, 20]), "{:?}", numbers(&left));
+}
+
+#[test]
+fn after_a_fork_the_waiting_records_keep_their_ids_and_get_a_new_epoch() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..10);
+    let old = checked(&mut journal);
+    journal.acknowledge(head_of(&old[3]));
+    journal.part(head_of(&old[5])).unwrap();
+    journal.flush(moment(11)).unwrap();
+    let new = checked(&mut journal);
+    assert_eq!(ids(&new)[..4], ids(&old)[6..]);
+    assert_eq!(new[0].seq, Seq(0));
+    assert_eq!(new[0].previous.map(|link| (link.epoch, link.len, link.chain)), Some((old[0].epoch, 6, old[5].chain)));
+    drop(journal);
+    disk.reboot(Crash::Drop);
+    let (mut journal, _) = open(&disk, 20);
+    let again = checked(&mut journal);
+    assert_eq!(serde_json::to_string(&again[..4]).unwrap(), serde_json::to_string(&new[..4]).unwrap());
+}
+
+#[test]
+fn a_history_that_parts_nobody_knows_where_goes_under_a_new_epoch_whole() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..10);
+    let old = checked(&mut journal);
+    journal.acknowledge(head_of(&old[5]));
+    let other = Head { chain: upheld_model::Digest([9; 32]), ..head_of(&old[7]) };
+    journal.part(other).unwrap();
+    assert_eq!(ids(&checked(&mut journal))[..10], ids(&old)[..]);
+    assert!(journal.view().iter().all(|view| view.acked.epoch != old[0].epoch), "the old claim is dropped");
+}
+
+#[test]
+fn a_journal_of_a_newer_version_is_refused_and_left_alone() {
+    let mut disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..5);
+    drop(journal);
+    let mut newer = b"UPHELDJ\n".to_vec();
+    newer.extend([2, 0, 0xfd, 0xff]);
+    newer.extend([0; 300]);
+    disk.create("0000000900.seg").unwrap();
+    disk.append("0000000900.seg", &newer).unwrap();
+    let (before, ops) = (disk.files(), disk.ops());
+    let refused = Journal::open(disk.clone(), small(), random(1), moment(1)).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, JournalError::Newer { found: 2, known: 1, .. }), "{refused:?}");
+    assert_eq!((disk.files(), disk.ops()), (before, ops));
+}
+
+#[test]
+fn a_lost_state_file_only_costs_sending_again() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..10);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[6]));
+    journal.close(moment(11)).unwrap();
+    disk.clone().remove("state").unwrap();
+    let (mut journal, _) = open(&disk, 12);
+    assert_eq!(numbers(&checked(&mut journal)), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_body_too_large_for_a_record_is_split_between_its_samples() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    let one = samples(1).samples[0].clone();
+    let body = Body { samples: vec![one; 5000], events: transition(1).events };
+    journal.append(&body, Urgency::Now, moment(1)).unwrap();
+    let all = checked(&mut journal);
+    assert!(all.len() > 2);
+    assert_eq!((numbers(&all).len(), events(&all).len()), (5000, 1));
+}
+
+#[test]
+fn the_backlog_is_not_held_in_memory() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = Journal::open(disk.clone(), Settings::default(), random(1), moment(0)).unwrap();
+    fill(&mut journal, 0..5000);
+    let marks: usize = journal.segments.iter().flat_map(|segment| &segment.extents).map(segments::Extent::marks).sum();
+    assert!(marks <= 5000 / 64 + journal.segments.len(), "{marks}");
+    assert!(journal.pending.bytes.capacity() <= 128 << 10);
+}
