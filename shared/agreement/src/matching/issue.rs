@@ -1,0 +1,86 @@
+//! What an incident is and how much hangs on it: the catalogue's entry, the impact, the priority.
+
+use super::{Candidate, MatchQuery};
+use crate::{
+    book::{Book, IssueEntry, Plan},
+    terms::{Issue, Why},
+    words::{Level, Priority},
+};
+
+/// The answer with its reasons.
+pub(super) struct Judged {
+    pub(super) issue: Issue,
+    pub(super) impact: Level,
+    pub(super) priority: Priority,
+    pub(super) why: Vec<Why>,
+}
+
+pub(super) fn judge(book: &Book, plan: &Plan, candidate: &Candidate<'_>, query: &MatchQuery) -> Judged {
+    let (issue, why_issue) = first_match(book, candidate, query);
+    let (impact, why_impact) = impact(book, candidate, query);
+    let priority = plan.matrix.priority(impact, issue.urgency);
+    let what = format!("priority {priority}: impact {impact}, urgency {}", issue.urgency);
+    let why = Why::because(what).at(format!("plans/{}.toml priority", candidate.version.plan.value));
+    Judged { issue, impact, priority, why: vec![why.with(vec![why_impact, why_issue])] }
+}
+
+/// The first entry that fits. `book check` requires one that matches everything, so the fallback is for books that
+/// were never checked: it is as pressing as the matrix goes, because too much is promised rather than too little.
+fn first_match(book: &Book, candidate: &Candidate<'_>, query: &MatchQuery) -> (Issue, Why) {
+    let class = candidate.asset.class;
+    let fits = |issue: &&IssueEntry| issue.matches.fits(query.class, query.kind, query.check.as_ref(), class);
+    let Some(entry) = book.catalogue.issues.iter().find(fits) else {
+        let issue = Issue {
+            id: "none".to_owned(),
+            name: "Not in the catalogue".to_owned(),
+            category: crate::words::Category::Hardware,
+            urgency: Level::High,
+            complexity: None,
+            manner: None,
+            class: query.class,
+            kind: query.kind,
+        };
+        return (issue, Why::because("urgency high: no entry of the catalogue matches"));
+    };
+    let issue = Issue {
+        id: entry.id.value.clone(),
+        name: entry.name.clone(),
+        category: entry.category,
+        urgency: entry.urgency,
+        complexity: entry.complexity,
+        manner: entry.manner,
+        class: query.class,
+        kind: query.kind,
+    };
+    let what = format!(
+        "urgency {}: {} \"{}\" is the first entry that matches class {}, kind {}, asset class {class}",
+        issue.urgency, issue.id, issue.name, query.class, query.kind
+    );
+    (issue, Why::because(what).at(format!("catalogue.toml {}", entry.id.value)))
+}
+
+/// High for a critical asset or a quarter of its kind at the site, medium for one asset, else low.
+fn impact(book: &Book, candidate: &Candidate<'_>, query: &MatchQuery) -> (Level, Why) {
+    let (client, site, asset) = (&query.client, &query.site, &query.asset);
+    if book.is_critical(client, site, asset) {
+        let why = Why::because(format!("impact high: `{asset}` is of high criticality"));
+        return (Level::High, why.at(format!("clients/{client}/ssa.toml asset_terms")));
+    }
+    if query.affected.critical_symptom {
+        return (Level::High, Why::because("impact high: an asset of high criticality is affected"));
+    }
+    let class = candidate.asset.class;
+    let listed = candidate.site.assets.values().filter(|other| other.class == class).count();
+    let total = query.affected.of_kind_total.unwrap_or(u32::try_from(listed).unwrap_or(u32::MAX)).max(1);
+    let affected = query.affected.of_kind.min(total);
+    let source = format!("clients/{client}/sites/{site}.toml");
+    if affected >= 1 && u64::from(affected) * 4 >= u64::from(total) {
+        let why = format!("impact high: {affected} of {total} of class {class} at the site, a quarter or more");
+        return (Level::High, Why::because(why).at(source));
+    }
+    if affected >= 1 {
+        let why = format!("impact medium: {affected} of {total} of class {class} at the site");
+        return (Level::Medium, Why::because(why).at(source));
+    }
+    (Level::Low, Why::because("impact low: no asset of the site is affected").at(source))
+}

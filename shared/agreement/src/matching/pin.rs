@@ -1,0 +1,101 @@
+//! Putting the terms of one version together, calendars inside.
+
+use std::collections::BTreeMap;
+
+use super::{Candidate, MatchQuery, NoMatch, issue, targets};
+use crate::{
+    book::{Book, Channel},
+    terms::{PinnedTerms, Why},
+};
+
+pub(super) fn pin(
+    book: &Book,
+    query: &MatchQuery,
+    candidate: &Result<Candidate<'_>, NoMatch>,
+) -> Result<PinnedTerms, NoMatch> {
+    let candidate = candidate.as_ref().map_err(Clone::clone)?;
+    let Candidate { client, agreement, version, .. } = candidate;
+    let plan = book.plans.get(&version.plan.value).ok_or_else(|| NoMatch::PlanMissing {
+        agreement: agreement.number.clone(),
+        version: version.number,
+        plan: version.plan.value.to_string(),
+    })?;
+    let judged = issue::judge(book, plan, candidate, query);
+    let (targets, why_targets) = targets::targets(book, plan, candidate, &judged.issue, judged.priority);
+    let calendars: BTreeMap<_, _> = targets
+        .iter()
+        .filter_map(|target| Some((target.calendar.clone(), book.calendars.get(&target.calendar)?.clone())))
+        .collect();
+    let version_hash = book
+        .versions_of(client)
+        .into_iter()
+        .find(|summary| summary.version == version.number)
+        .map_or_else(|| crate::canonical::digest(version), |summary| summary.hash);
+    let mut why = vec![why_version(candidate, query)];
+    why.extend(judged.why);
+    why.push(Why::because(format!("{} targets hold", targets.len())).with(why_targets));
+    why.extend(why_not_others(candidate));
+    let what = format!("{} with {}", plan.name, riders_in_words(book, candidate));
+    Ok(PinnedTerms {
+        client: query.client.clone(),
+        site: query.site.clone(),
+        asset: query.asset.clone(),
+        agreement: agreement.number.clone(),
+        version: version.number,
+        version_hash,
+        in_force_from: version.from,
+        in_force_until: agreement.ends(version),
+        open_incidents: version.open_incidents,
+        plan: version.plan.value.clone(),
+        plan_name: plan.name.clone(),
+        riders: version.riders.iter().map(|rider| rider.value.clone()).collect(),
+        issue: judged.issue,
+        impact: judged.impact,
+        priority: judged.priority,
+        calendars,
+        targets,
+        tell: tellable(book),
+        fee: version.fee,
+        asset_terms: agreement.terms_of(&query.site, &query.asset).cloned(),
+        dispute_within_s: agreement.dispute_within_s.map(|seconds| seconds.0),
+        explanation: Why::because(what).with(why),
+    })
+}
+
+/// The channels that are told: every one of the provider's, by its name.
+fn tellable(book: &Book) -> Vec<crate::words::BookName> {
+    let can_tell = |channel: &Channel| channel.webhook.is_some() || channel.mail.is_some();
+    book.provider.channels.iter().filter(|(_, channel)| can_tell(channel)).map(|(name, _)| name.clone()).collect()
+}
+
+fn riders_in_words(book: &Book, candidate: &Candidate<'_>) -> String {
+    let names: Vec<String> = candidate
+        .version
+        .riders
+        .iter()
+        .map(|rider| book.riders.get(&rider.value).map_or_else(|| rider.value.to_string(), |known| known.name.clone()))
+        .collect();
+    if names.is_empty() { "no rider".to_owned() } else { names.join(" and ") }
+}
+
+fn why_version(candidate: &Candidate<'_>, query: &MatchQuery) -> Why {
+    let Candidate { client, agreement, version, .. } = candidate;
+    let until = agreement.ends(version).map(|end| format!(" until {end}")).unwrap_or_default();
+    let detected = if query.detected.earliest == query.detected.latest {
+        format!("detected at {}", query.detected.latest)
+    } else {
+        format!("detected between {} and {}", query.detected.earliest, query.detected.latest)
+    };
+    let what = format!("{} v{}, in force from {}{until}: {detected}", agreement.number, version.number, version.from);
+    Why::because(what).at(format!("clients/{}/ssa.toml version {}", client.id, version.number))
+}
+
+/// The versions that do not hold, each with its dates.
+fn why_not_others<'a>(candidate: &'a Candidate<'_>) -> impl Iterator<Item = Why> + 'a {
+    let Candidate { client, agreement, version, .. } = candidate;
+    agreement.versions.iter().filter(|other| other.number != version.number).map(|other| {
+        let until = agreement.ends(other).map(|end| format!(" until {end}")).unwrap_or_default();
+        let what = format!("not used: {} v{}, in force from {}{until}", agreement.number, other.number, other.from);
+        Why::because(what).at(format!("clients/{}/ssa.toml version {}", client.id, other.number))
+    })
+}
