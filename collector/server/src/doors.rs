@@ -23,7 +23,7 @@ use tokio::{
 use tracing::{debug, error, info, warn};
 
 pub(crate) use bounds::bounded;
-pub(crate) use tls::{TlsError, TlsSet};
+pub(crate) use tls::TlsSet;
 
 use connection::Connection;
 
@@ -36,17 +36,6 @@ pub(crate) enum Door {
     Enrolment,
     /// People and their scripts.
     Portal,
-}
-
-impl Door {
-    /// The door's name in logs and metrics.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Enrolment => "enrolment",
-            Self::Portal => "portal",
-        }
-    }
 }
 
 /// What stands behind each door.

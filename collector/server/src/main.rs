@@ -1,6 +1,26 @@
-//! upheld-collector
+//! The collector: takes what agents saw, finds what the agreement promises, runs the clock, tells the provider.
+//!
+//! This crate is the shell around `upheld-desk`: command line, configuration, book files, certificates, the port and
+//! its doors, wiring. It decides nothing about incidents or clocks. Where to look next: [`cli`] for what can be typed,
+//! [`service`] for the order of starting and stopping, [`doors`] for connections, [`agents`] for what agents ask.
+
+mod agents;
+mod cli;
+mod config;
+mod data_dir;
 mod doors;
+mod failure;
 mod files;
+mod logging;
+mod output;
 mod pki;
 mod problem;
-fn main() {}
+mod service;
+mod webhooks;
+mod when;
+
+fn main() -> std::process::ExitCode {
+    // An error only says that one was installed before, which cannot be: this is the first line.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    cli::main()
+}

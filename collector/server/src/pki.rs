@@ -18,7 +18,6 @@ use rcgen::{Issuer, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub(crate) use agent::{Peer, PeerError};
-pub(crate) use profile::PORTAL_DAYS;
 
 use crate::files::FileError;
 use files::Held;
@@ -226,7 +225,7 @@ mod tests {
     fn a_renewed_portal_keeps_its_pin() {
         let folder = tempfile::tempdir().unwrap();
         let made = Pki::create(folder.path(), &names(), now()).unwrap();
-        let later = now() + SignedDuration::from_hours(24 * (i64::from(PORTAL_DAYS) - 10));
+        let later = now() + SignedDuration::from_hours(24 * (i64::from(profile::PORTAL_DAYS) - 10));
         let next = made.renewed(later).unwrap().expect("the portal's certificate ends in ten days");
         assert_ne!(made.portal().chain, next.portal().chain);
         assert_eq!(made.portal_pin(), next.portal_pin());

@@ -8,14 +8,19 @@ use upheld_wire::v1::Problem;
 
 /// A problem as an answer. `code` is one of [`upheld_wire::v1::codes`].
 pub(crate) fn problem(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Response {
-    let body = Problem {
+    answer(Problem {
         kind: format!("https://upheld.dev/problems/{code}"),
         title: title.to_owned(),
         status: status.as_u16(),
         detail: detail.into(),
         code: code.to_owned(),
-    };
-    let mut answer = (status, axum::Json(body)).into_response();
+    })
+}
+
+/// The desk's own problem as an answer.
+pub(crate) fn answer(problem: Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = (status, axum::Json(problem)).into_response();
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     answer
 }

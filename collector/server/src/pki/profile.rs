@@ -19,7 +19,7 @@ const INTERMEDIATE_DAYS: u32 = 2 * 365;
 const DOOR_DAYS: u32 = 90;
 const AGENT_DAYS: u32 = 45;
 /// The portal's certificate: the longest that browsers take (398 days) less one.
-pub(crate) const PORTAL_DAYS: u32 = 397;
+pub(super) const PORTAL_DAYS: u32 = 397;
 
 /// The anchor. Its name has a random part, so that two providers' roots are never mistaken for each other.
 pub(super) fn root(now: Timestamp) -> Result<CertificateParams, PkiError> {

@@ -1,0 +1,147 @@
+//! The data door: deliver, config, renew.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, StatusCode, header::CONTENT_ENCODING, request::Parts},
+    response::Response,
+};
+use upheld_delivery::intake;
+use upheld_desk::{AgentPeer, DeliverAnswer};
+use upheld_wire::v1::{
+    codes,
+    enroll::{RenewAnswer, RenewRequest},
+};
+
+use super::{Agents, json, refused, too_many, unavailable};
+use crate::{
+    pki::{Peer, PkiError},
+    problem::problem,
+};
+
+/// The agent that asks: certificate still good at this moment, row there, rate kept. Whether the row lets it do what
+/// it asks for is the desk's answer.
+pub(super) struct Known(AgentPeer);
+
+impl FromRequestParts<Arc<Agents>> for Known {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, agents: &Arc<Agents>) -> Result<Self, Response> {
+        // The door puts the peer there; a request without one cannot come from it.
+        let Some(peer) = parts.extensions.get::<Peer>().cloned() else {
+            return Err(no_certificate());
+        };
+        if peer.not_after <= agents.now() {
+            return Err(problem(
+                StatusCode::FORBIDDEN,
+                codes::CERTIFICATE_EXPIRED,
+                "The certificate has ended on this connection",
+                "connect again with a renewed certificate, or enrol again: upheld-agent enroll '<link>'",
+            ));
+        }
+        if let Err(wait) = agents.by_agent.take(&peer.agent, Instant::now()) {
+            return Err(too_many(wait));
+        }
+        match agents.desk.peer(&peer.agent).await {
+            Ok(Some(known)) => Ok(Self(known)),
+            Ok(None) => Err(problem(
+                StatusCode::FORBIDDEN,
+                codes::UNKNOWN_AGENT,
+                "This collector does not know the agent",
+                "enrol it again: upheld-collector agent token --client C --site S",
+            )),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+}
+
+pub(super) async fn deliver(
+    State(agents): State<Arc<Agents>>,
+    Known(peer): Known,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let is_compressed = match headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None => false,
+        Some(b"zstd") => true,
+        Some(_) => return malformed("content-encoding must be zstd"),
+    };
+    let inflated = match if is_compressed { intake::inflate(&body) } else { Ok(body.to_vec()) } {
+        Ok(inflated) => inflated,
+        Err(error) => return unreadable(&error),
+    };
+    let request = match intake::read_request(&inflated) {
+        Ok(request) => request,
+        Err(error) => return unreadable(&error),
+    };
+    drop(inflated);
+    match agents.desk.deliver(&peer, request, agents.now()).await {
+        DeliverAnswer::Delivered(delivered) => json(StatusCode::OK, &delivered),
+        DeliverAnswer::Conflict(conflict) => json(StatusCode::CONFLICT, &conflict),
+        DeliverAnswer::Problem(refusal) => refused(refusal),
+    }
+}
+
+pub(super) async fn config(State(agents): State<Arc<Agents>>, Known(peer): Known) -> Response {
+    if let Err(refusal) = agents.desk.admit(&peer).await {
+        return refused(refusal);
+    }
+    match agents.desk.config_for(&peer).await {
+        Ok(config) => json(StatusCode::OK, &config),
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub(super) async fn renew(State(agents): State<Arc<Agents>>, Known(peer): Known, body: Bytes) -> Response {
+    if let Err(refusal) = agents.desk.admit(&peer).await {
+        return refused(refusal);
+    }
+    let request: RenewRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return malformed(error.to_string()),
+    };
+    let pki = agents.pki();
+    match pki.issue(&request.csr_pem, &peer.agent, agents.now()) {
+        Ok(issued) => {
+            tracing::info!(agent.id = %peer.agent, until = %issued.not_after, "an agent's certificate was renewed");
+            json(StatusCode::OK, &RenewAnswer { chain_pem: issued.chain_pem, roots_pem: pki.roots_pem() })
+        }
+        Err(PkiError::Request(_)) => malformed("the certificate request is not valid, or not signed by its own key"),
+        Err(error) => {
+            tracing::error!(error = %error, "an agent's certificate could not be made");
+            problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                codes::UNAVAILABLE,
+                "The certificate could not be made",
+                "the collector's log says why; try again later",
+            )
+        }
+    }
+}
+
+fn no_certificate() -> Response {
+    problem(
+        StatusCode::FORBIDDEN,
+        codes::UNKNOWN_AGENT,
+        "No certificate came with this connection",
+        "agents come through the data door with the certificate they were given",
+    )
+}
+
+fn unreadable(error: &intake::IntakeError) -> Response {
+    if error.is_too_large() {
+        return problem(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            codes::TOO_LARGE,
+            "The upload is over a limit",
+            error.to_string(),
+        );
+    }
+    malformed(error.to_string())
+}
+
+fn malformed(why: impl Into<String>) -> Response {
+    problem(StatusCode::BAD_REQUEST, codes::MALFORMED, "The request cannot be read", why)
+}

@@ -1,0 +1,191 @@
+//! The command line: what can be typed, and which module answers (UX 3.1, 3.3).
+//!
+//! Every command opens the data folder itself, beside a running server or without one; the server notices within a
+//! second. Commands of later issues are here by name, so that they say "not built yet" instead of being unknown.
+
+mod access;
+mod agent;
+mod book;
+mod cases;
+mod codes;
+mod incident;
+mod init;
+mod queue;
+mod serve;
+mod unbuilt;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use jiff::{Timestamp, tz::TimeZone};
+use upheld_desk::{Actor, Desk};
+
+use crate::{
+    data_dir::DataDir,
+    failure::{Exit, Failure},
+    output::{Colour, Output},
+};
+
+/// Upheld's collector: one incident per cause, the client's terms, the clock, the ticket.
+#[derive(Debug, Parser)]
+#[command(name = "upheld-collector", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// The collector's data folder.
+    #[arg(long, global = true, env = "UPHELD_DATA", default_value = "upheld-data", value_name = "DIR")]
+    data: PathBuf,
+    /// Print one JSON document; errors too.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print the result only.
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Colour in messages.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    color: Colour,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a collector: keys, database, configuration.
+    Init(init::Args),
+    /// Serve agents, people and scripts until stopped.
+    Serve(serve::Args),
+    /// The provider's book of agreements.
+    #[command(subcommand)]
+    Book(book::Command),
+    /// The hosts that watch clients' sites.
+    #[command(subcommand)]
+    Agent(agent::Command),
+    /// Open incidents, the next clock to run out first.
+    Queue(queue::Args),
+    /// Why an incident's clocks are due when they are.
+    Explain(incident::ExplainArgs),
+    /// Record a response: who answered, when, in what manner.
+    Respond(incident::RespondArgs),
+    /// Take an incident: acknowledge it and own it.
+    Acknowledge(incident::AcknowledgeArgs),
+    /// The calculator of due times, on its own.
+    #[command(subcommand)]
+    Clock(cases::ClockCommand),
+    /// The calculator of availability, on its own.
+    Uptime(cases::Args),
+    /// Tokens for scripts.
+    #[command(subcommand)]
+    ApiToken(access::TokenCommand),
+    /// Print a link that logs in once, within 15 minutes.
+    LoginLink(access::LinkArgs),
+    /// What a code such as E0212 means and what to do.
+    ExplainError(codes::Args),
+    #[command(flatten)]
+    Unbuilt(unbuilt::Command),
+}
+
+/// What every command is handed.
+pub(crate) struct Context {
+    /// The data folder.
+    pub(crate) data: DataDir,
+    /// How to speak.
+    pub(crate) output: Output,
+}
+
+impl Context {
+    /// The data folder as a command line would name it; empty when it is the default.
+    pub(crate) fn data_option(&self) -> String {
+        let path = self.data.path();
+        if path == std::path::Path::new("upheld-data") { String::new() } else { format!(" --data {}", path.display()) }
+    }
+
+    /// Runs `work` with the desk of the data folder and this moment.
+    pub(crate) fn with_desk<T, E: Into<Failure>>(
+        &self,
+        work: impl AsyncFnOnce(&Desk, Timestamp) -> Result<T, E>,
+    ) -> Result<T, Failure> {
+        let desk = self.data.desk()?;
+        runtime()?.block_on(work(&desk, Timestamp::now())).map_err(Into::into)
+    }
+
+    /// The zone in which the provider reads times without one: the book's, or UTC before there is a book.
+    pub(crate) async fn zone(&self, desk: &Desk) -> Result<TimeZone, Failure> {
+        match desk.current_book().await {
+            Ok(applied) => Ok(book::zone_of(&applied.files)),
+            Err(upheld_desk::DeskError::NoBook) => Ok(TimeZone::UTC),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whoever types: the system's name for him.
+pub(crate) fn typist() -> Actor {
+    let name = ["SUDO_USER", "USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
+    Actor::person(name.filter(|name| !name.is_empty()).unwrap_or_else(|| "command line".to_owned()))
+}
+
+/// A runtime for one command.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, "cannot start").because(error.to_string()))
+}
+
+/// Runs the program with the process's arguments.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse_usage(&error),
+    };
+    let output = Output { json: cli.json, quiet: cli.quiet, colour: cli.color };
+    let context = Context { data: DataDir::at(cli.data), output };
+    match dispatch(cli.command, &context) {
+        Ok(exit) => ExitCode::from(exit.code()),
+        Err(failure) => {
+            context.output.failed(&failure);
+            ExitCode::from(failure.exit().code())
+        }
+    }
+}
+
+fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Init(args) => init::run(args, context),
+        Command::Serve(args) => serve::run(&args, context),
+        Command::Book(command) => book::run(command, context),
+        Command::Agent(command) => agent::run(command, context),
+        Command::Queue(args) => queue::run(&args, context),
+        Command::Explain(args) => incident::explain(&args, context),
+        Command::Respond(args) => incident::respond(args, context),
+        Command::Acknowledge(args) => incident::acknowledge(&args, context),
+        Command::Clock(cases::ClockCommand::Due(args)) => cases::due(&args, context),
+        Command::Uptime(args) => cases::uptime(&args, context),
+        Command::ApiToken(command) => access::token(command, context),
+        Command::LoginLink(args) => access::login_link(&args, context),
+        Command::ExplainError(args) => codes::run(&args, context),
+        Command::Unbuilt(command) => Err(command.refusal()),
+    }
+}
+
+/// Help and version are results; anything else is a wrong command line, told as JSON where that was asked for.
+fn refuse_usage(error: &clap::Error) -> ExitCode {
+    let is_result = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    if wants_json && !is_result {
+        let failure = Failure::new(Exit::Usage, error.render().to_string().trim().to_owned());
+        Output { json: true, quiet: false, colour: Colour::Never }.failed(&failure);
+    } else {
+        // Where the help cannot be written there is nobody to tell.
+        let _ = error.print();
+    }
+    ExitCode::from(if is_result { Exit::Ok.code() } else { Exit::Usage.code() })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_has_no_contradictions() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,72 @@
+//! `queue`: open incidents as the portal lists them, once.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+use serde_json::json;
+use upheld_desk::{Queue, QueueRow, Scope};
+use upheld_web::words;
+
+use super::Context;
+use crate::{
+    failure::{Exit, Failure},
+    when,
+};
+
+/// As of when.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Compute as of this time.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
+    let queue = context.with_desk(async |desk, now| {
+        let at = match &args.at {
+            Some(text) => when::instant(text, &context.zone(desk).await?)?,
+            None => now,
+        };
+        Ok::<_, Failure>(desk.queue(&Scope::Provider, at).await?)
+    })?;
+    context.output.result(&text(&queue), || json!({ "schema": "upheld.queue/1", "queue": queue }))?;
+    Ok(Exit::Ok)
+}
+
+fn text(queue: &Queue) -> String {
+    if queue.rows.is_empty() {
+        return words::nothing_runs(queue);
+    }
+    let mut text = String::new();
+    let mut group = None;
+    for row in &queue.rows {
+        if group != Some(row.group) {
+            group = Some(row.group);
+            let count = queue.rows.iter().filter(|other| other.group == row.group).count();
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{} ({count})", words::group(row.group));
+        }
+        write_row(&mut text, row, queue.as_of);
+    }
+    text
+}
+
+fn write_row(text: &mut String, row: &QueueRow, as_of: Timestamp) {
+    let (left, stage, due) = row.clock.as_ref().map_or_else(
+        || ("-".to_owned(), "", String::new()),
+        |clock| (words::countdown_of(clock, as_of), clock.stage.as_str(), words::due_sentence(clock)),
+    );
+    let place = row.asset.as_ref().map_or_else(|| row.site.to_string(), |asset| format!("{}, {asset}", row.site_name));
+    let owner = row.owner.as_deref().unwrap_or("unassigned");
+    let priority = row.priority.as_deref().unwrap_or("-");
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "  {left:>10} {stage:<10} {:<22} {priority:<3} {}", row.incident.to_string(), row.title);
+    let _ = writeln!(
+        text,
+        "  {:>10} {:<10} {}, {place}, {owner}{}{due}",
+        "",
+        "",
+        row.client_name,
+        if due.is_empty() { "" } else { ", " }
+    );
+}

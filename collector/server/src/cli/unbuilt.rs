@@ -1,0 +1,57 @@
+//! Commands of later issues, by name: they refuse, and never look done.
+
+use clap::Subcommand;
+
+use crate::failure::{Exit, Failure};
+
+/// Takes whatever follows, so that the refusal is about the command and not about its options.
+#[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
+pub(super) struct Anything {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<String>,
+}
+
+/// What is not built yet.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// (not built yet) The certificate authority: rotate, export.
+    Ca(Anything),
+    /// (not built yet) Set a device's secret, sealed to a site's agents.
+    Secret(Anything),
+    /// (not built yet) Replay history under other terms.
+    WhatIf(Anything),
+    /// (not built yet) Monthly and quarterly reports.
+    Report(Anything),
+    /// (not built yet) Replay samples through detection.
+    Replay(Anything),
+    /// (not built yet) Back up the data, once or continuously.
+    Backup(Anything),
+    /// (not built yet) Restore a backup.
+    Restore(Anything),
+    /// (not built yet) Copy a provider to another database.
+    Store(Anything),
+}
+
+impl Command {
+    /// The refusal, with the name that was typed.
+    pub(super) fn refusal(&self) -> Failure {
+        let name = match self {
+            Self::Ca(_) => "ca",
+            Self::Secret(_) => "secret",
+            Self::WhatIf(_) => "what-if",
+            Self::Report(_) => "report",
+            Self::Replay(_) => "replay",
+            Self::Backup(_) => "backup",
+            Self::Restore(_) => "restore",
+            Self::Store(_) => "store",
+        };
+        not_built(name)
+    }
+}
+
+/// The one sentence for what is not part of this version.
+pub(super) fn not_built(name: &str) -> Failure {
+    Failure::new(Exit::Missing, format!("`upheld-collector {name}` is not built yet"))
+        .todo("see what is: upheld-collector --help")
+}

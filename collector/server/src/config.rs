@@ -1,0 +1,155 @@
+//! `collector.toml`: how this collector is reached and what it may reach. One module per concern.
+//!
+//! The file is read once; a wrong one is refused with its line and the nearest known key. Secrets are not in it.
+
+mod listen;
+mod outbound;
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+pub(crate) use listen::Listen;
+pub(crate) use outbound::{Outbound, SecretsFile};
+
+use crate::{
+    failure::{Exit, Failure},
+    files::read_text,
+};
+
+/// The configuration, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Where it listens and by which names it is reached.
+    pub(crate) listen: Listen,
+    /// What its messages may reach, and who signs them.
+    pub(crate) outbound: Outbound,
+}
+
+/// The file as it stands.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    listen: String,
+    public: Vec<String>,
+    public_port: Option<u16>,
+    #[serde(default = "outbound::default_secrets")]
+    secrets: String,
+    #[serde(default)]
+    webhook_private_hosts: Vec<String>,
+}
+
+const KEYS: &[&str] = &["listen", "public", "public_port", "secrets", "webhook_private_hosts"];
+
+impl Config {
+    /// Reads and checks the file.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        Self::parse(&read_text(path)?, path)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
+        let raw: Raw = toml::from_str(text).map_err(|error| unreadable(path, text, &error))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Ok(Self {
+            listen: Listen::check(&raw.listen, raw.public, raw.public_port).map_err(|why| invalid(path, why))?,
+            outbound: Outbound::check(folder, &raw.secrets, raw.webhook_private_hosts)
+                .map_err(|why| invalid(path, why))?,
+        })
+    }
+
+    /// The text of a new file.
+    pub(crate) fn template(listen: &Listen, webhook_private_hosts: &[String]) -> String {
+        let list = |names: &[String]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        format!(
+            "# Where the one port is bound; agents, people and the API all come here.\n\
+             listen = \"{}\"\n\n\
+             # Names and addresses by which it is reached; the first stands in links.\n\
+             public = [{}]\n\n\
+             # Hosts at private or loopback addresses that webhooks may reach.\n\
+             webhook_private_hosts = [{}]\n\n\
+             # public_port = 443                 # when a proxy or NAT shows another port\n\
+             # secrets = \"secrets.toml\"          # NAME = \"value\": what the book names but never contains\n",
+            listen.address,
+            list(&listen.public),
+            list(webhook_private_hosts),
+        )
+    }
+}
+
+fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
+    let failure = Failure::new(Exit::Config, format!("{} is not valid", path.display())).because(error.to_string());
+    match unknown_key(text) {
+        Some((unknown, Some(near))) => failure.todo(format!("write {near} where it says {unknown}")),
+        Some((unknown, None)) => failure.todo(format!("remove {unknown}; known keys: {}", KEYS.join(", "))),
+        None => failure.todo(format!("put it right in {}", path.display())),
+    }
+}
+
+fn unknown_key(text: &str) -> Option<(String, Option<&'static str>)> {
+    let table: toml::Table = text.parse().ok()?;
+    let unknown = table.keys().find(|key| !KEYS.contains(&key.as_str()))?.clone();
+    let near = nearest(&unknown, KEYS);
+    Some((unknown, near))
+}
+
+/// The known word that a person most likely meant, if any is near.
+fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), *candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3))
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+fn invalid(path: &Path, why: String) -> Failure {
+    Failure::new(Exit::Config, format!("{} is not valid", path.display())).because(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, Failure> {
+        Config::parse(text, Path::new("/data/collector.toml"))
+    }
+
+    #[test]
+    fn the_template_reads_back() {
+        let listen =
+            Listen::check("127.0.0.1:7443", vec!["127.0.0.1".into(), "collector.example".into()], None).unwrap();
+        let config = parse(&Config::template(&listen, &["127.0.0.1".into()])).unwrap();
+        assert_eq!(config.outbound.private_hosts, ["127.0.0.1"]);
+        assert_eq!(config.listen, listen);
+        assert_eq!(config.outbound.secrets_file, Path::new("/data/secrets.toml"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
+        let failure = parse("listen = \"127.0.0.1:7443\"\npublik = [\"a\"]\n").unwrap_err();
+        let text = failure.text(false);
+        assert_eq!(failure.exit(), Exit::Config);
+        assert!(text.contains("publik = "), "{text}");
+        assert!(text.contains("line 2"), "{text}");
+        assert!(text.contains("write public where it says publik"), "{text}");
+    }
+
+    #[test]
+    fn a_key_that_is_near_to_nothing_lists_the_known_ones() {
+        let text = parse("listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\nxyzzy = 1\n").unwrap_err().text(false);
+        assert!(text.contains("remove xyzzy; known keys: listen"), "{text}");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_named() {
+        for (text, why) in [
+            ("listen = \"7443\"\npublic = [\"a\"]", "listen \"7443\""),
+            ("listen = \"127.0.0.1:7443\"\npublic = []", "public is empty"),
+            ("listen = \"127.0.0.1:7443\"\npublic = [\"https://a/\"]", "public \"https://a/\""),
+            ("listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\nsecrets = \"../x\"", "secrets \"../x\""),
+        ] {
+            let message = parse(text).unwrap_err().text(false);
+            assert!(message.contains(why), "{message}");
+        }
+    }
+}

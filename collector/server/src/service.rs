@@ -1,0 +1,178 @@
+//! The collector running: doors open, tasks working, certificates kept fresh, until it is told to stop.
+//!
+//! Order matters. The right to serve comes first (one server a folder), then the port, so that neither a second
+//! server nor a taken port changes anything; then the run begins in the store. Stopping goes the other way: no new
+//! connections, requests in flight finish, tasks hand back what they have leased, the run ends in the store.
+
+mod certificates;
+mod signals;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
+use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tracing::info;
+use upheld_desk::{Desk, Scope, tasks::Surroundings};
+use upheld_web::Portal;
+
+use crate::{
+    agents::Agents,
+    config::Config,
+    data_dir::{DataDir, ServeLock},
+    doors::{Doors, Limits, Routers, bounded},
+    failure::{Exit, Failure},
+    output::{Output, write_line},
+    pki::Pki,
+};
+use certificates::Certificates;
+
+/// How often the tasks look for work that nothing woke them for.
+const TASK_PERIOD: Duration = Duration::from_secs(1);
+/// A form or an API body.
+const PORTAL_BYTES_MAX: usize = 256 << 10;
+
+/// What to say once the doors are open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// The address.
+    Address,
+    /// That we wait for the first host, and then its name.
+    FirstHost,
+}
+
+/// Everything that serving needs, loaded and locked.
+pub(crate) struct House {
+    /// The configuration.
+    pub(crate) config: Config,
+    data: DataDir,
+    desk: Desk,
+    pki: Pki,
+    secrets: crate::config::SecretsFile,
+    metrics: PrometheusHandle,
+    lock: ServeLock,
+}
+
+impl House {
+    /// Takes the right to serve the folder and loads what is in it; certificates near their end are replaced.
+    pub(crate) fn open(data: &DataDir) -> Result<Self, Failure> {
+        let config = data.config()?;
+        let lock = data.lock()?;
+        let secrets = config.outbound.secrets()?;
+        let pki = Pki::open(&data.pki(), &config.listen.public)?;
+        let pki = pki.renewed(Timestamp::now())?.unwrap_or(pki);
+        let desk = data.open_database()?;
+        let metrics = PrometheusBuilder::new()
+            .install_recorder()
+            .map_err(|error| Failure::new(Exit::Failed, "cannot keep metrics").because(error.to_string()))?;
+        Ok(Self { config, data: data.clone(), desk, pki, secrets, metrics, lock })
+    }
+}
+
+/// Serves until SIGTERM or Ctrl-C. A second Ctrl-C ends the process at once.
+pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> Result<(), Failure> {
+    let House { config, data, desk, pki, secrets, metrics, lock } = house;
+    let listener = bind(config.listen.address).await?;
+    let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(Timestamp::now);
+    desk.start_run(clock()).await?;
+    metrics::gauge!("upheld_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+
+    let certificates = Certificates::new(pki)?;
+    let tasks = desk.spawn_tasks(
+        Surroundings {
+            clock: Arc::clone(&clock),
+            secrets: Arc::new(secrets),
+            channel: crate::webhooks::channel(&config.outbound),
+        },
+        TASK_PERIOD,
+    );
+    let routers = routers(&desk, &certificates, &clock, metrics.clone());
+    let (stop, stopped) = watch::channel(false);
+    let doors = Doors::new(listener, certificates.tls(), routers, Limits::default());
+    let serving = tokio::spawn(doors.serve(stopped));
+    greet(&config, &data, output)?;
+    info!(address = %config.listen.address, data = %data.path().display(), "serving");
+
+    tokio::select! {
+        name = signals::told_to_stop() => info!("{name}: stopping; requests in flight finish first"),
+        () = certificates.keep_fresh(&clock) => {}
+        () = upkeep(&metrics) => {}
+        () = tell_of_first_host(&desk, greeting, output) => {}
+    }
+    signals::end_at_once_when_told_again();
+    stop.send_replace(true);
+    // A panic in the accept loop has been reported where it happened; stopping goes on.
+    let _ = serving.await;
+    tasks.stop().await;
+    desk.end_run(clock()).await?;
+    info!("stopped");
+    drop(lock);
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = |exit, what: String| Failure::new(exit, what).because(error.to_string());
+        match error.kind() {
+            io::ErrorKind::AddrInUse => failure(Exit::TryAgain, format!("{address} is in use by another program"))
+                .todo(format!("find it: ss -ltnp 'sport = :{}'", address.port()))
+                .todo("or listen elsewhere: upheld-collector serve --listen ADDR:PORT, or listen in collector.toml"),
+            io::ErrorKind::PermissionDenied => failure(Exit::Failed, format!("{address} may not be used"))
+                .todo("use a port above 1023, or give the right: setcap cap_net_bind_service=+ep $(command -v upheld-collector)"),
+            io::ErrorKind::AddrNotAvailable => failure(Exit::Config, format!("{} is no address of this host", address.ip()))
+                .todo("put an address of this host into listen in collector.toml, or 0.0.0.0"),
+            _ => failure(Exit::Failed, format!("cannot listen on {address}")),
+        }
+    })
+}
+
+fn routers(
+    desk: &Desk,
+    certificates: &Certificates,
+    clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    metrics: PrometheusHandle,
+) -> Routers {
+    let agents = Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock));
+    let portal = upheld_web::portal(Portal {
+        desk: desk.clone(),
+        clock: Arc::clone(clock),
+        metrics: Arc::new(move || metrics.render()),
+    });
+    Routers { data: agents.data(), enrolment: agents.enrolment(), portal: bounded(portal, PORTAL_BYTES_MAX) }
+}
+
+fn greet(config: &Config, data: &DataDir, output: &Output) -> Result<(), Failure> {
+    let url = config.listen.url();
+    if output.json {
+        let line = json!({ "type": "listening", "url": url, "address": config.listen.address, "data": data.path() });
+        return write_line(&line.to_string());
+    }
+    write_line(&format!("Serving on {url}, data in {}. Ctrl-C stops.", data.path().display()))
+}
+
+/// Never returns: it is one of the things that go on until stopped.
+async fn tell_of_first_host(desk: &Desk, greeting: Greeting, output: &Output) {
+    if greeting == Greeting::FirstHost {
+        output.say("Waiting for the first host …");
+        let begun = tokio::time::Instant::now();
+        let host = loop {
+            // A store that does not answer is the tasks' to report; here it only means not yet.
+            if let Some(first) = desk.agents(&Scope::Provider).await.ok().and_then(|agents| agents.into_iter().next()) {
+                break first;
+            }
+            sleep(Duration::from_secs(1)).await;
+        };
+        let waited = upheld_web::words::two_units(begun.elapsed().as_secs());
+        output.say(&format!("{} ({}/{}) enrolled after {waited}.", host.host, host.client, host.site));
+    }
+    std::future::pending().await
+}
+
+/// Lets the metrics' histograms age; without it they only grow.
+async fn upkeep(metrics: &PrometheusHandle) {
+    loop {
+        sleep(Duration::from_secs(5)).await;
+        metrics.run_upkeep();
+    }
+}
