@@ -12,7 +12,7 @@ use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Head, Now, PROTOCOL, r
 
 use crate::{
     Moment, Random,
-    journal::{Journal, JournalError, Opened, Settings, Status, Urgency},
+    journal::{Journal, JournalError, Opened, Position, Settings, Status, Urgency},
     sender::{Answer, Effect, Event, Post, Sender, Sent, Step},
     storage::Storage,
 };
@@ -133,6 +133,26 @@ impl<S: Storage> Courier<S> {
             records,
             batch_digest: digest,
         })
+    }
+
+    /// The end of the journal, to keep beside what was derived from it; see [`Journal::position`].
+    ///
+    /// # Errors
+    /// [`JournalError::Volatile`]: not everything before it is durable.
+    pub fn position(&mut self, now: Moment) -> Result<Position, JournalError> {
+        self.now = now;
+        let position = self.journal.position(now);
+        self.sender.look(self.journal.view(), now.mono);
+        self.settle();
+        position
+    }
+
+    /// The bodies that were appended from `position` on, oldest first; see [`Journal::bodies_since`].
+    ///
+    /// # Errors
+    /// [`JournalError::Storage`].
+    pub fn bodies_since(&mut self, position: Position) -> Result<Vec<Body>, JournalError> {
+        self.journal.bodies_since(position)
     }
 
     /// What a status page says about delivery.

@@ -16,6 +16,7 @@ mod format;
 mod read;
 mod room;
 mod segments;
+mod since;
 mod state;
 mod write;
 
@@ -24,6 +25,7 @@ use std::time::Duration;
 use upheld_model::{AgentEvent, DeviceText, Epoch, Mono, ObservedAt, UnknownReason};
 use upheld_wire::v1::{Body, Head};
 
+pub use self::since::Position;
 use self::{
     codec::Codec,
     segments::{Segment, number_of},

@@ -152,7 +152,7 @@ impl<S: Storage> Journal<S> {
     }
 }
 
-fn trouble(walked: Result<(), Broken>, segment: u64) -> Result<(), Trouble> {
+pub(super) fn trouble(walked: Result<(), Broken>, segment: u64) -> Result<(), Trouble> {
     walked.map_err(|broken| match broken {
         Broken::Storage(error) => Trouble::Storage(error),
         Broken::Damaged => Trouble::Damaged(segment),
