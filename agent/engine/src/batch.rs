@@ -10,6 +10,8 @@ use crate::{Effect, Urgency};
 
 /// The longest that a sample waits for company (DELIVERY 1).
 const GATHER: Duration = Duration::from_secs(10);
+/// How much earlier a batch may be closed when the agent is awake anyway.
+const EARLY: Duration = Duration::from_secs(1);
 /// A batch is closed at this size, half of what one record may have, since sizes are estimated.
 const BYTES_MAX: usize = BODY_BYTES_MAX / 2;
 
@@ -55,9 +57,9 @@ impl Outgoing {
         }
     }
 
-    /// Closes the batch if it is due by `until`.
-    pub(crate) fn flush_due(&mut self, until: Mono) {
-        if self.due.is_some_and(|due| due <= until) {
+    /// Closes the batch if it is due, or will be before long: an agent that is awake need not wake again for it.
+    pub(crate) fn flush_due(&mut self, now: Mono) {
+        if self.due.is_some_and(|due| due <= now.plus(EARLY)) {
             self.flush();
         }
     }

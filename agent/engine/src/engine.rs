@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use upheld_detection::fold::{CheckFold, FoldRule};
 use upheld_model::{
     AgentEvent, AgentId, AssetId, BootId, CheckId, CheckSpec, DeviceText, Mono, ObservedAt, UnknownReason,
-    finding::CheckState,
 };
 use upheld_wire::v1::{AgentConfig, Body, CheckNow, ClockReading, Now};
 
@@ -18,7 +17,7 @@ use crate::{
     clock::{AgentClock, ClockNote, Reading},
     config::judge,
     lane::{Lane, Run, sample},
-    schedule::{EARLY_MAX, Schedule, early, next_on_grid},
+    schedule::{Schedule, next_on_grid},
 };
 
 /// New checks run for the first time within this, however rare they are.
@@ -39,6 +38,8 @@ pub struct Engine {
     by_check: BTreeMap<CheckId, usize>,
     /// Checks that are not configured any more and had an open finding: it goes on if they come back.
     retired: BTreeMap<CheckId, CheckFold>,
+    /// Runs of checks that are not configured any more: if they come back before the answer, they do not overlap.
+    leaving: BTreeMap<CheckId, Run>,
     schedule: Schedule,
     outgoing: Outgoing,
     is_stopped: bool,
@@ -99,6 +100,7 @@ impl Engine {
             lanes: Vec::new(),
             by_check: BTreeMap::new(),
             retired: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             schedule: Schedule::default(),
             outgoing: Outgoing::default(),
             is_stopped: false,
@@ -135,7 +137,9 @@ impl Engine {
     pub fn handle_outcome(&mut self, check: &CheckId, result: ProbeResult, now: Reading) -> Result<(), NotAwaited> {
         self.observe(now);
         let not_awaited = || NotAwaited { check: check.clone() };
-        let index = *self.by_check.get(check).ok_or_else(not_awaited)?;
+        let Some(&index) = self.by_check.get(check) else {
+            return self.leaving.remove(check).map(drop).ok_or_else(not_awaited);
+        };
         let lane = &mut self.lanes[index];
         let Run::InFlight { since, asked, slept } = std::mem::replace(&mut lane.run, Run::Idle) else {
             return Err(not_awaited());
@@ -147,21 +151,17 @@ impl Engine {
             self.outgoing.sample(sample, now.mono);
             self.outgoing.transition(events);
         }
-        if !self.is_stopped {
-            let next = lane.next_run(since, now.mono);
-            self.schedule.set(index, Some(next));
-        }
+        let next = lane.next_run(since, now.mono);
+        self.schedule.set(index, Some(next));
         Ok(())
     }
 
     /// Starts what is due, closes a batch that is due, and lets checks go stale whose probe does not return.
     pub fn handle_timeout(&mut self, now: Reading) {
         self.observe(now);
-        let due: Vec<_> = self.schedule.until(now.mono.plus(EARLY_MAX)).collect();
-        for (at, index) in due {
-            self.run_lane(index, at, now.mono);
-        }
-        self.outgoing.flush_due(now.mono.plus(EARLY_MAX));
+        let due: Vec<_> = self.schedule.until(now.mono).map(|(_, index)| index).collect();
+        due.into_iter().for_each(|index| self.run_lane(index, now.mono));
+        self.outgoing.flush_due(now.mono);
     }
 
     /// When [`Engine::handle_timeout`] must be called next.
@@ -203,12 +203,14 @@ impl Engine {
         self.outgoing.flush();
     }
 
-    /// Says the last words and starts nothing more.
+    /// Says the last words. Nothing is started, sampled or said after them.
     pub fn stop(&mut self, reason: DeviceText, now: Reading) {
         self.observe(now);
         if !self.is_stopped {
             self.is_stopped = true;
             self.schedule = Schedule::default();
+            self.lanes.iter_mut().for_each(|lane| lane.run = Run::Idle);
+            self.leaving.clear();
             let at = self.clock.at(now.mono);
             self.outgoing.transition(vec![AgentEvent::Stopping { at, reason }]);
         }
@@ -268,9 +270,11 @@ impl Engine {
                 None => self.new_lane(spec, at),
             });
         }
-        for (id, lane) in before {
-            let state = CheckState::Unknown { reason: UnknownReason::NotMonitored };
-            self.outgoing.transition(vec![AgentEvent::StateChanged { check: id.clone(), state, at }]);
+        for (id, mut lane) in before {
+            self.outgoing.transition(lane.fold.interrupt(UnknownReason::NotMonitored, at));
+            if matches!(lane.run, Run::InFlight { .. }) {
+                self.leaving.insert(id.clone(), lane.run);
+            }
             if lane.fold.finding().is_some() {
                 self.retired.insert(id, lane.fold);
             }
@@ -280,15 +284,20 @@ impl Engine {
 
     /// A check that was not watched until now: new, or one that comes back with an open finding.
     fn new_lane(&mut self, spec: &CheckSpec, at: ObservedAt) -> Lane {
-        let mut fold = match self.retired.remove(&spec.id) {
-            Some(fold) => fold,
-            None => CheckFold::new(spec.id.clone(), FoldRule::from(spec), at),
+        let (fold, events) = match self.retired.remove(&spec.id) {
+            Some(mut fold) => {
+                let events = fold.interrupt(UnknownReason::Pending, at);
+                (fold, events)
+            }
+            None => {
+                let fold = CheckFold::new(spec.id.clone(), FoldRule::from(spec), at);
+                let state = AgentEvent::StateChanged { check: spec.id.clone(), state: fold.state(), at };
+                (fold, vec![state])
+            }
         };
-        // That it went stale while nobody watched is no news: it was said to be not monitored.
-        fold.handle_timeout(at);
-        let state = AgentEvent::StateChanged { check: spec.id.clone(), state: fold.state(), at };
-        self.outgoing.transition(vec![state]);
-        Lane { spec: Arc::new(spec.clone()), fold, run: Run::Idle }.with_spec(spec)
+        self.outgoing.transition(events);
+        let run = self.leaving.remove(&spec.id).unwrap_or(Run::Idle);
+        Lane { spec: Arc::new(spec.clone()), fold, run }.with_spec(spec)
     }
 
     /// Takes these lanes and places each on the schedule.
@@ -306,18 +315,18 @@ impl Engine {
         self.lanes = lanes;
     }
 
-    /// A lane whose instant has come, or nearly.
-    fn run_lane(&mut self, index: usize, at: Mono, now: Mono) {
+    /// A lane whose instant has come.
+    fn run_lane(&mut self, index: usize, now: Mono) {
+        let at = self.clock.at(now);
         let lane = &mut self.lanes[index];
         match &lane.run {
-            Run::Idle if at <= now.plus(early(lane.spec.every())) => self.start_run(index, now),
-            Run::InFlight { .. } if at <= now => {
-                let events = lane.fold.handle_timeout(self.clock.at(now));
-                let next = lane.stale_at(now, self.clock.at(now));
+            Run::Idle => self.start_run(index, now),
+            Run::InFlight { .. } => {
+                let events = lane.fold.handle_timeout(at);
+                let next = lane.stale_at(now, at);
                 self.schedule.set(index, next);
                 self.outgoing.transition(events);
             }
-            Run::Idle | Run::InFlight { .. } => {}
         }
     }
 

@@ -7,10 +7,7 @@ use upheld_model::{
     CheckId, CheckSpec, Mono, ObservedAt, Outcome, ProbeSpec, Sample, UnknownReason, finding::CheckState,
 };
 
-use crate::{
-    effect::ProbeResult,
-    schedule::{early, next_on_grid},
-};
+use crate::{effect::ProbeResult, schedule::next_on_grid};
 
 /// The time between two runs of a suspect check (DETECTION 2).
 const SUSPECT_EVERY: Duration = Duration::from_secs(2);
@@ -59,8 +56,7 @@ impl Lane {
         if is_suspect && confirms_fast(&self.spec.probe) {
             return began.plus(SUSPECT_EVERY.min(every)).max(now);
         }
-        // A run may have begun a little before its place on the grid: that place is taken.
-        next_on_grid(&self.spec.id, every, now.max(began.plus(early(every))))
+        next_on_grid(&self.spec.id, every, now)
     }
 
     /// When the check goes stale, on the monotonic clock; `observed` is the agent's time at `now`.

@@ -118,13 +118,25 @@ impl CheckFold {
         events
     }
 
-    /// When the check goes stale unless a sample comes first; `None` when it is stale already or nothing was sampled.
+    /// When the check goes stale unless a sample comes first; `None` when it is stale already, nothing was sampled, or
+    /// nobody samples it ([`CheckFold::interrupt`]).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<ObservedAt> {
         match self.blind {
-            Some(UnknownReason::Stale) => None,
+            Some(UnknownReason::Stale | UnknownReason::Pending | UnknownReason::NotMonitored) => None,
             Some(_) | None => Some(after(self.last_sample?, self.rule.stale_after)),
         }
+    }
+
+    /// Makes the check unknown from `at` on, because nobody samples it (not monitored) or not yet again (pending).
+    /// What was counted and not confirmed is forgotten; an open finding stays open.
+    pub fn interrupt(&mut self, reason: UnknownReason, at: ObservedAt) -> Vec<AgentEvent> {
+        let mut events = self.handle_timeout(at);
+        self.change(at, &mut events, |fold| {
+            fold.blind = Some(reason);
+            fold.break_row();
+        });
+        events
     }
 
     /// Makes the check unknown (stale) if its deadline has passed by `now`; dated by the deadline.
@@ -427,6 +439,16 @@ mod tests {
             told(&feed(&mut fold, "o900 o902")),
             "unknown(stale source)@55 recovering@900 ok@902 closed(14..900)@902"
         );
+    }
+
+    #[test]
+    fn a_check_that_nobody_samples_is_unknown_and_keeps_its_finding() {
+        let mut fold = new_fold();
+        feed(&mut fold, "o0 b10 b12 b14 o20");
+        assert_eq!(told(&fold.interrupt(UnknownReason::NotMonitored, at(30))), "unknown(not monitored)@30");
+        assert_eq!(fold.poll_timeout(), None, "nothing goes stale that nobody samples");
+        assert_eq!(told(&fold.interrupt(UnknownReason::Pending, at(900))), "unknown(pending)@900");
+        assert_eq!(told(&feed(&mut fold, "o910 o920")), "recovering@910 ok@920 closed(14..910)@920");
     }
 
     #[test]
