@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod book;
 pub mod collector;
+pub mod journal;
 pub mod line;
 pub mod program;
 
