@@ -8,7 +8,10 @@
 use std::{hint::black_box, time::Instant};
 
 use jiff::Timestamp;
-use upheld_agreement::calendar::{Calendar, CalendarDef, Due, Holiday, Hours, Pause, Weekly};
+use upheld_agreement::{
+    calendar::{Calendar, CalendarDef, Due, Holiday, Hours, Pause, Weekly},
+    cases::{Case, Cases},
+};
 
 const STARTS: i64 = 20_000;
 const ROUNDS: usize = 7;
@@ -23,7 +26,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{:<44}{:>14.0} dues/s", "ten years, 26,000 h", rate(26_000 * 3600, false));
     println!("{:<44}{:>14.0} calendars/s", "compiling, five holidays", median(|| compiles_per_s(&def)));
     println!("{:<44}{:>14} table entries", "", calendar.weight());
+    let lines = case_lines(&def)?;
+    println!("{:<44}{:>14.0} lines/s", "case lines, read", median(|| lines_per_s(&lines, |case| drop(case))));
+    println!(
+        "{:<44}{:>14.0} lines/s",
+        "case lines, read and computed",
+        median(|| lines_per_s(&lines, |case| drop(case.work())))
+    );
+    println!(
+        "{:<44}{:>14.0} lines/s",
+        "case lines, answered",
+        median(|| lines_per_s(&lines, |case| drop(case.work().json())))
+    );
     Ok(())
+}
+
+fn case_lines(def: &CalendarDef) -> Result<Vec<String>, serde_json::Error> {
+    let calendar = serde_json::to_string(def)?;
+    let line = |index: i64| {
+        let start = second(1_700_000_000 + index * 6_311);
+        format!(
+            r#"{{"id":"{index}","kind":"due","calendar":{calendar},"start":"{start}","pauses":[],"target_s":14400}}"#
+        )
+    };
+    Ok((0..STARTS).map(line).collect())
+}
+
+fn lines_per_s(lines: &[String], answer: impl Fn(Case<'_>)) -> f64 {
+    let began = Instant::now();
+    let mut cases = Cases::default();
+    lines.iter().for_each(|line| answer(cases.read(line)));
+    lines.len() as f64 / began.elapsed().as_secs_f64()
 }
 
 fn office() -> CalendarDef {

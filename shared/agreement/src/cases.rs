@@ -22,7 +22,7 @@ mod answer;
 mod read;
 mod store;
 
-pub use amend::{AmendError, AmendMode, Amended, AmendedDue, Version, amend};
+pub use amend::{AmendError, AmendMode, Amended, AmendedDue, VERSIONS_MAX, Version, amend};
 use answer::Answer;
 pub(crate) use answer::{line, refused};
 pub use read::CaseError;

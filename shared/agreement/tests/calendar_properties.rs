@@ -92,7 +92,7 @@ proptest! {
     ) {
         let calendar = compile(&def);
         let due = order(calendar.due(start, target_s, &pauses));
-        let mut wider = def.clone();
+        let mut wider = def;
         let day = [&mut wider.weekly.mon, &mut wider.weekly.sat, &mut wider.weekly.sun].into_iter().nth(more.0 % 3);
         day.unwrap().push(more.1);
         prop_assert!(order(compile(&wider).due(start, target_s, &pauses)) <= due);

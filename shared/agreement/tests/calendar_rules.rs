@@ -209,6 +209,14 @@ fn r4_fractions_of_a_second_are_kept() {
     assert_eq!(office.due(at("1969-12-31T14:00:00.25Z"), H, &[]), due("1969-12-31T15:00:00.25Z"));
 }
 
+#[test]
+fn r4_a_closing_before_a_transition_is_told_in_the_old_offset() {
+    // Friday's closing is the last coverage before New York's clocks change on Sunday.
+    let office = office("America/New_York");
+    assert_eq!(office.due(at("2025-03-07T21:00:00Z"), 2 * H, &[]), due("2025-03-07T23:00:00Z"));
+    assert_eq!(office.due(at("2025-10-31T20:00:00Z"), 2 * H, &[]), due("2025-10-31T22:00:00Z"));
+}
+
 // R5: pauses.
 
 #[test]
@@ -372,6 +380,9 @@ fn r9_wall_times_in_gaps_and_folds_and_skipped_dates() {
     // 02:30 on 2025-03-09 does not exist: 03:00 EDT. 01:30 on 2025-11-02 comes twice: the first.
     assert_eq!(new_york.due_by(at("2025-03-08T15:00:00Z"), rule(2, 30), &[]), due("2025-03-09T07:00:00Z"));
     assert_eq!(new_york.due_by(at("2025-11-01T15:00:00Z"), rule(1, 30), &[]), due("2025-11-02T05:30:00Z"));
+    // St John's, 2010-11-07 at 00:01: back to 23:01 on the 6th, whose late hours come twice; the next date is the 7th.
+    let late = daily("America/St_Johns", "23:30", "24:00");
+    assert_eq!(late.due_by(at("2010-11-06T15:00:00Z"), rule(12, 0), &[]), due("2010-11-07T15:30:00Z"));
     // After 2011-12-29 comes 2011-12-31 in Apia.
     let apia = always("Pacific/Apia");
     assert_eq!(apia.due_by(at("2011-12-30T02:00:00Z"), rule(12, 0), &[]), due("2011-12-30T22:00:00Z"));

@@ -63,7 +63,7 @@ impl Line {
 
     /// The open seconds before `instant`; none before the first year that counts.
     pub(super) fn open_before(&self, instant: i64) -> i64 {
-        let (cycles, instant) = self.into_table(instant.max(self.first()));
+        let (cycles, instant) = self.table_instant(instant.max(self.first()));
         cycles * self.open_in_cycle + self.open_in_table(instant)
     }
 
@@ -84,7 +84,7 @@ impl Line {
         if instant < self.first() {
             return (Kind::Outside, self.first());
         }
-        let (cycles, instant) = self.into_table(instant);
+        let (cycles, instant) = self.table_instant(instant);
         let index = self.span_index(instant);
         let span = self.spans[index];
         let (kind, wall_end) = self.wall.at(instant + span.offset);
@@ -120,14 +120,14 @@ impl Line {
 
     /// The zone's offset from UTC in seconds, east positive.
     pub(super) fn offset_at(&self, instant: i64) -> i64 {
-        let (_, instant) = self.into_table(instant);
+        let (_, instant) = self.table_instant(instant);
         self.spans[self.span_index(instant)].offset
     }
 
     /// The instants at which the wall clock shows the date, ascending: one stretch, none when the zone skipped the
     /// date, two when it went back over midnight.
     pub(super) fn instants_of(&self, day: i64) -> Vec<(i64, i64)> {
-        let (cycles, wall) = self.wall_into_table(day * DAY_S);
+        let (cycles, wall) = self.table_wall(day * DAY_S);
         let near = self.span_index(wall - WALL_MARGIN_S);
         let mut found = Vec::new();
         for (index, span) in self.spans.iter().enumerate().skip(near) {
@@ -146,7 +146,7 @@ impl Line {
 
     /// The earliest instant at which the wall clock shows this reading or, where a gap swallowed it, a later one.
     pub(super) fn first_at_wall(&self, day: i64, second: i64) -> Option<i64> {
-        let (cycles, wall) = self.wall_into_table(day * DAY_S + second);
+        let (cycles, wall) = self.table_wall(day * DAY_S + second);
         let near = self.span_index(wall - WALL_MARGIN_S);
         self.spans.iter().enumerate().skip(near).find_map(|(index, span)| {
             let span_end = self.spans.get(index + 1).map_or(i64::MAX, |next| next.from);
@@ -173,14 +173,14 @@ impl Line {
         self.spans.partition_point(|span| span.from <= instant).saturating_sub(1)
     }
 
-    fn into_table(&self, instant: i64) -> (i64, i64) {
+    fn table_instant(&self, instant: i64) -> (i64, i64) {
         let cycles = (instant - self.cycle_from).div_euclid(CYCLE_S).max(0);
         (cycles, instant - cycles * CYCLE_S)
     }
 
     /// The same for a wall reading, so that the instants around it are all in the table.
-    fn wall_into_table(&self, wall: i64) -> (i64, i64) {
-        let (cycles, _) = self.into_table(wall - WALL_MARGIN_S);
+    fn table_wall(&self, wall: i64) -> (i64, i64) {
+        let (cycles, _) = self.table_instant(wall - WALL_MARGIN_S);
         (cycles, wall - cycles * CYCLE_S)
     }
 }

@@ -42,9 +42,7 @@ struct SpecialDay {
 impl Wall {
     /// `years` bounds where yearly holidays fall.
     pub(super) fn new(checked: &Checked, years: std::ops::RangeInclusive<i16>) -> Self {
-        // Monday is the fourth day after a Thursday.
-        let week: [Day; 7] =
-            std::array::from_fn(|day| Day::new(checked.weekly[(day + 3) % 7].clone(), Vec::new(), Vec::new()));
+        let week = std::array::from_fn(|day| special_day(&checked.weekly[from_monday(day as i64)], &[]));
         let mut week_before = [0; 8];
         for (day, hours) in week.iter().enumerate() {
             week_before[day + 1] = week_before[day] + hours.open();
@@ -55,19 +53,19 @@ impl Wall {
     }
 
     fn add_specials(&mut self, checked: &Checked, dates: Vec<(i64, Special)>) {
-        let mut known: BTreeMap<(i64, Vec<Special>), u32> = BTreeMap::new();
-        let mut shift = 0;
+        // What each weekday looks like under which specials; most special days look like an earlier one.
+        let mut known: [BTreeMap<Vec<Special>, u32>; 7] = Default::default();
+        let (mut specials, mut shift) = (Vec::new(), 0);
         for group in dates.chunk_by(|a, b| a.0 == b.0) {
             let day = group[0].0;
-            let specials: Vec<Special> = group.iter().map(|(_, special)| *special).collect();
-            let weekday = day.rem_euclid(7);
-            let pattern = match known.get(&(weekday, specials.clone())) {
+            specials.clear();
+            specials.extend(group.iter().map(|(_, special)| *special));
+            let known = &mut known[weekday(day)];
+            let pattern = match known.get(&specials) {
                 Some(pattern) => *pattern,
                 None => {
-                    let pattern = u32::try_from(self.patterns.len()).unwrap_or(u32::MAX);
-                    let regular = &checked.weekly[usize::try_from((weekday + 3) % 7).unwrap_or(0)];
-                    self.patterns.push(special_day(regular, &specials));
-                    known.insert((weekday, specials), pattern);
+                    let pattern = self.add_pattern(special_day(&checked.weekly[from_monday(day)], &specials));
+                    known.insert(specials.clone(), pattern);
                     pattern
                 }
             };
@@ -75,6 +73,12 @@ impl Wall {
             shift = open_before + self.patterns[pattern as usize].open() - self.regular_before(day + 1);
             self.specials.push(SpecialDay { day, pattern, open_before, shift });
         }
+    }
+
+    fn add_pattern(&mut self, day: Day) -> u32 {
+        self.patterns.push(day);
+        // At most one for each of the dated and yearly entries and weekdays: far below 2^32.
+        u32::try_from(self.patterns.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// The open seconds before `wall`, less those before 1970-01-01: negative earlier.
@@ -160,6 +164,11 @@ pub(super) fn day_number(of: Date) -> i64 {
 
 fn weekday(day: i64) -> usize {
     day.rem_euclid(7) as usize
+}
+
+/// Monday is the fourth day after a Thursday.
+fn from_monday(day: i64) -> usize {
+    weekday(day + 3)
 }
 
 /// Every dated and yearly special, by day; on one day dated ones first, so that their names win.

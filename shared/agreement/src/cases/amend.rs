@@ -37,9 +37,18 @@ pub struct Version {
     pub target_s: u64,
 }
 
+/// The most versions of one target: an agreement has a handful.
+pub const VERSIONS_MAX: usize = 1_000;
+
 /// Why versions give no due.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AmendError {
+    /// More than are taken.
+    #[error("{count} are given, at most {VERSIONS_MAX} are allowed")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+    },
     /// None is in force at the start.
     #[error("no version is in force at the start: write one with effective_from null or not after start")]
     NotInForce,
@@ -94,6 +103,9 @@ struct History<'v> {
 
 impl<'v> History<'v> {
     fn new(start: Timestamp, versions: &'v [Version]) -> Result<Self, AmendError> {
+        if versions.len() > VERSIONS_MAX {
+            return Err(AmendError::TooMany { count: versions.len() });
+        }
         let mut ordered: Vec<&Version> = versions.iter().collect();
         ordered.sort_by_key(|version| version.effective_from);
         if let Some(twins) = ordered.windows(2).find(|pair| pair[0].effective_from == pair[1].effective_from) {
@@ -306,6 +318,8 @@ mod tests {
     #[test]
     fn versions_that_are_not_in_force_or_ambiguous_are_refused() {
         let office = daily("08:00", "18:00");
+        let many = vec![version(None, &office, 8); VERSIONS_MAX + 1];
+        assert_eq!(amend(on("08:00"), AmendMode::Pin, &many, &[]), Err(AmendError::TooMany { count: 1_001 }));
         let late = [version(Some(on("09:00")), &office, 8)];
         assert_eq!(amend(on("08:00"), AmendMode::Pin, &late, &[]), Err(AmendError::NotInForce));
         let twins = [version(None, &office, 8), version(None, &office, 4)];

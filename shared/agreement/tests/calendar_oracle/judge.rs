@@ -42,6 +42,13 @@ fn judge(calendar: &Calendar, naive: &Naive, subject: &Subject, question: &Quest
     if !is_right {
         return Err(format!("due is {due:?}, walked {:?}", walked.due));
     }
+    // A target that runs out exactly where counting stops is due there (R4).
+    for (stop, counted) in &walked.stops {
+        let due = calendar.due(*start, *counted, pauses);
+        if due != Due::At(*stop) {
+            return Err(format!("due of {counted} s is {due:?}, counting stopped at {stop}"));
+        }
+    }
     let elapsed = calendar.elapsed_s(*start, *end, pauses);
     if elapsed != walked.elapsed_s {
         return Err(format!("elapsed is {elapsed}, walked {}", walked.elapsed_s));

@@ -20,6 +20,8 @@ pub(crate) struct Walked {
     pub(crate) elapsed_s: u64,
     /// When the target was reached, if that was within the window.
     pub(crate) due: Option<Timestamp>,
+    /// Where counting stopped: at a closing, a holiday or a pause, with the seconds counted until then.
+    pub(crate) stops: Vec<(Timestamp, u64)>,
 }
 
 impl Naive {
@@ -88,17 +90,20 @@ impl Naive {
         target_s: u64,
         pauses: &[Pause],
     ) -> Walked {
-        let mut walked = Walked { elapsed_s: 0, due: (target_s == 0).then_some(start) };
-        let mut now = start;
+        let mut walked = Walked { elapsed_s: 0, due: (target_s == 0).then_some(start), stops: Vec::new() };
+        let (mut now, mut was_counting) = (start, false);
         while now < end {
             let next = after(now, step_s);
-            if self.is_open(now) && !pauses.iter().any(|pause| is_paused(pause, now)) {
+            let counts = self.is_open(now) && !pauses.iter().any(|pause| is_paused(pause, now));
+            if counts {
                 walked.elapsed_s += step_s.unsigned_abs();
                 if walked.due.is_none() && walked.elapsed_s >= target_s {
                     walked.due = Some(next);
                 }
+            } else if was_counting {
+                walked.stops.push((now, walked.elapsed_s));
             }
-            now = next;
+            (now, was_counting) = (next, counts);
         }
         walked
     }
