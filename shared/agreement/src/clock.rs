@@ -35,7 +35,8 @@ pub use view::{
     Announced, ClockState, ClockView, Counting, DueAt, Effect, LateFact, Milestone, PauseView, Satisfaction, Warned,
 };
 
-pub(crate) use leg::{Leg, StandsFor};
+pub(crate) use leg::{Leg, StandsFor, StopWhy};
+pub(crate) use view::governing;
 
 /// The clock of one stage.
 #[derive(Debug, Clone)]

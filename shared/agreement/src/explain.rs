@@ -1,6 +1,157 @@
-//! Explanations (stub while the rest is written).
+//! Why a clock stands where it stands (TERMS F10), and an agreement in plain words (TERMS 7).
+//!
+//! An [`Explanation`] is data: the version, the rule, the calendar, every segment with what it counted and why, the
+//! pauses and holidays inside. The page, the JSON and [`Explanation::text`] show the same value, so they cannot differ.
+//! It reads no time of its own and looks nothing up: all of it comes from the pinned terms and the ledger.
 
-/// A duration as people read it.
-pub fn duration(seconds: u64) -> String {
-    format!("{seconds} s")
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use upheld_model::Digest;
+
+use crate::{
+    clock::{Clock, ClockView, Leg, PauseView},
+    terms::{PinnedTerms, Why},
+    words::{BookName, MeasuredFrom, Stage},
+};
+
+mod plain;
+mod rows;
+mod text;
+
+pub use plain::{NoSuchAgreement, agreement};
+pub use text::duration;
+
+/// The most rows of an explanation; a clock that ran for years is explained up to there and says so.
+pub const ROWS_MAX: usize = 2_000;
+
+/// Why a clock stands where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// As of when.
+    pub as_of: Timestamp,
+    /// Which clock, and how it stands.
+    pub clock: ClockView,
+    /// `SSA-2026-014 v2`.
+    pub version: String,
+    /// The hash of that version.
+    pub version_hash: Digest,
+    /// The hash of the pinned terms.
+    pub terms_hash: Digest,
+    /// The target that governs, in words: `respond within 4 h of calendar `business`, by remote or phone`.
+    pub rule: String,
+    /// Where it is written.
+    pub source: String,
+    /// Its calendar.
+    pub calendar: BookName,
+    /// The calendar's zone, authoritative for every time that is shown.
+    pub zone: String,
+    /// From which instant it is measured.
+    pub measured_from: MeasuredFrom,
+    /// Seconds of the collector's own outages that were taken off the start (F11).
+    pub outage_s: u64,
+    /// The counted seconds that are promised; `None` for a wall time that is not known yet.
+    pub promised_s: Option<u64>,
+    /// Every stretch from the start: first what has passed, then what is to come until the due.
+    pub rows: Vec<Row>,
+    /// Whether there were more than [`ROWS_MAX`] rows.
+    pub is_cut: bool,
+    /// The other targets of the stage, whose due is later or which are satisfied.
+    pub beside: Vec<Beside>,
+    /// Why these terms, and what was ruled out.
+    pub terms: Why,
+}
+
+/// One stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub to: Timestamp,
+    /// How many seconds of it count.
+    pub counted_s: u64,
+    /// How many are left after it.
+    pub left_s: Option<u64>,
+    /// Why.
+    pub why: RowWhy,
+    /// Where that is written.
+    pub source: String,
+    /// Whether it has passed and the clock ran; what has not is the way to the due.
+    pub is_past: bool,
+}
+
+/// Why a stretch counts or does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum RowWhy {
+    /// Covered hours.
+    Counted,
+    /// Outside coverage: running, not counting (F5).
+    OutsideCoverage,
+    /// A holiday.
+    Holiday {
+        /// Its name.
+        name: Option<String>,
+    },
+    /// Paused for a reason that the terms allow.
+    Paused {
+        /// The pause.
+        pause: PauseView,
+    },
+    /// Ended, until it was reopened.
+    Ended {
+        /// How.
+        how: String,
+    },
+}
+
+/// Another target of the same stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// In words.
+    pub rule: String,
+    /// Where it is written.
+    pub source: String,
+    /// When it is due.
+    pub due: crate::clock::DueAt,
+}
+
+impl Clock {
+    /// Why this clock stands where it stands as of `now`.
+    pub fn explain(&self, terms: &PinnedTerms, now: Timestamp) -> Explanation {
+        let legs = self.legs(Some(now));
+        let clock = self.view(now);
+        // A clock has at least one target (`Clock::with_calendars` refuses one without), so one governs.
+        let governing = crate::clock::governing(&legs).expect("a clock has at least one target");
+        let (rows, is_cut) = rows::rows(governing, now);
+        Explanation {
+            as_of: now,
+            version: terms.version_label(),
+            version_hash: terms.version_hash,
+            terms_hash: terms.hash(),
+            rule: crate::matching::in_words(&governing.target),
+            source: governing.target.source.clone(),
+            calendar: governing.target.calendar.clone(),
+            zone: governing.calendar.zone_name().to_owned(),
+            measured_from: governing.target.measured_from,
+            outage_s: self.start().outage_s(),
+            promised_s: governing.promised_s(),
+            rows,
+            is_cut,
+            beside: legs.iter().filter(|leg| !std::ptr::eq(*leg, governing)).map(beside).collect(),
+            terms: terms.explanation.clone(),
+            clock,
+        }
+    }
+}
+
+fn beside(leg: &Leg) -> Beside {
+    Beside { rule: crate::matching::in_words(&leg.target), source: leg.target.source.clone(), due: leg.due }
+}
+
+impl Explanation {
+    /// The stage that is explained.
+    pub fn stage(&self) -> Stage {
+        self.clock.stage
+    }
 }

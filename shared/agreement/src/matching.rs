@@ -18,6 +18,8 @@ mod issue;
 mod pin;
 mod targets;
 
+pub(crate) use targets::in_words;
+
 /// What is asked: an incident as detection describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MatchQuery {

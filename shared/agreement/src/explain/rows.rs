@@ -1,0 +1,57 @@
+//! The segments of a clock, each with its reason and what is left after it.
+
+use jiff::Timestamp;
+
+use super::{ROWS_MAX, Row, RowWhy};
+use crate::{
+    calendar::{Segment, Why},
+    clock::{Leg, StandsFor, StopWhy},
+};
+
+/// The rows from the beginning to `now` or the end of the clock, then those up to its due; and whether they were cut.
+pub(super) fn rows(leg: &Leg, now: Timestamp) -> (Vec<Row>, bool) {
+    let Some(begins) = leg.begins else { return (Vec::new(), false) };
+    let ran_to = leg.ended().map_or(now, |stop| stop.from).max(begins);
+    let due = leg.due.instant().unwrap_or(ran_to);
+    let (held, stands_for) = leg.held();
+    let promised = leg.promised_s();
+    let mut counted_s = 0;
+    let mut rows = Vec::new();
+    for (from, to, is_past) in [(begins, ran_to, true), (ran_to, due, false)] {
+        for segment in leg.calendar.segments_lazily(from, to, &held) {
+            if rows.len() == ROWS_MAX {
+                return (rows, true);
+            }
+            counted_s += segment.counted_s;
+            let left_s = promised.map(|promised| promised.saturating_sub(counted_s));
+            rows.push(row(leg, segment, &stands_for, left_s, is_past));
+        }
+    }
+    (rows, false)
+}
+
+fn row(leg: &Leg, segment: Segment, stands_for: &[StandsFor<'_>], left_s: Option<u64>, is_past: bool) -> Row {
+    let calendar = format!("calendars/{}.toml", leg.target.calendar);
+    let (why, source) = match segment.why {
+        Why::Counted => (RowWhy::Counted, calendar),
+        Why::OutsideCoverage => (RowWhy::OutsideCoverage, calendar),
+        Why::Holiday { name } => (RowWhy::Holiday { name }, format!("{calendar} holidays")),
+        Why::Paused { pause } => match stands_for.get(pause) {
+            Some(StandsFor::Pause(pause)) => {
+                (RowWhy::Paused { pause: (*pause).clone() }, format!("{} pause_for", leg.target.source))
+            }
+            Some(StandsFor::Stop(stop)) => {
+                let (how, source) = match &stop.why {
+                    StopWhy::Satisfied(satisfaction) => {
+                        (satisfaction.what.clone(), format!("ledger fact {}", satisfaction.fact))
+                    }
+                    StopWhy::Cancelled(why) => (format!("cancelled ({why})"), "ledger".to_owned()),
+                };
+                (RowWhy::Ended { how }, source)
+            }
+            // The calendar names only pauses that it was given.
+            None => (RowWhy::OutsideCoverage, calendar),
+        },
+    };
+    Row { from: segment.from, to: segment.to, counted_s: segment.counted_s, left_s, why, source, is_past }
+}
