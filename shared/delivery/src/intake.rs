@@ -67,7 +67,7 @@ pub fn inflate(body: &[u8]) -> Result<Vec<u8>, IntakeError> {
             return Err(IntakeError::TooLarge { what, limit });
         }
         if inflated.capacity() - inflated.len() < read {
-            let wanted = (2 * inflated.capacity()).clamp(64 << 10, limit.max(inflated.len() + read));
+            let wanted = (2 * inflated.capacity()).max(64 << 10).min(limit.max(inflated.len() + read));
             inflated.reserve_exact(wanted.saturating_sub(inflated.len()).max(read));
         }
         inflated.extend_from_slice(&piece[..read]);
@@ -117,4 +117,25 @@ fn depth(json: &[u8]) -> usize {
         }
     }
     deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_any_size_within_the_limits_is_inflated() {
+        // The smallest bodies have the lowest limit by their ratio.
+        for size in [0, 1, 40, 400, 20_000, 300_000] {
+            let text: Vec<u8> = (0..size).map(|at: u32| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+            let packed = zstd::bulk::compress(&text, 1).unwrap();
+            assert_eq!(inflate(&packed).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_by_its_ratio() {
+        let packed = zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap();
+        assert!(inflate(&packed).unwrap_err().is_too_large());
+    }
 }
