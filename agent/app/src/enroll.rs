@@ -8,6 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use rustls::crypto::CryptoProvider;
 use serde::Serialize;
+use upheld_evidence::{SigningKey, sign_enrolment};
 use upheld_wire::v1::{
     self, AgentConfig, Problem, codes,
     enroll::{EnrollAnswer, EnrollLink, EnrollRequest},
@@ -19,7 +20,7 @@ use crate::{
     failure::{Code, Failure},
     files,
     http::{self, Answer, NoAnswer},
-    identity::{FreshKey, SigningKey},
+    identity::{self, FreshKey},
     settings::{self, Settings},
     state::{Identity, Schema, StateFolder},
     tls::{self, clock::BoundedClock},
@@ -71,7 +72,7 @@ pub(crate) async fn enroll(
         eprintln!("  This host   {host}");
     }
     let tls_key = FreshKey::generate()?;
-    let (signing_key, signing_pkcs8) = SigningKey::generate()?;
+    let (signing_key, signing_text) = identity::new_signing_key()?;
     let request = request(&link, &tls_key, &signing_key, host)?;
     let answer = ask(&link, &request, &settings, &clock, provider).await?;
     let tls_pem = tls_key.with_chain(&answer.chain_pem)?;
@@ -80,7 +81,7 @@ pub(crate) async fn enroll(
     let identity = identity_of(&link, &answer, common)?;
     let kept = |error| state.unusable(error);
     files::replace(&state.tls_pem(), tls_pem.as_bytes()).map_err(kept)?;
-    files::replace(&state.signing_key(), &signing_pkcs8).map_err(kept)?;
+    files::replace(&state.signing_key(), signing_text.as_bytes()).map_err(kept)?;
     files::replace(&state.roots_pem(), answer.roots_pem.as_bytes()).map_err(kept)?;
     state.save_config(&answer.config)?;
     state.save_identity(&identity)?;
@@ -108,13 +109,12 @@ fn request(
     host: String,
 ) -> Result<EnrollRequest, Failure> {
     let csr_pem = tls_key.request_pem()?;
-    let proven = ["upheld-enroll/1\0", &link.token, "\0", &csr_pem].concat();
     Ok(EnrollRequest {
         protocol: v1::PROTOCOL,
         token: link.token.clone(),
+        signing_key: signing_key.public().to_string(),
+        signing_proof: sign_enrolment(signing_key, &link.token, &csr_pem).to_string(),
         csr_pem,
-        signing_key: signing_key.public_hex(),
-        signing_proof: signing_key.sign_hex(proven.as_bytes()),
         host,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         wall: clocks::wall(),
@@ -189,15 +189,11 @@ fn refused(link: &EnrollLink, answer: &Answer) -> Failure {
     let Problem { title, detail, code, .. } = answer.problem();
     let is_passing = answer.status == 429 || answer.status >= 500;
     let (exit, help) = match code.as_str() {
-        codes::TOKEN_USED => (Code::Refused, "a link is for one host: get a new one"),
-        codes::TOKEN_EXPIRED => (Code::Refused, "get a new link, and use it within its time"),
-        codes::TOKEN_UNKNOWN => (Code::Refused, "copy the whole link, or get a new one"),
+        codes::TOKEN_USED => (Code::Refused, "a link is for one host; get a new one: upheld-collector agent token"),
+        codes::TOKEN_EXPIRED => (Code::Refused, "get a new link and use it in time: upheld-collector agent token"),
+        codes::TOKEN_UNKNOWN => (Code::Refused, "copy the whole link, or get a new one: upheld-collector agent token"),
         _ if is_passing => (Code::TryAgain, "nothing was changed: try again in a minute"),
-        _ => (Code::Refused, "ask the provider; its log has the reason"),
-    };
-    let help = match exit {
-        Code::Refused => format!("{help}: upheld-collector agent token"),
-        _ => help.to_owned(),
+        _ => (Code::Refused, "ask the provider; the collector's log has the reason"),
     };
     let why = if detail.is_empty() { title } else { format!("{title}: {detail}") };
     Failure::new(exit, format!("{} refused to enroll this host", link.authority)).why(why).help(help)

@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The exit codes of UX 3.1 that this binary uses. An unknown code means failure.
+/// The exit codes of UX 3.1 that this binary uses beside 0 and clap's 2; a signal ends it as the system does (130 in a
+/// shell). An unknown code means failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     /// Failed, for a reason without a code of its own.
@@ -29,8 +30,6 @@ pub(crate) enum Code {
     TryAgain = 75,
     /// A file of this host is not valid.
     Invalid = 78,
-    /// Ended by a signal before it was done.
-    Interrupted = 130,
 }
 
 /// A failed command. The first line says what failed, on which file or host; `why` is the cause, if there is more to

@@ -37,12 +37,15 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), FileError> {
 /// Puts `content` at `path` with mode 0600 so that after a crash either the old or the new content is there:
 /// temporary file, fsync, rename, fsync of the folder.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    replace_with(path, content, Sync::Yes)
-}
-
-/// Like [`replace`] without the two syncs: after a power cut the file may be old, or empty. For what can be lost.
-pub(crate) fn replace_cheaply(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    replace_with(path, content, Sync::No)
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let mut file = private_options().truncate(true).open(&temporary).map_err(FileError::of("create", &temporary))?;
+    file.write_all(content).map_err(FileError::of("write", &temporary))?;
+    file.sync_all().map_err(FileError::of("sync", &temporary))?;
+    drop(file);
+    fs::rename(&temporary, path).map_err(FileError::of("put in place", path))?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// The file's text, or `None` when there is none.
@@ -61,29 +64,6 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), FileError> {
         File::open(path).and_then(|folder| folder.sync_all()).map_err(FileError::of("sync folder", path))?;
     }
     Ok(())
-}
-
-#[derive(PartialEq)]
-enum Sync {
-    Yes,
-    No,
-}
-
-fn replace_with(path: &Path, content: &[u8], sync: Sync) -> Result<(), FileError> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
-    let mut file = private_options().truncate(true).open(&temporary).map_err(FileError::of("create", &temporary))?;
-    file.write_all(content).map_err(FileError::of("write", &temporary))?;
-    if sync == Sync::Yes {
-        file.sync_all().map_err(FileError::of("sync", &temporary))?;
-    }
-    drop(file);
-    fs::rename(&temporary, path).map_err(FileError::of("put in place", path))?;
-    match path.parent() {
-        Some(folder) if sync == Sync::Yes => sync_folder(folder),
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// Options for a file that only this user may read.

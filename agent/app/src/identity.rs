@@ -3,15 +3,12 @@
 //!
 //! The TLS key and its chain lie in one PEM file, so that a renewal changes both at once or neither.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
-use ring::{
-    rand::SystemRandom,
-    signature::{Ed25519KeyPair, KeyPair as _},
-};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use upheld_evidence::{SigningKey, from_hex, to_hex};
 
 use crate::{
     failure::{Code, Failure},
@@ -24,7 +21,8 @@ pub(crate) struct FreshKey {
     key: KeyPair,
 }
 
-/// A TLS key with the chain that the collector gave for it.
+/// A TLS key with the chain that the collector gave for it. Prints without the key: rustls elides it.
+#[derive(Debug)]
 pub(crate) struct TlsIdentity {
     /// The agent's certificate, then the intermediate.
     pub(crate) chain: Vec<CertificateDer<'static>>,
@@ -34,11 +32,6 @@ pub(crate) struct TlsIdentity {
     pub(crate) not_before: Timestamp,
     /// Until when.
     pub(crate) not_after: Timestamp,
-}
-
-/// The key that signs what this agent saw.
-pub(crate) struct SigningKey {
-    pair: Ed25519KeyPair,
 }
 
 impl FreshKey {
@@ -104,42 +97,21 @@ pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, St
         .map_err(|error| format!("certificate: {error}"))
 }
 
-impl SigningKey {
-    /// Makes a key; returns it with the PKCS #8 bytes to keep.
-    pub(crate) fn generate() -> Result<(Self, Vec<u8>), Failure> {
-        let failed = || Failure::new(Code::Failed, "cannot make a signing key: the system has no randomness");
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| failed())?;
-        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|_| failed())?;
-        Ok((Self { pair }, pkcs8.as_ref().to_vec()))
-    }
-
-    /// Reads the state folder's key.
-    pub(crate) fn load(state: &StateFolder) -> Result<Self, Failure> {
-        let path = state.signing_key();
-        let pkcs8 = std::fs::read(&path).map_err(|error| damaged(&path).because(error))?;
-        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|error| damaged(&path).why(error.to_string()))?;
-        Ok(Self { pair })
-    }
-
-    /// The public key, 64 hexadecimal digits.
-    pub(crate) fn public_hex(&self) -> String {
-        hex(self.pair.public_key().as_ref())
-    }
-
-    /// The signature of `message`, 128 hexadecimal digits.
-    pub(crate) fn sign_hex(&self, message: &[u8]) -> String {
-        hex(self.pair.sign(message).as_ref())
-    }
+/// Makes the key that signs what this agent saw; returns it with the text to keep.
+pub(crate) fn new_signing_key() -> Result<(SigningKey, String), Failure> {
+    let mut seed = [0; 32];
+    let failed = || Failure::new(Code::Failed, "cannot make a signing key");
+    getrandom::fill(&mut seed).map_err(|error| failed().because(error))?;
+    let key = SigningKey::from_seed(&seed).map_err(|error| failed().because(error))?;
+    Ok((key, format!("{}\n", to_hex(&seed))))
 }
 
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SigningKey(public {})", self.public_hex())
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Reads the state folder's signing key.
+pub(crate) fn load_signing_key(state: &StateFolder) -> Result<SigningKey, Failure> {
+    let path = state.signing_key();
+    let text = required(state, &path)?;
+    let seed = from_hex::<32>(text.trim()).map_err(|error| damaged(&path).because(error))?;
+    SigningKey::from_seed(&seed).map_err(|error| damaged(&path).because(error))
 }
 
 fn required(state: &StateFolder, path: &Path) -> Result<String, Failure> {
@@ -190,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn a_signing_key_reads_back_and_never_prints_itself() {
+    fn a_signing_key_reads_back_and_its_text_is_nowhere_in_what_it_prints() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateFolder::new(folder.path());
-        let (made, pkcs8) = SigningKey::generate().unwrap();
-        files::replace(&state.signing_key(), &pkcs8).unwrap();
-        let read = SigningKey::load(&state).unwrap();
-        assert_eq!(read.sign_hex(b"x"), made.sign_hex(b"x"));
-        assert_eq!(format!("{read:?}"), format!("SigningKey(public {})", made.public_hex()));
+        let (made, text) = new_signing_key().unwrap();
+        files::replace(&state.signing_key(), text.as_bytes()).unwrap();
+        let read = load_signing_key(&state).unwrap();
+        assert_eq!(read.public(), made.public());
+        assert!(!format!("{read:?}").contains(text.trim()));
     }
 }

@@ -10,15 +10,20 @@ mod check;
 mod cli;
 mod clocks;
 mod config;
+mod disk;
 mod enroll;
 mod failure;
 mod files;
 mod http;
 mod identity;
+mod memory;
 mod output;
+mod recorder;
+mod run;
 mod sends;
 mod settings;
 mod state;
+mod status;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -69,8 +74,8 @@ fn start(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failure> {
 async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failure> {
     match &cli.verb {
         Verb::Enroll { link, replace } => enroll::enroll(&cli.common, link, *replace, provider).await,
-        Verb::Run => Err(not_built("run")),
-        Verb::Status { .. } => Err(not_built("status")),
+        Verb::Run => run::run(&cli.common, provider).await,
+        Verb::Status { sends, exit_code } => status::status(&cli.common, *sends, *exit_code),
         Verb::Check { verb: CheckVerb::Now { name, exit_code } } => {
             check::now(&cli.common, name.as_deref(), *exit_code).await
         }

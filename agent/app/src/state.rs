@@ -87,7 +87,7 @@ impl StateFolder {
         self.root.join("tls.pem")
     }
 
-    /// The Ed25519 key for evidence, PKCS #8.
+    /// The Ed25519 key for evidence: its seed, 64 hexadecimal digits.
     pub(crate) fn signing_key(&self) -> PathBuf {
         self.root.join("signing.key")
     }

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use reqwest::{Client, header};
 use rustls::crypto::CryptoProvider;
-use upheld_wire::v1::{DeliverRequest, enroll::RenewRequest, limits};
+use upheld_wire::v1::enroll::RenewRequest;
 use url::Url;
 
 use crate::{
@@ -18,11 +18,6 @@ use crate::{
     tls::{self, clock::BoundedClock, rotating::RotatingIdentity},
 };
 
-/// zstd's window, 128 KiB: what it costs on both sides (PERFORMANCE, Agent).
-const WINDOW_LOG: u32 = 17;
-/// The cheapest level: batches of samples are small and alike.
-const LEVEL: i32 = 1;
-
 /// The data door of the collector.
 #[derive(Debug)]
 pub(crate) struct Uplink {
@@ -30,23 +25,6 @@ pub(crate) struct Uplink {
     base: String,
     shown: Arc<RotatingIdentity>,
     provider: Arc<CryptoProvider>,
-}
-
-/// Why a request was not sent.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unsendable {
-    /// The body could not be written.
-    #[error("the request cannot be written")]
-    Json(#[from] serde_json::Error),
-    /// zstd failed.
-    #[error("the request cannot be compressed")]
-    Zstd(#[from] std::io::Error),
-    /// Over the limit on the wire.
-    #[error("the request has {bytes} bytes, at most {} may travel", limits::WIRE_BYTES_MAX)]
-    TooLong {
-        /// Its length.
-        bytes: usize,
-    },
 }
 
 impl Uplink {
@@ -78,7 +56,7 @@ impl Uplink {
         Ok(Self { client, base, shown, provider: Arc::clone(provider) })
     }
 
-    /// `POST /v1/deliver`.
+    /// `POST /v1/deliver`; the body is compressed already.
     pub(crate) async fn deliver(&self, body: Vec<u8>) -> Result<Answer, NoAnswer> {
         let request = self
             .client
@@ -103,15 +81,6 @@ impl Uplink {
     pub(crate) fn show(&self, identity: &TlsIdentity) -> Result<(), rustls::Error> {
         self.shown.set(identity, &self.provider)
     }
-}
-
-/// Writes a request as the body that travels.
-pub(crate) fn encode(request: &DeliverRequest) -> Result<Vec<u8>, Unsendable> {
-    let json = serde_json::to_vec(request)?;
-    let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
-    compressor.set_parameter(zstd::zstd_safe::CParameter::WindowLog(WINDOW_LOG))?;
-    let body = compressor.compress(&json)?;
-    if body.len() > limits::WIRE_BYTES_MAX { Err(Unsendable::TooLong { bytes: body.len() }) } else { Ok(body) }
 }
 
 /// Where the collector's name leads at this moment, for the rule that lets checks reach it (SECURITY 3).

@@ -1,0 +1,344 @@
+//! The disk thread: it alone owns the journal, so that a disk that takes five seconds to sync delays no probe.
+//!
+//! Commands come in order and are carried out in order: a record is in the journal before anything acts on it, and a
+//! memory is only kept when every record before it is. It reads no clock but the monotonic one; the wall it goes by
+//! is the agent's, carried on from the last command.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use upheld_delivery::{
+    Moment,
+    courier::Courier,
+    intake,
+    journal::{JournalError, Opened, Settings, Status, Urgency},
+    sender::{Answer, Effect, Event, Post},
+};
+use upheld_engine::EngineSnapshot;
+use upheld_evidence::SigningKey;
+use upheld_model::ObservedAt;
+use upheld_wire::v1::{AgentConfig, Body, ClockReading, Now};
+
+use crate::{
+    clocks,
+    disk::Disk,
+    failure::{Code, Failure},
+    memory::Memory,
+    state::StateFolder,
+};
+
+/// Commands that may wait while the disk is slow: at a batch each ten seconds, hours. Beyond it observations are lost,
+/// and that is said.
+const COMMANDS_MAX: usize = 1_024;
+/// The thread's stack; it reads and writes, and recurses nowhere.
+const STACK_BYTES: usize = 512 << 10;
+
+/// What the disk thread is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Journal this body.
+    Append {
+        /// The record's body.
+        body: Box<Body>,
+        /// How soon it must be durable.
+        urgency: Urgency,
+    },
+    /// The sender must know this.
+    Tell(Event),
+    /// Write this request.
+    Build {
+        /// What the sender asked for.
+        post: Post,
+        /// The agent's clocks.
+        clock: ClockReading,
+        /// The present state.
+        now: Box<Now>,
+    },
+    /// Keep this configuration for the next start.
+    KeepConfig(Box<AgentConfig>),
+    /// Keep this for the next start, if every record before is durable.
+    Remember(Box<EngineSnapshot>),
+    /// Flush, and end.
+    Close,
+}
+
+/// What the disk thread says.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// Do this.
+    Effect(Effect),
+    /// Send this.
+    Ready {
+        /// The post's number.
+        no: u64,
+        /// The compressed body.
+        body: Vec<u8>,
+    },
+    /// The end; nothing comes after it.
+    Closed(Result<(), JournalError>),
+}
+
+/// The way to the disk thread.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    commands: SyncSender<(Moment, Command)>,
+    told: u64,
+    progress: Arc<Mutex<Progress>>,
+    dropped: u64,
+}
+
+/// How far the disk thread is.
+#[derive(Debug)]
+struct Progress {
+    done: u64,
+    status: Status,
+}
+
+/// What opening the journal found.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// The journal's own account.
+    pub(crate) opened: Opened,
+    /// What was journalled after the memory was kept.
+    pub(crate) tail: Vec<Body>,
+}
+
+impl Recorder {
+    /// Opens the journal and starts the thread. Blocks until the journal is open: nothing may be observed before.
+    pub(crate) fn start(
+        state: &StateFolder,
+        key: SigningKey,
+        remembered: Option<&Memory>,
+        now: Moment,
+        reports: mpsc::Sender<Report>,
+    ) -> Result<(Self, Recovered), Failure> {
+        let disk = Disk::open(&state.journal()).map_err(|error| state.unusable(error))?;
+        let random = Box::new(|bytes: &mut [u8]| fill_random(bytes));
+        let opened = Courier::open(disk, key, Settings::default(), random, now);
+        let (mut courier, opened) = opened.map_err(|error| unusable(state, error))?;
+        let tail = match remembered {
+            Some(memory) => courier.bodies_since(memory.position).map_err(|error| unusable(state, error))?,
+            None => Vec::new(),
+        };
+        let progress = Arc::new(Mutex::new(Progress { done: 0, status: courier.status() }));
+        let (commands, inbox) = sync_channel(COMMANDS_MAX);
+        let thread = DiskThread {
+            courier,
+            state: state.clone(),
+            reports,
+            progress: Arc::clone(&progress),
+            done: 0,
+            last: now,
+            is_volatile: false,
+        };
+        thread::Builder::new()
+            .name("journal".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || thread.run(&inbox))
+            .map_err(|error| Failure::new(Code::Failed, "cannot start the journal's thread").because(error))?;
+        Ok((Self { commands, told: 0, progress, dropped: 0 }, Recovered { opened, tail }))
+    }
+
+    /// Tells the disk thread; never waits. `false` when it is too far behind, or gone.
+    pub(crate) fn tell(&mut self, now: Moment, command: Command) -> bool {
+        match self.commands.try_send((now, command)) {
+            Ok(()) => {
+                self.told += 1;
+                true
+            }
+            Err(TrySendError::Full((_, Command::Append { .. }))) => {
+                if self.dropped == 0 {
+                    tracing::error!(
+                        "The disk does not keep up: observations are being lost. Look at this host's disk."
+                    );
+                }
+                self.dropped += 1;
+                false
+            }
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    /// The journal's state as of its last command.
+    pub(crate) fn status(&self) -> Status {
+        self.progress().status.clone()
+    }
+
+    /// Whether every command so far was carried out.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.progress().done == self.told
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // The disk thread assigns whole values: a poisoned lock still guards one.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bodies that were lost because the disk did not keep up.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+struct DiskThread {
+    courier: Courier<Disk>,
+    state: StateFolder,
+    reports: mpsc::Sender<Report>,
+    progress: Arc<Mutex<Progress>>,
+    done: u64,
+    last: Moment,
+    is_volatile: bool,
+}
+
+impl DiskThread {
+    fn run(mut self, inbox: &Receiver<(Moment, Command)>) {
+        loop {
+            let wait = self.courier.poll_timeout().map(|at| at.since(clocks::mono()));
+            let next = match wait {
+                Some(wait) => inbox.recv_timeout(wait),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok((now, Command::Close)) => return self.close(now),
+                Ok((now, command)) => {
+                    self.last = now;
+                    self.carry_out(command);
+                    self.done += 1;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // The agent is gone without a word: what is synced is synced.
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = self.now();
+            if self.courier.poll_timeout().is_some_and(|at| at <= now.mono) {
+                let kept = self.courier.handle_timeout(now);
+                self.note(kept);
+            }
+            if !self.say() {
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        let now = self.now();
+        match command {
+            Command::Append { body, urgency } => {
+                let written = self.courier.append(&body, urgency, now);
+                self.note(written);
+            }
+            Command::Tell(event) => self.courier.handle(event, now),
+            Command::Build { post, clock, now: header } => self.build(&post, clock, *header),
+            Command::KeepConfig(config) => {
+                if let Err(failure) = self.state.save_config(&config) {
+                    tracing::warn!(%failure, "The configuration could not be kept; it will be asked for again.");
+                }
+            }
+            Command::Remember(snapshot) => self.remember(*snapshot, now),
+            // Taken by the loop.
+            Command::Close => {}
+        }
+    }
+
+    /// Keeps the checks' states, unless the journal cannot be made durable up to here: a memory ahead of it would hide
+    /// a transition that never got there.
+    fn remember(&mut self, snapshot: EngineSnapshot, now: Moment) {
+        let position = self.courier.position(now);
+        if let Ok(position) = position
+            && let Err(error) = Memory::new(snapshot, position).keep(&self.state)
+        {
+            tracing::warn!(%error, "The checks' states could not be kept; a restart folds more of the journal again.");
+        }
+        self.note(position.map(drop));
+    }
+
+    fn build(&mut self, post: &Post, clock: ClockReading, header: Now) {
+        let body = self
+            .courier
+            .request(post, clock, header)
+            .map_err(|error| crate::failure::chain_of(&error))
+            .and_then(|request| intake::deflate(&request).map_err(|error| error.to_string()));
+        match body {
+            Ok(body) => {
+                // A full inbox empties: its reader never waits for this thread. A closed one ends the loop later.
+                let _ = self.reports.blocking_send(Report::Ready { no: post.no, body });
+            }
+            Err(what) => {
+                tracing::warn!(what, "A report could not be read from the journal.");
+                // Of a journal that cannot be read the sender knows; of a body that cannot be packed it is told.
+                let answer = Answer::Failed { what };
+                let now = self.now();
+                self.courier.handle(Event::Answered { no: post.no, answer }, now);
+            }
+        }
+    }
+
+    /// Notices when the journal becomes volatile and when it is itself again.
+    fn note(&mut self, written: Result<(), JournalError>) {
+        let was_volatile = std::mem::replace(&mut self.is_volatile, written.is_err());
+        match (was_volatile, written) {
+            (false, Err(error)) => {
+                let error = crate::failure::chain_of(&error);
+                tracing::error!(
+                    error,
+                    "The journal cannot be written; observing goes on in memory. Look at this host's disk."
+                );
+            }
+            (true, Ok(())) => tracing::info!("The journal is written again."),
+            (true, Err(_)) | (false, Ok(())) => {}
+        }
+    }
+
+    /// Hands out effects and the status; `false` when nobody listens.
+    fn say(&mut self) -> bool {
+        let progress = Progress { done: self.done, status: self.courier.status() };
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+        while let Some(effect) = self.courier.poll_effect() {
+            if self.reports.blocking_send(Report::Effect(effect)).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn close(self, now: Moment) {
+        let closed = self.courier.close(now);
+        let _ = self.reports.blocking_send(Report::Closed(closed));
+    }
+
+    /// The agent's time: as of the last command, plus what passed since.
+    fn now(&self) -> Moment {
+        let mono = clocks::mono();
+        let passed: Duration = mono.since(self.last.mono);
+        let wall = self.last.wall.0.saturating_add(passed).map_or(self.last.wall, ObservedAt);
+        Moment { mono, wall }
+    }
+}
+
+fn fill_random(bytes: &mut [u8]) {
+    if let Err(error) = getrandom::fill(bytes) {
+        // Linux gives randomness to everybody once it has booted; an agent without cannot name its records.
+        panic!("the system has no randomness: {error}");
+    }
+}
+
+fn unusable(state: &StateFolder, error: JournalError) -> Failure {
+    let what = format!("cannot open the journal in {}", state.journal().display());
+    match &error {
+        JournalError::Newer { .. } => Failure::new(Code::Invalid, what).because(error),
+        JournalError::Volatile(_)
+        | JournalError::Lost(_)
+        | JournalError::Storage(_)
+        | JournalError::TooLarge { .. }
+        | JournalError::Damaged { .. } => Failure::new(Code::Failed, what)
+            .because(error)
+            .help(format!("is {} writable, and is there room? df -h {0}", state.root().display())),
+    }
+}

@@ -1,0 +1,370 @@
+//! `run`: the agent itself. One thread for everything that waits, one for the disk ([`crate::recorder`]).
+//!
+//! Gather, decide, act: whatever happens becomes an [`Incoming`], the engine and the sender decide, their effects are
+//! carried out as tasks that answer with another [`Incoming`]. Without a collector it goes on from the last
+//! configuration. It ends only when asked to, or when its state folder cannot be used at the start.
+
+mod link;
+mod stop;
+
+use std::{collections::BTreeSet, rc::Rc, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use rustls::crypto::CryptoProvider;
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+use upheld_delivery::{
+    Moment,
+    journal::Urgency,
+    sender::{self, Event},
+};
+use upheld_engine::{Effect, Engine, ProbeResult, Reading, Start};
+use upheld_model::{CheckId, CheckSpec, Mono};
+use upheld_probe::Prober;
+use upheld_wire::v1::{AgentConfig, Now};
+
+use crate::{
+    cli::Common,
+    clocks,
+    failure::Failure,
+    identity::{self, TlsIdentity},
+    memory::Memory,
+    recorder::{Command, Recorder, Report},
+    settings::Settings,
+    state::{Identity, StateFolder},
+    status,
+    tls::clock::BoundedClock,
+    uplink::{self, Uplink},
+};
+use link::Link;
+pub(crate) use link::View;
+use stop::Stop;
+
+/// Probes that run at once (surge-ping loses echoes of its own making beyond 64 in flight: PERFORMANCE, Ping sweep).
+const PROBES_AT_ONCE: usize = 64;
+/// Things that happened and wait for the loop; who brings more waits.
+const INCOMING_MAX: usize = 256;
+/// How often the states are kept and the certificate is looked at. After a crash at most this much of the journal is
+/// folded again.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+/// The longest wait for the collector's name at the start.
+const NAME_WAIT: Duration = Duration::from_secs(2);
+
+/// Something happened.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// A probe ran.
+    Probed(CheckId, Box<ProbeResult>),
+    /// The disk thread says something.
+    Disk(Report),
+    /// A request to the collector ended.
+    Link(link::Heard),
+    /// Somebody asks for the status.
+    Asked(oneshot::Sender<String>),
+    /// Somebody wants the agent to end.
+    Stop(&'static str),
+}
+
+/// Everything that the loop owns.
+struct Agent {
+    state: StateFolder,
+    identity: Identity,
+    engine: Engine,
+    recorder: Recorder,
+    link: Link,
+    prober: Prober,
+    slots: Rc<Semaphore>,
+    incoming: mpsc::Sender<Incoming>,
+    started_at: Timestamp,
+    housekeeping_at: Instant,
+    /// Checks whose probe runs or waits for its turn.
+    running: BTreeSet<CheckId>,
+    stop: Stop,
+}
+
+/// Runs until told to stop.
+pub(crate) async fn run(common: &Common, provider: &Arc<CryptoProvider>) -> Result<(), Failure> {
+    let (incoming, inbox) = mpsc::channel(INCOMING_MAX);
+    let state = StateFolder::new(&common.state);
+    let identity = state.require_identity()?;
+    let _lock = state.lock()?;
+    let (mut agent, reports) = Agent::start(common, state, identity, incoming.clone(), provider).await?;
+    status::listen(&agent.state, incoming.clone())?;
+    stop::listen(incoming)?;
+    agent.work(inbox, reports).await
+}
+
+impl Agent {
+    async fn start(
+        common: &Common,
+        state: StateFolder,
+        identity: Identity,
+        incoming: mpsc::Sender<Incoming>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<(Self, mpsc::Receiver<Report>), Failure> {
+        let settings = Settings::load(common, Some(&identity))?;
+        let allow = settings.allow_list(common, Some(&identity))?;
+        let tls_identity = TlsIdentity::load(&state)?;
+        let clock = Arc::new(BoundedClock::new(clocks::wall, identity.link_issued));
+        let uplink = Uplink::open(&state, &identity, settings.proxy.as_ref(), &clock, provider)?;
+        let signing_key = identity::load_signing_key(&state)?;
+        let config = state.config()?;
+        let addresses = tokio::time::timeout(NAME_WAIT, uplink::addresses(&identity.collector)).await;
+        let prober = Prober::new(allow, addresses.unwrap_or_default());
+
+        let memory = Memory::recall(&state);
+        let (reporter, reports) = mpsc::channel(INCOMING_MAX);
+        let reading = clocks::reading();
+        let now = Moment { mono: reading.mono, wall: upheld_model::ObservedAt(reading.wall) };
+        let (recorder, recovered) = Recorder::start(&state, signing_key, memory.as_ref(), now, reporter)?;
+        let start = Start {
+            last_alive: recovered.opened.last_written,
+            clean: recovered.opened.clean,
+            snapshot: memory.map(|memory| memory.snapshot),
+            journalled_since: recovered.tail,
+        };
+        let engine = Engine::start(identity.agent.clone(), upheld_probe::host::boot_id(), start, clocks::reading());
+        let link = Link::new(uplink, clock, &tls_identity, incoming.clone());
+        let mut agent = Self {
+            state,
+            identity,
+            engine,
+            recorder,
+            link,
+            prober,
+            slots: Rc::new(Semaphore::new(PROBES_AT_ONCE)),
+            incoming,
+            started_at: clocks::wall(),
+            housekeeping_at: Instant::now(),
+            running: BTreeSet::new(),
+            stop: Stop::default(),
+        };
+        if let Some(config) = config {
+            agent.configure(config);
+        }
+        tracing::info!(
+            agent.id = %agent.identity.agent,
+            client.id = %agent.identity.client,
+            site.id = %agent.identity.site,
+            checks = agent.engine.config().map_or(0, |config| config.checks.len()),
+            "The agent runs."
+        );
+        Ok((agent, reports))
+    }
+
+    async fn work(
+        &mut self,
+        mut inbox: mpsc::Receiver<Incoming>,
+        mut reports: mpsc::Receiver<Report>,
+    ) -> Result<(), Failure> {
+        loop {
+            self.carry_out();
+            let next = tokio::select! {
+                // Both ends of each channel are held here or by the disk thread, which ends last.
+                Some(incoming) = inbox.recv() => Some(incoming),
+                Some(report) = reports.recv() => Some(Incoming::Disk(report)),
+                () = sleep_until(self.next_wake()) => None,
+            };
+            match next {
+                Some(Incoming::Disk(Report::Closed(closed))) => return stop::end(&self.state, closed),
+                Some(incoming) => self.take(incoming),
+                None => {}
+            }
+            self.do_what_is_due()?;
+        }
+    }
+
+    fn take(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Probed(check, result) => {
+                self.running.remove(&check);
+                if let Err(error) = self.engine.handle_outcome(&check, *result, clocks::reading()) {
+                    tracing::debug!(%error, "An outcome came too late.");
+                }
+            }
+            Incoming::Disk(Report::Effect(effect)) => self.sender_effect(effect),
+            Incoming::Disk(Report::Ready { no, body }) => self.link.post(no, body),
+            // Taken by the loop.
+            Incoming::Disk(Report::Closed(_)) => {}
+            Incoming::Link(heard) => self.hear(heard),
+            Incoming::Asked(answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.status());
+            }
+            Incoming::Stop(reason) => self.begin_stop(reason),
+        }
+    }
+
+    fn do_what_is_due(&mut self) -> Result<(), Failure> {
+        let reading = clocks::reading();
+        if self.engine.poll_timeout().is_some_and(|at| at <= reading.mono) {
+            self.engine.handle_timeout(reading);
+        }
+        if self.housekeeping_at <= Instant::now() {
+            self.housekeeping_at = Instant::now() + HOUSEKEEPING;
+            self.remember();
+            self.link.renew_if_due(&self.state, clocks::wall());
+        }
+        self.go_on_stopping()
+    }
+
+    fn next_wake(&self) -> Instant {
+        let now = clocks::mono();
+        let engine = self.engine.poll_timeout().map(|at| Instant::now() + at.since(now));
+        [engine, Some(self.housekeeping_at), self.stop.next_wake()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.housekeeping_at)
+    }
+
+    /// Hands the engine's effects on, in their order.
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                Effect::Probe(spec) => self.probe(spec),
+                Effect::Write { body, urgency } => {
+                    let urgency = match urgency {
+                        upheld_engine::Urgency::Batch => Urgency::Soon,
+                        upheld_engine::Urgency::AtOnce => Urgency::Now,
+                    };
+                    let now = self.moment();
+                    self.recorder.tell(now, Command::Append { body: Box::new(body), urgency });
+                }
+            }
+        }
+    }
+
+    fn probe(&mut self, spec: Arc<CheckSpec>) {
+        self.running.insert(spec.id.clone());
+        let (prober, slots, incoming) = (self.prober.clone(), Rc::clone(&self.slots), self.incoming.clone());
+        tokio::task::spawn_local(async move {
+            // Closed by nobody.
+            let slot = slots.acquire().await;
+            let started = clocks::mono();
+            let seen = prober.run(&spec).await;
+            drop(slot);
+            // Nobody listens once the agent has ended.
+            let _ = incoming.send(Incoming::Probed(spec.id.clone(), Box::new(probed(seen, started)))).await;
+        });
+    }
+
+    /// The collector may have moved: what checks may reach follows it (SECURITY 3).
+    fn look_up_collector(&self) {
+        let (prober, collector) = (self.prober.clone(), self.identity.collector.clone());
+        tokio::task::spawn_local(async move {
+            let addresses = uplink::addresses(&collector).await;
+            if !addresses.is_empty() {
+                prober.collector_is_at(addresses);
+            }
+        });
+    }
+
+    /// What the sender wants.
+    fn sender_effect(&mut self, effect: sender::Effect) {
+        match effect {
+            sender::Effect::Post(post) => {
+                let reading = clocks::reading();
+                let clock = self.engine.clock_reading(reading);
+                let now = Box::new(self.now_header(reading));
+                let at = self.moment();
+                self.recorder.tell(at, Command::Build { post, clock, now });
+            }
+            sender::Effect::FetchConfig { version } => self.link.fetch_config(version),
+            sender::Effect::Renew => self.link.renew(&self.state, clocks::wall()),
+            sender::Effect::Standing(standing) => {
+                self.link.stands(standing);
+                self.look_up_collector();
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: link::Heard) {
+        match heard {
+            link::Heard::Posted { no, answer } => {
+                self.link.note_answer(&answer, clocks::wall());
+                self.tell(Event::Answered { no, answer });
+            }
+            link::Heard::Config(answer) => {
+                if let Some(config) = self.link.read_config(answer, &self.identity.agent) {
+                    self.configure(config);
+                }
+            }
+            link::Heard::Renewed(renewed) => self.link.take_certificate(renewed),
+        }
+    }
+
+    /// Takes a configuration, or keeps the one before; either is recorded by the engine.
+    fn configure(&mut self, config: AgentConfig) {
+        let is_news = self.engine.config() != Some(&config);
+        let heartbeat = Duration::from_millis(config.heartbeat_ms);
+        match self.engine.configure(config, clocks::reading()) {
+            Ok(()) => {
+                self.link.config_taken();
+                self.tell(Event::Pace { heartbeat });
+                if let (true, Some(config)) = (is_news, self.engine.config()) {
+                    tracing::info!(
+                        version = config.version,
+                        checks = config.checks.len(),
+                        "A configuration was taken."
+                    );
+                    let config = Box::new(config.clone());
+                    let now = self.moment();
+                    self.recorder.tell(now, Command::KeepConfig(config));
+                }
+            }
+            Err(error) => self.link.config_refused(crate::failure::chain_of(&error)),
+        }
+    }
+
+    fn remember(&mut self) {
+        self.engine.flush();
+        self.carry_out();
+        let snapshot = Box::new(self.engine.snapshot(clocks::reading()));
+        let now = self.moment();
+        self.recorder.tell(now, Command::Remember(snapshot));
+    }
+
+    fn tell(&mut self, event: Event) {
+        let now = self.moment();
+        self.recorder.tell(now, Command::Tell(event));
+    }
+
+    /// The present state as it travels with each report. The journal's part is added where the report is written.
+    fn now_header(&mut self, reading: Reading) -> Now {
+        Now {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ailments: self.ailments(),
+            ..self.engine.now_header(reading)
+        }
+    }
+
+    /// What ails this agent besides its journal, in words for a person.
+    fn ailments(&self) -> Vec<String> {
+        let dropped = self.recorder.dropped();
+        let slow =
+            (dropped > 0).then(|| format!("the disk does not keep up: {dropped} records were lost since the start"));
+        self.link.ailments(clocks::wall()).into_iter().chain(slow).collect()
+    }
+
+    fn moment(&self) -> Moment {
+        let mono = clocks::mono();
+        Moment { mono, wall: self.engine.observed_at(mono) }
+    }
+
+    fn status(&mut self) -> String {
+        let header = self.now_header(clocks::reading());
+        let journal = self.recorder.status();
+        let kinds = self.engine.config().map(|config| &config.checks[..]).unwrap_or_default();
+        let document =
+            status::Document::running(&self.identity, &header, kinds, &journal, self.link.view(), self.started_at);
+        serde_json::to_string(&document).unwrap_or_else(|error| format!(r#"{{"error":"{error}"}}"#))
+    }
+}
+
+fn probed(seen: upheld_probe::ProbeResult, started: Mono) -> ProbeResult {
+    let upheld_probe::ProbeResult { outcome, values, counters, evidence, took } = seen;
+    ProbeResult { outcome, values, counters, evidence, started, took }
+}

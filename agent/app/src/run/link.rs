@@ -1,0 +1,355 @@
+//! How this agent stands with its collector, and the requests that are under way: at most one of each kind.
+//!
+//! What is refused or fails here never stops the agent from observing; it shows in `status` and in the ailments that
+//! travel with each report.
+
+use std::{rc::Rc, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+use upheld_delivery::sender::{self, Standing};
+use upheld_model::AgentId;
+use upheld_wire::v1::{
+    AgentConfig,
+    enroll::{RenewAnswer, RenewRequest},
+};
+
+use super::Incoming;
+use crate::{
+    config, files,
+    http::{Answer, NoAnswer},
+    identity::{self, FreshKey, TlsIdentity},
+    state::StateFolder,
+    tls::clock::BoundedClock,
+    uplink::Uplink,
+};
+
+/// After a failed renewal the next try waits; thirty days are left for it.
+const RENEW_RETRY: SignedDuration = SignedDuration::from_mins(10);
+/// A certificate that ends sooner than this and was not renewed is worth a person's look.
+const RENEW_LATE: SignedDuration = SignedDuration::from_hours(10 * 24);
+/// Clocks of agent and collector that differ by more than this are said; a minute is what people see on two watches.
+const CLOCK_DIFFERENCE: SignedDuration = SignedDuration::from_secs(60);
+
+/// A request ended.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A delivery.
+    Posted {
+        /// Its number.
+        no: u64,
+        /// What came back.
+        answer: sender::Answer,
+    },
+    /// The configuration was asked for.
+    Config(Result<Answer, NoAnswer>),
+    /// A certificate was asked for: it is on disk, or this is why not.
+    Renewed(Result<Box<TlsIdentity>, String>),
+}
+
+/// The state of the line.
+pub(super) struct Link {
+    uplink: Rc<Uplink>,
+    clock: Arc<BoundedClock>,
+    incoming: mpsc::Sender<Incoming>,
+    view: View,
+    renew_from: Timestamp,
+    posting: bool,
+    fetching: bool,
+    renewing: bool,
+}
+
+/// What `status` shows of it.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    /// How the agent stands with its collector.
+    pub(crate) standing: Standing,
+    /// When the last report was acknowledged.
+    pub(crate) last_accepted: Option<Timestamp>,
+    /// Until when the certificate is valid.
+    pub(crate) certificate_ends: Timestamp,
+    /// Why the configuration that the collector wants is not in use.
+    pub(crate) config_refused: Option<String>,
+    /// Why the last renewal failed.
+    pub(crate) renewal_failed: Option<String>,
+    /// The collector's clock minus this host's, at the last report.
+    pub(crate) clock_difference: Option<SignedDuration>,
+}
+
+impl Link {
+    pub(super) fn new(
+        uplink: Uplink,
+        clock: Arc<BoundedClock>,
+        certificate: &TlsIdentity,
+        incoming: mpsc::Sender<Incoming>,
+    ) -> Self {
+        let view = View {
+            standing: Standing::Unknown,
+            last_accepted: None,
+            certificate_ends: certificate.not_after,
+            config_refused: None,
+            renewal_failed: None,
+            clock_difference: None,
+        };
+        Self {
+            uplink: Rc::new(uplink),
+            clock,
+            incoming,
+            view,
+            renew_from: certificate.renew_from(),
+            posting: false,
+            fetching: false,
+            renewing: false,
+        }
+    }
+
+    /// What `status` shows.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Whether a report may be answered: the collector was not found away, or unwilling.
+    pub(super) fn may_answer(&self) -> bool {
+        match self.view.standing {
+            Standing::Unknown | Standing::Good => true,
+            Standing::Unreachable { .. } | Standing::Refused { .. } | Standing::Quarantined => false,
+        }
+    }
+
+    /// Whether no report is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.posting
+    }
+
+    /// Sends a report.
+    pub(super) fn post(&mut self, no: u64, body: Vec<u8>) {
+        self.posting = true;
+        let uplink = Rc::clone(&self.uplink);
+        self.spawn(async move {
+            let answer = read_delivery(uplink.deliver(body).await);
+            Heard::Posted { no, answer }
+        });
+    }
+
+    /// Asks for the configuration, unless that is being done.
+    pub(super) fn fetch_config(&mut self, version: u64) {
+        if !std::mem::replace(&mut self.fetching, true) {
+            tracing::debug!(version, "The collector names another configuration.");
+            let uplink = Rc::clone(&self.uplink);
+            self.spawn(async move { Heard::Config(uplink.fetch_config().await) });
+        }
+    }
+
+    /// Asks for a new certificate from the day it is due (SECURITY 14).
+    pub(super) fn renew_if_due(&mut self, state: &StateFolder, now: Timestamp) {
+        if self.renew_from <= now {
+            self.renew(state, now);
+        }
+    }
+
+    /// Asks for a new certificate with a new key, unless that is being done or was tried a moment ago.
+    pub(super) fn renew(&mut self, state: &StateFolder, now: Timestamp) {
+        if self.renewing || (self.view.renewal_failed.is_some() && now < self.renew_from) {
+            return;
+        }
+        self.renewing = true;
+        self.renew_from = now.saturating_add(RENEW_RETRY).unwrap_or(now);
+        let (uplink, state) = (Rc::clone(&self.uplink), state.clone());
+        self.spawn(async move { Heard::Renewed(renewed(&uplink, state).await.map(Box::new)) });
+    }
+
+    /// Notes how the agent stands.
+    pub(super) fn stands(&mut self, standing: Standing) {
+        match &standing {
+            Standing::Unknown => {}
+            Standing::Good => tracing::info!("The collector takes reports."),
+            Standing::Unreachable { why } => {
+                tracing::warn!(why, "The collector is not reached; reports are kept and sent later.");
+            }
+            Standing::Refused { code } => {
+                tracing::warn!(code, "The collector refuses this agent; it goes on observing and keeps its reports.");
+            }
+            Standing::Quarantined => {
+                tracing::error!("Two hosts use this agent's identity; the provider must say which one is real.");
+            }
+        }
+        self.view.standing = standing;
+    }
+
+    /// Notes what a report's answer says besides the delivery itself.
+    pub(super) fn note_answer(&mut self, answer: &sender::Answer, now: Timestamp) {
+        self.posting = false;
+        match answer {
+            sender::Answer::Delivered(delivered) => {
+                self.view.last_accepted = Some(now);
+                self.view.clock_difference = Some(now.duration_until(delivered.collector_time));
+            }
+            sender::Answer::Conflict(_) | sender::Answer::Refused { .. } | sender::Answer::Failed { .. } => {}
+        }
+    }
+
+    /// Reads a configuration that was asked for; `None` when there is none to take.
+    pub(super) fn read_config(&mut self, answer: Result<Answer, NoAnswer>, ours: &AgentId) -> Option<AgentConfig> {
+        self.fetching = false;
+        match answer {
+            Ok(answer) if answer.status == 200 => match config::read(&answer.body, ours) {
+                Ok(config) => Some(config),
+                Err(error) => {
+                    self.config_refused(error.to_string());
+                    None
+                }
+            },
+            Ok(answer) => {
+                tracing::warn!(status = answer.status, "The collector gives no configuration; the old one stays.");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(error = error.words(), "The configuration could not be fetched.");
+                None
+            }
+        }
+    }
+
+    /// Notes that the wanted configuration is in use.
+    pub(super) fn config_taken(&mut self) {
+        self.view.config_refused = None;
+    }
+
+    /// Notes why it is not. Said once; the sender asks again and again.
+    pub(super) fn config_refused(&mut self, why: String) {
+        if self.view.config_refused.as_ref() != Some(&why) {
+            tracing::warn!(why, "The collector's configuration is refused; the old one stays in use.");
+            self.view.config_refused = Some(why);
+        }
+    }
+
+    /// Shows a renewed certificate on new connections.
+    pub(super) fn take_certificate(&mut self, renewed: Result<Box<TlsIdentity>, String>) {
+        self.renewing = false;
+        let shown = renewed.and_then(|certificate| match self.uplink.show(&certificate) {
+            Ok(()) => Ok(certificate),
+            Err(error) => Err(error.to_string()),
+        });
+        match shown {
+            Ok(certificate) => {
+                tracing::info!(until = %certificate.not_after, "The certificate was renewed.");
+                self.view.certificate_ends = certificate.not_after;
+                self.view.renewal_failed = None;
+                self.renew_from = certificate.renew_from();
+            }
+            Err(why) => self.renewal_failed(why),
+        }
+    }
+
+    fn renewal_failed(&mut self, why: String) {
+        tracing::warn!(why, "The certificate could not be renewed; the next try is in ten minutes.");
+        self.view.renewal_failed = Some(why);
+    }
+
+    /// What ails the line, in words for a person.
+    pub(super) fn ailments(&self, now: Timestamp) -> Vec<String> {
+        let mut ailments = Vec::new();
+        if self.clock.is_suspect() {
+            ailments.push(
+                "this host's clock is wrong: the collector's certificate is only valid at another time".to_owned(),
+            );
+        }
+        if let Some(difference) = self.view.clock_difference.filter(|by| by.abs() > CLOCK_DIFFERENCE) {
+            let (size, side) = (
+                crate::words::duration(difference.unsigned_abs()),
+                if difference.is_negative() { "ahead of" } else { "behind" },
+            );
+            ailments.push(format!("this host's clock is {size} {side} the collector's"));
+        }
+        if let Some(why) = &self.view.config_refused {
+            ailments.push(format!("the collector's configuration is refused: {why}"));
+        }
+        if let Some(why) = &self.view.renewal_failed
+            && now.duration_until(self.view.certificate_ends) < RENEW_LATE
+        {
+            let ends = self.view.certificate_ends;
+            ailments.push(format!("the certificate ends {ends} and is not renewed: {why}"));
+        }
+        ailments
+    }
+
+    fn spawn(&self, request: impl Future<Output = Heard> + 'static) {
+        let incoming = self.incoming.clone();
+        tokio::task::spawn_local(async move {
+            let heard = request.await;
+            // Nobody listens once the agent has ended.
+            let _ = incoming.send(Incoming::Link(heard)).await;
+        });
+    }
+}
+
+/// Asks for a certificate for a new key and puts both on disk, before anybody is shown them.
+async fn renewed(uplink: &Uplink, state: StateFolder) -> Result<TlsIdentity, String> {
+    let key = FreshKey::generate().map_err(|failure| failure.to_string())?;
+    let csr_pem = key.request_pem().map_err(|failure| failure.to_string())?;
+    let answer = uplink.renew(&RenewRequest { csr_pem }).await.map_err(|error| error.words())?;
+    if answer.status != 200 {
+        return Err(answer.problem().title);
+    }
+    let renewed: RenewAnswer = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+    let kept = tokio::task::spawn_blocking(move || keep_certificate(&state, &key, &renewed)).await;
+    kept.map_err(|error| error.to_string())?
+}
+
+fn keep_certificate(state: &StateFolder, key: &FreshKey, renewed: &RenewAnswer) -> Result<TlsIdentity, String> {
+    let pem = key.with_chain(&renewed.chain_pem).map_err(|failure| failure.to_string())?;
+    let certificate = TlsIdentity::from_pem(&pem)?;
+    let kept = |error: files::FileError| crate::failure::chain_of(&error);
+    // New roots travel over a connection that the present ones vouch for.
+    if identity::certificates(&renewed.roots_pem).is_ok_and(|roots| !roots.is_empty()) {
+        files::replace(&state.roots_pem(), renewed.roots_pem.as_bytes()).map_err(kept)?;
+    }
+    files::replace(&state.tls_pem(), pem.as_bytes()).map_err(kept)?;
+    Ok(certificate)
+}
+
+/// What a delivery's answer means to the sender.
+fn read_delivery(answer: Result<Answer, NoAnswer>) -> sender::Answer {
+    let failed = |what: String| sender::Answer::Failed { what };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return failed(error.words()),
+    };
+    let unreadable = |error: serde_json::Error| failed(format!("the answer cannot be read: {error}"));
+    match answer.status {
+        200 => serde_json::from_slice(&answer.body).map_or_else(unreadable, sender::Answer::Delivered),
+        409 => serde_json::from_slice(&answer.body).map_or_else(unreadable, sender::Answer::Conflict),
+        status => sender::Answer::Refused { status, code: answer.problem().code, retry_after: answer.retry_after },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn answered(status: u16, body: &str) -> sender::Answer {
+        read_delivery(Ok(Answer { status, retry_after: Some(Duration::from_secs(7)), body: body.into() }))
+    }
+
+    #[test]
+    fn a_proxys_page_acknowledges_nothing() {
+        assert!(matches!(answered(200, "<html>Welcome to the hotel"), sender::Answer::Failed { .. }));
+        assert!(matches!(answered(409, "{}"), sender::Answer::Failed { .. }));
+    }
+
+    #[test]
+    fn a_refusal_carries_its_code_and_its_wait() {
+        let body = r#"{"type":"about:blank","title":"Revoked","status":403,"code":"revoked"}"#;
+        let wait = Some(Duration::from_secs(7));
+        assert_eq!(
+            answered(403, body),
+            sender::Answer::Refused { status: 403, code: "revoked".to_owned(), retry_after: wait }
+        );
+        assert_eq!(
+            answered(502, "<html>"),
+            sender::Answer::Refused { status: 502, code: String::new(), retry_after: wait }
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! The end: take no more, say the last words, give them a moment to arrive, close the journal.
+
+use std::time::Duration;
+
+use tokio::{sync::mpsc, time::Instant};
+use upheld_delivery::journal::JournalError;
+use upheld_model::DeviceText;
+
+use super::{Agent, Incoming};
+use crate::{
+    clocks,
+    failure::{Code, Failure},
+    recorder::Command,
+    state::StateFolder,
+};
+
+/// How long the last words may take to be acknowledged. They are in the journal either way.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long the disk may take to close the journal; service managers kill after 90 s.
+const CLOSING: Duration = Duration::from_secs(20);
+/// How often a stopping agent looks whether it is done.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How far the end has come.
+#[derive(Debug, Default)]
+pub(super) enum Stop {
+    /// Nobody asked.
+    #[default]
+    NotAsked,
+    /// The last words are on their way.
+    Saying {
+        /// When to wait no longer.
+        until: Instant,
+    },
+    /// The disk thread closes the journal.
+    Closing {
+        /// When to wait no longer.
+        until: Instant,
+        /// Whether it has been told.
+        is_told: bool,
+    },
+}
+
+impl Stop {
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        match self {
+            Self::NotAsked => None,
+            Self::Saying { .. } | Self::Closing { .. } => Some(Instant::now() + LOOK),
+        }
+    }
+}
+
+impl Agent {
+    /// Says the last words; asked twice, once is enough.
+    pub(super) fn begin_stop(&mut self, reason: &'static str) {
+        match self.stop {
+            Stop::NotAsked => {
+                tracing::info!(reason, "The agent stops.");
+                self.engine.stop(DeviceText::new(reason), clocks::reading());
+                self.remember();
+                self.stop = Stop::Saying { until: Instant::now() + LAST_WORDS };
+            }
+            Stop::Saying { .. } | Stop::Closing { .. } => {}
+        }
+    }
+
+    /// Closes when the last words have arrived or had their time.
+    pub(super) fn go_on_stopping(&mut self) -> Result<(), Failure> {
+        let now = Instant::now();
+        match self.stop {
+            Stop::NotAsked => Ok(()),
+            Stop::Saying { until } => {
+                let nobody_listens = !self.link.may_answer();
+                let said = self.recorder.is_caught_up() && self.recorder.status().waiting == 0 && self.link.is_idle();
+                if said || nobody_listens || until <= now {
+                    self.stop = Stop::Closing { until: now + CLOSING, is_told: false };
+                }
+                Ok(())
+            }
+            Stop::Closing { until, .. } if until <= now => {
+                Err(Failure::new(Code::Failed, "the disk did not close the journal in time")
+                    .why(format!("waited {} s", CLOSING.as_secs()))
+                    .help("what was synced is kept; look at this host's disk"))
+            }
+            Stop::Closing { until, is_told: false } => {
+                let at = self.moment();
+                let is_told = self.recorder.tell(at, Command::Close);
+                self.stop = Stop::Closing { until, is_told };
+                Ok(())
+            }
+            Stop::Closing { is_told: true, .. } => Ok(()),
+        }
+    }
+}
+
+/// How the run ends once the journal is closed.
+pub(super) fn end(state: &StateFolder, closed: Result<(), JournalError>) -> Result<(), Failure> {
+    // Best effort: a socket that nobody serves is replaced at the next start.
+    let _ = std::fs::remove_file(state.status_socket());
+    closed.map_err(|error| {
+        Failure::new(Code::Failed, "the journal was not closed cleanly")
+            .because(error)
+            .help(format!("what was synced is kept; look at the disk: df -h {}", state.root().display()))
+    })
+}
+
+/// Turns the system's signals into [`Incoming::Stop`].
+#[cfg(unix)]
+pub(super) fn listen(incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let failed = |error: std::io::Error| Failure::new(Code::Failed, "cannot listen for signals").because(error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::task::spawn_local(async move {
+        loop {
+            let reason = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            if incoming.send(Incoming::Stop(reason)).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Turns Ctrl-C into [`Incoming::Stop`].
+#[cfg(not(unix))]
+pub(super) fn listen(incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
+    tokio::task::spawn_local(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if incoming.send(Incoming::Stop("Ctrl-C")).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
