@@ -12,6 +12,13 @@ unshare|util-linux|
 LIST
 }
 
+# What only the benches stand beside.
+peers_benches() {
+    cat <<'LIST'
+monit|monit|
+LIST
+}
+
 # program | package
 peers_system() {
     cat <<'LIST'
@@ -73,7 +80,7 @@ peers_install() {
         peers_update_once
         # shellcheck disable=SC2086
         peers_unpack "$peers" "$program" "$package" $more || missing+=("$package")
-    done < <(peers_local)
+    done < <(peers_local; if [ "${with_benches:-false}" = true ]; then peers_benches; fi)
     while IFS='|' read -r program package; do
         if ! $fresh && command -v "$program" >/dev/null 2>&1; then continue; fi
         if [ "$install" = true ]; then

@@ -28,13 +28,13 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-/// A program of this workspace, beside the running test.
+/// A program of this workspace, of the same profile as the running test or bench.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own file");
-    let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
-    let path = folder.join(name);
-    assert!(path.exists(), "{} is missing: run `cargo build --workspace --bins` first", path.display());
-    path
+    // A test stands in target/PROFILE/deps, a bench in target/PROFILE.
+    let folders = test.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join(name)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is missing beside {}: run `cargo build --bins` first", test.display()))
 }
 
 /// A peer that `tests/run` put into target/peers, or that the machine has.
