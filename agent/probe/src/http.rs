@@ -6,7 +6,11 @@
 
 mod certificate;
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::{
@@ -44,14 +48,14 @@ pub(crate) struct Expectation {
     pub(crate) tls_bad_days: u16,
 }
 
-/// What all HTTP checks share.
+/// What all HTTP checks share; made when the first one over TLS needs it.
 pub(crate) struct Http {
-    inspector: Inspector,
+    inspector: OnceLock<Inspector>,
 }
 
 impl Http {
     pub(crate) fn new() -> Self {
-        Self { inspector: Inspector::new() }
+        Self { inspector: OnceLock::new() }
     }
 
     pub(crate) async fn run(
@@ -95,14 +99,15 @@ impl Http {
         expected: Expectation,
     ) -> ProbeResult {
         let started = Instant::now();
-        let connector = TlsConnector::from(Arc::clone(self.inspector.client()));
+        let inspector = self.inspector.get_or_init(Inspector::new);
+        let connector = TlsConnector::from(Arc::clone(inspector.client()));
         let stream = match connector.connect(name.clone(), connected.stream).await {
             Ok(stream) => stream,
             Err(error) => return certificate::judge_handshake(&error, &page.host),
         };
         let handshake = started.elapsed();
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
-        let certificate = self.inspector.describe(&chain, &name, jiff::Timestamp::now());
+        let certificate = inspector.describe(&chain, &name, jiff::Timestamp::now());
         let result = fetch(stream, page, expected, connected.address).await;
         certificate.judge(result.millis("tls_ms", handshake), expected)
     }

@@ -1,26 +1,43 @@
 //! Outgoing webhooks by the Standard Webhooks specification 1.0.0 (SECURITY 31, 32).
+//!
+//! One try is one signed POST over a connection of its own, to an address that was judged after the name was
+//! resolved. No redirect is followed, no proxy used, at most 64 KiB of the answer read. The outcome says whether
+//! the receiver certainly has the message, certainly has not, or may have it; only the last needs a look-up.
+//!
+//! What a receiver must do: recognise a repetition by `webhook-id` and answer it with 2xx again; answer 2xx only
+//! after it has kept the message. It may name its own reference in a JSON body, `{"reference": "TKT-17"}`, and may
+//! answer `GET` on a look-up address with 200 for an id it has and 404 for one it has not; that request carries the
+//! same three headers, signed over an empty body.
 
+mod answer;
+mod destination;
 mod signature;
-
-use std::time::Duration;
-
-use jiff::Timestamp;
-use url::Url;
 
 pub use signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, TOLERANCE, VerifyError, verify};
 
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use reqwest::{Client, ClientBuilder, Method, StatusCode, header::CONTENT_TYPE, redirect};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
+use url::Url;
+
 use crate::{Delivery, DeliveryKey, LookUp, Outcome};
+use destination::Refusal;
+
+/// The text in a look-up address that the key stands for.
+const KEY_PLACE: &str = "{key}";
 
 /// Where a channel's messages go.
 #[derive(Debug, Clone)]
 pub struct WebhookConfig {
-    /// `https://…`; `http://` only to a loopback address of a private host that is allowed.
+    /// `https://…`; `http://` only to this host itself, and only with [`HostRule::PrivateAllowed`].
     pub url: Url,
     /// What the messages are signed with.
     pub secret: Secret,
-    /// Where one can ask for a key; `{key}` stands for it. Same host as `url`.
+    /// Where one can ask for a key; `{key}` stands for it. On the same host and port as `url`.
     pub look_up_url: Option<String>,
-    /// An administrator allowed this very host to be private or loopback (SECURITY 31).
+    /// Whether an administrator allowed this very host to be private (SECURITY 31).
     pub host: HostRule,
     /// The longest one try may take; the specification recommends 15 to 30 s.
     pub timeout: Duration,
@@ -40,33 +57,106 @@ pub enum HostRule {
 pub enum WebhookError {
     /// The secret has another form.
     #[error(
-        "the webhook secret must be whsec_ followed by the base64 of 24 to 64 bytes; make one with: echo whsec_$(openssl rand -base64 32)"
+        "the webhook secret must be whsec_ followed by the base64 of 24 to 64 bytes; \
+         make one with: echo whsec_$(openssl rand -base64 32)"
     )]
     Secret,
+    /// The address is neither `https` nor allowed to be `http`.
+    #[error(
+        "the webhook to {host} must begin with https://; http:// is taken only for this host itself, \
+         and only when an administrator allowed it as a private host"
+    )]
+    Scheme {
+        /// The host.
+        host: String,
+    },
+    /// The address holds a user name or password.
+    #[error("the webhook to {host} has credentials in its address; messages are signed, leave them out")]
+    Credentials {
+        /// The host.
+        host: String,
+    },
+    /// The look-up address cannot be one.
+    #[error("the look-up address of the webhook to {host} {why}")]
+    LookUp {
+        /// The host of the webhook.
+        host: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS for the webhook to {host} cannot be set up: {why}")]
+    Tls {
+        /// The host.
+        host: String,
+        /// What the library said.
+        why: String,
+    },
 }
 
 /// Sends to one receiver.
 #[derive(Debug, Clone)]
 pub struct Webhook {
     config: WebhookConfig,
+    tls: ClientConfig,
 }
 
 impl Webhook {
-    /// Checks the configuration; sends nothing.
+    /// Checks the configuration; sends nothing. Receivers are trusted by the public's roots.
     pub fn new(config: WebhookConfig) -> Result<Self, WebhookError> {
-        Ok(Self { config })
+        Self::with_roots(config, vec![])
+    }
+
+    /// The same, trusting further roots: for a receiver whose certificate a private authority signed.
+    pub fn with_roots(config: WebhookConfig, roots: Vec<CertificateDer<'static>>) -> Result<Self, WebhookError> {
+        let host = host_of(&config.url);
+        let is_http = config.url.scheme() == "http" && config.host == HostRule::PrivateAllowed;
+        if config.url.scheme() != "https" && !is_http {
+            return Err(WebhookError::Scheme { host });
+        }
+        if !config.url.username().is_empty() || config.url.password().is_some() {
+            return Err(WebhookError::Credentials { host });
+        }
+        if let Some(template) = &config.look_up_url {
+            check_look_up(template, &config.url).map_err(|why| WebhookError::LookUp { host: host.clone(), why })?;
+        }
+        let tls = tls(roots).map_err(|error| WebhookError::Tls { host, why: error.to_string() })?;
+        Ok(Self { config, tls })
     }
 
     /// One try: a signed POST. Ends within the configured timeout.
     pub async fn send(&self, delivery: &Delivery, now: Timestamp) -> Outcome {
-        let _ = (&self.config, now);
-        Outcome::Permanent { why: format!("webhooks are not built yet ({})", delivery.kind) }
+        let url = &self.config.url;
+        let client = match self.client(url).await {
+            Ok(client) => client,
+            Err(refusal) => return refusal.into_outcome(),
+        };
+        let request = self.signed(&client, Method::POST, url, &delivery.key, now, &delivery.body);
+        let request = request.header(CONTENT_TYPE, "application/json").body(delivery.body.clone());
+        match request.send().await {
+            Ok(response) => answer::to_message(response, &delivery.key, now).await,
+            Err(error) => answer::none(&error, &host_of(url)),
+        }
     }
 
     /// Asks the receiver whether it has a delivery.
     pub async fn look_up(&self, key: &DeliveryKey, now: Timestamp) -> LookUp {
-        let _ = (key, now);
-        LookUp::Unsupported
+        let Some(template) = &self.config.look_up_url else { return LookUp::Unsupported };
+        let Ok(url) = Url::parse(&template.replace(KEY_PLACE, key.as_str())) else {
+            return LookUp::Failed { why: "the look-up address is no address".to_owned() };
+        };
+        let client = match self.client(&url).await {
+            Ok(client) => client,
+            Err(refusal) => return LookUp::Failed { why: refusal.to_string() },
+        };
+        match self.signed(&client, Method::GET, &url, key, now, "").send().await {
+            Ok(response) if response.status() == StatusCode::NOT_FOUND => LookUp::NotFound,
+            Ok(response) if response.status().is_success() => {
+                LookUp::Found { reference: answer::reference(response, key).await }
+            }
+            Ok(response) => LookUp::Failed { why: format!("the look-up was answered with {}", response.status()) },
+            Err(error) => LookUp::Failed { why: format!("the look-up failed: {}", answer::in_words(&error)) },
+        }
     }
 
     /// The try after anything unclear: asks first, and sends only what is not there.
@@ -77,4 +167,67 @@ impl Webhook {
             LookUp::Failed { why } => Outcome::Unclear { why },
         }
     }
+
+    /// A client that can connect to the judged addresses of one host and to nothing else. It lives for one request:
+    /// messages are rare, and a kept connection would outlive the judgement.
+    async fn client(&self, url: &Url) -> Result<Client, Refusal> {
+        let started = std::time::Instant::now();
+        let addresses = destination::judged(url, self.config.host, self.config.timeout / 2).await?;
+        let left = self.config.timeout.saturating_sub(started.elapsed());
+        let builder = ClientBuilder::new()
+            .tls_backend_preconfigured(self.tls.clone())
+            .http1_only()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .pool_max_idle_per_host(0)
+            .connect_timeout(left / 2)
+            .timeout(left)
+            .user_agent(concat!("upheld-collector/", env!("CARGO_PKG_VERSION")))
+            .resolve_to_addrs(url.host_str().unwrap_or_default(), &addresses);
+        builder.build().map_err(|error| Refusal::Local { why: answer::in_words(&error) })
+    }
+
+    fn signed(
+        &self,
+        client: &Client,
+        method: Method,
+        url: &Url,
+        key: &DeliveryKey,
+        now: Timestamp,
+        body: &str,
+    ) -> reqwest::RequestBuilder {
+        client
+            .request(method, url.clone())
+            .header(HEADER_ID, key.as_str())
+            .header(HEADER_TIMESTAMP, now.as_second())
+            .header(HEADER_SIGNATURE, self.config.secret.sign(key.as_str(), now, body))
+    }
 }
+
+/// The host for messages: the path may hold a token that belongs in no log.
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or("a host without a name").to_owned()
+}
+
+fn check_look_up(template: &str, webhook: &Url) -> Result<(), &'static str> {
+    if !template.contains(KEY_PLACE) {
+        return Err("must contain {key} where the key is to stand");
+    }
+    let filled = Url::parse(&template.replace(KEY_PLACE, "key-0000")).map_err(|_| "is no address")?;
+    let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+    if place(&filled) == place(webhook) { Ok(()) } else { Err("must be on the host and port that the messages go to") }
+}
+
+fn tls(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+    let mut store = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for root in roots {
+        store.add(root)?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    Ok(builder.with_safe_default_protocol_versions()?.with_root_certificates(store).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests;
