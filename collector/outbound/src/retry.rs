@@ -204,7 +204,7 @@ mod tests {
                     prop_assert!(wait >= asked);
                 }
                 Outcome::Retry { not_before: None, .. } | Outcome::Delivered { .. } | Outcome::Permanent { .. } => {
-                    prop_assert!(wait <= 4_500.0)
+                    prop_assert!(wait <= 4_500.0);
                 }
             }
         }
