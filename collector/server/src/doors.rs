@@ -120,7 +120,7 @@ impl Doors {
         info!("no new connections are taken; {} are finishing", connections.len());
         let all = async {
             while let Some(ended) = connections.join_next().await {
-                report(ended)
+                report(ended);
             }
         };
         if timeout(self.limits.drain + Duration::from_secs(1), all).await.is_err() {

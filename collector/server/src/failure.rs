@@ -1,6 +1,6 @@
 //! How a command fails: what, why, what to do, and an exit code that means one thing (UX 3.1).
 
-use std::{error::Error, fmt::Write as _};
+use std::{error::Error, fmt::Write as _, io::ErrorKind};
 
 use serde_json::json;
 use upheld_desk::{ApplyError, CommandError, DeskError, TokenError};
@@ -128,12 +128,15 @@ fn indented(text: &str) -> String {
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         let failure = Self::of(Exit::Failed, &error);
-        match error.source.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => failure
-                .todo("run it as the user that owns the data, or name another folder: upheld-collector --data DIR …"),
-            std::io::ErrorKind::StorageFull => failure.todo("make room on the disk, then run the command again"),
-            _ => failure,
+        let kind = error.source.kind();
+        if matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
+            return failure
+                .todo("run it as the user that owns the data, or name another folder: upheld-collector --data DIR …");
         }
+        if kind == ErrorKind::StorageFull {
+            return failure.todo("make room on the disk, then run the command again");
+        }
+        failure
     }
 }
 

@@ -112,19 +112,28 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let failure = |exit, what: String| Failure::new(exit, what).because(error.to_string());
-        match error.kind() {
-            io::ErrorKind::AddrInUse => failure(Exit::TryAgain, format!("{address} is in use by another program"))
-                .todo(format!("find it: ss -ltnp 'sport = :{}'", address.port()))
-                .todo("or listen elsewhere: upheld-collector serve --listen ADDR:PORT, or listen in collector.toml"),
-            io::ErrorKind::PermissionDenied => failure(Exit::Failed, format!("{address} may not be used"))
-                .todo("use a port above 1023, or give the right: setcap cap_net_bind_service=+ep $(command -v upheld-collector)"),
-            io::ErrorKind::AddrNotAvailable => failure(Exit::Config, format!("{} is no address of this host", address.ip()))
-                .todo("put an address of this host into listen in collector.toml, or 0.0.0.0"),
-            _ => failure(Exit::Failed, format!("cannot listen on {address}")),
-        }
-    })
+    TcpListener::bind(address).await.map_err(|error| cannot_bind(address, &error))
+}
+
+fn cannot_bind(address: SocketAddr, error: &io::Error) -> Failure {
+    let failure = |exit, what: String| Failure::new(exit, what).because(error.to_string());
+    let kind = error.kind();
+    if kind == io::ErrorKind::AddrInUse {
+        return failure(Exit::TryAgain, format!("{address} is in use by another program"))
+            .todo(format!("find it: ss -ltnp 'sport = :{}'", address.port()))
+            .todo("or listen elsewhere: upheld-collector serve --listen ADDR:PORT, or listen in collector.toml");
+    }
+    if kind == io::ErrorKind::PermissionDenied {
+        return failure(Exit::Failed, format!("{address} may not be used")).todo(
+            "use a port above 1023, or give the right: \
+             setcap cap_net_bind_service=+ep $(command -v upheld-collector)",
+        );
+    }
+    if kind == io::ErrorKind::AddrNotAvailable {
+        return failure(Exit::Config, format!("{} is no address of this host", address.ip()))
+            .todo("put an address of this host into listen in collector.toml, or 0.0.0.0");
+    }
+    failure(Exit::Failed, format!("cannot listen on {address}"))
 }
 
 fn routers(
@@ -166,7 +175,7 @@ async fn tell_of_first_host(desk: &Desk, greeting: Greeting, output: &Output) {
         let waited = upheld_web::words::two_units(begun.elapsed().as_secs());
         output.say(&format!("{} ({}/{}) enrolled after {waited}.", host.host, host.client, host.site));
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Lets the metrics' histograms age; without it they only grow.

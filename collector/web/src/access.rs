@@ -48,7 +48,7 @@ impl FromRequestParts<Portal> for Reader {
         match identify(portal, &parts.headers).await {
             Ok(Some(signed_in)) => Ok(Self(signed_in)),
             Ok(None) => Err(Refusal::NotSignedIn { is_json }),
-            Err(error) => Err(Refusal::from(error).as_json(is_json)),
+            Err(error) => Err(Refusal::from(error).for_reader(is_json)),
         }
     }
 }

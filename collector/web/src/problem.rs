@@ -42,7 +42,7 @@ pub(crate) fn wants_json(path: &str, headers: &HeaderMap) -> bool {
 
 impl Refusal {
     /// The same for another kind of reader.
-    pub(crate) fn as_json(self, is_json: bool) -> Self {
+    pub(crate) fn for_reader(self, is_json: bool) -> Self {
         match self {
             Self::NotSignedIn { .. } => Self::NotSignedIn { is_json },
             Self::MayOnlyLook { .. } => Self::MayOnlyLook { is_json },

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
-use upheld_agreement::book::{Book, Diagnostic, Files};
+use upheld_agreement::{
+    book::{Book, Diagnostic, Files},
+    explain,
+};
 use upheld_model::ClientId;
 
 use super::{Context, typist, unbuilt};
@@ -112,16 +115,11 @@ fn in_words(client: &ClientId, at: Option<&str>, folder: Option<PathBuf>, contex
         Some(text) => when::instant(text, &provider_zone(&book))?,
         None => Timestamp::now(),
     };
-    let words = words(&book, client, at)?;
+    let words = explain::agreement(&book, client, at).map_err(|error| Failure::of(Exit::Failed, &error))?;
     context
         .output
         .result(&words, || json!({ "schema": "upheld.book-explain/1", "client": client, "at": at, "text": words }))?;
     Ok(Exit::Ok)
-}
-
-fn words(book: &Book, client: &ClientId, at: Timestamp) -> Result<String, Failure> {
-    let _ = (book, client, at);
-    Err(unbuilt::not_built("book explain"))
 }
 
 /// The zone in which the provider reads times without one; UTC for files that do not read as a book.

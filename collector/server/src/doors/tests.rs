@@ -200,7 +200,7 @@ async fn stopping_lets_a_request_in_flight_finish_and_takes_no_more() {
 struct House {
     pki: Pki,
     folder: tempfile::TempDir,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     tls: watch::Sender<Arc<TlsSet>>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,

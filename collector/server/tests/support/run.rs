@@ -10,18 +10,18 @@ use serde_json::Value;
 
 /// A finished run.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     /// The exit code; -1 when a signal ended it.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Standard output.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Standard error.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
     /// Runs with this on standard input.
-    pub fn with_input(arguments: &[&str], input: &str) -> Self {
+    pub(crate) fn with_input(arguments: &[&str], input: &str) -> Self {
         let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_owned();
@@ -36,19 +36,19 @@ impl Run {
     }
 
     /// The last line of standard output as JSON.
-    pub fn last_json(&self) -> Value {
+    pub(crate) fn last_json(&self) -> Value {
         serde_json::from_str(self.stdout.lines().last().unwrap_or_default())
             .unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 /// Runs to the end without input.
-pub fn collector(arguments: &[&str]) -> Run {
+pub(crate) fn collector(arguments: &[&str]) -> Run {
     Run::with_input(arguments, "")
 }
 
 /// The binary, ready to be started.
-pub fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_upheld-collector"));
     command
         .args(arguments)
@@ -60,6 +60,6 @@ pub fn command(arguments: &[&str]) -> Command {
 }
 
 /// A path as a command line takes it.
-pub fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.display().to_string()
 }

@@ -37,7 +37,7 @@ pub(super) async fn page(
     let now = portal.now();
     let (view, document) = load(&portal, &reader, &client, bare.unwrap_or(&number), now)
         .await
-        .map_err(|refusal| refusal.as_json(is_json))?;
+        .map_err(|refusal| refusal.for_reader(is_json))?;
     if is_json {
         return Ok(Json(document).into_response());
     }
@@ -74,12 +74,12 @@ pub(super) async fn acknowledge(
     Responder(who): Responder,
     Path((client, number)): Address,
 ) -> Result<Redirect, Refusal> {
-    let incident = reference(&client, &number).map_err(|refusal| refusal.as_json(false))?;
+    let incident = reference(&client, &number).map_err(|refusal| refusal.for_reader(false))?;
     portal
         .desk
         .acknowledge(&who.scope, &incident, &who.actor, portal.now())
         .await
-        .map_err(|error| Refusal::from(error).as_json(false))?;
+        .map_err(|error| Refusal::from(error).for_reader(false))?;
     Ok(back_to(&incident))
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn respond(
     Path((client, number)): Address,
     Form(form): Form<RespondForm>,
 ) -> Result<Redirect, Refusal> {
-    let incident = reference(&client, &number).map_err(|refusal| refusal.as_json(false))?;
+    let incident = reference(&client, &number).map_err(|refusal| refusal.for_reader(false))?;
     let now = portal.now();
     let said = |text: String| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
     let response =
@@ -108,7 +108,7 @@ pub(super) async fn respond(
         .desk
         .respond(&who.scope, &incident, response, &who.actor, now)
         .await
-        .map_err(|error| Refusal::from(error).as_json(false))?;
+        .map_err(|error| Refusal::from(error).for_reader(false))?;
     Ok(back_to(&incident))
 }
 
@@ -246,7 +246,7 @@ impl ClockBox {
             ticks: !is_met && (clock.is_counting || is_overdue),
             used: used.min(100),
             sentence: words::due_sentence(clock),
-            detail: format!("{} counted, {used} % used", words::two_units(clock.counted_s)),
+            detail: format!("{} counted, {used}\u{202f}% used", words::two_units(clock.counted_s)),
         }
     }
 }

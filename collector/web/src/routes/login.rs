@@ -28,7 +28,7 @@ pub(super) async fn ask(Path(token): Path<String>) -> Response {
 /// Uses the link up and begins a session with a new id.
 pub(super) async fn enter(State(portal): State<Portal>, Path(token): Path<String>) -> Result<Response, Refusal> {
     let secret =
-        portal.desk.sign_in(&token, portal.now()).await.map_err(|error| Refusal::from(error).as_json(false))?;
+        portal.desk.sign_in(&token, portal.now()).await.map_err(|error| Refusal::from(error).for_reader(false))?;
     let Some(cookie) = secret.as_deref().and_then(cookie::set) else {
         return Ok((StatusCode::FORBIDDEN, show("used", true)).into_response());
     };
@@ -40,7 +40,7 @@ pub(super) async fn enter(State(portal): State<Portal>, Path(token): Path<String
 /// Ends the session, on the server first.
 pub(super) async fn leave(State(portal): State<Portal>, headers: HeaderMap) -> Result<Response, Refusal> {
     if let Some(secret) = cookie::session_of(&headers) {
-        portal.desk.sign_out(secret, portal.now()).await.map_err(|error| Refusal::from(error).as_json(false))?;
+        portal.desk.sign_out(secret, portal.now()).await.map_err(|error| Refusal::from(error).for_reader(false))?;
     }
     let mut answer = Redirect::to("/queue").into_response();
     answer.headers_mut().insert(SET_COOKIE, cookie::clear());

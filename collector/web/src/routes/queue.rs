@@ -28,7 +28,7 @@ pub(super) async fn page(
     reader: Reader,
     Query(wanted): Query<Wanted>,
 ) -> Result<Html<String>, Refusal> {
-    let queue = load(&portal, &reader).await.map_err(|refusal| refusal.as_json(false))?;
+    let queue = load(&portal, &reader).await.map_err(|refusal| refusal.for_reader(false))?;
     let limit = if wanted.rows.as_deref() == Some("all") { usize::MAX } else { ROWS };
     QueuePage::of(&queue, &reader, limit)
         .render()
@@ -205,9 +205,9 @@ fn look(row: &QueueRow) -> (&'static str, &'static str) {
 impl RowClock {
     fn of(clock: &ClockView, group: QueueGroup, now: Timestamp) -> Self {
         let due = match (clock.breached_at, clock.due) {
-            (Some(at), _) => format!("overdue since {}", words::local_short(at, &clock.time_zone, now)),
+            (Some(at), _) => format!("since {}", words::local_short(at, &clock.time_zone, now)),
             (None, Some(at)) => format!("due {}", words::local_short(at, &clock.time_zone, now)),
-            (None, None) => words::state(clock),
+            (None, None) => "no due meanwhile".to_owned(),
         };
         let used = clock.used_permille.div_ceil(10);
         Self {
@@ -218,11 +218,169 @@ impl RowClock {
             due,
             exact: clock.breached_at.or(clock.due).map(|at| words::with_offset(at, &clock.time_zone)),
             used: used.min(100),
-            said_used: format!("{used} %"),
+            said_used: format!("{used}\u{202f}%"),
         }
     }
 }
 
 fn href(row: &QueueRow) -> String {
     format!("/i/{}/{}", row.incident.client, row.incident.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use upheld_desk::{Actor, Rights, Scope, SignedIn};
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn reader(rights: Rights) -> Reader {
+        Reader(SignedIn { actor: Actor::person("dispatch"), scope: Scope::Provider, rights })
+    }
+
+    fn clock(stage: &str, remaining_s: u64, used_permille: u64, due: &str) -> ClockView {
+        ClockView {
+            stage: stage.into(),
+            manner: vec!["remote".into(), "phone".into()],
+            state: "running".into(),
+            is_counting: true,
+            started_at: at("2026-11-17T13:00:00Z"),
+            counted_s: 600,
+            remaining_s: Some(remaining_s),
+            used_permille,
+            due: Some(at(due)),
+            time_zone: "America/Chicago".into(),
+            due_local: None,
+            breached_at: None,
+            satisfied_at: None,
+            satisfied_by: None,
+        }
+    }
+
+    fn row(number: u32, group: QueueGroup, title: &str, clock: Option<ClockView>) -> QueueRow {
+        QueueRow {
+            incident: format!("northgate/INC-{number}").parse().unwrap(),
+            group,
+            title: title.into(),
+            client_name: "Northgate Foods".into(),
+            site: "plant-2".parse().unwrap(),
+            site_name: "Plant 2".into(),
+            asset: Some("nvr-02".parse().unwrap()),
+            class: upheld_model::IncidentClass::Recording,
+            kind: upheld_model::IncidentKind::Down,
+            state: "open".into(),
+            priority: Some("P1".into()),
+            owner: None,
+            opened_at: at("2026-11-17T13:00:00Z"),
+            clock,
+        }
+    }
+
+    fn queue() -> Queue {
+        let overdue = ClockView {
+            breached_at: Some(at("2026-11-17T19:28:41Z")),
+            remaining_s: Some(0),
+            ..clock("respond", 0, 1080, "2026-11-17T19:28:41Z")
+        };
+        let outside = ClockView { is_counting: false, ..clock("resolve", 17_100, 410, "2026-11-18T15:00:00Z") };
+        let paused = ClockView {
+            state: "paused".into(),
+            is_counting: false,
+            due: None,
+            ..clock("resolve", 9_720, 660, "2026-11-18T15:00:00Z")
+        };
+        Queue {
+            as_of: at("2026-11-17T19:47:19Z"),
+            rows: vec![
+                row(
+                    2038,
+                    QueueGroup::Overdue,
+                    "Door controller AC-11 does not answer, 6 doors on cached rules",
+                    Some(overdue),
+                ),
+                row(
+                    2043,
+                    QueueGroup::WithinHour,
+                    "UPS on battery <script>alert(1)</script>",
+                    Some(clock("respond", 761, 790, "2026-11-17T20:00:00Z")),
+                ),
+                QueueRow {
+                    owner: Some("Technician 1".into()),
+                    state: "taken".into(),
+                    ..row(
+                        2041,
+                        QueueGroup::Later,
+                        "NVR-02 stopped recording on 9 cameras",
+                        Some(clock("resolve", 4061, 860, "2026-11-17T20:55:00Z")),
+                    )
+                },
+                row(
+                    2045,
+                    QueueGroup::Later,
+                    "Backup of the VMS database missed",
+                    Some(clock("respond", 8280, 430, "2026-11-17T22:05:19Z")),
+                ),
+                row(2031, QueueGroup::OutsideHours, "Camera CAM-118 does not answer", Some(outside)),
+                row(2029, QueueGroup::Paused, "Access server ACS-1: power supply failed", Some(paused)),
+                QueueRow { priority: None, ..row(2046, QueueGroup::NoClock, "Workstation WS-3 does not answer", None) },
+            ],
+            agents: 412,
+            last_report: Some(at("2026-11-17T19:47:15Z")),
+        }
+    }
+
+    #[test]
+    fn rows_stand_in_groups_of_time_and_are_coloured_by_the_share_used() {
+        let queue = queue();
+        let reader = reader(Rights::Respond);
+        let page = QueuePage::of(&queue, &reader, ROWS);
+        let headings: Vec<(&str, usize)> = page.groups.iter().map(|group| (group.heading, group.count)).collect();
+        assert_eq!(headings[0], ("Overdue", 1));
+        assert_eq!(headings[2], ("Later", 2));
+        let looks: Vec<&str> = page.groups.iter().flat_map(|group| &group.rows).map(|row| row.look).collect();
+        assert_eq!(looks, ["bad", "warn", "warn", "ok", "pause", "pause", "pause"]);
+        let next = page.next.expect("a clock runs");
+        assert_eq!((next.incident.as_str(), next.countdown.as_str()), ("INC-2043", "0:12:41"));
+        assert_eq!(page.title, "(1 overdue) Queue");
+    }
+
+    #[test]
+    fn security_24_what_a_device_says_is_escaped_and_no_style_is_inline() {
+        let page = QueuePage::of(&queue(), &reader(Rights::Respond), ROWS).render().unwrap();
+        assert!(!page.contains("<script>alert"), "{page}");
+        assert!(page.contains("&#60;script&#62;alert(1)"), "{page}");
+        assert!(!page.contains(" style="));
+        assert!(!page.contains(" onclick="));
+    }
+
+    #[test]
+    fn an_action_is_offered_only_where_one_is_due_and_allowed() {
+        let buttons = |rights| {
+            let page = QueuePage::of(&queue(), &reader(rights), ROWS).render().unwrap();
+            page.matches("/acknowledge\"").count()
+        };
+        assert_eq!(buttons(Rights::Respond), 6, "all but the one that is taken");
+        assert_eq!(buttons(Rights::Read), 0);
+    }
+
+    #[test]
+    fn an_empty_queue_says_so_in_a_sentence() {
+        let queue = Queue { rows: vec![], ..queue() };
+        let page = QueuePage::of(&queue, &reader(Rights::Read), ROWS).render().unwrap();
+        assert!(page.contains("No clocks running, no open incidents. 412 agents, last report 4 s ago."), "{page}");
+        assert!(!page.contains("<table"));
+    }
+
+    #[test]
+    fn times_carry_their_zone_and_the_due_is_machine_readable() {
+        let page = QueuePage::of(&queue(), &reader(Rights::Read), ROWS).render().unwrap();
+        assert!(
+            page.contains("<time class=\"nb\" datetime=\"2026-11-17T14:55:00-06:00\">due 14:55:00 CST</time>"),
+            "{page}"
+        );
+        assert!(page.contains("since 13:28:41 CST"), "{page}");
+    }
 }
