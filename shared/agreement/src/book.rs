@@ -286,10 +286,12 @@ impl Parts {
 
 /// A folder below `clients` that lacks its `client.toml`.
 fn report_missing_clients(roles: &[(Role, Arc<str>)], files: &Files, found: &mut Vec<Diagnostic>) {
+    let mut reported: Vec<&ClientId> = Vec::new();
     for (role, path) in roles {
         let (Role::Agreement(client) | Role::Site(client, _)) = role else { continue };
         let needed = format!("clients/{client}/client.toml");
-        if !files.contains_key(&needed) {
+        if !files.contains_key(&needed) && !reported.contains(&client) {
+            reported.push(client);
             let place = client::folder_place(path);
             let message = format!("the folder of client `{client}` has no client.toml");
             found.push(

@@ -1,32 +1,13 @@
 //! The sample book is the language: all of it must be readable.
 
-use upheld_agreement::book::{Book, Code, Files};
+use upheld_agreement::book::{Book, Code};
+use upheld_model::{EdgeKind, ProbeSpec};
 
-macro_rules! files {
-    ($($path:literal),+ $(,)?) => {
-        Files::from([$(($path.to_owned(), include_str!(concat!("sample-book/", $path)).to_owned())),+])
-    };
-}
-
-fn sample() -> Files {
-    files![
-        "provider.toml",
-        "catalogue.toml",
-        "calendars/24x7.toml",
-        "calendars/business.toml",
-        "holidays/us-2026.toml",
-        "manufacturers/example-recorders.toml",
-        "plans/gold.toml",
-        "plans/premium-response.toml",
-        "clients/northgate/client.toml",
-        "clients/northgate/ssa.toml",
-        "clients/northgate/sites/plant-2.toml",
-    ]
-}
+mod common;
 
 #[test]
 fn the_sample_is_refused_for_the_checks_that_are_not_built_and_for_nothing_else() {
-    let files = sample();
+    let files = common::sample();
     let refused = Book::read(&files).unwrap_err();
     let lines: Vec<_> = refused
         .errors
@@ -36,4 +17,57 @@ fn the_sample_is_refused_for_the_checks_that_are_not_built_and_for_nothing_else(
     insta::assert_snapshot!(lines.join("\n"));
     assert!(refused.errors.iter().all(|error| error.code == Code::NotBuilt));
     assert!(refused.warnings.is_empty());
+}
+
+#[test]
+fn without_them_it_is_a_book_and_says_what_it_keeps_without_acting_on_it() {
+    let book = common::book(&[]);
+    assert!(book.warnings().is_empty(), "{:?}", book.warnings());
+    let kept: Vec<String> = book.not_acted_on().iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(kept.join("\n"));
+}
+
+#[test]
+fn its_assets_hang_on_each_other_and_are_watched() {
+    let book = common::book(&[]);
+    let site = book.site(&"northgate".parse().unwrap(), &"plant-2".parse().unwrap()).unwrap();
+    let recorder = &site.assets[&"nvr-02".parse().unwrap()];
+    let edges: Vec<_> = recorder.edges.iter().map(|edge| (edge.kind, edge.to.as_str())).collect();
+    assert_eq!(edges, [(EdgeKind::PoweredBy, "ups-2"), (EdgeKind::ConnectedTo, "sw-4")]);
+    let checks: Vec<String> = site.checks().iter().map(|check| check.id.to_string()).collect();
+    assert_eq!(checks, ["nvr-02/host", "nvr-02/rec.freshness", "sw-4/ping"]);
+    assert!(matches!(&recorder.checks[1].probe, ProbeSpec::RecFreshness(spec) if spec.age_max_s == 120));
+    assert_eq!(site.commissioned_at(), Some("2026-01-15T06:00:00Z".parse().unwrap()));
+    assert!(book.is_critical(&"northgate".parse().unwrap(), &site.id, &recorder.id));
+    assert_eq!(
+        book.provider.channels.values().next().unwrap().webhook.as_ref().unwrap().secret.as_str(),
+        "desk-webhook"
+    );
+}
+
+#[test]
+fn the_hash_names_the_meaning_and_not_the_writing() {
+    let plain = common::book(&[]);
+    let commented = common::book(&[("plans/gold.toml", "name = \"Gold\"", "# the plan\nname   = 'Gold'")]);
+    assert_eq!(plain.hash(), commented.hash());
+    let changed = common::book(&[("plans/gold.toml", "within = \"4h\"", "within = \"5h\"")]);
+    assert_ne!(plain.hash(), changed.hash());
+}
+
+#[test]
+fn a_versions_hash_holds_what_it_promises_and_the_version_before() {
+    let hashes = |edits: &[(&str, &str, &str)]| -> Vec<_> {
+        common::book(edits).versions().into_iter().map(|version| version.hash).collect()
+    };
+    let plain = hashes(&[]);
+    assert_eq!(plain.len(), 2);
+    let other_rider = hashes(&[("plans/premium-response.toml", "within = \"1h\"", "within = \"2h\"")]);
+    assert_eq!(plain[0], other_rider[0]);
+    assert_ne!(plain[1], other_rider[1]);
+    let first_changed = hashes(&[("clients/northgate/ssa.toml", "signed = 2025-12-12", "signed = 2025-12-13")]);
+    assert_ne!(plain[0], first_changed[0]);
+    assert_ne!(plain[1], first_changed[1], "the second version holds the hash of the first");
+    let no_edit_of_another_calendar =
+        hashes(&[("calendars/business.toml", "mon = [\"08:00-18:00\"]", "mon = [\"08:00-17:00\"]")]);
+    assert_ne!(plain[0], no_edit_of_another_calendar[0], "an edited calendar changes what was promised");
 }

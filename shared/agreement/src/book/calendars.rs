@@ -249,6 +249,11 @@ impl Read for HolidayDay {
             }
             (true, false) | (false, true) => {}
         }
+        if from.as_deref().unwrap_or("00:00") >= to.as_deref().unwrap_or("24:00") {
+            let message = "this part of a holiday ends before it begins";
+            let backwards = Diagnostic::new(Code::BadValue, &place, message);
+            reading.report(backwards.help("a holiday is within one date: write one for each date"));
+        }
         fields.finish(reading);
         let holiday = |date| Holiday { date, from, to, name };
         match (date, yearly) {

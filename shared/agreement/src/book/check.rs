@@ -83,9 +83,8 @@ fn read_one(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
     let name = fields.optional::<CheckName>("name", reading);
     let schedule = Schedule::read(&mut fields, reading);
     let Some(read_probe) = reader_of(&kind.value) else {
-        let known: Vec<&str> = ProbeSpec::KINDS.iter().chain(NOT_BUILT).copied().collect();
         if let Some(kind_node) = fields.node("kind") {
-            reading.unknown_word(kind_node, "check kind", &shown(&kind.value), &known);
+            reading.unknown_word(kind_node, "check kind", &shown(&kind.value), ProbeSpec::KINDS);
         }
         return None;
     };
@@ -227,17 +226,37 @@ fn read_freshness(
     Some(FreshnessSpec { path: path?, age_max_s: age_max?.0, bytes_min, ends_with })
 }
 
-/// What the model refuses, at the key it is about.
+/// What the model refuses, at the key it is about and in the units of the book.
 fn report_refused(refused: &SpecError, node: &Node<'_>, reading: &mut Reading<'_>) {
     let field = match refused {
-        SpecError::OutOfBounds { field, .. } | SpecError::Parameter { field, .. } => field,
+        SpecError::OutOfBounds { field, .. } | SpecError::Parameter { field, .. } => *field,
         SpecError::Twice { .. } | SpecError::TooMany { .. } => "",
     };
-    let key =
-        field.trim_end_matches("_ms").trim_end_matches("_s").trim_end_matches("_percent").trim_end_matches("_days");
-    let culprit = node.get_ref().get(key).unwrap_or(node);
-    let place = reading.place(culprit);
-    reading.report(Diagnostic::new(Code::CheckRefused, &place, refused.to_string()));
+    let (key, unit) = book_key(field);
+    let message = match refused {
+        SpecError::OutOfBounds { value, min, max, .. } => {
+            format!("`{key}` is {}, allowed is {} to {}", unit(*value), unit(*min), unit(*max))
+        }
+        SpecError::Parameter { .. } | SpecError::Twice { .. } | SpecError::TooMany { .. } => refused.to_string(),
+    };
+    let place = reading.place(node.get_ref().get(key).unwrap_or(node));
+    reading.report(Diagnostic::new(Code::CheckRefused, &place, message));
+}
+
+/// The key of the book behind a field of the model, and how its numbers are said there.
+fn book_key(field: &str) -> (&str, fn(u64) -> String) {
+    let in_ms: fn(u64) -> String = |ms| match ms % 1000 {
+        0 => crate::explain::duration(ms / 1000),
+        _ => format!("{ms} ms"),
+    };
+    let suffixes: [(&str, fn(u64) -> String); 4] = [
+        ("_ms", in_ms),
+        ("_s", crate::explain::duration),
+        ("_percent", |percent| format!("{percent}%")),
+        ("_days", |days| format!("{days}d")),
+    ];
+    let known = suffixes.into_iter().find_map(|(suffix, unit)| Some((field.strip_suffix(suffix)?, unit)));
+    known.unwrap_or((field, |number| number.to_string()))
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ impl AgreementFile {
             asset_terms: self.asset_terms,
             place: self.place,
         };
-        agreement.warn_of_gaps(found);
+        agreement.warn_of_gaps(zone, found);
         Some(agreement)
     }
 
@@ -205,14 +205,18 @@ impl AgreementFile {
             && until <= from
         {
             let place = said.until.as_ref().map_or(&said.from.place, |until| &until.place);
-            found.push(Diagnostic::new(Code::EmptyVersion, place, "the version ends before it takes effect"));
+            let empty = Diagnostic::new(Code::EmptyVersion, place, "the version ends before it takes effect");
+            found.push(match said.until {
+                Some(_) => empty,
+                None => empty.help("`until` stays as the version before has it: write a new one"),
+            });
         }
         let plan = said.plan.clone().or_else(|| before.map(|version| version.plan.clone()));
         let Some(plan) = plan else {
-            found.push(
-                Diagnostic::new(Code::NoPlan, &said.place, "the first version names no plan")
-                    .help("write plan = \"gold\""),
-            );
+            if index == 0 {
+                let missing = Diagnostic::new(Code::NoPlan, &said.place, "the first version names no plan");
+                found.push(missing.help("write plan = \"gold\""));
+            }
             return None;
         };
         let kept = |pick: fn(&Version) -> Vec<Located<SiteId>>| before.map(pick);
@@ -238,12 +242,13 @@ impl AgreementFile {
 }
 
 impl Agreement {
-    fn warn_of_gaps(&self, found: &mut Vec<Diagnostic>) {
+    fn warn_of_gaps(&self, zone: &TimeZone, found: &mut Vec<Diagnostic>) {
+        let day = |at: Timestamp| zone.to_datetime(at).date();
         for pair in self.versions.windows(2) {
             if let Some(until) = pair[0].until
                 && until < pair[1].from
             {
-                let message = format!("nothing is promised from {until} to {}", pair[1].from);
+                let message = format!("nothing is promised from {} until {}", day(until), day(pair[1].from));
                 found.push(Diagnostic::new(Code::NotInForce, &pair[1].place, message));
             }
         }

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use super::{
     Book,
     code::Code,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Severity},
     nearest::nearest,
     source::{Files, Located, Place},
 };
@@ -44,10 +44,20 @@ impl Check<'_> {
         self.found.push(diagnostic);
     }
 
+    /// Whether something is wrong with a file already.
+    pub(super) fn has_mistakes(&self, file: &str) -> bool {
+        self.found.iter().any(|found| found.severity() == Severity::Error && &*found.primary.place.file == file)
+    }
+
+    /// Whether the book has a file, readable or not.
+    pub(super) fn has_file(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
     /// Reports a reference to a file that the book does not have. A file that is there and could not be read has
     /// been reported already.
     pub(super) fn reference(&mut self, what: &str, folder: &str, name: &Located<BookName>) {
-        if self.files.contains_key(&format!("{folder}/{}.toml", name.value)) {
+        if self.has_file(&format!("{folder}/{}.toml", name.value)) {
             return;
         }
         let there: Vec<&str> = self
@@ -72,9 +82,20 @@ impl Check<'_> {
             for list in &file.holidays {
                 self.reference("list of holidays", "holidays", list);
             }
-            let Some(def) = self.book.calendars.get(name) else { continue };
+            // Hours and holidays that could not be read are missing in the calendar, so it says nothing.
+            let lists = file.holidays.iter().map(|list| format!("holidays/{}.toml", list.value));
+            let was_read = lists.chain([file.place.file.to_string()]).all(|path| !self.has_mistakes(&path));
+            let Some(def) = self.book.calendars.get(name).filter(|_| was_read) else { continue };
             match Calendar::compile(def) {
-                Err(error) => self.report(Diagnostic::new(Code::BadCalendar, &file.place, error.to_string())),
+                Err(error) => {
+                    let lists: Vec<String> =
+                        file.holidays.iter().map(|list| format!("holidays/{}.toml", list.value)).collect();
+                    let bad = Diagnostic::new(Code::BadCalendar, &file.place, error.to_string());
+                    self.report(match lists.as_slice() {
+                        [] => bad,
+                        some => bad.help(format!("its holidays stand in {}", some.join(", "))),
+                    });
+                }
                 Ok(calendar) if calendar.warnings().contains(&CalendarWarning::CoversNothing) => {
                     let message = format!("calendar `{name}` covers no time at all: no target can fall due");
                     self.report(Diagnostic::new(Code::NeverOpen, &file.place, message));
@@ -104,7 +125,7 @@ impl Check<'_> {
             }
         }
         // A catalogue that could not be read has been reported already, and stands here without entries.
-        let was_read = !self.found.iter().any(|diagnostic| diagnostic.primary.place.file == catalogue.place.file);
+        let was_read = !self.has_mistakes(&catalogue.place.file);
         if catch_all.is_none() && was_read {
             let missing = Diagnostic::new(
                 Code::NoCatchAll,

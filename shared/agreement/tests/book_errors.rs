@@ -1,0 +1,199 @@
+//! Every mistake has its words: file, line, the text and a caret, and what to write instead.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::date;
+use upheld_agreement::book::{Book, Code, Files, Severity};
+
+mod common;
+
+const PROVIDER: &str = "provider.toml";
+const GOLD: &str = "plans/gold.toml";
+const BUSINESS: &str = "calendars/business.toml";
+const CATALOGUE: &str = "catalogue.toml";
+const SSA: &str = "clients/northgate/ssa.toml";
+const SITE: &str = "clients/northgate/sites/plant-2.toml";
+
+/// A name, the edits `(path, from, to)` that make the mistake, and the codes that it gives.
+type Case = (&'static str, &'static [(&'static str, &'static str, &'static str)], &'static [Code]);
+
+const CASES: &[Case] = &[
+    ("syntax", &[(GOLD, "within = \"4h\"", "within = 4h")], &[Code::Syntax]),
+    ("name", &[(SITE, "id = \"sw-4\"", "id = \"sw 4\"")], &[Code::BadName, Code::NoSuchThing]),
+    ("unknown-key", &[(GOLD, "calendar = \"business\"", "calender = \"business\"")], &[Code::UnknownKey]),
+    ("unknown-key-not-near", &[(PROVIDER, "[retention]", "[retention]\nxyzzy = 1")], &[Code::UnknownKey]),
+    ("missing-key", &[(GOLD, "stage = \"on-site\"", "")], &[Code::MissingKey]),
+    ("wrong-type", &[(GOLD, "within = \"4h\"", "within = 4")], &[Code::WrongType]),
+    ("duration-without-unit", &[(GOLD, "within = \"4h\"", "within = \"4\"")], &[Code::BadValue]),
+    ("duration-in-days", &[(GOLD, "within = \"16h\"", "within = \"2d\"")], &[Code::BadValue]),
+    ("money-without-decimals", &[(SSA, "1850.00/month", "1850/month")], &[Code::BadValue]),
+    ("date-in-quotes", &[(SSA, "signed = 2025-12-12", "signed = \"2025-12-12\"")], &[Code::WrongType]),
+    (
+        "time-without-zone",
+        &[(SSA, "effective_from = 2026-11-03", "effective_from = 2026-11-03T00:00:00")],
+        &[Code::BadValue],
+    ),
+    ("hours", &[(BUSINESS, "mon = [\"08:00-18:00\"]", "mon = [\"8-18\"]")], &[Code::BadValue]),
+    ("unknown-word", &[(GOLD, "stage = \"resolve\"", "stage = \"resolv\"")], &[Code::UnknownWord]),
+    ("unknown-zone", &[(SITE, "America/Chicago", "America/Chicgo")], &[Code::UnknownWord]),
+    ("unknown-check-kind", &[(SITE, "net.icmp", "net.ping")], &[Code::UnknownWord]),
+    ("out-of-bounds", &[(GOLD, "\"75%\"]", "\"175%\"]")], &[Code::OutOfBounds]),
+    ("stage-not-built", &[(GOLD, "stage = \"resolve\"", "stage = \"visit-report\"")], &[Code::NotBuilt]),
+    ("no-such-calendar", &[(GOLD, "calendar = \"business\"", "calendar = \"busness\"")], &[Code::NoSuchThing]),
+    ("no-such-plan", &[(SSA, "plan = \"gold\"", "plan = \"golden\"")], &[Code::NoSuchThing]),
+    ("rider-as-plan", &[(SSA, "plan = \"gold\"", "plan = \"premium-response\"")], &[Code::NoSuchThing]),
+    ("no-such-site", &[(SSA, "sites = [\"plant-2\"]", "sites = [\"plant-3\"]")], &[Code::NoSuchThing]),
+    ("no-such-asset", &[(SITE, "powered_by = \"ups-2\"", "powered_by = \"ups-3\"")], &[Code::NoSuchThing]),
+    ("no-such-maker", &[(SSA, "example-recorders", "example-recorder")], &[Code::NoSuchThing]),
+    ("no-such-distance", &[(SITE, "distance = \"far\"", "distance = \"remote\"")], &[Code::NoSuchThing]),
+    ("asset-twice", &[(SITE, "id = \"sw-4\"", "id = \"ups-2\"")], &[Code::Twice, Code::NoSuchThing]),
+    ("check-twice", &[(SITE, "{ kind = \"host\" },", "{ kind = \"host\" }, { kind = \"host\" },")], &[Code::Twice]),
+    ("never-open", &[("calendars/24x7.toml", "every-day = [\"00:00-24:00\"]", "every-day = []")], &[Code::NeverOpen]),
+    (
+        "holiday-ends-first",
+        &[("holidays/us-2026.toml", "from = \"12:00\"", "from = \"12:00\", to = \"08:00\"")],
+        &[Code::BadValue],
+    ),
+    ("holiday-of-no-age", &[("holidays/us-2026.toml", "date = 2026-11-26", "date = 1726-11-26")], &[Code::BadCalendar]),
+    ("no-catch-all", &[(CATALOGUE, "match = {}", "match = { class = \"host\" }")], &[Code::NoCatchAll]),
+    ("unreachable", &[(CATALOGUE, "match = { class = \"service\" }", "match = {}")], &[Code::Unreachable]),
+    ("circle", &[(SITE, "class = \"ups\"", "class = \"ups\"\nconnected_to = \"sw-4\"")], &[Code::Cycle]),
+    (
+        "check-too-often",
+        &[(SITE, "target = \"10.20.0.4\" }", "target = \"10.20.0.4\", every = \"2d\" }")],
+        &[Code::CheckRefused],
+    ),
+    (
+        "versions-out-of-order",
+        &[(SSA, "effective_from = 2026-11-03", "effective_from = 2026-01-01")],
+        &[Code::VersionOrder],
+    ),
+    ("version-ends-first", &[(SSA, "until = 2026-12-31", "until = 2025-12-31")], &[Code::EmptyVersion]),
+    ("response-after-resolution", &[(GOLD, "within = \"4h\"", "within = \"17h\"")], &[Code::ResponseAfterResolution]),
+    ("no-plan", &[(SSA, "plan = \"gold\"", "")], &[Code::NoPlan]),
+    (
+        "chain-without-first",
+        &[(GOLD, "priority = [\"P1\", \"P2\"]\nwithin = \"4h\"", "priority = [\"P1\"]\nwithin = \"4h\"")],
+        &[Code::ChainLoop],
+    ),
+    (
+        "within-and-by",
+        &[(GOLD, "within = \"4h\"", "within = \"4h\"\nby = \"12:00 next business day\"")],
+        &[Code::BadValue],
+    ),
+];
+
+fn edited(edits: &[(&str, &str, &str)]) -> Files {
+    let mut files = common::built();
+    for (path, from, to) in edits {
+        common::edit(&mut files, path, from, to);
+    }
+    files
+}
+
+#[test]
+fn each_mistake_is_said_where_it_stands_with_what_to_do() {
+    let mut shown = String::new();
+    for (name, edits, expected) in CASES {
+        let files = edited(edits);
+        let refused = Book::read(&files).err().unwrap_or_else(|| panic!("{name}: the book was read"));
+        let codes: BTreeSet<Code> = refused.errors.iter().map(|error| error.code).collect();
+        assert_eq!(codes, expected.iter().copied().collect(), "{name}: {refused:#?}");
+        shown.push_str(&format!("=== {name}\n"));
+        for error in &refused.errors {
+            shown.push_str(&error.render_under("book/", &files, false));
+            shown.push('\n');
+        }
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn warnings_do_not_refuse_a_book() {
+    let cases: &[(&str, &[(&str, &str, &str)], Code)] = &[
+        ("empty-hours", &[(BUSINESS, "mon = [\"08:00-18:00\"]", "mon = [\"08:00-08:00\"]")], Code::EmptyHours),
+        (
+            "gap",
+            &[(SSA, "until = 2026-12-31", "until = 2026-06-30"), (SSA, "riders =", "until = 2026-12-31\nriders =")],
+            Code::NotInForce,
+        ),
+        ("no-sites", &[(SSA, "sites = [\"plant-2\"]", "sites = []")], Code::NoSites),
+    ];
+    let mut shown = String::new();
+    for (name, edits, code) in cases {
+        let files = edited(edits);
+        let book = Book::read(&files).unwrap_or_else(|refused| panic!("{name}: {refused}"));
+        assert!(book.warnings().iter().any(|warning| warning.code == *code), "{name}");
+        for warning in book.warnings() {
+            assert_eq!(warning.severity(), Severity::Warning);
+            shown.push_str(&format!("=== {name}\n{}\n", warning.render_under("book/", &files, false)));
+        }
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn files_that_are_missing_misplaced_or_not_built_are_named() {
+    let mut files = common::built();
+    files.remove("catalogue.toml");
+    files.remove("clients/northgate/client.toml");
+    for path in
+        ["plan/gold.toml", "holidays/us.ics", "clients/northgate/sla.toml", "docs/readme.md", ".git/config.toml"]
+    {
+        files.insert(path.to_owned(), String::new());
+    }
+    let refused = Book::read(&files).unwrap_err();
+    let shown: Vec<String> = refused.errors.iter().map(|error| error.render(&files, false)).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+    let codes: BTreeSet<Code> = refused.errors.iter().map(|error| error.code).collect();
+    assert_eq!(codes, BTreeSet::from([Code::MissingFile, Code::UnknownFile, Code::NotBuilt]));
+}
+
+#[test]
+fn all_mistakes_of_all_files_are_found_at_once() {
+    let files = edited(&[
+        (PROVIDER, "currency", "curency"),
+        (GOLD, "within = \"4h\"", "withn = \"4h\""),
+        (SITE, "net.icmp", "net.imcp"),
+        (SSA, "plan = \"gold\"", "plan = \"golf\""),
+    ]);
+    let refused = Book::read(&files).unwrap_err();
+    let found: Vec<_> = refused.errors.iter().map(|error| (error.primary.place.file.to_string(), error.code)).collect();
+    for expected in
+        [(PROVIDER, Code::UnknownKey), (GOLD, Code::UnknownKey), (SITE, Code::UnknownWord), (SSA, Code::NoSuchThing)]
+    {
+        assert!(found.contains(&(expected.0.to_owned(), expected.1)), "{found:#?}");
+    }
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[test]
+fn holidays_that_end_while_coverage_goes_on_are_warned_about_in_time() {
+    let open_ended = common::book(&[(SSA, "until = 2026-12-31\n", "")]);
+    assert!(open_ended.warnings_on(date(2026, 9, 1)).is_empty());
+    let warnings = open_ended.warnings_on(date(2026, 11, 16));
+    assert_eq!(warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), [Code::HolidaysEnd]);
+    assert_eq!(open_ended.warnings_on(date(2027, 3, 1)).len(), 1);
+    let files = common::built();
+    insta::assert_snapshot!(warnings[0].render_under("book/", &files, false));
+    let ends_with_them = common::book(&[]);
+    assert!(ends_with_them.warnings_on(date(2026, 11, 16)).is_empty());
+}
+
+#[test]
+fn every_refusal_of_the_table_is_shown_by_a_test() {
+    let elsewhere = [Code::TooLarge, Code::UnknownFile, Code::MissingFile];
+    let shown: BTreeSet<Code> = CASES.iter().flat_map(|(_, _, codes)| codes.iter().copied()).chain(elsewhere).collect();
+    let missing: Vec<_> =
+        Code::ALL.iter().filter(|code| code.severity() == Severity::Error && !shown.contains(code)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn a_hostile_file_moves_no_cursor() {
+    let files = edited(&[(GOLD, "name = \"Gold\"", "name = \"Gold\"\n\"a\\u001b[2Jb\" = 1\n\"x\\u202Ey\" = 2")]);
+    for error in Book::read(&files).unwrap_err().errors {
+        let rendered = error.render(&files, false);
+        assert!(!rendered.contains('\u{1b}') && !rendered.contains('\u{202e}'), "{rendered}");
+    }
+}

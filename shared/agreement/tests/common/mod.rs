@@ -1,0 +1,63 @@
+//! The sample book for tests: as it stands, and as far as it is built.
+#![allow(unreachable_pub, dead_code, reason = "a module of several test programs, each of which uses its own part")]
+
+use upheld_agreement::book::{Book, Files};
+
+macro_rules! files {
+    ($($path:literal),+ $(,)?) => {
+        Files::from([$(($path.to_owned(), include_str!(concat!("../sample-book/", $path)).to_owned())),+])
+    };
+}
+
+/// The sample book, file by file.
+pub fn sample() -> Files {
+    files![
+        "provider.toml",
+        "catalogue.toml",
+        "calendars/24x7.toml",
+        "calendars/business.toml",
+        "holidays/us-2026.toml",
+        "manufacturers/example-recorders.toml",
+        "plans/gold.toml",
+        "plans/premium-response.toml",
+        "clients/northgate/client.toml",
+        "clients/northgate/ssa.toml",
+        "clients/northgate/sites/plant-2.toml",
+    ]
+}
+
+/// The sample book without the checks that are not built.
+pub fn built() -> Files {
+    let mut files = sample();
+    for line in [
+        r#"checks = [{ kind = "ups.nut", target = "127.0.0.1", ups = "ups1" }]"#,
+        r#"  { kind = "service", name = "recorder.service" },"#,
+        r#"  { kind = "backup.restic", job = "vms", schedule = "cron 0 2 * * *", grace = "2h" },"#,
+        r#"  { kind = "restore", recipe = "vms-weekly" },"#,
+    ] {
+        edit(&mut files, "clients/northgate/sites/plant-2.toml", line, "");
+    }
+    files
+}
+
+/// Replaces a text that must be there.
+pub fn edit(files: &mut Files, path: &str, from: &str, to: &str) {
+    let text = files.get_mut(path).unwrap_or_else(|| panic!("no {path}"));
+    assert!(text.contains(from), "{path} has no {from:?}");
+    *text = text.replacen(from, to, 1);
+}
+
+/// The sample book as far as it is built, after edits of `(path, from, to)`.
+pub fn book(edits: &[(&str, &str, &str)]) -> Book {
+    let mut files = built();
+    for (path, from, to) in edits {
+        edit(&mut files, path, from, to);
+    }
+    match Book::read(&files) {
+        Ok(book) => book,
+        Err(refused) => {
+            let rendered: Vec<String> = refused.errors.iter().map(|error| error.render(&files, false)).collect();
+            panic!("{}", rendered.join("\n"))
+        }
+    }
+}
