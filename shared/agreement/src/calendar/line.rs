@@ -157,7 +157,7 @@ impl Line {
 
     /// How many entries the tables hold: what the memory is proportional to.
     pub(super) fn weight(&self) -> usize {
-        self.spans.len() + self.wall.special_days()
+        self.spans.len() + self.wall.weight()
     }
 
     fn first(&self) -> i64 {

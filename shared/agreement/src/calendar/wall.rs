@@ -125,9 +125,9 @@ impl Wall {
         }
     }
 
-    /// How many special days are held: what the memory is proportional to.
-    pub(super) fn special_days(&self) -> usize {
-        self.specials.len()
+    /// How many table entries the memory is proportional to; a pattern has some four pieces.
+    pub(super) fn weight(&self) -> usize {
+        self.specials.len() + 4 * self.patterns.len()
     }
 
     fn special_up_to(&self, day: i64) -> Option<&SpecialDay> {
