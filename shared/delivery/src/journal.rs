@@ -234,6 +234,7 @@ impl<S: Storage> Journal<S> {
         opened.last_written = journal.last_written();
         journal.restore_names(&state);
         journal.clear_away(&dead, &mut opened);
+        journal.secure_last();
         journal.tell_wounds(&opened, has_state);
         journal.heal(UnknownReason::Corrupt)?;
         opened.waiting = journal.waiting();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::storage::{Storage, StorageError};
 
-const THIN_NEW: &str = "thin.new";
+const REPLACEMENT: &str = "segment.new";
 
 impl<S: Storage> Journal<S> {
     /// Removes what is past its time, then keeps to the budget.
@@ -85,6 +85,26 @@ impl<S: Storage> Journal<S> {
         }
     }
 
+    /// After opening: what a killed process had written but not synced is readable, and counts from here on. So it
+    /// must be as durable as everything else that counts; a sync that fails is not believed the next time either.
+    pub(super) fn secure_last(&mut self) {
+        let Some(last) = self.segments.last() else { return };
+        let name = name_of(last.number);
+        if let Err(error) = self.storage.sync(&name).and_then(|()| self.storage.sync_dir()) {
+            let copied = read_all(&self.storage, &name).and_then(|bytes| self.replace(&name, &bytes));
+            self.degraded = Some(copied.err().unwrap_or(error));
+        }
+    }
+
+    /// Puts these bytes in the place of a file, durably or not at all.
+    fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        self.storage.create(REPLACEMENT)?;
+        self.storage.append(REPLACEMENT, bytes)?;
+        self.storage.sync(REPLACEMENT)?;
+        self.storage.rename(REPLACEMENT, name)?;
+        self.storage.sync_dir()
+    }
+
     fn is_open_after_cut(&self) -> bool {
         let current = self.epochs.last().map(|epoch| epoch.epoch);
         self.segments.last().and_then(|last| last.header).is_some_and(|header| Some(header.epoch) == current)
@@ -136,11 +156,7 @@ impl<S: Storage> Journal<S> {
             }
             from_ms = Some(record.at_ms);
         }
-        self.storage.create(THIN_NEW)?;
-        self.storage.append(THIN_NEW, &out)?;
-        self.storage.sync(THIN_NEW)?;
-        self.storage.rename(THIN_NEW, &name)?;
-        self.storage.sync_dir()?;
+        self.replace(&name, &out)?;
         if let Some((from, to)) = gap {
             self.owe(AgentEvent::Gap { from: at_of(from), to: at_of(to.max(from)), reason: UnknownReason::NotKept });
         }

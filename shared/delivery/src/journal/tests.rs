@@ -209,9 +209,9 @@ fn a_crash_at_any_call_of_the_disk_loses_nothing_that_was_flushed_and_doubles_no
             disk.reboot(crash);
             let (mut journal, _) = open(&disk, 50);
             let mut found = numbers(&checked(&mut journal));
-            // What was acknowledged before is not read again: 0..4 at most.
-            found.retain(|number| *number >= 4);
-            durable.retain(|number| *number >= 4);
+            // What was held by the collector is not read again: 0..5 at most.
+            found.retain(|number| *number >= 5);
+            durable.retain(|number| *number >= 5);
             let once: std::collections::BTreeSet<u64> = found.iter().copied().collect();
             assert_eq!(once.len(), found.len(), "{crash:?} at {op}: doubled in {found:?}");
             for number in &durable {
@@ -357,7 +357,7 @@ fn a_full_disk_gives_up_what_is_acknowledged_first() {
 #[test]
 fn over_budget_samples_are_thinned_before_transitions_and_the_chain_still_holds() {
     let disk = SimStorage::new(1);
-    let settings = Settings { budget_bytes: 5000, ..small() };
+    let settings = Settings { budget_bytes: 9000, ..small() };
     let (mut journal, _) = Journal::open(disk.clone(), settings, random(3), moment(0)).unwrap();
     for number in 0..60 {
         journal.append(&samples(number), Urgency::Soon, moment(number)).unwrap();
@@ -375,7 +375,7 @@ fn over_budget_samples_are_thinned_before_transitions_and_the_chain_still_holds(
     assert!(gaps(&all).iter().all(|reason| *reason == UnknownReason::NotKept));
     assert!(!gaps(&all).is_empty());
     assert_eq!(all[0].epoch, all.last().unwrap().epoch, "one chain");
-    assert!(disk.used() < 7500, "{}", disk.used());
+    assert!(disk.used() < 12_000, "{}", disk.used());
     drop(journal);
     let (mut journal, _) = open(&disk, 70);
     assert_eq!(ids(&checked(&mut journal)), ids(&all), "and it is the same after a restart");
