@@ -3,8 +3,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use upheld_store::{
+    ReadTx,
+    access::{ApiTokenRow, LoginLinkRow, SessionRow},
+};
 
-use crate::{Actor, Desk, DeskError, Scope};
+use crate::{Actor, Desk, DeskError, Scope, audit, clock, random};
 
 /// How long a login link works.
 pub const LOGIN_LINK_TTL: SignedDuration = SignedDuration::from_mins(15);
@@ -12,15 +17,19 @@ pub const LOGIN_LINK_TTL: SignedDuration = SignedDuration::from_mins(15);
 pub const SESSION_IDLE: SignedDuration = SignedDuration::from_mins(30);
 /// A session ends after this in any case.
 pub const SESSION_MAX: SignedDuration = SignedDuration::from_hours(12);
+/// A session's use is written down at most so often: a page that is looked at does not write.
+const TOUCH_EVERY: SignedDuration = SignedDuration::from_mins(1);
+/// Tells our tokens from others in logs and secret scanners.
+const API_TOKEN_PREFIX: &str = "upheld_";
 
-/// What a session or token may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rights {
-    /// Look.
-    Read,
-    /// Look, and give the commands of [`crate::commands`].
-    Respond,
+upheld_model::vocabulary! {
+    /// What a session or token may do.
+    Rights, "right", {
+        /// Look.
+        Read = "read",
+        /// Look, and give the commands of [`crate::commands`].
+        Respond = "respond",
+    }
 }
 
 /// Whoever stands behind a session or token.
@@ -35,7 +44,7 @@ pub struct SignedIn {
 }
 
 /// A new API token, shown once.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiToken {
     /// The token's text: `upheld_` and 43 base64url characters.
     pub token: String,
@@ -52,27 +61,71 @@ impl std::fmt::Debug for ApiToken {
 impl Desk {
     /// Makes a login link's secret (43 base64url characters), for the command line on the host only.
     pub async fn new_login_link(&self, person: &str, who: &Actor, now: Timestamp) -> Result<String, DeskError> {
-        let _ = (person, who, now);
-        Err(DeskError::NotBuilt("new_login_link"))
+        let now = clock::stored(now);
+        let secret = random::secret()?;
+        let (person, who, hash) = (Actor::person(person), who.clone(), random::hash(&secret));
+        self.store
+            .write("desk.new_login_link", move |tx| {
+                let id = person.id(tx)?;
+                audit::note(tx, now, &who, None, "login-link.made", &json!({ "for": id }))?;
+                let expires_at = now.saturating_add(LOGIN_LINK_TTL).unwrap_or(now);
+                tx.insert_login_link(&LoginLinkRow { hash, who: id, created_at: now, expires_at })
+                    .map_err(DeskError::from)
+            })
+            .await?;
+        Ok(secret)
     }
 
     /// Uses a login link: exactly one of many uses at once gets the new session's secret, the others `None`, as
     /// does an unknown or old link.
     pub async fn sign_in(&self, link: &str, now: Timestamp) -> Result<Option<String>, DeskError> {
-        let _ = (link, now);
-        Err(DeskError::NotBuilt("sign_in"))
+        let now = clock::stored(now);
+        let secret = random::secret()?;
+        let (link, hash) = (random::hash(link), random::hash(&secret));
+        let signed_in = self
+            .store
+            .write("desk.sign_in", move |tx| -> Result<bool, DeskError> {
+                let Some(who) = tx.use_login_link(&link, now)? else {
+                    audit::note(tx, now, &Actor::Collector, None, "login-link.refused", &json!({}))?;
+                    return Ok(false);
+                };
+                let actor = Actor::of(&*tx, &who)?;
+                audit::note(tx, now, &actor, None, "session.begun", &json!({}))?;
+                tx.insert_session(&SessionRow { hash, who, begun_at: now, last_used_at: now, ended_at: None })?;
+                Ok(true)
+            })
+            .await?;
+        Ok(signed_in.then_some(secret))
     }
 
     /// Who stands behind a session's secret; `None` when it ended. Moves its idle time.
     pub async fn session(&self, secret: &str, now: Timestamp) -> Result<Option<SignedIn>, DeskError> {
-        let _ = (secret, now);
-        Err(DeskError::NotBuilt("session"))
+        let now = clock::stored(now);
+        let hash = random::hash(secret);
+        let found = self
+            .store
+            .read("desk.session", move |tx| -> Result<_, DeskError> {
+                let Some(session) = tx.session(&hash)?.filter(|session| is_alive(session, now)) else {
+                    return Ok(None);
+                };
+                let actor = Actor::of(tx, &session.who)?;
+                Ok(Some((session, SignedIn { actor, scope: Scope::Provider, rights: Rights::Respond })))
+            })
+            .await?;
+        let Some((session, signed_in)) = found else { return Ok(None) };
+        if now.duration_since(session.last_used_at) >= TOUCH_EVERY {
+            self.store
+                .write("desk.session_used", move |tx| tx.touch_session(&hash, now).map_err(DeskError::from))
+                .await?;
+        }
+        Ok(Some(signed_in))
     }
 
     /// Ends a session.
     pub async fn sign_out(&self, secret: &str, now: Timestamp) -> Result<(), DeskError> {
-        let _ = (secret, now);
-        Err(DeskError::NotBuilt("sign_out"))
+        let now = clock::stored(now);
+        let hash = random::hash(secret);
+        self.store.write("desk.sign_out", move |tx| tx.end_session(&hash, now).map_err(DeskError::from)).await
     }
 
     /// Makes an API token; `ttl` none for one that lives until it is revoked.
@@ -85,19 +138,66 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<ApiToken, DeskError> {
-        let _ = (name, scope, rights, ttl, who, now);
-        Err(DeskError::NotBuilt("new_api_token"))
+        let now = clock::stored(now);
+        let token = format!("{API_TOKEN_PREFIX}{}", random::secret()?);
+        let (hash, who, client, given) = (random::hash(&token), who.clone(), scope.client().cloned(), name.to_owned());
+        self.store
+            .write("desk.new_api_token", move |tx| -> Result<(), DeskError> {
+                let detail = json!({ "name": given, "rights": rights });
+                audit::note(tx, now, &who, client.as_ref(), "api-token.made", &detail)?;
+                let row = ApiTokenRow {
+                    hash,
+                    name: given,
+                    client,
+                    rights: rights.as_str().to_owned(),
+                    created_at: now,
+                    created_by: who.id(tx)?,
+                    expires_at: ttl.and_then(|ttl| now.saturating_add(ttl).ok()),
+                    revoked_at: None,
+                };
+                Ok(tx.insert_api_token(&row)?)
+            })
+            .await?;
+        Ok(ApiToken { token, name: name.to_owned() })
     }
 
     /// Who stands behind an API token; `None` when it is unknown, over, or revoked.
     pub async fn api_token(&self, token: &str, now: Timestamp) -> Result<Option<SignedIn>, DeskError> {
-        let _ = (token, now);
-        Err(DeskError::NotBuilt("api_token"))
+        let hash = random::hash(token);
+        self.store.read("desk.api_token", move |tx| api_token_behind(tx, &hash, now)).await
     }
 
     /// Revokes API tokens by name; how many there were.
     pub async fn revoke_api_token(&self, name: &str, who: &Actor, now: Timestamp) -> Result<u64, DeskError> {
-        let _ = (name, who, now);
-        Err(DeskError::NotBuilt("revoke_api_token"))
+        let now = clock::stored(now);
+        let (name, who) = (name.to_owned(), who.clone());
+        self.store
+            .write("desk.revoke_api_token", move |tx| -> Result<u64, DeskError> {
+                let revoked = tx.revoke_api_tokens(&name, now)?;
+                let detail = json!({ "name": name, "revoked": revoked });
+                audit::note(tx, now, &who, None, "api-token.revoked", &detail)?;
+                Ok(revoked)
+            })
+            .await
     }
+}
+
+fn is_alive(session: &SessionRow, now: Timestamp) -> bool {
+    session.ended_at.is_none()
+        && now.duration_since(session.begun_at) < SESSION_MAX
+        && now.duration_since(session.last_used_at) < SESSION_IDLE
+}
+
+fn api_token_behind(
+    tx: &dyn ReadTx,
+    hash: &upheld_model::Digest,
+    now: Timestamp,
+) -> Result<Option<SignedIn>, DeskError> {
+    let Some(row) = tx.api_token(hash)? else { return Ok(None) };
+    if row.revoked_at.is_some() || row.expires_at.is_some_and(|end| end <= now) {
+        return Ok(None);
+    }
+    let rights = row.rights.parse().map_err(|error| DeskError::unreadable("API token", &error))?;
+    let scope = row.client.map_or(Scope::Provider, Scope::Client);
+    Ok(Some(SignedIn { actor: Actor::Token(row.name), scope, rights }))
 }

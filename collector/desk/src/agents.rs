@@ -1,11 +1,23 @@
 //! Agents as the provider knows them.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 use upheld_model::{AgentId, ClientId, SiteId};
-use upheld_wire::v1::AgentConfig;
+use upheld_store::{
+    ReadTx,
+    agents::{AgentNowRow, AgentRow},
+};
+use upheld_wire::v1::{AgentConfig, Problem, codes};
 
-use crate::{Actor, Desk, DeskError};
+pub use upheld_store::agents::AgentStatus;
+
+use crate::{
+    Actor, Desk, DeskError, Scope, audit, clock,
+    problem::{problem, unavailable},
+};
 
 /// The agent at the other end of a connection, from its certificate and its row, never from a body (SECURITY 16).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,18 +28,6 @@ pub struct AgentPeer {
     pub client: ClientId,
     /// Where it stands.
     pub site: SiteId,
-}
-
-/// Whether an agent may deliver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AgentStatus {
-    /// It may.
-    Active,
-    /// A person revoked it: 403.
-    Revoked,
-    /// Two hosts use its identity: 423 until a person decides.
-    Quarantined,
 }
 
 /// One agent for lists and pages.
@@ -41,7 +41,7 @@ pub struct AgentView {
     pub site: SiteId,
     /// The host's own name, as it said at enrolment.
     pub host: String,
-    /// Its version, as last reported.
+    /// Its version, as last reported; empty before the first report.
     pub version: String,
     /// Whether it may deliver.
     pub status: AgentStatus,
@@ -59,36 +59,98 @@ pub struct AgentView {
 
 impl Desk {
     /// The peer behind an agent id of a certificate that the TLS layer has verified; `None` when there is no such
-    /// agent (answer 403 [`upheld_wire::v1::codes::UNKNOWN_AGENT`]). A revoked or quarantined agent is still a peer:
-    /// [`Desk::deliver`] tells it why it is refused.
+    /// agent (answer 403 [`codes::UNKNOWN_AGENT`]). A revoked or quarantined agent is still a peer:
+    /// [`Desk::deliver`] and [`Desk::admit`] tell it why it is refused.
     pub async fn peer(&self, agent: &AgentId) -> Result<Option<AgentPeer>, DeskError> {
-        let _ = agent;
-        Err(DeskError::NotBuilt("peer"))
+        let agent = agent.clone();
+        let row = self.store.read("desk.peer", move |tx| tx.agent(&agent).map_err(DeskError::from)).await?;
+        Ok(row.map(|AgentRow { agent, client, site, .. }| AgentPeer { agent, client, site }))
     }
 
     /// Whether the agent's row lets it do more than deliver (fetch its configuration, renew its certificate).
     /// `Err` is the problem to answer with.
-    pub async fn admit(&self, peer: &AgentPeer) -> Result<(), upheld_wire::v1::Problem> {
-        let _ = peer;
-        Err(crate::deliver::unavailable(&DeskError::NotBuilt("admit")))
+    pub async fn admit(&self, peer: &AgentPeer) -> Result<(), Problem> {
+        let agent = peer.agent.clone();
+        let row = self
+            .store
+            .read("desk.admit", move |tx| tx.agent(&agent).map_err(DeskError::from))
+            .await
+            .map_err(|error| unavailable(&error))?;
+        refusal_of(row.as_ref(), peer).map_or(Ok(()), Err)
     }
 
-    /// All agents, or one client's, by client, site and id.
-    pub async fn agents(&self, scope: &crate::Scope) -> Result<Vec<AgentView>, DeskError> {
-        let _ = scope;
-        Err(DeskError::NotBuilt("agents"))
+    /// All agents, or one client's, by client and id.
+    pub async fn agents(&self, scope: &Scope) -> Result<Vec<AgentView>, DeskError> {
+        let client = scope.client().cloned();
+        self.store
+            .read("desk.agents", move |tx| -> Result<_, DeskError> {
+                let rows = tx.agents(client.as_ref())?;
+                rows.into_iter().map(|row| view(tx, row)).collect()
+            })
+            .await
     }
 
     /// Revokes an agent: from the commit on each of its requests is answered 403. Revoking twice is no error; the
     /// answer says whether this call did it.
     pub async fn revoke_agent(&self, agent: &AgentId, who: &Actor, now: Timestamp) -> Result<bool, DeskError> {
-        let _ = (agent, who, now);
-        Err(DeskError::NotBuilt("revoke_agent"))
+        let now = clock::stored(now);
+        let (agent, who) = (agent.clone(), who.clone());
+        self.store
+            .write("desk.revoke_agent", move |tx| {
+                let row = tx.agent(&agent)?.ok_or_else(|| DeskError::NoSuchAgent(agent.to_string()))?;
+                let changed = row.status != AgentStatus::Revoked
+                    && tx.change_agent_status(&agent, row.status, AgentStatus::Revoked, now)?;
+                if changed {
+                    audit::note(tx, now, &who, Some(&row.client), "agent.revoked", &json!({ "agent": agent }))?;
+                }
+                Ok(changed)
+            })
+            .await
     }
 
     /// What an agent should watch: all checks of its site. The version is the book's.
     pub async fn config_for(&self, peer: &AgentPeer) -> Result<AgentConfig, DeskError> {
-        let _ = peer;
-        Err(DeskError::NotBuilt("config_for"))
+        let book = self.current_book().await?;
+        Ok(Arc::as_ref(&book).config_for(&peer.agent, &peer.client, &peer.site))
     }
+}
+
+/// Why an agent's row refuses it; `None` when it does not (DELIVERY 2, step 1).
+pub(crate) fn refusal_of(row: Option<&AgentRow>, peer: &AgentPeer) -> Option<Problem> {
+    let Some(row) = row.filter(|row| row.client == peer.client && row.site == peer.site) else {
+        let detail = "the collector may have been restored from before the enrolment; enrol again";
+        return Some(problem(403, codes::UNKNOWN_AGENT, "this agent is not known here", detail));
+    };
+    match row.status {
+        AgentStatus::Active => None,
+        AgentStatus::Revoked => {
+            let detail = "somebody at the provider revoked it; nothing that it sends is taken";
+            Some(problem(403, codes::REVOKED, "this agent was revoked", detail))
+        }
+        AgentStatus::Quarantined => {
+            let detail = "two hosts seem to use one identity; a person at the provider must decide";
+            Some(problem(423, codes::QUARANTINED, "this agent is in quarantine", detail))
+        }
+    }
+}
+
+fn view(tx: &dyn ReadTx, row: AgentRow) -> Result<AgentView, DeskError> {
+    let AgentRow { client, agent, site, host, status, enrolled_at, signing_key: _, status_at: _, first_seen: _ } = row;
+    let now = tx.agent_now(&client, &agent)?;
+    let ailments = now.as_ref().map_or(Ok(Vec::new()), |now| {
+        serde_json::from_str(&now.ailments).map_err(|error| DeskError::unreadable("agent's ailments", &error))
+    })?;
+    Ok(AgentView {
+        version: now.as_ref().map(|now| now.version.clone()).unwrap_or_default(),
+        last_seen: now.as_ref().map(|now| now.last_seen),
+        offset_ms: now.as_ref().map(|now| now.offset_ms),
+        waiting: now.as_ref().map_or(0, |AgentNowRow { waiting, .. }| *waiting),
+        agent,
+        client,
+        site,
+        host,
+        status,
+        enrolled_at,
+        ailments,
+    })
 }

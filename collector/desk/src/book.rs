@@ -1,23 +1,36 @@
 //! The provider's book as it is applied (TERMS 1).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
-use upheld_model::Digest;
+use serde_json::json;
+use upheld_agreement::book::{Book, Refused};
+use upheld_model::{AgentId, ClientId, Digest, SiteId};
+use upheld_store::{ReadTx, Tx, books::BookRow};
+use upheld_wire::v1::AgentConfig;
 
-use crate::{Actor, Desk, DeskError};
+use crate::{Actor, Desk, DeskError, audit, clock};
+
+/// The time between two heartbeats of an agent. Doubled, a silent site is noticed half a minute later; halved, 50,000
+/// agents cost the collector twice as much.
+pub const HEARTBEAT_MS: u64 = 30_000;
 
 /// The book that is applied, parsed once and shared.
 #[derive(Debug)]
 pub struct CurrentBook {
     /// Counts applications from 1; also the version of every agent's configuration.
     pub version: u64,
-    /// The hash of its files.
+    /// The hash of the book's meaning.
     pub hash: Digest,
     /// When it was applied.
     pub applied_at: Timestamp,
     /// Its files, path within the book folder → text.
     pub files: BTreeMap<String, String>,
+    /// What they say.
+    pub book: Book,
 }
 
 /// What an application changed.
@@ -34,18 +47,29 @@ pub struct Applied {
 /// Why a book was not applied. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// An agreement version that is or was in force reads otherwise than it was applied (TERMS 1).
+    /// The files cannot be read as a book; every error of every file.
+    #[error("the book has {} errors: run `upheld-collector book check DIR`", .0.errors.len())]
+    Refused(Refused),
+    /// An agreement version that is or was in force reads otherwise than it was applied, or is gone (TERMS 1).
     #[error(
-        "{client}: the version of {number} effective from {effective_from} is or was in force and cannot be changed; \
-         restore its text and add a [[version]] that follows it"
+        "{client}: {agreement} v{version} is or was in force and cannot be changed; restore its text and add a \
+         [[version]] that follows it"
     )]
     VersionChanged {
         /// The client.
-        client: String,
+        client: ClientId,
         /// The agreement's number.
-        number: String,
-        /// The version.
-        effective_from: String,
+        agreement: String,
+        /// The version, from 1.
+        version: u32,
+    },
+    /// A client that the applied book has is missing (TERMS 1).
+    #[error(
+        "client {client} is missing from the folder; a client is never deleted: restore it and write `ended = DATE`"
+    )]
+    ClientMissing {
+        /// The client.
+        client: ClientId,
     },
     /// The store did not answer.
     #[error(transparent)]
@@ -61,12 +85,108 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<Applied, ApplyError> {
-        let _ = (files, who, now);
-        Err(DeskError::NotBuilt("apply_book").into())
+        let now = clock::stored(now);
+        let book = Book::read(&files).map_err(ApplyError::Refused)?;
+        let (shared, who) = (Arc::clone(&self.shared), who.clone());
+        self.store.write("desk.apply_book", move |tx| apply(tx, &shared.books, &files, &book, &who, now)).await
     }
 
     /// The book in force; the parse is kept until another is applied. `Err(NoBook)` before the first.
     pub async fn current_book(&self) -> Result<Arc<CurrentBook>, DeskError> {
-        Err(DeskError::NotBuilt("current_book"))
+        let shared = Arc::clone(&self.shared);
+        self.store.read("desk.current_book", move |tx| shared.books.current(tx)).await
+    }
+}
+
+impl CurrentBook {
+    /// What an agent of this site should watch: all checks of the site.
+    pub fn config_for(&self, agent: &AgentId, client: &ClientId, site: &SiteId) -> AgentConfig {
+        let checks = self.book.site(client, site).map(|site| site.checks()).unwrap_or_default();
+        AgentConfig { version: self.version, agent: agent.clone(), heartbeat_ms: HEARTBEAT_MS, checks }
+    }
+}
+
+/// The parse of the book in force, shared by all.
+#[derive(Debug, Default)]
+pub(crate) struct BookCache(Mutex<Option<Arc<CurrentBook>>>);
+
+impl BookCache {
+    /// The book in force as this transaction sees it.
+    pub(crate) fn current(&self, tx: &dyn ReadTx) -> Result<Arc<CurrentBook>, DeskError> {
+        let version = tx.book_version()?;
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(held) = held.filter(|held| held.version == version) {
+            return Ok(held);
+        }
+        let row = tx.book()?.ok_or(DeskError::NoBook)?;
+        let read = Arc::new(read(row)?);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&read));
+        Ok(read)
+    }
+}
+
+fn read(row: BookRow) -> Result<CurrentBook, DeskError> {
+    let BookRow { version, hash, files, applied_at, applied_by: _ } = row;
+    let files = serde_json::from_str(&files).map_err(|error| DeskError::unreadable("book", &error))?;
+    let book = Book::read(&files).map_err(|error| DeskError::unreadable("book", &error))?;
+    Ok(CurrentBook { version, hash, applied_at, files, book })
+}
+
+fn apply(
+    tx: &mut dyn Tx,
+    books: &BookCache,
+    files: &BTreeMap<String, String>,
+    book: &Book,
+    who: &Actor,
+    now: Timestamp,
+) -> Result<Applied, ApplyError> {
+    let before = match books.current(&*tx) {
+        Ok(before) => Some(before),
+        Err(DeskError::NoBook) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(before) = &before {
+        if before.files == *files {
+            return Ok(Applied { version: before.version, hash: before.hash, changed: false });
+        }
+        refuse_what_history_forbids(&before.book, book, now)?;
+    }
+    let (version, hash) = (before.map_or(0, |before| before.version) + 1, book.hash());
+    let row = BookRow {
+        version,
+        hash,
+        files: json!(files).to_string(),
+        applied_at: now,
+        applied_by: who.id(tx).map_err(ApplyError::Desk)?,
+    };
+    tx.insert_book(&row).map_err(DeskError::from)?;
+    audit::note(tx, now, who, None, "book.applied", &json!({ "version": version, "hash": hash }))?;
+    Ok(Applied { version, hash, changed: true })
+}
+
+/// A version that is or was in force is only followed, and a client never deleted (TERMS 1). A version that has not
+/// begun may still change.
+fn refuse_what_history_forbids(before: &Book, after: &Book, now: Timestamp) -> Result<(), ApplyError> {
+    if let Some(client) = before.clients.keys().find(|client| !after.clients.contains_key(client)) {
+        return Err(ApplyError::ClientMissing { client: client.clone() });
+    }
+    let versions = after.versions();
+    let changed = before.versions().into_iter().filter(|old| old.from <= now).find(|old| {
+        let same = |new: &&upheld_agreement::book::VersionSummary| {
+            (&new.client, &new.agreement, new.version) == (&old.client, &old.agreement, old.version)
+        };
+        versions.iter().find(same).is_none_or(|new| new.hash != old.hash)
+    });
+    match changed {
+        Some(old) => {
+            Err(ApplyError::VersionChanged { client: old.client, agreement: old.agreement, version: old.version })
+        }
+        None => Ok(()),
+    }
+}
+
+impl From<upheld_store::StoreError> for ApplyError {
+    fn from(error: upheld_store::StoreError) -> Self {
+        Self::Desk(error.into())
     }
 }

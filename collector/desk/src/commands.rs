@@ -1,11 +1,30 @@
 //! What people do to an incident. Each command appends a fact with its effective time, replays the clocks, writes
 //! an audit entry and the messages that follow, in one transaction.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+use upheld_agreement::{
+    clock::{self as terms_clock, Fact, FactKind, FactRefused},
+    words::{Manner, PauseReason},
+};
+use upheld_detection::incident::{Action, IncidentEffect, Resolution, Who, act};
 use upheld_model::IncidentRef;
+use upheld_outbound::EventKind;
+use upheld_store::{StoreError, Tx};
 
-use crate::{Actor, Desk, DeskError, IncidentView, Scope};
+use crate::{
+    Actor, Desk, DeskError, IncidentView, Scope, audit,
+    book::CurrentBook,
+    case::{
+        self, Case, Deed, clocks, entry,
+        messages::{self, Subject},
+        promise::Promise,
+    },
+    clock, views,
+};
 
 /// A response fact (F12): who answered, when, in what manner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,18 +83,17 @@ pub enum CommandError {
         /// Its state.
         state: String,
         /// Why it does not.
-        why: &'static str,
+        why: String,
     },
     /// Looking up or storing failed.
     #[error(transparent)]
     Desk(#[from] DeskError),
 }
 
-macro_rules! not_built {
-    ($name:literal, $($arg:ident),+) => {{
-        let _ = ($($arg),+);
-        Err(DeskError::NotBuilt($name).into())
-    }};
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Self::Desk(error.into())
+    }
 }
 
 impl Desk {
@@ -87,7 +105,13 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        not_built!("acknowledge", scope, incident, who, now)
+        let ask = Ask {
+            verb: "incident.acknowledged",
+            action: Some(Action::Take),
+            fact: Some(FactKind::Acknowledged),
+            ..Ask::at(now)
+        };
+        self.carry_out(scope, incident, who, now, ask).await
     }
 
     /// Records a response fact.
@@ -99,7 +123,20 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        not_built!("respond", scope, incident, response, who, now)
+        let Response { effective_at, manner, with_whom, note } = response;
+        let manner: Manner = manner.parse().map_err(|_| CommandError::NotAllowed {
+            what: "manner",
+            given: manner.chars().take(80).collect(),
+            allowed: Manner::ALL.iter().map(|manner| manner.as_str()).collect::<Vec<_>>().join(", "),
+        })?;
+        let ask = Ask {
+            verb: "incident.responded",
+            action: Some(Action::Respond),
+            fact: Some(FactKind::Responded { manner, with_whom: with_whom.map(short) }),
+            note: note.map(short),
+            ..Ask::at(effective_at)
+        };
+        self.carry_out(scope, incident, who, now, ask).await
     }
 
     /// Pauses the clocks whose targets allow the reason.
@@ -111,7 +148,21 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        not_built!("pause", scope, incident, pause, who, now)
+        let Pause { effective_at, reason, note } = pause;
+        let not_a_name = |_| CommandError::NotAllowed {
+            what: "reason to pause",
+            given: reason.chars().take(80).collect(),
+            allowed: "the reasons that the terms name in pause_for".to_owned(),
+        };
+        let reason: PauseReason = reason.parse().map_err(not_a_name)?;
+        let note = short(note);
+        let ask = Ask {
+            verb: "clock.paused",
+            fact: Some(FactKind::Paused { reason, note: Some(note) }),
+            event: Some(EventKind::ClockPaused),
+            ..Ask::at(effective_at)
+        };
+        self.carry_out(scope, incident, who, now, ask).await
     }
 
     /// Ends the pause.
@@ -123,10 +174,17 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        not_built!("resume", scope, incident, effective_at, who, now)
+        let ask = Ask {
+            verb: "clock.resumed",
+            fact: Some(FactKind::Resumed),
+            event: Some(EventKind::ClockResumed),
+            ..Ask::at(effective_at)
+        };
+        self.carry_out(scope, incident, who, now, ask).await
     }
 
-    /// Resolves the incident: a person says that it is over.
+    /// Resolves the incident: a person says that it is over. While something in it still fails, that is his word
+    /// against the measurement and the note must say on what it rests.
     pub async fn resolve(
         &self,
         scope: &Scope,
@@ -136,7 +194,16 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        not_built!("resolve", scope, incident, effective_at, note, who, now)
+        let note = note.map(short).filter(|note| !note.trim().is_empty());
+        let rests_on = if note.is_some() { Resolution::OnWord } else { Resolution::Measured };
+        let ask = Ask {
+            verb: "incident.resolved",
+            action: Some(Action::Resolve(rests_on)),
+            fact: Some(FactKind::Resolved),
+            note,
+            ..Ask::at(effective_at)
+        };
+        self.carry_out(scope, incident, who, now, ask).await
     }
 
     /// Adds a note.
@@ -148,6 +215,177 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        not_built!("note", scope, incident, text, who, now)
+        let text = short(text);
+        let ask = Ask { verb: "incident.noted", action: Some(Action::Note { text }), ..Ask::at(now) };
+        self.carry_out(scope, incident, who, now, ask).await
     }
+
+    async fn carry_out(
+        &self,
+        scope: &Scope,
+        incident: &IncidentRef,
+        who: &Actor,
+        now: Timestamp,
+        mut ask: Ask,
+    ) -> Result<IncidentView, CommandError> {
+        let now = clock::stored(now);
+        ask.at = clock::stored(ask.at);
+        if ask.at > now {
+            let why = "it lies in the future";
+            return Err(CommandError::Time { what: ask.verb, effective_at: ask.at, why });
+        }
+        let (scope, incident, who, shared) = (scope.clone(), incident.clone(), who.clone(), Arc::clone(&self.shared));
+        let view = self
+            .store
+            .write("desk.command", move |tx| {
+                let book = shared.books.current(&*tx)?;
+                let row = views::find(&*tx, &scope, &incident)?;
+                let case = Case::open(&*tx, row)?;
+                let case = ask.carry_out(tx, &book, case, &who, now)?;
+                views::incident_view(&*tx, &book, &case, now).map_err(CommandError::from)
+            })
+            .await?;
+        self.shared.wake.all();
+        Ok(view)
+    }
+}
+
+/// One command, taken apart.
+struct Ask {
+    /// The audit's word.
+    verb: &'static str,
+    /// When it took effect.
+    at: Timestamp,
+    /// What it is to detection.
+    action: Option<Action>,
+    /// What it is to the clocks.
+    fact: Option<FactKind>,
+    /// What is told where detection has nothing to tell.
+    event: Option<EventKind>,
+    /// In the author's words.
+    note: Option<String>,
+}
+
+impl Ask {
+    fn at(at: Timestamp) -> Self {
+        Self { verb: "", at, action: None, fact: None, event: None, note: None }
+    }
+
+    fn carry_out(
+        self,
+        tx: &mut dyn Tx,
+        book: &CurrentBook,
+        case: Case,
+        who: &Actor,
+        now: Timestamp,
+    ) -> Result<Case, CommandError> {
+        self.admit(&case, who, now)?;
+        let effect = self.ask_detection(tx, &case, who, now)?;
+        if effect.is_none() && self.action.is_some() {
+            // It was so already: taking what one has taken says nothing new.
+            return Ok(case);
+        }
+        let detail = json!({ "incident": case.reference(), "effective_at": self.at });
+        audit::note(tx, now, who, Some(&case.row.client), self.verb, &detail)?;
+        let deed = Deed { fact: self.fact.clone(), who: who.clone(), note: self.note.clone() };
+        match effect {
+            Some(effect) => Ok(case::apply_as(tx, book, &effect, deed)?),
+            // A pause is no business of detection's, and a fact all the same.
+            None => self.append(tx, book, case, deed, now),
+        }
+    }
+
+    fn append(
+        &self,
+        tx: &mut dyn Tx,
+        book: &CurrentBook,
+        mut case: Case,
+        deed: Deed,
+        now: Timestamp,
+    ) -> Result<Case, CommandError> {
+        case.append(tx, entry::Entry::new(self.at, now, None, deed))?;
+        let replayed = clocks::replay(&case)?;
+        if let Some(event) = self.event.filter(|_| case.incident.is_ticketed()) {
+            messages::tell(tx, book, &case, &replayed, event, &Subject::Incident, self.at, now)?;
+        }
+        clocks::settle(tx, book, &case, &replayed, now)?;
+        Ok(case)
+    }
+
+    /// What the terms say to the fact.
+    fn admit(&self, case: &Case, who: &Actor, now: Timestamp) -> Result<(), CommandError> {
+        if self.at < case.incident.started.not_before.unwrap_or(case.incident.started.not_after) {
+            let why = "it lies before the incident began";
+            return Err(CommandError::Time { what: self.verb, effective_at: self.at, why });
+        }
+        let Some(kind) = self.fact.clone() else { return Ok(()) };
+        match &case.promise {
+            Promise::Pinned(pinned) => {
+                let number = case.ledger.len() as u64 + 1;
+                let fact = Fact { number, effective_at: self.at, recorded_at: now, who: who.label(), kind };
+                terms_clock::admit(&pinned.terms, &entry::facts(&case.ledger), &fact)
+                    .map_err(|refused| fact_error(case, self.verb, refused))
+            }
+            Promise::None(_) | Promise::NotAsked => match kind {
+                FactKind::Paused { .. } | FactKind::Resumed => {
+                    Err(state_error(case, "nothing is promised for it, so there is no clock to pause"))
+                }
+                FactKind::Opened
+                | FactKind::Acknowledged
+                | FactKind::Responded { .. }
+                | FactKind::WorkedAround
+                | FactKind::Restored
+                | FactKind::Resolved
+                | FactKind::Reopened
+                | FactKind::Cancelled { .. } => Ok(()),
+            },
+        }
+    }
+
+    /// What detection says to the action.
+    fn ask_detection(
+        &self,
+        tx: &mut dyn Tx,
+        case: &Case,
+        who: &Actor,
+        now: Timestamp,
+    ) -> Result<Option<IncidentEffect>, CommandError> {
+        let Some(action) = &self.action else { return Ok(None) };
+        let by = Who::Person(who.id(tx)?);
+        match act(&case.incident, action, &by, self.at, now) {
+            Ok(effect) => Ok(effect),
+            Err(refused) => Err(state_error(case, &refused.to_string())),
+        }
+    }
+}
+
+fn state_error(case: &Case, why: &str) -> CommandError {
+    CommandError::State { state: case.incident.state.word().to_owned(), why: why.to_owned() }
+}
+
+fn fact_error(case: &Case, what: &'static str, refused: FactRefused) -> CommandError {
+    match refused {
+        FactRefused::InTheFuture { effective_at, .. } => {
+            CommandError::Time { what, effective_at, why: "it lies in the future" }
+        }
+        FactRefused::PauseNotAllowed { reason, allowed } => {
+            let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+            CommandError::NotAllowed {
+                what: "reason to pause",
+                given: reason.to_string(),
+                allowed: if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") },
+            }
+        }
+        other @ (FactRefused::NumberTaken { .. }
+        | FactRefused::NobodySaysSo
+        | FactRefused::NotPaused { .. }
+        | FactRefused::NotEnded { .. }
+        | FactRefused::PhoneWithNobody) => state_error(case, &other.to_string()),
+    }
+}
+
+/// A person's words, bounded: a ledger is not a place for books.
+fn short(text: String) -> String {
+    const CHARS_MAX: usize = 2_000;
+    if text.chars().count() <= CHARS_MAX { text } else { text.chars().take(CHARS_MAX).chain(['…']).collect() }
 }

@@ -1,9 +1,36 @@
 //! The way in: one upload of one agent, answered as DELIVERY 2 orders.
+//!
+//! The request is judged twice over: on a snapshot first, on a thread that may take its time (hashes, signatures and
+//! bodies cost the most), and then inside the writing transaction, where the verdict is believed only if the history
+//! it was made from is still the one that is held. So the writer's thread does nothing but write.
 
-use jiff::Timestamp;
-use upheld_wire::v1::{Conflict, DeliverRequest, Delivered, Problem, codes};
+mod arrivals;
 
-use crate::{AgentPeer, Desk, DeskError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use upheld_delivery::receiver::{Accepted, Content, FORK_WINDOW, Fork, Held, Verdict, judge};
+use upheld_evidence::PublicKey;
+use upheld_store::{
+    ReadTx, Tx,
+    agents::{AgentNowRow, AgentRow, AgentStatus},
+    records::{AgentKey, DeadLetterRow, HeadRow, RecordRow},
+};
+use upheld_wire::v1::{Conflict, DeliverRequest, Delivered, Head, Problem, codes};
+
+use crate::{
+    Actor, AgentPeer, Desk, DeskError,
+    agents::refusal_of,
+    audit,
+    book::CurrentBook,
+    clock,
+    problem::{problem, unavailable},
+    site,
+};
 
 /// The answer to an upload.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,18 +47,278 @@ impl Desk {
     /// Takes one upload. Steps 1 and 3 to 6 of DELIVERY 2 in one transaction; size limits (step 2) are the door's.
     /// The answer is given after the commit. A store that cannot commit is a 503 problem, never a panic.
     pub async fn deliver(&self, peer: &AgentPeer, request: DeliverRequest, now: Timestamp) -> DeliverAnswer {
-        let _ = (peer, request, now);
-        DeliverAnswer::Problem(unavailable(&DeskError::NotBuilt("deliver")))
+        let now = clock::stored(now);
+        let (request, peer) = (Arc::new(request), Arc::new(peer.clone()));
+        let judged = {
+            let (request, peer) = (Arc::clone(&request), Arc::clone(&peer));
+            self.store.read("desk.judge", move |tx| Judged::new(tx, &peer, &request, now)).await
+        };
+        let taken = match judged {
+            Err(error) => Err(error),
+            Ok(judged) => {
+                let shared = Arc::clone(&self.shared);
+                self.store
+                    .write("desk.deliver", move |tx| {
+                        let judged = judged.confirm(tx, &peer, &request, now)?;
+                        let book = shared.books.current(&*tx)?;
+                        Upload { book: &book, peer: &peer, request: &request, now }.take(tx, judged)
+                    })
+                    .await
+            }
+        };
+        match taken {
+            Ok(taken) => {
+                if taken.has_news {
+                    self.shared.wake.all();
+                }
+                taken.answer
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an upload was not taken");
+                DeliverAnswer::Problem(unavailable(&error))
+            }
+        }
     }
 }
 
-/// 503: the collector cannot commit; nothing was taken and the agent keeps its records.
-pub fn unavailable(error: &DeskError) -> Problem {
-    Problem {
-        kind: "about:blank".to_owned(),
-        title: "the collector cannot store anything at the moment".to_owned(),
-        status: 503,
-        detail: error.to_string(),
-        code: codes::UNAVAILABLE.to_owned(),
+/// What an upload came to.
+struct Taken {
+    answer: DeliverAnswer,
+    /// Whether incidents, clocks or messages changed.
+    has_news: bool,
+}
+
+impl Taken {
+    fn refused(problem: Problem) -> Self {
+        Self { answer: DeliverAnswer::Problem(problem), has_news: false }
+    }
+}
+
+/// A verdict, and the history from which it was made.
+struct Judged {
+    row: Option<AgentRow>,
+    heads: Vec<HeadRow>,
+    /// `None` when the agent's row refuses it before its request is looked at.
+    verdict: Option<Verdict>,
+}
+
+impl Judged {
+    fn new(tx: &dyn ReadTx, peer: &AgentPeer, request: &DeliverRequest, now: Timestamp) -> Result<Self, DeskError> {
+        let row = tx.agent(&peer.agent)?;
+        let Some(known) = row.as_ref().filter(|row| refusal_of(Some(row), peer).is_none()) else {
+            return Ok(Self { row, heads: Vec::new(), verdict: None });
+        };
+        let key = AgentKey { client: &peer.client, agent: &peer.agent };
+        let heads = tx.heads(key)?;
+        let held = Held {
+            heads: heads.iter().map(|head| (head.epoch, wire_head(head))).collect(),
+            newest: heads.last().map(|head| head.epoch),
+            recent_forks: recent_forks(tx, key, now)?,
+            signing_key: Some(PublicKey(known.signing_key)),
+        };
+        let verdict = judge(&held, request, |record, content| tx.is_known(key, record, content))?;
+        Ok(Self { row, heads, verdict: Some(verdict) })
+    }
+
+    /// The same verdict if nothing that it rests on has changed meanwhile, else a new one. What is known of an agent's
+    /// records changes only together with its heads.
+    fn confirm(
+        self,
+        tx: &mut dyn Tx,
+        peer: &AgentPeer,
+        request: &DeliverRequest,
+        now: Timestamp,
+    ) -> Result<Self, DeskError> {
+        let key = AgentKey { client: &peer.client, agent: &peer.agent };
+        let is_fork = matches!(self.verdict, Some(Verdict::Fork(_) | Verdict::Clone(_)));
+        if !is_fork && tx.agent(&peer.agent)? == self.row && tx.heads(key)? == self.heads {
+            return Ok(self);
+        }
+        Self::new(&*tx, peer, request, now)
+    }
+}
+
+fn recent_forks(
+    tx: &dyn ReadTx,
+    key: AgentKey<'_>,
+    now: Timestamp,
+) -> Result<BTreeSet<upheld_model::Digest>, DeskError> {
+    let since = now.saturating_sub(FORK_WINDOW).unwrap_or(Timestamp::MIN);
+    Ok(tx.forks_since(key, since)?.into_iter().collect())
+}
+
+fn wire_head(head: &HeadRow) -> Head {
+    Head { epoch: head.epoch, len: head.len, chain: head.chain }
+}
+
+/// One upload inside its transaction.
+struct Upload<'a> {
+    book: &'a CurrentBook,
+    peer: &'a AgentPeer,
+    request: &'a DeliverRequest,
+    now: Timestamp,
+}
+
+impl Upload<'_> {
+    fn take(&self, tx: &mut dyn Tx, judged: Judged) -> Result<Taken, DeskError> {
+        let Some(verdict) = judged.verdict else {
+            let unknown = || problem(403, codes::UNKNOWN_AGENT, "this agent is not known here", "");
+            return Ok(Taken::refused(refusal_of(judged.row.as_ref(), self.peer).unwrap_or_else(unknown)));
+        };
+        if judged.row.as_ref().is_some_and(|row| row.first_seen.is_none()) {
+            tx.note_first_seen(&self.peer.client, &self.peer.agent, self.now)?;
+        }
+        match &verdict {
+            Verdict::Heartbeat => {
+                let has_news = self.heard(tx)?;
+                Ok(self.delivered(None, has_news))
+            }
+            Verdict::Accept(accepted) => self.accept(tx, accepted, &judged.heads),
+            Verdict::Behind { .. } => Ok(self.conflict(&verdict)),
+            Verdict::Fork(fork) => {
+                tx.note_fork(self.key(), &fork.id, self.now)?;
+                tracing::warn!(agent.id = %self.peer.agent, reason = %fork.reason, "an agent's history forks");
+                Ok(self.conflict(&verdict))
+            }
+            Verdict::Clone(fork) => self.quarantine(tx, fork),
+            Verdict::Malformed(what) => {
+                let title = "this request is not of this protocol";
+                Ok(Taken::refused(problem(400, codes::MALFORMED, title, &what.to_string())))
+            }
+            Verdict::TooLarge { limit } => {
+                Ok(Taken::refused(problem(413, codes::TOO_LARGE, "this request is too large", limit)))
+            }
+        }
+    }
+
+    fn accept(&self, tx: &mut dyn Tx, accepted: &Accepted, heads: &[HeadRow]) -> Result<Taken, DeskError> {
+        for fresh in &accepted.fresh {
+            self.keep(tx, fresh.index, &fresh.content)?;
+        }
+        let Head { epoch, len, chain } = accepted.head;
+        let held = heads.iter().find(|head| head.epoch == epoch);
+        if held.is_none_or(|held| held.len != len) {
+            let next = heads.iter().map(|head| head.ordinal + 1).max().unwrap_or(0);
+            let ordinal = held.map_or(next, |held| held.ordinal);
+            tx.put_head(self.key(), &HeadRow { epoch, len, chain, ordinal }, self.now)?;
+        }
+        let mut has_news = self.heard(tx)?;
+        let triggers = arrivals::take_findings(tx, self, accepted)?;
+        if !triggers.is_empty() {
+            has_news = true;
+            site::react(tx, self.book, &self.peer.client, &self.peer.site, &triggers, self.now)?;
+        }
+        Ok(self.delivered(Some(accepted), has_news))
+    }
+
+    fn keep(&self, tx: &mut dyn Tx, index: usize, content: &Content) -> Result<(), DeskError> {
+        let record = &self.request.records[index];
+        if let Content::Poison { reason } = content {
+            let row = DeadLetterRow {
+                epoch: record.epoch,
+                seq: record.seq,
+                received_at: self.now,
+                reason: reason.clone(),
+                body: record.body.get().to_owned(),
+            };
+            tx.insert_dead_letter(self.key(), &row)?;
+        }
+        let previous = record.previous.as_ref().map(|link| json!(link).to_string());
+        let row = RecordRow {
+            epoch: record.epoch,
+            seq: record.seq,
+            record_id: record.record_id,
+            content_hash: record.content_hash,
+            chain: record.chain,
+            salt: record.salt,
+            sig: record.sig.clone(),
+            previous,
+            received_at: self.now,
+            offset_ms: self.offset_ms(),
+            body: record.body.get().to_owned(),
+        };
+        Ok(tx.insert_record(self.key(), &row)?)
+    }
+
+    /// Notes the present that the agent tells of, and ends its silence if it was silent. Whether that changed an
+    /// incident.
+    fn heard(&self, tx: &mut dyn Tx) -> Result<bool, DeskError> {
+        let was_silent = site::open_silence(&*tx, self.peer)?;
+        let DeliverRequest { clock, now: present, .. } = self.request;
+        tx.put_agent_now(&AgentNowRow {
+            client: self.peer.client.clone(),
+            agent: self.peer.agent.clone(),
+            last_seen: self.now,
+            wall: clock.wall.0,
+            mono: clock.mono,
+            boot: clock.boot.clone(),
+            offset_ms: self.offset_ms(),
+            version: present.version.chars().take(64).collect(),
+            config_version: present.config_version,
+            waiting: present.waiting,
+            oldest_waiting: present.oldest_waiting.map(|at| at.0),
+            checks: json!(present.checks).to_string(),
+            ailments: json!(present.ailments).to_string(),
+        })?;
+        if was_silent {
+            let back = site::agent_back(self.peer, self.now);
+            site::react(tx, self.book, &self.peer.client, &self.peer.site, &[back], self.now)?;
+        }
+        Ok(was_silent)
+    }
+
+    /// Two hosts with one identity: from here on nothing of either is taken until a person decides (SECURITY 17).
+    fn quarantine(&self, tx: &mut dyn Tx, fork: &Fork) -> Result<Taken, DeskError> {
+        tx.note_fork(self.key(), &fork.id, self.now)?;
+        tx.change_agent_status(&self.peer.agent, AgentStatus::Active, AgentStatus::Quarantined, self.now)?;
+        let detail = json!({ "agent": self.peer.agent, "epoch": fork.epoch, "reason": fork.reason.to_string() });
+        audit::note(tx, self.now, &Actor::Collector, Some(&self.peer.client), "agent.quarantined", &detail)?;
+        tracing::error!(agent.id = %self.peer.agent, client.id = %self.peer.client, "an agent is in quarantine as a clone");
+        let row = tx.agent(&self.peer.agent)?;
+        let unknown = || problem(423, codes::QUARANTINED, "this agent is in quarantine", "");
+        Ok(Taken::refused(refusal_of(row.as_ref(), self.peer).unwrap_or_else(unknown)))
+    }
+
+    fn delivered(&self, accepted: Option<&Accepted>, has_news: bool) -> Taken {
+        let delivered = Delivered {
+            batch_digest: self.request.batch_digest,
+            head: accepted.map(|accepted| accepted.head),
+            refused: accepted.map(|accepted| accepted.refused.clone()).unwrap_or_default(),
+            receipt: None,
+            config_version: self.book.version,
+            collector_time: self.now,
+        };
+        Taken { answer: DeliverAnswer::Delivered(delivered), has_news }
+    }
+
+    fn conflict(&self, verdict: &Verdict) -> Taken {
+        let answer = match verdict.conflict() {
+            Some(conflict) => DeliverAnswer::Conflict(conflict),
+            None => DeliverAnswer::Problem(problem(400, codes::MALFORMED, "this request cannot be judged", "")),
+        };
+        Taken { answer, has_news: false }
+    }
+
+    fn key(&self) -> AgentKey<'_> {
+        AgentKey { client: &self.peer.client, agent: &self.peer.agent }
+    }
+
+    /// The collector's clock minus the agent's as it sent. The time on the line is inside it, which moves an instant
+    /// later by as much and never beyond its receipt.
+    fn offset(&self) -> SignedDuration {
+        self.now.duration_since(self.request.clock.wall.0)
+    }
+
+    fn offset_ms(&self) -> i64 {
+        i64::try_from(self.offset().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// The checks that the "now" header calls good, each since when.
+    fn good_now(&self) -> BTreeMap<&upheld_model::CheckId, upheld_model::ObservedAt> {
+        let checks = self.request.now.checks.iter();
+        checks
+            .filter(|(_, now)| now.state == upheld_model::finding::CheckState::Ok)
+            .map(|(check, now)| (check, now.since))
+            .collect()
     }
 }

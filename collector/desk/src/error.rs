@@ -1,20 +1,20 @@
-//! What can go wrong when the desk only looks something up.
+//! What can go wrong when the desk looks something up or stores something.
+
+use std::fmt::Display;
 
 use upheld_store::StoreError;
 
-/// Why the desk could not answer.
+/// Why the desk could not answer. Nothing was changed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DeskError {
-    /// The store did not answer; nothing was changed.
-    #[error("the store did not answer")]
+    /// The store did not answer.
+    #[error("{0}")]
     Store(#[from] StoreError),
     /// A stored row cannot be read: written by a newer version, or damaged.
-    #[error(
-        "a stored {what} cannot be read: {why}; restore the data folder from a backup or run the version that wrote it"
-    )]
+    #[error("a stored {what} cannot be read: {why}; run the version that wrote it, or restore a backup")]
     Unreadable {
         /// Which row.
-        what: String,
+        what: &'static str,
         /// What its reader said.
         why: String,
     },
@@ -24,13 +24,40 @@ pub enum DeskError {
     /// No such incident (or not this client's: the two cannot be told apart, SECURITY 23).
     #[error("there is no incident {0}: see `upheld-collector queue`")]
     NoSuchIncident(String),
+    /// A bare number that several clients' incidents have.
+    #[error("{given} is an incident of more than one client; name one: {}", candidates.join(", "))]
+    Ambiguous {
+        /// As it was given.
+        given: String,
+        /// The incidents that it may mean.
+        candidates: Vec<String>,
+    },
     /// No such agent.
     #[error("there is no agent {0}: see `upheld-collector agent list`")]
     NoSuchAgent(String),
+    /// Somebody else changed the same row in between; nothing was changed here.
+    #[error("{0} was changed by somebody else at the same moment: look again and repeat")]
+    Overtaken(&'static str),
     /// The kernel gave no random bytes.
     #[error("the kernel gave no random bytes: {0}")]
     Random(String),
-    /// Not written yet in this version.
-    #[error("{0} is not built yet")]
-    NotBuilt(&'static str),
+}
+
+impl DeskError {
+    pub(crate) fn unreadable(what: &'static str, why: &impl Display) -> Self {
+        Self::Unreadable { what, why: why.to_string() }
+    }
+
+    /// Whether the same call may succeed later without anything being changed in it.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Overtaken(_) | Self::Random(_) => true,
+            Self::Unreadable { .. }
+            | Self::NoBook
+            | Self::NoSuchIncident(_)
+            | Self::Ambiguous { .. }
+            | Self::NoSuchAgent(_) => false,
+        }
+    }
 }

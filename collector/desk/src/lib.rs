@@ -4,7 +4,7 @@
 //! clocks, fills and empties the outbox, and carries out the commands that people give. Facts are stored,
 //! judgements are computed from them; a command appends a fact and replays, it never edits a result.
 //!
-//! It knows no socket and no clock: every public call takes `now`, and only the loops in [`tasks`] are handed one.
+//! It knows no socket and no clock: every public call takes `now`, and only the loops of [`tasks`] are handed one.
 //! It reaches the world through two traits that the server gives it: [`Secrets`] and [`deliverer::Channel`]. Every
 //! failure is typed; nothing is acknowledged before its commit. Where to look next: [`deliver`] for the way in,
 //! [`commands`] for people, [`tasks`] for what happens by itself, `upheld-store` for the rows.
@@ -12,15 +12,27 @@
 pub mod access;
 pub mod actor;
 pub mod agents;
+mod audit;
 pub mod book;
+mod case;
+mod clock;
 pub mod commands;
 pub mod deliver;
 pub mod enroll;
+mod error;
+mod problem;
+mod random;
 pub mod secrets;
+mod site;
 pub mod tasks;
 pub mod views;
 
-mod error;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex};
+
+use upheld_store::Store;
 
 pub use access::{ApiToken, Rights, SignedIn};
 pub use actor::Actor;
@@ -30,22 +42,31 @@ pub use commands::{CommandError, Pause, Response};
 pub use deliver::DeliverAnswer;
 pub use enroll::{Certificate, NewToken, TokenError};
 pub use error::DeskError;
+pub use problem::unavailable;
 pub use secrets::{Secret, Secrets};
 pub use tasks::deliverer;
 pub use views::{ClockView, IncidentView, Queue, QueueRow, Scope};
-
-use upheld_store::Store;
 
 /// The desk over one store. Cheap to clone; every clone is the same desk.
 #[derive(Clone)]
 pub struct Desk {
     store: Store,
+    shared: Arc<Shared>,
+}
+
+/// What all clones of a desk share besides the store.
+#[derive(Default)]
+struct Shared {
+    books: book::BookCache,
+    wake: tasks::Wake,
+    run: Mutex<Option<tasks::Run>>,
+    health: Mutex<tasks::Health>,
 }
 
 impl Desk {
     /// A desk over an open store. Call [`Desk::start_run`] before it serves agents.
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, shared: Arc::default() }
     }
 
     /// The store beneath, for pages that only read.

@@ -1,11 +1,18 @@
 //! What pages, the API and the command line show of incidents and clocks. Every number in a view comes from the
 //! ledger, replayed at the instant that was asked for.
 
+mod clock;
+mod incident;
+mod queue;
+
 use jiff::Timestamp;
 use serde::Serialize;
-use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentRef, SiteId};
+use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId};
+use upheld_store::{ReadTx, incidents::IncidentRow};
 
-use crate::{Desk, DeskError};
+use crate::{Desk, DeskError, case::Case};
+
+pub(crate) use incident::incident_view;
 
 /// Whose incidents a reader may see (SECURITY 23).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +23,21 @@ pub enum Scope {
     Client(ClientId),
 }
 
+impl Scope {
+    /// The one client; `None` for all.
+    pub fn client(&self) -> Option<&ClientId> {
+        match self {
+            Self::Provider => None,
+            Self::Client(client) => Some(client),
+        }
+    }
+
+    /// Whether this client's rows may be seen.
+    pub fn includes(&self, client: &ClientId) -> bool {
+        self.client().is_none_or(|own| own == client)
+    }
+}
+
 /// One clock at one instant (TERMS 5).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClockView {
@@ -23,19 +45,19 @@ pub struct ClockView {
     pub stage: String,
     /// The manners that satisfy it; empty when any does.
     pub manner: Vec<String>,
-    /// `scheduled`, `running`, `paused`, `met`, `met-late`, `cancelled`, `never-due`.
+    /// `scheduled`, `running`, `paused`, `met`, `met-late`, `cancelled`.
     pub state: String,
     /// Whether seconds count at this instant: a running clock outside coverage does not (F5).
     pub is_counting: bool,
-    /// Where the clock starts.
-    pub started_at: Timestamp,
+    /// Where the clock starts; `None` while it waits for another stage.
+    pub started_at: Option<Timestamp>,
     /// Seconds counted so far.
     pub counted_s: u64,
-    /// Seconds left; 0 once due, `None` when it has no due or was met.
+    /// Counted seconds left; 0 once due, `None` when it has no due.
     pub remaining_s: Option<u64>,
     /// The share of the target that is used, in thousandths; above 1000 when overdue.
     pub used_permille: u64,
-    /// When it is due; `None` while paused without end, or never.
+    /// When it is due; `None` while paused without end, before it began, or never.
     pub due: Option<Timestamp>,
     /// The zone in which the due is to be read, the agreement's.
     pub time_zone: String,
@@ -244,8 +266,13 @@ pub struct Explained {
 impl Desk {
     /// Open incidents, the most urgent first.
     pub async fn queue(&self, scope: &Scope, now: Timestamp) -> Result<Queue, DeskError> {
-        let _ = (scope, now);
-        Err(DeskError::NotBuilt("queue"))
+        let (scope, shared) = (scope.clone(), std::sync::Arc::clone(&self.shared));
+        self.store
+            .read("desk.queue", move |tx| {
+                let book = shared.books.current(tx)?;
+                queue::queue(tx, &book, &scope, now)
+            })
+            .await
     }
 
     /// One incident. Another client's is [`DeskError::NoSuchIncident`], as one that does not exist.
@@ -255,26 +282,70 @@ impl Desk {
         incident: &IncidentRef,
         now: Timestamp,
     ) -> Result<IncidentView, DeskError> {
-        let _ = (scope, incident, now);
-        Err(DeskError::NotBuilt("incident"))
+        let (scope, incident, shared) = (scope.clone(), incident.clone(), std::sync::Arc::clone(&self.shared));
+        self.store
+            .read("desk.incident", move |tx| {
+                let book = shared.books.current(tx)?;
+                let case = Case::open(tx, find(tx, &scope, &incident)?)?;
+                incident_view(tx, &book, &case, now)
+            })
+            .await
     }
 
     /// The newest incidents, open or not, at most `limit`.
     pub async fn incidents(&self, scope: &Scope, limit: u32, now: Timestamp) -> Result<Vec<IncidentView>, DeskError> {
-        let _ = (scope, limit, now);
-        Err(DeskError::NotBuilt("incidents"))
+        let (scope, shared) = (scope.clone(), std::sync::Arc::clone(&self.shared));
+        self.store
+            .read("desk.incidents", move |tx| {
+                let book = shared.books.current(tx)?;
+                let rows = tx.newest_incidents(scope.client(), limit)?;
+                rows.into_iter().map(|row| incident_view(tx, &book, &Case::open(tx, row)?, now)).collect()
+            })
+            .await
     }
 
     /// Why each clock is due when it is.
     pub async fn explain(&self, scope: &Scope, incident: &IncidentRef, now: Timestamp) -> Result<Explained, DeskError> {
-        let _ = (scope, incident, now);
-        Err(DeskError::NotBuilt("explain"))
+        let (scope, incident) = (scope.clone(), incident.clone());
+        self.store
+            .read("desk.explain", move |tx| {
+                let case = Case::open(tx, find(tx, &scope, &incident)?)?;
+                incident::explain(&case, now)
+            })
+            .await
     }
 
     /// The incident that a person means by `INC-7` or `client/INC-7`: a bare number is looked for among all clients
-    /// in scope, and more than one match is an error that lists them.
+    /// in scope, and more than one match is [`DeskError::Ambiguous`], which lists them.
     pub async fn find_incident(&self, scope: &Scope, text: &str) -> Result<IncidentRef, DeskError> {
-        let _ = scope;
-        Err(DeskError::NoSuchIncident(text.to_owned()))
+        let unknown = || DeskError::NoSuchIncident(text.chars().take(80).collect());
+        if let Ok(whole) = text.parse::<IncidentRef>() {
+            let scope = scope.clone();
+            self.store.read("desk.find_incident", move |tx| find(tx, &scope, &whole).map(|_| whole)).await
+        } else {
+            let number: IncidentNumber = text.parse().map_err(|_| unknown())?;
+            let (scope, given) = (scope.clone(), text.to_owned());
+            let found: Vec<_> = self
+                .store
+                .read("desk.find_incident", move |tx| tx.incidents_numbered(number).map_err(DeskError::from))
+                .await?
+                .into_iter()
+                .filter(|row| scope.includes(&row.client))
+                .map(|row| IncidentRef { client: row.client, number: row.number })
+                .collect();
+            match <[IncidentRef; 1]>::try_from(found) {
+                Ok([one]) => Ok(one),
+                Err(none) if none.is_empty() => Err(unknown()),
+                Err(many) => {
+                    Err(DeskError::Ambiguous { given, candidates: many.iter().map(ToString::to_string).collect() })
+                }
+            }
+        }
     }
+}
+
+/// The row of an incident, if it is in scope.
+pub(crate) fn find(tx: &dyn ReadTx, scope: &Scope, incident: &IncidentRef) -> Result<IncidentRow, DeskError> {
+    let row = if scope.includes(&incident.client) { tx.incident(&incident.client, incident.number)? } else { None };
+    row.ok_or_else(|| DeskError::NoSuchIncident(incident.to_string()))
 }

@@ -43,6 +43,8 @@ pub struct AgentRow {
     pub enrolled_at: Timestamp,
     /// When its status last changed.
     pub status_at: Timestamp,
+    /// When its first request was taken.
+    pub first_seen: Option<Timestamp>,
 }
 
 /// What an agent said of the present in its last request.
@@ -84,8 +86,10 @@ pub trait AgentReads {
     fn agents(&self, client: Option<&ClientId>) -> Result<Vec<AgentRow>, StoreError>;
     /// What an agent said last; `None` before its first request.
     fn agent_now(&self, client: &ClientId, agent: &AgentId) -> Result<Option<AgentNowRow>, StoreError>;
-    /// Active agents that were last seen before `cutoff`, longest silent first.
-    fn agents_unseen_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<AgentNowRow>, StoreError>;
+    /// Active agents that were last seen before `cutoff`, longest silent first, each with when that was.
+    fn agents_unseen_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<(AgentRow, Timestamp)>, StoreError>;
+    /// Active agents that were enrolled before `cutoff` and never seen, longest enrolled first.
+    fn agents_unheard_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<AgentRow>, StoreError>;
     /// When any agent was last seen.
     fn last_seen_of_any(&self) -> Result<Option<Timestamp>, StoreError>;
 }
@@ -102,27 +106,29 @@ pub trait AgentWrites {
         to: AgentStatus,
         at: Timestamp,
     ) -> Result<bool, StoreError>;
+    /// Notes an agent's first request; later ones change nothing.
+    fn note_first_seen(&mut self, client: &ClientId, agent: &AgentId, at: Timestamp) -> Result<(), StoreError>;
     /// Keeps what an agent said of the present, in place of what it said before.
     fn put_agent_now(&mut self, row: &AgentNowRow) -> Result<(), StoreError>;
 }
 
 const AGENT: Query = query!(
     "agents.by_id",
-    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at FROM agents WHERE agent = ?1"
+    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at, first_seen FROM agents WHERE agent = ?1"
 );
 const AGENTS_OF_CLIENT: Query = query!(
     "agents.of_client",
-    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at FROM agents WHERE client = ?1 \
+    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at, first_seen FROM agents WHERE client = ?1 \
      ORDER BY agent"
 );
 const AGENTS_ALL: Query = query!(
     "agents.all",
-    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at FROM agents ORDER BY client, agent"
+    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at, first_seen FROM agents ORDER BY client, agent"
 );
 const INSERT: Query = query!(
     "agents.insert",
-    "INSERT INTO agents (client, agent, site, host, status, signing_key, enrolled_at, status_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+    "INSERT INTO agents (client, agent, site, host, status, signing_key, enrolled_at, status_at, first_seen) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
 );
 const CHANGE_STATUS: Query =
     query!("agents.change_status", "UPDATE agents SET status = ?3, status_at = ?4 WHERE agent = ?1 AND status = ?2");
@@ -133,10 +139,18 @@ const NOW: Query = query!(
 );
 const UNSEEN: Query = query!(
     "agent_now.unseen_since",
-    "SELECT n.client, n.agent, n.last_seen, n.wall, n.mono, n.boot, n.offset_ms, n.version, n.config_version, \
-     n.waiting, n.oldest_waiting, n.checks, n.ailments FROM agent_now n \
-     CROSS JOIN agents a ON a.client = n.client AND a.agent = n.agent \
+    "SELECT a.client, a.agent, a.site, a.host, a.status, a.signing_key, a.enrolled_at, a.status_at, a.first_seen, \
+     n.last_seen FROM agent_now n CROSS JOIN agents a ON a.client = n.client AND a.agent = n.agent \
      WHERE n.last_seen < ?1 AND a.status = 'active' ORDER BY n.last_seen LIMIT ?2"
+);
+const UNHEARD: Query = query!(
+    "agents.unheard_since",
+    "SELECT client, agent, site, host, status, signing_key, enrolled_at, status_at, first_seen FROM agents \
+     WHERE first_seen IS NULL AND enrolled_at < ?1 AND status = 'active' ORDER BY enrolled_at LIMIT ?2"
+);
+const FIRST_SEEN: Query = query!(
+    "agents.first_seen",
+    "UPDATE agents SET first_seen = ?3 WHERE client = ?1 AND agent = ?2 AND first_seen IS NULL"
 );
 const LAST_SEEN: Query =
     query!("agent_now.last_seen_of_any", "SELECT last_seen FROM agent_now ORDER BY last_seen DESC LIMIT 1");
@@ -148,7 +162,7 @@ const PUT_NOW: Query = query!(
 
 /// The queries that run often, for the test of their plans.
 #[cfg(test)]
-pub(crate) const HOT: &[Query] = &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, NOW, UNSEEN, LAST_SEEN];
+pub(crate) const HOT: &[Query] = &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, NOW, UNSEEN, UNHEARD, FIRST_SEEN, LAST_SEEN];
 
 fn agent_row(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
     Ok(AgentRow {
@@ -160,6 +174,7 @@ fn agent_row(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
         signing_key: row.get(5)?,
         enrolled_at: row.get::<_, At>(6)?.0,
         status_at: row.get::<_, At>(7)?.0,
+        first_seen: row.get::<_, Option<At>>(8)?.map(|at| at.0),
     })
 }
 
@@ -197,8 +212,12 @@ impl AgentReads for SqliteTx<'_> {
         self.one(&NOW, [client.as_str(), agent.as_str()], now_row)
     }
 
-    fn agents_unseen_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<AgentNowRow>, StoreError> {
-        self.all(&UNSEEN, params![At(cutoff), limit], now_row)
+    fn agents_unseen_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<(AgentRow, Timestamp)>, StoreError> {
+        self.all(&UNSEEN, params![At(cutoff), limit], |row| Ok((agent_row(row)?, row.get::<_, At>(9)?.0)))
+    }
+
+    fn agents_unheard_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<AgentRow>, StoreError> {
+        self.all(&UNHEARD, params![At(cutoff), limit], agent_row)
     }
 
     fn last_seen_of_any(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -208,7 +227,7 @@ impl AgentReads for SqliteTx<'_> {
 
 impl AgentWrites for SqliteTx<'_> {
     fn insert_agent(&mut self, row: &AgentRow) -> Result<(), StoreError> {
-        let AgentRow { client, agent, site, host, status, signing_key, enrolled_at, status_at } = row;
+        let AgentRow { client, agent, site, host, status, signing_key, enrolled_at, status_at, first_seen } = row;
         self.run(
             &INSERT,
             params![
@@ -219,7 +238,8 @@ impl AgentWrites for SqliteTx<'_> {
                 status.as_str(),
                 signing_key,
                 At(*enrolled_at),
-                At(*status_at)
+                At(*status_at),
+                first_seen.map(At)
             ],
         )
         .map(drop)
@@ -234,6 +254,10 @@ impl AgentWrites for SqliteTx<'_> {
     ) -> Result<bool, StoreError> {
         let changed = self.run(&CHANGE_STATUS, params![agent.as_str(), from.as_str(), to.as_str(), At(at)])?;
         Ok(changed == 1)
+    }
+
+    fn note_first_seen(&mut self, client: &ClientId, agent: &AgentId, at: Timestamp) -> Result<(), StoreError> {
+        self.run(&FIRST_SEEN, params![client.as_str(), agent.as_str(), At(at)]).map(drop)
     }
 
     fn put_agent_now(&mut self, row: &AgentNowRow) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use upheld_model::{Digest, IncidentNumber, RecordId, Seq};
 
 use crate::{
     Store, StoreError,
-    agents::{AgentRow, AgentStatus},
+    agents::{AgentNowRow, AgentRow, AgentStatus},
     audit::AuditRow,
     clocks::ClockRow,
     findings::FindingRow,
@@ -22,6 +22,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     an_error_undoes_all_that_its_transaction_wrote_and_nothing_else(open()).await;
     a_panic_ends_one_transaction_and_not_the_store(open()).await;
     a_reader_sees_one_moment(open()).await;
+    an_agent_is_unheard_until_its_first_request_and_unseen_after_its_last(open()).await;
     one_of_many_uses_of_a_token_wins(open()).await;
     a_record_is_known_by_id_and_content_together(open()).await;
     at_most_one_incident_is_open_for_a_dedup_key(open()).await;
@@ -87,6 +88,32 @@ async fn a_reader_sees_one_moment(store: Store) {
     go_on.send(()).unwrap();
     assert_eq!(reading.await.unwrap().unwrap(), (0, 0));
     assert_eq!(store.read::<_, StoreError, _>("after", |tx| tx.agents(None)).await.unwrap().len(), 1);
+}
+
+async fn an_agent_is_unheard_until_its_first_request_and_unseen_after_its_last(store: Store) {
+    store
+        .write::<_, StoreError, _>("agents", |tx| {
+            let row = agent("acme", "a-1");
+            tx.insert_agent(&row)?;
+            assert_eq!(tx.agents_unheard_since(at(0), 10)?, []);
+            assert_eq!(tx.agents_unheard_since(at(1), 10)?, [row.clone()]);
+            tx.note_first_seen(&row.client, &row.agent, at(5))?;
+            tx.note_first_seen(&row.client, &row.agent, at(6))?;
+            assert_eq!(tx.agents_unheard_since(at(9), 10)?, []);
+            tx.put_agent_now(&present(&row, 5))?;
+            tx.put_agent_now(&present(&row, 7))?;
+            assert_eq!(tx.agents_unseen_since(at(7), 10)?, []);
+            let seen = AgentRow { first_seen: Some(at(5)), ..row.clone() };
+            assert_eq!(tx.agents_unseen_since(at(8), 10)?, [(seen, at(7))]);
+            assert_eq!(tx.last_seen_of_any()?, Some(at(7)));
+            assert_eq!(tx.agent_now(&row.client, &row.agent)?, Some(present(&row, 7)));
+            assert!(tx.change_agent_status(&row.agent, AgentStatus::Active, AgentStatus::Revoked, at(9))?);
+            assert!(!tx.change_agent_status(&row.agent, AgentStatus::Active, AgentStatus::Revoked, at(9))?);
+            assert_eq!(tx.agents_unseen_since(at(8), 10)?, [], "a revoked agent is nobody's silence");
+            Ok(())
+        })
+        .await
+        .unwrap();
 }
 
 async fn one_of_many_uses_of_a_token_wins(store: Store) {
@@ -397,6 +424,25 @@ pub(crate) fn agent(client: &str, id: &str) -> AgentRow {
         signing_key: [3; 32],
         enrolled_at: at(0),
         status_at: at(0),
+        first_seen: None,
+    }
+}
+
+fn present(agent: &AgentRow, seconds: i64) -> AgentNowRow {
+    AgentNowRow {
+        client: agent.client.clone(),
+        agent: agent.agent.clone(),
+        last_seen: at(seconds),
+        wall: at(seconds - 3),
+        mono: upheld_model::Mono(u64::MAX),
+        boot: "b-1".parse().unwrap(),
+        offset_ms: 3_000,
+        version: "0.1.0".into(),
+        config_version: 2,
+        waiting: 1,
+        oldest_waiting: Some(at(seconds - 4)),
+        checks: "{}".into(),
+        ailments: "[]".into(),
     }
 }
 

@@ -3,10 +3,11 @@
 
 CREATE TABLE agents (
     client TEXT NOT NULL, agent TEXT NOT NULL, site TEXT NOT NULL, host TEXT NOT NULL, status TEXT NOT NULL,
-    signing_key BLOB NOT NULL, enrolled_at INTEGER NOT NULL, status_at INTEGER NOT NULL,
+    signing_key BLOB NOT NULL, enrolled_at INTEGER NOT NULL, status_at INTEGER NOT NULL, first_seen INTEGER,
     PRIMARY KEY (client, agent)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX agents_by_id ON agents (agent);
+CREATE INDEX agents_unheard ON agents (enrolled_at) WHERE first_seen IS NULL;
 
 CREATE TABLE agent_now (
     client TEXT NOT NULL, agent TEXT NOT NULL, last_seen INTEGER NOT NULL, wall INTEGER NOT NULL, mono INTEGER NOT NULL,

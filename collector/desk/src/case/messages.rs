@@ -1,0 +1,274 @@
+//! Messages: written in the transaction of what they tell of, under a key that derives from content (DELIVERY 3).
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use upheld_agreement::{
+    clock::{Announced, Clock, LateFact, Milestone},
+    words::Stage,
+};
+use upheld_detection::incident::{Change, Desk};
+use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentRef, SiteId};
+use upheld_outbound::{Delivery, EventKind};
+use upheld_store::{
+    Tx,
+    outbox::{OutboxRow, OutboxStatus},
+};
+
+use super::{Case, clocks::state_word, promise::Promise};
+use crate::{DeskError, book::CurrentBook};
+
+/// What a message is about besides the incident.
+pub(crate) enum Subject {
+    /// The incident itself.
+    Incident,
+    /// Something that fell due on a clock, or was taken back.
+    Milestone {
+        /// Whose clock.
+        stage: Stage,
+        /// What.
+        announced: Announced,
+        /// Why it was taken back.
+        because: Option<LateFact>,
+    },
+}
+
+/// The event that a change of detection is for the world; `None` where nobody is told.
+pub(crate) fn event_of(change: &Change, desk: Desk) -> Option<EventKind> {
+    if let Desk::Begins { .. } = desk {
+        return Some(EventKind::IncidentOpened);
+    }
+    match change {
+        Change::Restored => Some(EventKind::IncidentRestored),
+        Change::Resolved | Change::Dismissed | Change::Merged => Some(EventKind::IncidentResolved),
+        Change::Taken => Some(EventKind::IncidentAcknowledged),
+        Change::Responded => Some(EventKind::IncidentResponded),
+        Change::CandidateNoted
+        | Change::Opened
+        | Change::Passed
+        | Change::SymptomAdded { .. }
+        | Change::SymptomEnded { .. }
+        | Change::Relapsed { .. }
+        | Change::WatchExtended
+        | Change::Noted { .. }
+        | Change::Reopened
+        | Change::Closed
+        | Change::Amended => None,
+    }
+}
+
+/// Puts one message per channel into the outbox. The same event told twice is one message.
+#[expect(clippy::too_many_arguments, reason = "one place where every message comes together")]
+pub(crate) fn tell(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    case: &Case,
+    clocks: &[Clock],
+    event: EventKind,
+    subject: &Subject,
+    occurred: Timestamp,
+    now: Timestamp,
+) -> Result<(), DeskError> {
+    let unreadable = |error: serde_json::Error| DeskError::unreadable("message", &error);
+    for channel in channels(book, case) {
+        let data = Data::new(book, case, clocks, subject, now);
+        let body = Delivery::payload(event, occurred, &data).map_err(unreadable)?;
+        let row = OutboxRow {
+            client: case.row.client.clone(),
+            key: key(case, event, subject, &channel, occurred),
+            number: case.row.number,
+            event: event.as_str().to_owned(),
+            channel,
+            body,
+            created_at: now,
+            status: OutboxStatus::Pending,
+            next_attempt_at: Some(now),
+            lease_owner: None,
+            attempts: 0,
+            reference: None,
+            delivered_at: None,
+            last_error: None,
+        };
+        tx.insert_message(&row)?;
+    }
+    Ok(())
+}
+
+/// The channels that the terms name; without terms, or when they name none, every channel of the provider that can
+/// carry a message.
+fn channels(book: &CurrentBook, case: &Case) -> Vec<String> {
+    let all = &book.book.provider.channels;
+    let named = match &case.promise {
+        Promise::Pinned(pinned) => pinned.terms.tell.clone(),
+        Promise::NotAsked | Promise::None(_) => Vec::new(),
+    };
+    let carries = |name: &&upheld_agreement::words::BookName| all.get(*name).is_some_and(|to| to.webhook.is_some());
+    let chosen: Vec<_> = named.iter().filter(carries).collect();
+    let chosen = if chosen.is_empty() { all.keys().filter(carries).collect() } else { chosen };
+    chosen.into_iter().map(ToString::to_string).collect()
+}
+
+/// The same content gives the same key on every collector. The ticket's key holds nothing but the incident: there is
+/// one ticket, whatever happens to the clocks.
+fn key(case: &Case, event: EventKind, subject: &Subject, channel: &str, occurred: Timestamp) -> String {
+    let mut hash = Sha256::new();
+    let mut field = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    field("upheld-message/1");
+    field(&case.row.incident_key.to_string());
+    field(channel);
+    field(event.as_str());
+    match subject {
+        Subject::Incident if event == EventKind::IncidentOpened => {}
+        Subject::Incident => field(&occurred.to_string()),
+        Subject::Milestone { stage, announced, because } => {
+            field(stage.as_str());
+            field(&milestone_word(announced));
+            field(&announced.due_at.to_string());
+            // A milestone that is announced, withdrawn and announced again is three messages.
+            field(&announced.noticed_at.to_string());
+            field(because.as_ref().map_or("", |because| &because.what));
+        }
+    }
+    let digest = upheld_model::Digest(hash.finalize().into());
+    format!("upheld-{digest}")
+}
+
+fn milestone_word(announced: &Announced) -> String {
+    match announced.milestone {
+        Milestone::Warning { fraction } => format!("warning at {fraction}"),
+        Milestone::Breach => "breach".to_owned(),
+    }
+}
+
+/// What a message says: enough to make a ticket of it and to find the incident again.
+#[derive(Serialize)]
+struct Data<'a> {
+    incident: IncidentRef,
+    /// What to search a ticket system for: derives from the incident's content.
+    reference: String,
+    incident_key: String,
+    title: &'a str,
+    client: &'a ClientId,
+    client_name: String,
+    site: &'a SiteId,
+    site_name: String,
+    asset: Option<&'a AssetId>,
+    check: Option<&'a CheckId>,
+    class: IncidentClass,
+    kind: IncidentKind,
+    state: &'static str,
+    /// Whether somebody is to be disturbed for it.
+    page: bool,
+    started_by: Timestamp,
+    detected: Timestamp,
+    received: Timestamp,
+    restored: Option<Timestamp>,
+    evidence: Option<&'a str>,
+    terms: Terms<'a>,
+    clocks: Vec<ClockData>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock: Option<MilestoneData>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+enum Terms<'a> {
+    Pinned { agreement: String, plan: &'a str, priority: &'static str, hash: String },
+    None { refusal: &'a str, why: &'a str },
+}
+
+#[derive(Serialize)]
+struct ClockData {
+    stage: &'static str,
+    state: &'static str,
+    due: Option<Timestamp>,
+    manners: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct MilestoneData {
+    stage: &'static str,
+    milestone: String,
+    due_at: Timestamp,
+    noticed_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdrawn_because: Option<String>,
+}
+
+impl<'a> Data<'a> {
+    fn new(book: &CurrentBook, case: &'a Case, clocks: &[Clock], subject: &Subject, now: Timestamp) -> Self {
+        let incident = &case.incident;
+        let key = case.row.incident_key.to_string();
+        let client = book.book.client(&incident.client);
+        let site = book.book.site(&incident.client, &incident.site);
+        Self {
+            incident: case.reference(),
+            reference: format!("UPHELD-{}", &key[..16]),
+            incident_key: key,
+            title: &incident.title,
+            client: &incident.client,
+            client_name: client.map_or_else(|| incident.client.to_string(), |client| client.name.clone()),
+            site: &incident.site,
+            site_name: site.map_or_else(|| incident.site.to_string(), |site| site.name.clone()),
+            asset: incident.root.asset(),
+            check: incident.root.check(),
+            class: incident.class,
+            kind: incident.kind,
+            state: incident.state.word(),
+            page: incident.pages(),
+            started_by: incident.started.not_after,
+            detected: incident.detected,
+            received: incident.received,
+            restored: incident.restored,
+            evidence: incident.evidence_opening.as_ref().map(upheld_model::DeviceText::as_str),
+            terms: Terms::of(&case.promise),
+            clocks: clocks.iter().map(|clock| ClockData::new(clock, now)).collect(),
+            clock: MilestoneData::of(subject),
+        }
+    }
+}
+
+impl<'a> Terms<'a> {
+    fn of(promise: &'a Promise) -> Self {
+        match promise {
+            Promise::Pinned(pinned) => Self::Pinned {
+                agreement: pinned.terms.version_label(),
+                plan: &pinned.terms.plan_name,
+                priority: pinned.terms.priority.as_str(),
+                hash: pinned.terms.hash().to_string(),
+            },
+            Promise::None(none) => Self::None { refusal: &none.refusal, why: &none.why },
+            Promise::NotAsked => Self::None { refusal: "not-asked", why: "nobody has asked for its terms" },
+        }
+    }
+}
+
+impl ClockData {
+    fn new(clock: &Clock, now: Timestamp) -> Self {
+        let view = clock.view(now);
+        Self {
+            stage: clock.stage().as_str(),
+            state: state_word(&view.state),
+            due: view.due.instant(),
+            manners: view.manners.iter().map(|manner| manner.as_str()).collect(),
+        }
+    }
+}
+
+impl MilestoneData {
+    fn of(subject: &Subject) -> Option<Self> {
+        match subject {
+            Subject::Incident => None,
+            Subject::Milestone { stage, announced, because } => Some(Self {
+                stage: stage.as_str(),
+                milestone: milestone_word(announced),
+                due_at: announced.due_at,
+                noticed_at: announced.noticed_at,
+                withdrawn_because: because.as_ref().map(|because| because.what.clone()),
+            }),
+        }
+    }
+}

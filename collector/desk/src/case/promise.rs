@@ -1,0 +1,168 @@
+//! What the client's agreement promises for one incident, pinned to it (TERMS F1, F2, F11).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use upheld_agreement::{
+    clock::ClockStart,
+    matching::{self, Affected, Detected, MatchQuery, NoMatch},
+    terms::PinnedTerms,
+};
+use upheld_detection::incident::{Desk, Incident, Root};
+use upheld_model::AssetId;
+use upheld_store::{ReadTx, incidents::IncidentRow, runs::RunRow};
+
+use super::text;
+use crate::{DeskError, book::CurrentBook};
+
+/// What is promised.
+#[derive(Debug, Clone)]
+pub(crate) enum Promise {
+    /// Nobody has asked: a candidate, or an incident that people and clocks do not deal with.
+    NotAsked,
+    /// These terms.
+    Pinned(Box<Pinned>),
+    /// Nothing, by name.
+    None(NonePromised),
+}
+
+/// Terms and the instants from which their clocks start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Pinned {
+    pub(crate) terms: PinnedTerms,
+    pub(crate) start: ClockStart,
+}
+
+/// Why nothing is promised (F1).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NonePromised {
+    /// `no-agreement`, `not-in-force`, …
+    pub(crate) refusal: String,
+    /// The sentence.
+    pub(crate) why: String,
+}
+
+impl Promise {
+    /// Reads what the row holds.
+    pub(crate) fn of(row: &IncidentRow) -> Result<Self, DeskError> {
+        match (&row.terms, &row.refusal) {
+            (Some(pinned), _) => serde_json::from_str(pinned)
+                .map(|pinned| Self::Pinned(Box::new(pinned)))
+                .map_err(|error| DeskError::unreadable("terms of an incident", &error)),
+            (None, Some(refusal)) => serde_json::from_str(refusal)
+                .map(Self::None)
+                .map_err(|error| DeskError::unreadable("terms of an incident", &error)),
+            (None, None) => Ok(Self::NotAsked),
+        }
+    }
+
+    /// The row's two columns.
+    pub(super) fn columns(&self) -> Result<(Option<String>, Option<String>), DeskError> {
+        match self {
+            Self::NotAsked => Ok((None, None)),
+            Self::Pinned(pinned) => Ok((Some(text("terms of an incident", pinned)?), None)),
+            Self::None(refusal) => Ok((None, Some(text("terms of an incident", refusal)?))),
+        }
+    }
+
+    /// Asks for the terms when people and clocks begin with the incident, and moves the start when late data moved
+    /// it. Terms once pinned stay (F2).
+    pub(super) fn follow(
+        &mut self,
+        tx: &dyn ReadTx,
+        book: &CurrentBook,
+        incident: &Incident,
+        desk: &Desk,
+    ) -> Result<(), DeskError> {
+        match (&mut *self, desk) {
+            (Self::Pinned(pinned), _) => {
+                if (pinned.start.detected, pinned.start.received) != (incident.detected, incident.received) {
+                    pinned.start = start(tx, incident.detected, incident.received)?;
+                }
+            }
+            (Self::NotAsked, Desk::Begins { detected, received }) => {
+                *self = match matching::resolve(&book.book, &query(book, incident, *detected)?) {
+                    Ok(terms) => Self::Pinned(Box::new(Pinned { terms, start: start(tx, *detected, *received)? })),
+                    Err(refusal) => Self::None(NonePromised::new(&refusal)),
+                };
+            }
+            (Self::NotAsked, Desk::AsBefore) | (Self::None(_), _) => {}
+        }
+        Ok(())
+    }
+}
+
+impl NonePromised {
+    fn new(refusal: &NoMatch) -> Self {
+        Self { refusal: refusal.name().to_owned(), why: refusal.to_string() }
+    }
+}
+
+fn query(book: &CurrentBook, incident: &Incident, detected: Timestamp) -> Result<MatchQuery, DeskError> {
+    let asset = match (incident.root.asset(), &incident.root) {
+        (Some(asset), _) => asset.clone(),
+        // An agent on a host that the book does not name: the agreement is asked for an asset that it cannot know,
+        // and answers so by name.
+        (None, Root::Agent { agent, host: _ }) => {
+            agent.as_str().parse().map_err(|error| DeskError::unreadable("agent id", &error))?
+        }
+        (None, Root::Check { check }) => check.asset.clone(),
+    };
+    Ok(MatchQuery {
+        affected: affected(book, incident, &asset),
+        client: incident.client.clone(),
+        site: incident.site.clone(),
+        asset,
+        detected: Detected::at(detected),
+        class: incident.class,
+        kind: incident.kind,
+        check: incident.root.check().map(|check| check.name.clone()),
+    })
+}
+
+/// How many assets of the root's class fail in this incident, and whether a critical one is among them.
+fn affected(book: &CurrentBook, incident: &Incident, root: &AssetId) -> Affected {
+    let Some(site) = book.book.site(&incident.client, &incident.site) else { return Affected::one() };
+    let class_of = |asset: &AssetId| site.assets.get(asset).map(|asset| asset.class);
+    let assets = incident.assets();
+    let of_kind = assets.iter().filter(|asset| class_of(asset) == class_of(root)).count();
+    Affected {
+        of_kind: u32::try_from(of_kind).unwrap_or(u32::MAX).max(1),
+        of_kind_total: None,
+        critical_symptom: assets.iter().any(|asset| book.book.is_critical(&incident.client, &incident.site, asset)),
+    }
+}
+
+/// The clocks' start, with the stretches in which this collector could not receive.
+fn start(tx: &dyn ReadTx, detected: Timestamp, received: Timestamp) -> Result<ClockStart, DeskError> {
+    let mut start = ClockStart::new(detected, received);
+    start.outages = outages(&tx.runs_since(detected)?, detected, received);
+    Ok(start)
+}
+
+/// The gaps between runs, newest run first, that touch `[from, to)`: a provider's outage buys no time (F11).
+fn outages(runs: &[RunRow], from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Timestamp)> {
+    let gaps = runs.windows(2).map(|pair| (pair[1].last_alive, pair[0].started_at));
+    let mut outages: Vec<_> = gaps.filter(|&(down, up)| down < up && down < to && up > from).collect();
+    outages.reverse();
+    outages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_gaps_that_touch_the_stretch_are_our_outages() {
+        let at = |minute: i64| Timestamp::from_second(1_795_000_000 + 60 * minute).unwrap();
+        let run = |run, started: i64, alive: i64| RunRow {
+            run,
+            started_at: at(started),
+            last_alive: at(alive),
+            is_over: false,
+        };
+        let runs = [run(4, 60, 90), run(3, 30, 60), run(2, 15, 20), run(1, 0, 10)];
+        assert_eq!(outages(&runs, at(12), at(25)), [(at(10), at(15)), (at(20), at(30))]);
+        assert_eq!(outages(&runs, at(16), at(19)), []);
+        assert_eq!(outages(&runs, at(59), at(61)), [], "a restart without a gap is no outage");
+    }
+}

@@ -1,0 +1,149 @@
+//! What an upload's fresh records say about findings, in the collector's time.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use serde_json::json;
+use upheld_delivery::receiver::{Accepted, Content};
+use upheld_detection::incident::{Arrival, Bounds, FindingEnded, FindingSeen, OpeningCause, Trigger};
+use upheld_model::{AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt};
+use upheld_store::{Tx, findings::FindingRow};
+use upheld_wire::v1::Record;
+
+use super::Upload;
+use crate::DeskError;
+
+/// Stores the findings of the fresh records and says what they mean for the site, in the order of the journal.
+pub(super) fn take_findings(
+    tx: &mut dyn Tx,
+    upload: &Upload<'_>,
+    accepted: &Accepted,
+) -> Result<Vec<Trigger>, DeskError> {
+    let told = told_events(upload, accepted);
+    let ends: BTreeMap<&FindingId, Bounds> = told
+        .iter()
+        .filter_map(|Told { event, moved, .. }| match event {
+            AgentEvent::FindingClosed { id, end } => Some((id, upload.restored(end, *moved))),
+            _other_event => None,
+        })
+        .collect();
+    let mut triggers = Vec::new();
+    for Told { event, record, moved } in &told {
+        match event {
+            AgentEvent::FindingOpened { finding } => {
+                if upload.keep_finding(tx, finding, record)? {
+                    triggers.push(Trigger::FindingOpened(upload.seen(finding, record, *moved, &ends)));
+                }
+            }
+            AgentEvent::FindingClosed { id, end } => {
+                let text = json!(end).to_string();
+                tx.end_finding(&upload.peer.client, &upload.peer.site, id, &text)?;
+                triggers.push(Trigger::FindingClosed(FindingEnded {
+                    id: id.clone(),
+                    restored: upload.restored(end, *moved),
+                    confirmed: upload.corrected(end.confirmed_at, *moved),
+                }));
+            }
+            // Facts for uptime and for people; they open nothing by themselves.
+            AgentEvent::StateChanged { .. }
+            | AgentEvent::Started { .. }
+            | AgentEvent::Stopping { .. }
+            | AgentEvent::ClockStepped { .. }
+            | AgentEvent::Gap { .. }
+            | AgentEvent::Configured { .. }
+            | AgentEvent::Journal { .. } => {}
+        }
+    }
+    Ok(triggers)
+}
+
+/// One event, the record that carries it, and by how much the agent's clock was set after it.
+struct Told<'a> {
+    event: &'a AgentEvent,
+    record: &'a Record,
+    moved: SignedDuration,
+}
+
+/// The events in order. The offset measured at the upload holds for the clock as it is then: instants before a step
+/// of that clock lie in the old time, and the step is added to theirs.
+fn told_events<'a>(upload: &Upload<'a>, accepted: &'a Accepted) -> Vec<Told<'a>> {
+    let mut told = Vec::new();
+    let mut moved = SignedDuration::ZERO;
+    for fresh in accepted.fresh.iter().rev() {
+        let Content::Body(body) = &fresh.content else { continue };
+        let record = &upload.request.records[fresh.index];
+        for event in body.events.iter().rev() {
+            told.push(Told { event, record, moved });
+            if let AgentEvent::ClockStepped { by_ms, .. } = event {
+                moved = moved.saturating_add(SignedDuration::from_millis(*by_ms));
+            }
+        }
+    }
+    told.reverse();
+    told
+}
+
+impl Upload<'_> {
+    fn keep_finding(&self, tx: &mut dyn Tx, finding: &Finding, record: &Record) -> Result<bool, DeskError> {
+        let row = FindingRow {
+            client: self.peer.client.clone(),
+            site: self.peer.site.clone(),
+            id: finding.id(),
+            agent: self.peer.agent.clone(),
+            record_id: record.record_id,
+            content_hash: record.content_hash,
+            received_at: self.now,
+            offset_ms: self.offset_ms(),
+            opened: json!(finding).to_string(),
+            ended: None,
+            incident: None,
+        };
+        Ok(tx.insert_finding(&row)?)
+    }
+
+    fn seen(
+        &self,
+        finding: &Finding,
+        record: &Record,
+        moved: SignedDuration,
+        ends: &BTreeMap<&FindingId, Bounds>,
+    ) -> FindingSeen {
+        let id = finding.id();
+        let arrival = match ends.get(&id) {
+            Some(restored) => Arrival::Over { restored: *restored },
+            None => self.over_by_now(finding, moved),
+        };
+        FindingSeen {
+            id,
+            started: Bounds {
+                not_before: finding.last_ok.map(|at| self.corrected(at, moved)),
+                not_after: self.corrected(finding.first_bad, moved),
+            },
+            detected: self.corrected(finding.confirmed_at, moved),
+            received: self.now,
+            evidence: finding.evidence.clone(),
+            cause: OpeningCause::Record { record_id: record.record_id, content_hash: record.content_hash },
+            arrival,
+        }
+    }
+
+    /// Whether the "now" header says that the check has been good since after the finding was confirmed, although the
+    /// record of its end is still on its way.
+    fn over_by_now(&self, finding: &Finding, moved: SignedDuration) -> Arrival {
+        let confirmed = self.corrected(finding.confirmed_at, moved);
+        match self.good_now().get(&finding.check).map(|since| self.corrected(*since, SignedDuration::ZERO)) {
+            Some(since) if since > confirmed => {
+                Arrival::Over { restored: Bounds { not_before: None, not_after: since } }
+            }
+            Some(_) | None => Arrival::StillFailing,
+        }
+    }
+
+    fn restored(&self, end: &FindingEnd, moved: SignedDuration) -> Bounds {
+        Bounds { not_before: Some(self.corrected(end.last_bad, moved)), not_after: self.corrected(end.first_ok, moved) }
+    }
+
+    fn corrected(&self, at: ObservedAt, moved: SignedDuration) -> jiff::Timestamp {
+        crate::clock::stored(at.corrected(self.offset().saturating_add(moved), ReceivedAt(self.now)))
+    }
+}

@@ -1,0 +1,127 @@
+//! One site in one transaction: gathers what deciding needs, has detection decide, and carries out what it says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use upheld_detection::incident::{AssetView, DedupKey, Incident, Root, Rules, SiteView, Stage, Trigger, decide};
+use upheld_model::{AgentId, CheckId, ClientId, IncidentClass, IncidentKind, SiteId, finding::CheckState};
+use upheld_store::{ReadTx, Tx};
+use upheld_wire::v1::CheckNow;
+
+use crate::{
+    AgentPeer, DeskError,
+    book::{CurrentBook, HEARTBEAT_MS},
+    case,
+};
+
+/// Lets detection decide on each trigger in turn and stores what it says. How many changes that made.
+pub(crate) fn react(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    client: &ClientId,
+    site: &SiteId,
+    triggers: &[Trigger],
+    now: Timestamp,
+) -> Result<u64, DeskError> {
+    let rules = Rules::default();
+    let mut view = gather(&*tx, book, client, site, &rules, now)?;
+    let mut changes = 0;
+    for trigger in triggers {
+        for effect in decide(&view, trigger, &rules, now) {
+            case::apply(tx, book, &effect)?;
+            remember(&mut view.incidents, effect.incident);
+            changes += 1;
+        }
+    }
+    Ok(changes)
+}
+
+fn remember(incidents: &mut Vec<Incident>, changed: Incident) {
+    match incidents.iter_mut().find(|incident| incident.key == changed.key) {
+        Some(incident) => *incident = changed,
+        None => incidents.push(changed),
+    }
+}
+
+fn gather(
+    tx: &dyn ReadTx,
+    book: &CurrentBook,
+    client: &ClientId,
+    site: &SiteId,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<SiteView, DeskError> {
+    let since = now.saturating_sub(rules.look_back).unwrap_or(Timestamp::MIN);
+    let mut incidents = Vec::new();
+    for row in tx.incidents_of_site(client, site, since)? {
+        incidents.push(case::read_incident(&row)?);
+    }
+    let entry = book.book.site(client, site);
+    let stage = match entry.and_then(|site| site.commissioned_at()) {
+        Some(since) => Stage::Commissioned { since },
+        None => Stage::Commissioning,
+    };
+    let assets = entry.into_iter().flat_map(|site| &site.assets).map(|(id, asset)| {
+        let view = AssetView { class: asset.class, is_critical: book.book.is_critical(client, site, id) };
+        (id.clone(), view)
+    });
+    let checks = entry.map(|site| site.checks()).unwrap_or_default();
+    let checks: BTreeMap<_, _> = checks.into_iter().map(|check| (check.id, check.probe)).collect();
+    Ok(SiteView {
+        client: client.clone(),
+        site: site.clone(),
+        stage,
+        assets: assets.collect(),
+        unknown: unknown_checks(tx, client, site, checks.keys(), now)?,
+        checks,
+        incidents,
+    })
+}
+
+/// The checks that no agent of the site judges at present: nothing of theirs resolves.
+fn unknown_checks<'a>(
+    tx: &dyn ReadTx,
+    client: &ClientId,
+    site: &SiteId,
+    checks: impl Iterator<Item = &'a CheckId>,
+    now: Timestamp,
+) -> Result<BTreeSet<CheckId>, DeskError> {
+    let mut judged: BTreeSet<CheckId> = BTreeSet::new();
+    for agent in tx.agents(Some(client))?.into_iter().filter(|agent| agent.site == *site) {
+        let Some(present) = tx.agent_now(client, &agent.agent)? else { continue };
+        if now.duration_since(present.last_seen) > 3 * SignedDuration::from_millis(HEARTBEAT_MS.cast_signed()) {
+            continue;
+        }
+        let states: BTreeMap<CheckId, CheckNow> = serde_json::from_str(&present.checks)
+            .map_err(|error| DeskError::unreadable("agent's present state", &error))?;
+        judged.extend(states.into_iter().filter(|(_, now)| is_judged(now.state)).map(|(check, _)| check));
+    }
+    Ok(checks.filter(|check| !judged.contains(*check)).cloned().collect())
+}
+
+fn is_judged(state: CheckState) -> bool {
+    match state {
+        CheckState::Ok | CheckState::Suspect | CheckState::Failed | CheckState::Recovering => true,
+        CheckState::Unknown { .. } => false,
+    }
+}
+
+/// The dedup key of an agent's silence.
+fn silence_key(client: &ClientId, site: &SiteId, agent: &AgentId) -> DedupKey {
+    let root = Root::Agent { agent: agent.clone(), host: None };
+    DedupKey::new(client, site, &root, IncidentClass::Monitoring, IncidentKind::Silent)
+}
+
+/// Whether an open incident says that this agent is silent, and has not been told yet that it is back.
+pub(crate) fn open_silence(tx: &dyn ReadTx, peer: &AgentPeer) -> Result<bool, DeskError> {
+    let key = silence_key(&peer.client, &peer.site, &peer.agent);
+    match tx.open_incident(&peer.client, key.as_str())? {
+        None => Ok(false),
+        Some(row) => Ok(case::read_incident(&row)?.restored.is_none()),
+    }
+}
+
+/// What detection is told when a silent agent is heard.
+pub(crate) fn agent_back(peer: &AgentPeer, heard: Timestamp) -> Trigger {
+    Trigger::AgentBack { agent: peer.agent.clone(), heard }
+}

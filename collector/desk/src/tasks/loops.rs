@@ -1,0 +1,139 @@
+//! The loops around the tasks: by period, by signal, until they are stopped.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{Report, Surroundings, run::ALIVE_EVERY};
+use crate::{Desk, DeskError};
+
+/// Workers that empty the outbox side by side, so that one slow receiver does not hold up the others.
+const DELIVERERS: usize = 4;
+/// Messages that a worker takes at once.
+const MESSAGES_MAX: u32 = 16;
+
+/// Tells the loops that there may be something to do.
+#[derive(Debug)]
+pub(crate) struct Wake(watch::Sender<u64>);
+
+impl Default for Wake {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Wake {
+    /// Wakes every loop that waits for work.
+    pub(crate) fn all(&self) {
+        self.0.send_modify(|generation| *generation = generation.wrapping_add(1));
+    }
+}
+
+/// The loops, running. Dropping it stops them at their next wait.
+pub struct Tasks {
+    stop: watch::Sender<bool>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Tasks {
+    /// Takes no more work, lets what is begun finish, and says when all loops have ended.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for handle in self.handles {
+            if let Err(error) = handle.await {
+                tracing::error!(%error, "a task's loop ended in a panic");
+            }
+        }
+    }
+}
+
+/// The tasks that have a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Alive,
+    Clocks,
+    Watch,
+    Silence,
+    Deliverer,
+}
+
+impl Task {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Clocks => "clocks",
+            Self::Watch => "watch",
+            Self::Silence => "silence",
+            Self::Deliverer => "deliverer",
+        }
+    }
+
+    /// The longest wait without a signal. A sign of life is not asked for more often than it says something.
+    fn period(self, every: Duration) -> Duration {
+        match self {
+            Self::Alive => Duration::try_from(ALIVE_EVERY).unwrap_or(every),
+            Self::Clocks | Self::Watch | Self::Silence | Self::Deliverer => every,
+        }
+    }
+
+    async fn run(self, desk: &Desk, around: &Surroundings, worker: &str) -> Result<Report, DeskError> {
+        let now = (around.clock)();
+        match self {
+            Self::Alive => desk.alive_once(now).await,
+            Self::Clocks => desk.clocks_once(now).await,
+            Self::Watch => desk.watch_once(now).await,
+            Self::Silence => desk.silence_once(now).await,
+            Self::Deliverer => {
+                let (channel, secrets) = (around.channel.as_ref(), around.secrets.as_ref());
+                desk.deliver_outbox_once(worker, channel, secrets, MESSAGES_MAX, now).await
+            }
+        }
+    }
+}
+
+impl Desk {
+    /// Starts every loop on the current tokio runtime; `every` is the longest that a loop waits without a signal.
+    pub fn spawn_tasks(&self, around: Surroundings, every: Duration) -> Tasks {
+        let stop = watch::Sender::new(false);
+        let around = Arc::new(around);
+        let mut tasks = vec![Task::Alive, Task::Clocks, Task::Watch, Task::Silence];
+        tasks.extend([Task::Deliverer; DELIVERERS]);
+        let handles = tasks.into_iter().enumerate().map(|(number, task)| {
+            let (desk, around, stopped) = (self.clone(), Arc::clone(&around), stop.subscribe());
+            tokio::spawn(desk.run_loop(task, around, every, stopped, number))
+        });
+        Tasks { handles: handles.collect(), stop }
+    }
+
+    async fn run_loop(
+        self,
+        task: Task,
+        around: Arc<Surroundings>,
+        every: Duration,
+        mut stopped: watch::Receiver<bool>,
+        number: usize,
+    ) {
+        let mut woken = self.shared.wake.0.subscribe();
+        let worker = format!("{}-{}-{number}", task.name(), std::process::id());
+        let mut ticks = interval(task.period(every));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                // The sender lives in the desk that this loop holds.
+                _ = woken.changed(), if task != Task::Alive => {}
+                _ = stopped.changed() => return,
+            }
+            woken.mark_unchanged();
+            let ran = task.run(&self, &around, &worker).await;
+            self.note_run(task.name(), &ran, (around.clock)());
+            if *stopped.borrow() {
+                return;
+            }
+        }
+    }
+}

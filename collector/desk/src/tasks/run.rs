@@ -1,0 +1,82 @@
+//! The collector's own runs: its signs of life, and so the stretches in which it could not receive (TERMS F11,
+//! DELIVERY 6).
+
+use std::sync::PoisonError;
+
+use jiff::{SignedDuration, Timestamp};
+use upheld_store::Tx;
+
+use super::Report;
+use crate::{Desk, DeskError, clock};
+
+/// How often a sign of life is written. An outage is known to be at most so much shorter than it is counted, in the
+/// client's favour.
+pub(super) const ALIVE_EVERY: SignedDuration = SignedDuration::from_secs(5);
+/// Without a sign of life for longer than this the run is over although the process goes on: the machine was
+/// suspended, or the disk full.
+const ALIVE_GAP_MAX: SignedDuration = SignedDuration::from_secs(20);
+
+/// This run of the collector.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) number: i64,
+    /// When it began to accept requests.
+    pub(crate) started_at: Timestamp,
+    /// How long it was out before.
+    pub(crate) was_down: SignedDuration,
+    pub(crate) last_alive: Timestamp,
+}
+
+impl Desk {
+    /// Begins this run of the collector: the time since the last run's last sign of life becomes an outage of our
+    /// own (F11), and the start-up guard begins (DETECTION 4.7).
+    pub async fn start_run(&self, now: Timestamp) -> Result<(), DeskError> {
+        let now = clock::stored(now);
+        let run = self.store.write("desk.start_run", move |tx| begin(tx, now)).await?;
+        *self.shared.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+        Ok(())
+    }
+
+    /// Ends the run cleanly.
+    pub async fn end_run(&self, now: Timestamp) -> Result<(), DeskError> {
+        let now = clock::stored(now);
+        let run = self.shared.run.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match run {
+            None => Ok(()),
+            Some(run) => {
+                self.store.write("desk.end_run", move |tx| tx.end_run(run.number, now).map_err(DeskError::from)).await
+            }
+        }
+    }
+
+    /// Says that the collector is alive and receiving; call it every few seconds. A gap since the last time ends the
+    /// run and begins another, so that a suspended collector's absence counts as its own.
+    pub async fn alive_once(&self, now: Timestamp) -> Result<Report, DeskError> {
+        let now = clock::stored(now);
+        let mut report = Report::of("alive");
+        let Some(run) = self.this_run() else { return Ok(report) };
+        report.seen = 1;
+        let next = if now.duration_since(run.last_alive) > ALIVE_GAP_MAX {
+            tracing::warn!(since = %run.last_alive, "the collector was out without being stopped; that time is its own");
+            report.changed = 1;
+            self.store.write("desk.new_run", move |tx| begin(tx, now)).await?
+        } else {
+            let number = run.number;
+            self.store.write("desk.alive", move |tx| tx.run_is_alive(number, now).map_err(DeskError::from)).await?;
+            Run { last_alive: run.last_alive.max(now), ..run }
+        };
+        *self.shared.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
+        Ok(report)
+    }
+
+    pub(super) fn this_run(&self) -> Option<Run> {
+        *self.shared.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn begin(tx: &mut dyn Tx, now: Timestamp) -> Result<Run, DeskError> {
+    let before = tx.runs_since(now)?.into_iter().next();
+    let was_down = before.map_or(SignedDuration::ZERO, |run| now.duration_since(run.last_alive));
+    let number = tx.begin_run(now)?;
+    Ok(Run { number, started_at: now, was_down: was_down.max(SignedDuration::ZERO), last_alive: now })
+}

@@ -1,0 +1,194 @@
+//! One incident with its terms, clocks, timeline and messages.
+
+use jiff::Timestamp;
+use upheld_agreement::clock::FactKind;
+use upheld_detection::incident::{Change, Holder, IncidentState, Who};
+use upheld_store::{ReadTx, outbox::OutboxStatus};
+
+use super::{ClockView, DeliveryView, Explained, IncidentView, TermsView, TimelineEntry, clock::clock_view};
+use crate::{
+    Actor, DeskError,
+    book::CurrentBook,
+    case::{Case, clocks, entry::Entry, promise::Promise},
+};
+
+/// The view of a case as of `now`.
+pub(crate) fn incident_view(
+    tx: &dyn ReadTx,
+    book: &CurrentBook,
+    case: &Case,
+    now: Timestamp,
+) -> Result<IncidentView, DeskError> {
+    let incident = &case.incident;
+    let client = book.book.client(&incident.client);
+    let site = book.book.site(&incident.client, &incident.site);
+    Ok(IncidentView {
+        incident: case.reference(),
+        key: case.row.incident_key.to_string(),
+        title: incident.title.clone(),
+        client_name: client.map_or_else(|| incident.client.to_string(), |client| client.name.clone()),
+        site: incident.site.clone(),
+        site_name: site.map_or_else(|| incident.site.to_string(), |site| site.name.clone()),
+        asset: incident.root.asset().cloned(),
+        check: incident.root.check().cloned(),
+        class: incident.class,
+        kind: incident.kind,
+        state: incident.state.word().to_owned(),
+        owner: owner(tx, &incident.state)?,
+        started_after: incident.started.not_before,
+        started_by: incident.started.not_after,
+        detected_at: incident.detected,
+        received_at: incident.received,
+        opened_at: incident.opened.unwrap_or(case.row.opened_at),
+        restored_at: incident.restored,
+        resolved_at: resolved_at(&incident.state),
+        evidence: incident.evidence_opening.as_ref().map(ToString::to_string),
+        terms: terms_view(&case.promise),
+        clocks: clock_views(case, now)?,
+        timeline: timeline(case),
+        deliveries: deliveries(tx, case)?,
+    })
+}
+
+/// Why each clock of a case is due when it is.
+pub(super) fn explain(case: &Case, now: Timestamp) -> Result<Explained, DeskError> {
+    let mut explained = Explained { incident: case.reference(), text: String::new(), clocks: Vec::new() };
+    match &case.promise {
+        Promise::NotAsked => explained.text.push_str("No clock runs: people and clocks do not deal with it.\n"),
+        Promise::None(none) => explained.text.push_str(&format!("No clock runs, none is promised: {}.\n", none.why)),
+        Promise::Pinned(pinned) => {
+            for clock in clocks::replay(case)? {
+                let explanation = clock.explain(&pinned.terms, now);
+                explained.text.push_str(&explanation.text());
+                explained.text.push('\n');
+                let value = serde_json::to_value(&explanation);
+                explained.clocks.push(value.map_err(|error| DeskError::unreadable("explanation", &error))?);
+            }
+            explained.text.push_str("Why these terms:\n");
+            explained.text.push_str(&pinned.terms.explanation.text());
+        }
+    }
+    Ok(explained)
+}
+
+/// The clocks, the one that runs out first at the head; those that are over last.
+pub(super) fn clock_views(case: &Case, now: Timestamp) -> Result<Vec<ClockView>, DeskError> {
+    let Promise::Pinned(pinned) = &case.promise else { return Ok(Vec::new()) };
+    let replayed = clocks::replay(case)?;
+    let mut views: Vec<_> = replayed.iter().map(|clock| clock_view(&pinned.terms, clock, now)).collect();
+    views.sort_by_key(|view| (!is_open(view), view.due.is_none(), view.due, view.stage.clone()));
+    Ok(views)
+}
+
+/// Whether a clock can still run out.
+pub(super) fn is_open(view: &ClockView) -> bool {
+    matches!(view.state.as_str(), "running" | "paused" | "scheduled")
+}
+
+/// Who deals with an incident, by name.
+pub(super) fn owner(tx: &dyn ReadTx, state: &IncidentState) -> Result<Option<String>, DeskError> {
+    match state.holder() {
+        Holder::Nobody => Ok(None),
+        Holder::Taken { by, .. } | Holder::InProgress { by, .. } => match by {
+            Who::Rule(rule) => Ok(Some(rule)),
+            Who::Person(id) => Ok(Some(Actor::of(tx, &id)?.label())),
+        },
+    }
+}
+
+fn resolved_at(state: &IncidentState) -> Option<Timestamp> {
+    match state {
+        IncidentState::Resolved { at, .. } | IncidentState::Closed { at, .. } => Some(*at),
+        IncidentState::Candidate { .. }
+        | IncidentState::Open
+        | IncidentState::Taken { .. }
+        | IncidentState::InProgress { .. }
+        | IncidentState::Watching { .. }
+        | IncidentState::Merged { .. }
+        | IncidentState::Dismissed { .. } => None,
+    }
+}
+
+fn terms_view(promise: &Promise) -> TermsView {
+    match promise {
+        Promise::Pinned(pinned) => TermsView::Pinned {
+            agreement: pinned.terms.agreement.clone(),
+            version: pinned.terms.version_label(),
+            hash: pinned.terms.hash().to_string(),
+            priority: pinned.terms.priority.to_string(),
+            because: pinned.terms.explanation.text().lines().map(ToOwned::to_owned).collect(),
+        },
+        Promise::None(none) => TermsView::None { refusal: none.refusal.clone(), why: none.why.clone() },
+        Promise::NotAsked => TermsView::None {
+            refusal: "not-asked".to_owned(),
+            why: "it was over when it arrived, or its site is in commissioning".to_owned(),
+        },
+    }
+}
+
+/// What happened, oldest first by when it took effect; what detection and clocks know by themselves comes first.
+fn timeline(case: &Case) -> Vec<TimelineEntry> {
+    let incident = &case.incident;
+    let measured = |what: &str, at, text: String| TimelineEntry {
+        effective_at: at,
+        recorded_at: incident.received,
+        what: what.to_owned(),
+        who: None,
+        text,
+    };
+    let mut entries = vec![
+        measured("started", incident.started.not_after, "the first bad sample".to_owned()),
+        measured("detected", incident.detected, "confirmed".to_owned()),
+    ];
+    entries.extend(case.ledger.iter().map(timeline_entry));
+    entries.sort_by_key(|entry| (entry.effective_at, entry.recorded_at));
+    entries
+}
+
+fn timeline_entry(entry: &Entry) -> TimelineEntry {
+    let Entry { effective_at, recorded_at, who, said, ordinal: _ } = entry;
+    let mut text = match (&said.fact, &said.change) {
+        (Some(FactKind::Responded { manner, with_whom: Some(with) }), _) => format!("{manner} with {with}"),
+        (Some(FactKind::Responded { manner, with_whom: None }), _) => manner.to_string(),
+        (Some(FactKind::Paused { reason, note }), _) => {
+            format!("{reason}{}", note.as_ref().map(|note| format!(": {note}")).unwrap_or_default())
+        }
+        (_, Some(Change::SymptomAdded { finding } | Change::SymptomEnded { finding })) => finding.to_string(),
+        (_, Some(Change::Noted { text })) => text.clone(),
+        (_, Some(_) | None) => String::new(),
+    };
+    if let Some(note) = &said.note {
+        text = if text.is_empty() { note.clone() } else { format!("{text}: {note}") };
+    }
+    TimelineEntry {
+        effective_at: *effective_at,
+        recorded_at: *recorded_at,
+        what: said.word().to_owned(),
+        who: match who {
+            Actor::Collector => None,
+            Actor::Person(_) | Actor::Token(_) | Actor::Agent(_) => Some(who.label()),
+        },
+        text,
+    }
+}
+
+fn deliveries(tx: &dyn ReadTx, case: &Case) -> Result<Vec<DeliveryView>, DeskError> {
+    let rows = tx.messages_of(&case.row.client, case.row.number)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| DeliveryView {
+            event: row.event,
+            channel: row.channel,
+            key: row.key,
+            status: match row.status {
+                OutboxStatus::Pending if row.lease_owner.is_some() => "leased".to_owned(),
+                OutboxStatus::Pending | OutboxStatus::Delivered | OutboxStatus::Failed => row.status.to_string(),
+            },
+            reference: row.reference,
+            created_at: row.created_at,
+            delivered_at: row.delivered_at,
+            attempts: row.attempts,
+            last_error: row.last_error,
+        })
+        .collect())
+}
