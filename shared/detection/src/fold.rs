@@ -401,6 +401,19 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_that_comes_again_or_late_confirms_nothing() {
+        assert_eq!(told(&feed(&mut new_fold(), "o0 b10 b10 b10 b9 b8")), "ok@0 suspect@10");
+    }
+
+    #[test]
+    fn of_two_samples_of_one_instant_the_worse_counts_whichever_came_first() {
+        let (good, bad) = (sample(10, Outcome::Ok), sample(10, Outcome::Bad));
+        let one = refold(new_fold(), [&good, &bad]);
+        assert_eq!(told(&one.events), "suspect@10");
+        assert_eq!(refold(new_fold(), [&bad, &good]), one);
+    }
+
+    #[test]
     fn warn_counts_as_good() {
         assert_eq!(
             told(&feed(&mut new_fold(), "w0 b10 b12 b14 w20 w30")[4..]),

@@ -168,13 +168,13 @@ mod tests {
     fn one_incident_per_asset_whichever_of_its_checks_fail() {
         let mut site = Site::new();
         site.fails("srv-1/net.tcp", 60);
-        assert_eq!(told(&site.fails("srv-1/net.http", 70)), "symptom+@74 open");
+        assert_eq!(told(&site.fails("srv-1/net.http", 70)), "symptom added@74 open");
         assert_eq!(
             told(&site.fails("rec-1/files", 80)),
             "opened begins(84,86)@86 open",
             "another asset is another one"
         );
-        assert_eq!(told(&site.works("srv-1/net.tcp", 60, 200)), "symptom-@200 open");
+        assert_eq!(told(&site.works("srv-1/net.tcp", 60, 200)), "symptom ended@200 open");
         assert_eq!(told(&site.works("srv-1/net.http", 70, 210)), "restored@210 watching");
     }
 
@@ -238,6 +238,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_reopened_is_restored_again_only_by_measurement() {
+        let mut site = Site::new();
+        site.fails("srv-1/net.tcp", 60);
+        site.works("srv-1/net.tcp", 60, 200);
+        site.reopens(300);
+        assert_eq!(told(&site.fails("srv-1/net.tcp", 400)), "symptom added@404 open");
+        assert_eq!(site.incidents()[0].restored, None);
+        assert_eq!(told(&site.works("srv-1/net.tcp", 400, 500)), "restored@500 watching");
+    }
+
+    #[test]
     fn what_is_over_when_it_arrives_is_restored_and_bothers_nobody() {
         let mut site = Site::new();
         site.now = at(40_000);
@@ -274,7 +285,7 @@ mod tests {
     #[test]
     fn a_camera_has_three_minutes_and_a_critical_one_none() {
         let mut site = Site::new();
-        assert_eq!(told(&site.fails("cam-1/net.icmp", 60)), "candidate@64 candidate");
+        assert_eq!(told(&site.fails("cam-1/net.icmp", 60)), "noticed@64 candidate");
         assert_eq!(site.deadline(), Some(at(64 + 180)));
         assert_eq!(told(&site.wakes(300)), "opened begins(64,66)@244 open", "clocks count from the receipt");
         assert_eq!(told(&site.fails("cam-2/net.icmp", 400)), "opened begins(404,406)@406 open");
@@ -286,7 +297,7 @@ mod tests {
         site.fails("cam-1/net.icmp", 60);
         assert_eq!(told(&site.works("cam-1/net.icmp", 60, 200)), "passed@200 dismissed");
         assert_eq!(told(&site.wakes(300)), "");
-        assert_eq!(told(&site.fails("cam-1/net.icmp", 400)), "candidate@404 candidate");
+        assert_eq!(told(&site.fails("cam-1/net.icmp", 400)), "noticed@404 candidate");
     }
 
     #[test]
@@ -314,7 +325,11 @@ mod tests {
         assert_eq!(told(&effects), "opened@66 open");
         assert_eq!(effects[0].incident.handling, Handling::AsFound);
         site.view.stage = Stage::Commissioned { since: at(100) };
-        assert_eq!(told(&site.fails("srv-1/net.http", 110)), "symptom+@114 open", "as found until a person ticks it");
+        assert_eq!(
+            told(&site.fails("srv-1/net.http", 110)),
+            "symptom added@114 open",
+            "as found until a person ticks it"
+        );
     }
 
     #[test]
@@ -323,7 +338,7 @@ mod tests {
         site.fails("srv-1/net.tcp", 60);
         site.works("srv-1/net.tcp", 60, 200);
         site.view.unknown.insert("srv-1/net.tcp".parse().unwrap());
-        assert_eq!(told(&site.wakes(1_200)), "watch goes on@1100 watching");
+        assert_eq!(told(&site.wakes(1_200)), "watch extended@1100 watching");
         assert_eq!(site.deadline(), Some(at(1_200 + 900)));
         site.view.unknown.clear();
         assert_eq!(told(&site.wakes(2_100)), "resolved@2100 resolved");

@@ -74,6 +74,31 @@ pub enum Change {
     Amended,
 }
 
+impl Change {
+    /// The change's word on a timeline.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::CandidateNoted => "noticed",
+            Self::Opened => "opened",
+            Self::Passed => "passed",
+            Self::SymptomAdded { .. } => "symptom added",
+            Self::SymptomEnded { .. } => "symptom ended",
+            Self::Restored => "restored",
+            Self::Relapsed { .. } => "relapsed",
+            Self::WatchExtended => "watch extended",
+            Self::Resolved => "resolved",
+            Self::Taken => "acknowledged",
+            Self::Responded => "responded",
+            Self::Noted { .. } => "noted",
+            Self::Reopened => "reopened",
+            Self::Closed => "closed",
+            Self::Merged => "merged",
+            Self::Dismissed => "dismissed",
+            Self::Amended => "amended",
+        }
+    }
+}
+
 /// Whether people and clocks begin to deal with an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use upheld_model::{AssetClass, CheckId, Digest, FindingId, ObservedAt, ProbeSpec, RecordId, check::FreshnessSpec};
 
 use super::{
-    Action, Arrival, AssetView, Bounds, Change, Desk, FindingEnded, FindingSeen, Incident, IncidentEffect,
-    OpeningCause, Resolution, Rules, SilenceSeen, SiteView, Stage, Trigger, Who, act, decide,
+    Action, Arrival, AssetView, Bounds, Desk, FindingEnded, FindingSeen, Incident, IncidentEffect, OpeningCause,
+    Resolution, Rules, SilenceSeen, SiteView, Stage, Trigger, Who, act, decide,
 };
 
 pub(super) struct Site {
@@ -125,6 +125,10 @@ impl Site {
         self.person(&Action::Resolve(Resolution::Measured), second);
     }
 
+    pub(super) fn reopens(&mut self, second: u64) {
+        self.person(&Action::Reopen, second);
+    }
+
     pub(super) fn dismisses(&mut self, second: u64) {
         self.person(&Action::Dismiss { reason: "known".to_owned() }, second);
     }
@@ -176,25 +180,7 @@ pub(super) fn at(second: u64) -> Timestamp {
 /// `opened begins(detected,received)@due state`, one per effect.
 pub(super) fn told(effects: &[IncidentEffect]) -> String {
     let one = |effect: &IncidentEffect| {
-        let change = match &effect.change {
-            Change::CandidateNoted => "candidate",
-            Change::Opened => "opened",
-            Change::Passed => "passed",
-            Change::SymptomAdded { .. } => "symptom+",
-            Change::SymptomEnded { .. } => "symptom-",
-            Change::Restored => "restored",
-            Change::Relapsed { .. } => "relapsed",
-            Change::WatchExtended => "watch goes on",
-            Change::Resolved => "resolved",
-            Change::Taken => "taken",
-            Change::Responded => "responded",
-            Change::Noted { .. } => "noted",
-            Change::Reopened => "reopened",
-            Change::Closed => "closed",
-            Change::Merged => "merged",
-            Change::Dismissed => "dismissed",
-            Change::Amended => "amended",
-        };
+        let change = effect.change.word();
         let desk = match effect.desk {
             Desk::Begins { detected, received } => {
                 format!(" begins({},{})", detected.as_second(), received.as_second())
