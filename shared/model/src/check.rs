@@ -194,7 +194,8 @@ impl CheckSpec {
         let (every_s, timeout_s, fail_after, recover_after) = match &probe {
             ProbeSpec::Host { .. } => (30, 5, 20, 2),
             ProbeSpec::NetIcmp { .. } => (10, 1, 3, 3),
-            ProbeSpec::NetTcp { .. } => (10, 5, 3, 2),
+            // Two seconds: a target that swallows packets is confirmed within the 15 s that liveness promises.
+            ProbeSpec::NetTcp { .. } => (10, 2, 3, 2),
             ProbeSpec::NetHttp { .. } => (10, 10, 3, 2),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
         };
