@@ -113,7 +113,7 @@ fn respond_clock(explained: &Value) -> Option<&Value> {
 }
 
 fn respond_explanation(explained: &Value) -> Option<&Value> {
-    explained["clocks"].as_array()?.iter().find(|clock| clock["stage"] == "respond")
+    explained["clocks"].as_array()?.iter().find(|explanation| explanation["clock"]["stage"] == "respond")
 }
 
 /// Asks the calculator the question that the clock answered: same calendar, same start, same target.
@@ -173,7 +173,7 @@ fn chain(
     links.require(clock["due"] == calculator.answer["due"], "the clock and the calculator disagree about the due");
     let counting = clock["is_counting"] == (stage.calendar == book::Calendar::Open);
     links.require(counting, "whether the clock counts does not follow from the calendar");
-    links.require(explanation["segments"].as_array().is_some_and(|s| !s.is_empty()), "the due is not explained");
+    links.require(explanation["rows"].as_array().is_some_and(|s| !s.is_empty()), "the due is not explained");
     links.require(in_order(&links.steps), "the steps are not in order");
     let confirmed = instant(incident, "/detected_at").unwrap_or(fault);
     let posted_after_confirmed_s = (opened.at - confirmed).total(jiff::Unit::Second)?;
@@ -189,7 +189,7 @@ fn chain(
         due: text(clock, "/due"),
         due_local: text(clock, "/due_local"),
         calculator,
-        segments: explanation["segments"].clone(),
+        segments: explanation["rows"].clone(),
         missing: links.missing,
         steps: links.steps,
         explanation: text(before, "/text").unwrap_or_default(),
