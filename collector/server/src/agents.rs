@@ -104,7 +104,7 @@ fn too_many(wait: std::time::Duration) -> Response {
 /// 503 when the desk cannot even look: nothing was taken, and the reason is the collector's, in its own log.
 fn unavailable(error: &upheld_desk::DeskError) -> Response {
     tracing::error!(error = %error, "the desk could not answer an agent");
-    answer(upheld_desk::deliver::unavailable(error))
+    answer(upheld_desk::unavailable(error))
 }
 
 fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {

@@ -161,8 +161,9 @@ impl From<DeskError> for Failure {
             DeskError::NoBook => {
                 Self::new(Exit::Config, "no book has been applied yet").todo("upheld-collector book apply DIR")
             }
-            DeskError::NotBuilt(_) => Self::of(Exit::Missing, &error),
-            DeskError::Unreadable { .. }
+            DeskError::Overtaken(_) => Self::of(Exit::TryAgain, &error),
+            DeskError::Ambiguous { .. }
+            | DeskError::Unreadable { .. }
             | DeskError::NoSuchIncident(_)
             | DeskError::NoSuchAgent(_)
             | DeskError::Random(_) => Self::of(Exit::Failed, &error),
@@ -195,7 +196,9 @@ impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
         match error {
             ApplyError::Desk(error) => error.into(),
-            ApplyError::VersionChanged { .. } => Self::of(Exit::Config, &error),
+            ApplyError::Refused(_) | ApplyError::ClientMissing { .. } | ApplyError::VersionChanged { .. } => {
+                Self::of(Exit::Config, &error)
+            }
         }
     }
 }

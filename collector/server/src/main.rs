@@ -16,7 +16,6 @@ mod output;
 mod pki;
 mod problem;
 mod service;
-mod webhooks;
 mod when;
 
 fn main() -> std::process::ExitCode {

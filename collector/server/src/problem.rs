@@ -9,7 +9,7 @@ use upheld_wire::v1::Problem;
 /// A problem as an answer. `code` is one of [`upheld_wire::v1::codes`].
 pub(crate) fn problem(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Response {
     answer(Problem {
-        kind: format!("https://upheld.dev/problems/{code}"),
+        kind: format!("urn:upheld:problem:{code}"),
         title: title.to_owned(),
         status: status.as_u16(),
         detail: detail.into(),

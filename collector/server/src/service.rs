@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tracing::info;
-use upheld_desk::{Desk, Scope, tasks::Surroundings};
+use upheld_desk::{Desk, Scope, deliverer::Channels, tasks::Surroundings};
 use upheld_web::Portal;
 
 use crate::{
@@ -83,7 +83,7 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
         Surroundings {
             clock: Arc::clone(&clock),
             secrets: Arc::new(secrets),
-            channel: crate::webhooks::channel(&config.outbound),
+            channel: Arc::new(Channels::new(config.outbound.private_hosts.clone())),
         },
         TASK_PERIOD,
     );

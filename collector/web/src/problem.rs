@@ -119,12 +119,14 @@ impl Refusal {
 impl From<DeskError> for Refusal {
     fn from(error: DeskError) -> Self {
         match error {
-            DeskError::NoSuchIncident(_) | DeskError::NoSuchAgent(_) => Self::NotFound { is_json: true },
+            DeskError::NoSuchIncident(_) | DeskError::Ambiguous { .. } | DeskError::NoSuchAgent(_) => {
+                Self::NotFound { is_json: true }
+            }
             DeskError::Store(_)
             | DeskError::Unreadable { .. }
             | DeskError::NoBook
-            | DeskError::Random(_)
-            | DeskError::NotBuilt(_) => {
+            | DeskError::Overtaken(_)
+            | DeskError::Random(_) => {
                 tracing::error!(error = %error, "the desk could not answer a request of the portal");
                 Self::Unavailable {
                     why: "Nothing was changed. The collector's log says why; try again.".to_owned(),
@@ -167,7 +169,7 @@ impl IntoResponse for Refusal {
 impl Refusal {
     fn as_problem(&self) -> Response {
         let body = json!({
-            "type": format!("https://upheld.dev/problems/{}", self.code()),
+            "type": format!("urn:upheld:problem:{}", self.code()),
             "title": self.title(),
             "status": self.status().as_u16(),
             "detail": self.detail(),

@@ -147,7 +147,7 @@ mod tests {
             manner: vec!["phone".into()],
             state: "running".into(),
             is_counting: true,
-            started_at: at("2026-11-16T22:10:00Z"),
+            started_at: Some(at("2026-11-16T22:10:00Z")),
             counted_s: 3600,
             remaining_s: Some(4080),
             used_permille: 470,

@@ -211,6 +211,7 @@ impl<'a> Report<'a> {
             return Ok(());
         }
         let what = format!("the book in {} is refused: {}", self.folder.shown, self.count());
-        Err(Failure::new(Exit::Config, what).todo("put right what is shown, then: upheld-collector book check DIR"))
+        Err(Failure::new(Exit::Config, what)
+            .todo(format!("put right what is shown, then: upheld-collector book check {}", self.folder.shown)))
     }
 }

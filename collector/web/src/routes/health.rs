@@ -6,8 +6,9 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header::AUTHORIZATION, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
-use upheld_desk::DeskError;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use upheld_desk::tasks::Health;
 
 use crate::{
     Portal, Remote,
@@ -17,17 +18,26 @@ use crate::{
 
 /// 200 when the store answers, 503 when it does not; open to anybody, so it names nothing.
 pub(super) async fn health(State(portal): State<Portal>) -> Response {
-    let store = match portal.desk.current_book().await {
-        Ok(_) | Err(DeskError::NoBook) => "ok",
-        Err(_) => "unreachable",
+    let (status, store, tasks) = match portal.desk.health().await {
+        Ok(health) => (StatusCode::OK, "ok", ages(&health, portal.now())),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unreachable", json!({})),
     };
-    let status = if store == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let document = json!({
         "schema": "upheld.health/1",
         "store": store,
+        "tasks": tasks,
         "as_of": portal.now(),
     });
     (status, axum::Json(document)).into_response()
+}
+
+/// How long ago each task ran, and whether all went well: no words of failures, which may name a client's host.
+fn ages(health: &Health, now: Timestamp) -> Value {
+    let task = |last_run: Timestamp, failures: usize| json!({ "last_run": last_run, "age_s": now.duration_since(last_run).as_secs().max(0), "failures": failures });
+    let ages = health.tasks.iter().filter_map(|(name, one)| {
+        one.last_run.map(|last_run| ((*name).to_owned(), task(last_run, one.failures.len())))
+    });
+    Value::Object(ages.collect())
 }
 
 /// From this machine, or with a token or session of the provider.
