@@ -26,6 +26,7 @@ use crate::{
 mod admit;
 mod ledger;
 mod leg;
+mod look;
 mod milestones;
 mod view;
 
@@ -36,7 +37,7 @@ pub use view::{
 };
 
 pub(crate) use leg::{Leg, StandsFor, StopWhy};
-pub(crate) use view::governing;
+pub(crate) use look::governing;
 
 /// The clock of one stage.
 #[derive(Debug, Clone)]
@@ -123,7 +124,7 @@ impl Clock {
 
     /// The clock as of `now`: facts that took effect later are not looked at, so that the past can be asked.
     pub fn view(&self, now: Timestamp) -> ClockView {
-        view::view(self.stage, &self.legs(Some(now)), now)
+        look::view(self.stage, &self.legs(Some(now)), now)
     }
 
     /// The earliest instant after `after` at which something changes by itself: it begins, a warning or the due

@@ -10,7 +10,7 @@ use upheld_model::Digest;
 
 use crate::{
     clock::{Clock, ClockView, Leg, PauseView},
-    terms::{PinnedTerms, Why},
+    terms::{After, PinnedTerms, Why},
     words::{BookName, MeasuredFrom, Stage},
 };
 
@@ -47,6 +47,8 @@ pub struct Explanation {
     pub zone: String,
     /// From which instant it is measured.
     pub measured_from: MeasuredFrom,
+    /// The stage that comes first, where the target waits for one.
+    pub after: Option<After>,
     /// Seconds of the collector's own outages that were taken off the start (F11).
     pub outage_s: u64,
     /// The counted seconds that are promised; `None` for a wall time that is not known yet.
@@ -134,7 +136,11 @@ impl Clock {
             calendar: governing.target.calendar.clone(),
             zone: governing.calendar.zone_name().to_owned(),
             measured_from: governing.target.measured_from,
-            outage_s: self.start().outage_s(),
+            after: governing.target.after,
+            outage_s: match governing.target.measured_from {
+                MeasuredFrom::Received => self.start().outage_s(),
+                MeasuredFrom::Detected | MeasuredFrom::Reported => 0,
+            },
             promised_s: governing.promised_s(),
             rows,
             is_cut,

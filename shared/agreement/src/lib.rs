@@ -1,4 +1,17 @@
-//! The agreement as data: book, calendar, terms, clock, explanation.
+//! The agreement as data: what was promised, when it falls due, and why (TERMS).
+//!
+//! | module | answers |
+//! |---|---|
+//! | [`book`] | what do the provider's files say, and what is wrong with them |
+//! | [`matching`] | which terms hold for this incident |
+//! | [`terms`] | those terms, self-contained, as they are pinned to it |
+//! | [`calendar`] | when does time count, and when has so much of it passed |
+//! | [`clock`] | how does each stage stand, given the ledger of facts |
+//! | [`explain`] | why: every segment, every reason, in words |
+//! | [`cases`], [`uptime_cases`] | the same arithmetic on case files, without a server |
+//!
+//! It is pure: no clock, file, network, thread or random source; `now` and the texts of the files are arguments. It
+//! knows nothing of how faults are found (`upheld-detection`). Everything that can be refused is refused by name.
 #![forbid(unsafe_code)]
 
 pub mod book;

@@ -5,7 +5,7 @@
 //! name ([`NoMatch`]); an incident without terms still opens, its clocks say "none promised". The result is
 //! self-contained and is pinned to the incident. Nothing here reads a clock or changes the book.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use upheld_model::{AssetId, CheckName, ClientId, IncidentClass, IncidentKind, SiteId};
 
 use crate::{
@@ -180,6 +180,9 @@ fn candidates<'a>(book: &'a Book, query: &MatchQuery) -> Result<Vec<Result<Candi
     let mut instants: Vec<Timestamp> = [earliest, latest].into_iter().chain(changes).collect();
     instants.sort();
     instants.dedup();
+    // A client who has ceased to be one is promised nothing more, whatever his versions say.
+    let ended_at = ended_at(book, client);
+    instants.retain(|at| ended_at.is_none_or(|ended_at| *at < ended_at));
     let mut versions: Vec<&Version> = Vec::new();
     for at in instants {
         let in_force: Vec<&Version> = agreement.in_force(at).collect();
@@ -197,6 +200,12 @@ fn candidates<'a>(book: &'a Book, query: &MatchQuery) -> Result<Vec<Result<Candi
         return Err(NoMatch::NotInForce { agreement: agreement.number.clone(), at: latest });
     }
     Ok(versions.into_iter().map(|version| covered(client, agreement, version, query)).collect())
+}
+
+/// 00:00 of the day on which the client ceased to be one, in the provider's zone.
+fn ended_at(book: &Book, client: &Client) -> Option<Timestamp> {
+    let zone = TimeZone::get(&book.provider.zone).ok()?;
+    Some(client.ended?.to_zoned(zone).ok()?.timestamp())
 }
 
 fn covered<'a>(

@@ -15,7 +15,9 @@ const SSA: &str = "clients/northgate/ssa.toml";
 const SITE: &str = "clients/northgate/sites/plant-2.toml";
 
 /// A name, the edits `(path, from, to)` that make the mistake, and the codes that it gives.
-type Case = (&'static str, &'static [(&'static str, &'static str, &'static str)], &'static [Code]);
+type Case = (&'static str, Edits, &'static [Code]);
+
+type Edits = &'static [(&'static str, &'static str, &'static str)];
 
 const CASES: &[Case] = &[
     ("syntax", &[(GOLD, "within = \"4h\"", "within = 4h")], &[Code::Syntax]),
@@ -110,7 +112,7 @@ fn each_mistake_is_said_where_it_stands_with_what_to_do() {
 
 #[test]
 fn warnings_do_not_refuse_a_book() {
-    let cases: &[(&str, &[(&str, &str, &str)], Code)] = &[
+    let cases: &[(&str, Edits, Code)] = &[
         ("empty-hours", &[(BUSINESS, "mon = [\"08:00-18:00\"]", "mon = [\"08:00-08:00\"]")], Code::EmptyHours),
         (
             "gap",

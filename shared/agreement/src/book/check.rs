@@ -243,13 +243,16 @@ fn report_refused(refused: &SpecError, node: &Node<'_>, reading: &mut Reading<'_
     reading.report(Diagnostic::new(Code::CheckRefused, &place, message));
 }
 
+/// How a number of the model is said in the units of the book.
+type InWords = fn(u64) -> String;
+
 /// The key of the book behind a field of the model, and how its numbers are said there.
-fn book_key(field: &str) -> (&str, fn(u64) -> String) {
-    let in_ms: fn(u64) -> String = |ms| match ms % 1000 {
+fn book_key(field: &str) -> (&str, InWords) {
+    let in_ms: InWords = |ms| match ms % 1000 {
         0 => crate::explain::duration(ms / 1000),
         _ => format!("{ms} ms"),
     };
-    let suffixes: [(&str, fn(u64) -> String); 4] = [
+    let suffixes: [(&str, InWords); 4] = [
         ("_ms", in_ms),
         ("_s", crate::explain::duration),
         ("_percent", |percent| format!("{percent}%")),

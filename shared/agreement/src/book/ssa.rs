@@ -3,23 +3,26 @@
 //! An amendment says only what changes; everything else stays as it was. [`Agreement::versions`] holds each version
 //! complete. Which one holds at an instant is [`Agreement::in_force`], and nothing else decides it (F1).
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 use toml::{Spanned, de::DeTable};
 use upheld_model::{AssetId, SiteId};
 
 use super::{
-    code::Code,
-    diagnostic::Diagnostic,
-    fields::{Fields, Node, Read, Reading, shown},
+    fields::{Fields, Node, Read, Reading},
     scalar::{Moment, PlainSeconds},
     source::{Located, Place},
 };
 use crate::{
     money::Price,
-    terms::{AssetTerms, LongestDowntime, ManufacturerTerms},
+    terms::AssetTerms,
     words::{BookName, OpenIncidents},
 };
+
+mod assets;
+mod complete;
+
+pub use assets::{AssetEntry, AssetPath};
 
 /// A client's agreement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,26 +68,6 @@ pub struct Version {
     /// Where it stands.
     #[serde(skip)]
     pub place: Place,
-}
-
-/// `site/asset`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct AssetPath {
-    /// The site.
-    pub site: SiteId,
-    /// The asset there.
-    pub asset: AssetId,
-}
-
-/// Terms of one asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AssetEntry {
-    /// Which.
-    pub asset: Located<AssetPath>,
-    /// Its terms.
-    pub terms: AssetTerms,
-    /// Where the manufacturer is named.
-    pub maker: Option<Located<BookName>>,
 }
 
 impl Agreement {
@@ -155,127 +138,6 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> O
     Some(AgreementFile { number: number?, dispute_within_s, sites, not_covered, fee, versions, asset_terms, place })
 }
 
-impl AgreementFile {
-    /// The agreement with every version complete; instants are taken in the provider's zone.
-    pub(crate) fn complete(self, zone: &TimeZone, found: &mut Vec<Diagnostic>) -> Option<Agreement> {
-        let mut versions: Vec<Version> = Vec::new();
-        let mut before: Option<Place> = None;
-        for (index, amendment) in self.versions.iter().enumerate() {
-            let Some(version) = self.version(index, amendment, versions.last(), zone, found) else { continue };
-            if let (Some(earlier), Some(place)) = (versions.last(), &before)
-                && version.from <= earlier.from
-            {
-                let message = "this version does not take effect later than the one before it";
-                found.push(
-                    Diagnostic::new(Code::VersionOrder, &amendment.from.place, message)
-                        .other(place, "the version before"),
-                );
-            }
-            before = Some(amendment.from.place.clone());
-            versions.push(version);
-        }
-        if versions.is_empty() {
-            return None;
-        }
-        let agreement = Agreement {
-            number: self.number,
-            dispute_within_s: self.dispute_within_s,
-            versions,
-            asset_terms: self.asset_terms,
-            place: self.place,
-        };
-        agreement.warn_of_gaps(zone, found);
-        Some(agreement)
-    }
-
-    fn version(
-        &self,
-        index: usize,
-        said: &Amendment,
-        before: Option<&Version>,
-        zone: &TimeZone,
-        found: &mut Vec<Diagnostic>,
-    ) -> Option<Version> {
-        let from = instant(&said.from, zone, Edge::From, found)?;
-        let until = match &said.until {
-            Some(until) => Some(instant(until, zone, Edge::Until, found)?),
-            None => before.and_then(|version| version.until),
-        };
-        if let Some(until) = until
-            && until <= from
-        {
-            let place = said.until.as_ref().map_or(&said.from.place, |until| &until.place);
-            let empty = Diagnostic::new(Code::EmptyVersion, place, "the version ends before it takes effect");
-            found.push(match said.until {
-                Some(_) => empty,
-                None => empty.help("`until` stays as the version before has it: write a new one"),
-            });
-        }
-        let plan = said.plan.clone().or_else(|| before.map(|version| version.plan.clone()));
-        let Some(plan) = plan else {
-            if index == 0 {
-                let missing = Diagnostic::new(Code::NoPlan, &said.place, "the first version names no plan");
-                found.push(missing.help("write plan = \"gold\""));
-            }
-            return None;
-        };
-        let kept = |pick: fn(&Version) -> Vec<Located<SiteId>>| before.map(pick);
-        Some(Version {
-            number: u32::try_from(index + 1).unwrap_or(u32::MAX),
-            from,
-            until,
-            signed: said.signed,
-            note: said.note.clone(),
-            plan,
-            riders: said.riders.clone().or_else(|| before.map(|version| version.riders.clone())).unwrap_or_default(),
-            sites: said.sites.clone().or_else(|| kept(|version| version.sites.clone())).unwrap_or(self.sites.clone()),
-            not_covered: said
-                .not_covered
-                .clone()
-                .or_else(|| before.map(|version| version.not_covered.clone()))
-                .unwrap_or(self.not_covered.clone()),
-            fee: said.fee.or_else(|| before.and_then(|version| version.fee)).or(self.fee),
-            open_incidents: said.open_incidents.unwrap_or(OpenIncidents::Pin),
-            place: said.place.clone(),
-        })
-    }
-}
-
-impl Agreement {
-    fn warn_of_gaps(&self, zone: &TimeZone, found: &mut Vec<Diagnostic>) {
-        let day = |at: Timestamp| zone.to_datetime(at).date();
-        for pair in self.versions.windows(2) {
-            if let Some(until) = pair[0].until
-                && until < pair[1].from
-            {
-                let message = format!("nothing is promised from {} until {}", day(until), day(pair[1].from));
-                found.push(Diagnostic::new(Code::NotInForce, &pair[1].place, message));
-            }
-        }
-    }
-}
-
-enum Edge {
-    From,
-    Until,
-}
-
-/// A bare date is 00:00 of it; as an end it includes its day.
-fn instant(moment: &Located<Moment>, zone: &TimeZone, edge: Edge, found: &mut Vec<Diagnostic>) -> Option<Timestamp> {
-    let date = match moment.value {
-        Moment::Instant(at) => return Some(at),
-        Moment::Date(date) => match edge {
-            Edge::From => Some(date),
-            Edge::Until => date.tomorrow().ok(),
-        },
-    };
-    let midnight = date.and_then(|date| date.to_zoned(zone.clone()).ok()).map(|zoned| zoned.timestamp());
-    if midnight.is_none() {
-        found.push(Diagnostic::new(Code::OutOfBounds, &moment.place, "the date is outside the calendar"));
-    }
-    midnight
-}
-
 impl Read for Amendment {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         let mut fields = Fields::of(value, "a version", reading)?;
@@ -305,63 +167,4 @@ impl Read for Amendment {
 /// A list that, unlike an empty one, is `None` when nothing is said.
 fn said_list<T: Read>(fields: &mut Fields<'_, '_>, key: &'static str, reading: &mut Reading<'_>) -> Option<Vec<T>> {
     fields.node(key).map(|node| super::fields::one_or_many(node, reading))
-}
-
-impl Read for AssetPath {
-    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
-        let text = String::read(value, reading)?;
-        let path = text.split_once('/').and_then(|(site, asset)| Some((site.parse().ok()?, asset.parse().ok()?)));
-        if path.is_none() {
-            reading.bad_value(value, format!("{:?} is not an asset: write \"plant-2/nvr-02\"", shown(&text)));
-        }
-        path.map(|(site, asset)| Self { site, asset })
-    }
-}
-
-impl Read for AssetEntry {
-    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
-        let mut fields = Fields::of(value, "the terms of an asset", reading)?;
-        let asset = fields.required("asset", reading);
-        let criticality = fields.optional("criticality", reading);
-        for (key, feature) in [
-            ("longest_downtime", "longest downtime"),
-            ("cost_of_downtime", "cost of downtime"),
-            ("manufacturer", "manufacturers' agreements"),
-        ] {
-            if let Some(node) = fields.node(key) {
-                reading.keep(feature, node);
-            }
-        }
-        let longest_downtime = fields.optional::<LongestDowntime>("longest_downtime", reading);
-        let cost_of_downtime = fields.optional("cost_of_downtime", reading);
-        let manufacturer = fields.optional::<Maker>("manufacturer", reading);
-        fields.finish(reading);
-        let maker = manufacturer.as_ref().map(|found| found.name.clone());
-        let manufacturer = manufacturer.map(|found| found.terms);
-        Some(Self {
-            asset: asset?,
-            terms: AssetTerms { criticality, longest_downtime, cost_of_downtime, manufacturer },
-            maker,
-        })
-    }
-}
-
-struct Maker {
-    name: Located<BookName>,
-    terms: ManufacturerTerms,
-}
-
-impl Read for Maker {
-    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
-        let mut fields = Fields::of(value, "a manufacturer's agreement", reading)?;
-        let name = fields.required::<Located<BookName>>("maker", reading);
-        let agreement = fields.optional("agreement", reading);
-        let until = fields.optional("until", reading);
-        let hand_over_after = fields.optional("hand_over_after", reading);
-        let share = fields.optional("share", reading);
-        fields.finish(reading);
-        let name = name?;
-        let maker = name.value.clone();
-        Some(Self { name, terms: ManufacturerTerms { maker, agreement, until, hand_over_after, share } })
-    }
 }

@@ -12,7 +12,7 @@ use crate::{
     book::{Agreement, Book, Client, TargetTerms, Version},
     calendar::{Calendar, CalendarDef, Hours, Weekly},
     terms::Within,
-    words::{BookName, Manner, Priority, SatisfiedBy, Stage},
+    words::{BookName, Manner, SatisfiedBy, Stage},
 };
 
 /// Why there is nothing to explain.
@@ -141,35 +141,24 @@ fn targets(book: &Book, version: &Version) -> Vec<(Stage, String)> {
     for &stage in Stage::ALL {
         let of_stage: Vec<_> = all.iter().filter(|(target, _)| target.stage.value == stage).collect();
         for (index, (target, rider)) in of_stage.iter().enumerate() {
-            let rider = rider.map(|rider| format!(" ({rider})")).unwrap_or_default();
-            let modified = match stage {
-                Stage::OnSite | Stage::Resolve if rider.is_empty() => factors(book, version),
-                Stage::OnSite
-                | Stage::Resolve
-                | Stage::Acknowledge
-                | Stage::Respond
-                | Stage::Update
-                | Stage::Workaround
-                | Stage::VisitReport
-                | Stage::RestoreTest => String::new(),
+            let factors = match rider {
+                Some(_) => String::new(),
+                None => factors(book, version, stage),
             };
-            let earlier =
-                if index > 0 && !target_is_alone(target, &of_stage) { "; the earlier due counts" } else { "" };
-            said.push((stage, format!("{}{modified}{rider}{earlier}.", promise(target))));
+            let beside = of_stage[..index].iter().any(|(other, _)| target.shares_a_priority_with(other));
+            let rider = rider.map(|rider| format!(" ({rider})")).unwrap_or_default();
+            let earlier = if beside { "; the earlier due counts" } else { "" };
+            said.push((stage, format!("{}{rider}{earlier}.", promise(target, &factors))));
         }
     }
     said
 }
 
-/// Whether no other target of the stage holds for one of its priorities.
-fn target_is_alone(target: &TargetTerms, of_stage: &[&(&TargetTerms, Option<&str>)]) -> bool {
-    let shares = |other: &TargetTerms| Priority::ALL.iter().any(|&p| target.holds_for(p) && other.holds_for(p));
-    !of_stage.iter().any(|(other, _)| !std::ptr::eq(*other, target) && shares(other))
-}
-
-fn promise(target: &TargetTerms) -> String {
+fn promise(target: &TargetTerms, factors: &str) -> String {
     let when = match target.within.value {
-        Within::Covered { seconds } => format!("within {} of `{}`", duration(seconds.0), target.calendar.value),
+        Within::Covered { seconds } => {
+            format!("within {} of `{}`{factors}", duration(seconds.0), target.calendar.value)
+        }
         Within::NextBusinessDay { by, received_by } => {
             let cut_off = received_by
                 .map(|at| format!(" (received after {}, the one after)", at.strftime("%H:%M")))
@@ -218,7 +207,17 @@ fn manner_words(manner: Manner) -> &'static str {
     }
 }
 
-fn factors(book: &Book, version: &Version) -> String {
+/// The factors of on-site and resolve, as the matcher applies them; other stages have none.
+fn factors(book: &Book, version: &Version, stage: Stage) -> String {
+    match stage {
+        Stage::OnSite | Stage::Resolve => {}
+        Stage::Acknowledge
+        | Stage::Respond
+        | Stage::Update
+        | Stage::Workaround
+        | Stage::VisitReport
+        | Stage::RestoreTest => return String::new(),
+    }
     let Some(plan) = book.plans.get(&version.plan.value) else { return String::new() };
     let distance = plan.modifiers.distance.iter().map(|(band, factor)| (format!("distance {band}"), factor.0));
     let complexity = plan.modifiers.complexity.iter().map(|(level, factor)| (format!("complexity {level}"), factor.0));
@@ -267,11 +266,18 @@ fn hours(def: &CalendarDef) -> String {
             format!("{name} {}", each.join(" and "))
         })
         .collect();
-    let extra =
-        if def.extra.is_empty() { String::new() } else { format!(", and {} dates with extra hours", def.extra.len()) };
+    let extra = if def.extra.is_empty() {
+        String::new()
+    } else {
+        format!(", and extra hours on {}", counted(def.extra.len(), "date"))
+    };
     let holidays = def.holidays.len() + def.yearly_holidays.len();
-    let except = if holidays == 0 { String::new() } else { format!(", except {holidays} holidays") };
+    let except = if holidays == 0 { String::new() } else { format!(", except {}", counted(holidays, "holiday")) };
     format!("{}{extra}, {} time{except}", said.join(", "), def.tz)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `Tue 17 Nov 08:00; closings: Tue 17 Nov 18:00, …`; nothing for a calendar that never closes.

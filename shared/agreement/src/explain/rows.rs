@@ -8,16 +8,18 @@ use crate::{
     clock::{Leg, StandsFor, StopWhy},
 };
 
-/// The rows from the beginning to `now` or the end of the clock, then those up to its due; and whether they were cut.
+/// The rows from the beginning to `now` or the end of the clock, cut at the due where that has passed, then those up
+/// to the due; and whether they were too many.
 pub(super) fn rows(leg: &Leg, now: Timestamp) -> (Vec<Row>, bool) {
     let Some(begins) = leg.begins else { return (Vec::new(), false) };
     let ran_to = leg.ended().map_or(now, |stop| stop.from).max(begins);
-    let due = leg.due.instant().unwrap_or(ran_to);
+    let due = leg.due.instant().unwrap_or(ran_to).max(begins);
+    let passed = due.min(ran_to);
     let (held, stands_for) = leg.held();
     let promised = leg.promised_s();
     let mut counted_s = 0;
     let mut rows = Vec::new();
-    for (from, to, is_past) in [(begins, ran_to, true), (ran_to, due, false)] {
+    for (from, to, is_past) in [(begins, passed, true), (passed, ran_to, true), (ran_to, due, false)] {
         for segment in leg.calendar.segments_lazily(from, to, &held) {
             if rows.len() == ROWS_MAX {
                 return (rows, true);

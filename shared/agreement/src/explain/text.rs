@@ -109,6 +109,13 @@ impl Explanation {
             Some(from) => stamp(from, zone),
             None => return "the end of the stage before it".to_owned(),
         };
+        if let Some(after) = self.after {
+            let waited = duration(after.unresolved_for.0);
+            return format!(
+                "{from}, {waited} of covered time after the stage `{}` or its due, unresolved",
+                after.stage
+            );
+        }
         let what = match self.measured_from {
             MeasuredFrom::Received => "received",
             MeasuredFrom::Detected => "detected",

@@ -61,3 +61,23 @@ pub fn book(edits: &[(&str, &str, &str)]) -> Book {
         }
     }
 }
+
+/// An instant.
+pub fn at(text: &str) -> jiff::Timestamp {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// The recorder of the sample fails: class recording, kind down, alone.
+pub fn recorder_down(detected: &str) -> upheld_agreement::matching::MatchQuery {
+    use upheld_agreement::matching::{Affected, Detected, MatchQuery};
+    MatchQuery {
+        client: "northgate".parse().unwrap(),
+        site: "plant-2".parse().unwrap(),
+        asset: "nvr-02".parse().unwrap(),
+        detected: Detected::at(at(detected)),
+        class: upheld_model::IncidentClass::Recording,
+        kind: upheld_model::IncidentKind::Down,
+        check: Some("rec.freshness".parse().unwrap()),
+        affected: Affected::one(),
+    }
+}

@@ -35,7 +35,7 @@ fn response_before_resolution(targets: &[TargetTerms], check: &mut Check<'_>) {
     for respond in stage(Stage::Respond) {
         let contradicted = stage(Stage::Resolve).find(|resolve| {
             resolve.calendar == respond.calendar
-                && share_a_priority(respond, resolve)
+                && respond.shares_a_priority_with(resolve)
                 && matches!((covered(respond), covered(resolve)), (Some(a), Some(b)) if a > b)
         });
         if let (Some(resolve), Some(CoveredSeconds(resolution_s))) = (contradicted, contradicted.and_then(covered)) {
@@ -75,8 +75,4 @@ fn covered(target: &TargetTerms) -> Option<CoveredSeconds> {
         Within::Covered { seconds } => Some(seconds),
         Within::NextBusinessDay { .. } => None,
     }
-}
-
-fn share_a_priority(a: &TargetTerms, b: &TargetTerms) -> bool {
-    Priority::ALL.iter().any(|&priority| a.holds_for(priority) && b.holds_for(priority))
 }
