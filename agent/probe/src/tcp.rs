@@ -88,7 +88,7 @@ mod tests {
         let result = testing::prober(&format!("loopback_ports = [{port}]")).run(&check).await;
         assert_eq!(result.outcome, Outcome::Bad, "{result:?}");
         assert!(testing::evidence(&result).contains("no answer within"), "{result:?}");
-        assert!(result.took <= Duration::from_millis(400), "{:?}", result.took);
+        assert!(result.took < Duration::from_secs(3), "{:?}", result.took);
     }
 
     #[tokio::test]

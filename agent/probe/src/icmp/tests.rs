@@ -51,10 +51,10 @@ fn a_silent_target_is_bad_because_the_canary_vouches_for_us() {
         async || {
             let prober = prober("");
             for target in ["10.77.0.2", "gateway"] {
-                let result = prober.run(&spec(ping(target, None), 400)).await;
+                let result = prober.run(&spec(ping(target, None), 1_000)).await;
                 assert_eq!(result.outcome, Outcome::Bad, "{result:?}");
                 assert!(evidence(&result).contains("10.77.0.2: no echo reply within "), "{result:?}");
-                assert!(result.took < Duration::from_millis(400));
+                assert!(result.took < Duration::from_secs(3), "{:?}", result.took);
             }
         },
     );
@@ -67,11 +67,11 @@ fn a_prober_that_not_even_this_host_answers_cannot_probe_and_recovers() {
         let ignore = |value: &str| std::fs::write("/proc/sys/net/ipv4/icmp_echo_ignore_all", value).unwrap();
         let prober = prober("loopback_echo = true");
         ignore("1");
-        let result = prober.run(&spec(ping("10.77.0.2", None), 400)).await;
+        let result = prober.run(&spec(ping("10.77.0.2", None), 1_000)).await;
         assert_eq!(result.outcome, Outcome::unknown(UnknownReason::CannotProbe), "{result:?}");
         ignore("0");
-        assert_eq!(prober.run(&spec(ping("127.0.0.1", None), 400)).await.outcome, Outcome::Ok);
-        assert_eq!(prober.run(&spec(ping("10.77.0.2", None), 400)).await.outcome, Outcome::Bad);
+        assert_eq!(prober.run(&spec(ping("127.0.0.1", None), 1_000)).await.outcome, Outcome::Ok);
+        assert_eq!(prober.run(&spec(ping("10.77.0.2", None), 1_000)).await.outcome, Outcome::Bad);
     });
 }
 

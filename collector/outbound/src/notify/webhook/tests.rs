@@ -194,7 +194,7 @@ async fn a_message_that_was_taken_without_an_answer_is_unclear() {
         let started = std::time::Instant::now();
         let outcome = send(does).await;
         assert!(matches!(outcome, Outcome::Unclear { .. }), "{outcome:?}");
-        assert!(started.elapsed() < Duration::from_millis(1_500), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
 }
 
