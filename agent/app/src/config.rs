@@ -1,75 +1,45 @@
-//! What the collector may tell this agent to watch: checked as a whole, taken or refused as a whole (SECURITY 2).
+//! What the collector may tell this agent to watch, as far as it can be read. Whether it is taken is the engine's
+//! judgement; what cannot be read never gets there, and the old one stays (SECURITY 2).
 
-use upheld_model::{AgentId, check::SpecError};
+use serde::Deserialize;
 use upheld_wire::v1::AgentConfig;
 
 /// The time between two heartbeats while no configuration says otherwise, in milliseconds.
 pub(crate) const HEARTBEAT_MS_DEFAULT: u64 = 30_000;
-/// The bounds of a heartbeat, in milliseconds (wire v1).
-const HEARTBEAT_MS: std::ops::RangeInclusive<u64> = 1_000..=300_000;
 
-/// Why a configuration is refused; the one before stays.
+/// A configuration that this version cannot read, for example because of an unknown kind of probe.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigRefused {
-    /// It is another agent's.
-    #[error("it is for agent {theirs}, this is {ours}")]
-    Another {
-        /// Whose it is.
-        theirs: AgentId,
-        /// Who this is.
-        ours: AgentId,
-    },
-    /// The heartbeat is outside its bounds.
-    #[error("heartbeat_ms is {0}, allowed is 1000 to 300000")]
-    Heartbeat(u64),
-    /// A check is.
-    #[error(transparent)]
-    Check(#[from] SpecError),
-    /// It cannot be read, for example because of an unknown kind of probe.
-    #[error("it cannot be read: {0}")]
-    Unreadable(#[from] serde_json::Error),
+#[error("configuration {version} cannot be read")]
+pub(crate) struct UnreadableConfig {
+    /// Its version; 0 where not even that can be read.
+    pub(crate) version: u64,
+    /// What is wrong with it.
+    #[source]
+    why: serde_json::Error,
 }
 
-/// Reads a configuration for `agent` and checks it.
-pub(crate) fn read(body: &[u8], agent: &AgentId) -> Result<AgentConfig, ConfigRefused> {
-    let config: AgentConfig = serde_json::from_slice(body)?;
-    check(&config, agent)?;
-    Ok(config)
-}
-
-/// Checks a configuration for `agent`.
-pub(crate) fn check(config: &AgentConfig, agent: &AgentId) -> Result<(), ConfigRefused> {
-    if &config.agent != agent {
-        return Err(ConfigRefused::Another { theirs: config.agent.clone(), ours: agent.clone() });
+/// Reads a configuration.
+pub(crate) fn read(body: &[u8]) -> Result<AgentConfig, UnreadableConfig> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u64,
     }
-    if !HEARTBEAT_MS.contains(&config.heartbeat_ms) {
-        return Err(ConfigRefused::Heartbeat(config.heartbeat_ms));
-    }
-    upheld_model::check::validate_all(&config.checks)?;
-    Ok(())
+    serde_json::from_slice(body).map_err(|why| UnreadableConfig {
+        version: serde_json::from_slice(body).map_or(0, |Version { version }| version),
+        why,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn config(agent: &str, heartbeat_ms: u64) -> AgentConfig {
-        AgentConfig { version: 1, agent: agent.parse().unwrap(), heartbeat_ms, checks: Vec::new() }
-    }
-
     #[test]
-    fn another_agents_configuration_and_a_hammering_heartbeat_are_refused() {
-        let ours = "a-1".parse().unwrap();
-        check(&config("a-1", 30_000), &ours).unwrap();
-        assert!(matches!(check(&config("a-2", 30_000), &ours), Err(ConfigRefused::Another { .. })));
-        assert!(matches!(check(&config("a-1", 10), &ours), Err(ConfigRefused::Heartbeat(10))));
-    }
-
-    #[test]
-    fn an_unknown_kind_of_probe_is_refused_with_its_name() {
-        let body = br#"{"version":1,"agent":"a-1","heartbeat_ms":30000,"checks":[{"id":"a/b","probe":{"kind":"exec"},
+    fn an_unknown_kind_of_probe_is_refused_with_its_name_and_the_version() {
+        let body = br#"{"version":7,"agent":"a-1","heartbeat_ms":30000,"checks":[{"id":"a/b","probe":{"kind":"exec"},
             "every_ms":1000,"timeout_ms":1000,"fail_after":1,"recover_after":1,"stale_after_ms":4000}]}"#;
-        let refused = read(body, &"a-1".parse().unwrap()).unwrap_err();
-        assert!(refused.to_string().contains("exec"), "{refused}");
+        let refused = crate::failure::chain_of(&read(body).unwrap_err());
+        assert!(refused.contains("configuration 7") && refused.contains("exec"), "{refused}");
+        assert_eq!(read(b"<html>").unwrap_err().version, 0);
     }
 }

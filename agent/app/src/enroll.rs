@@ -146,12 +146,9 @@ fn read_answer(link: &EnrollLink, answer: &Answer) -> Result<EnrollAnswer, Failu
             .because(error)
             .help("the token is used up; update upheld-agent and get a new link")
     };
-    let error = match serde_json::from_slice::<EnrollAnswer>(&answer.body) {
-        Ok(understood) => match config::check(&understood.config, &understood.agent) {
-            Ok(()) => return Ok(understood),
-            Err(why) => why.to_string(),
-        },
-        Err(error) => error.to_string(),
+    let error = match serde_json::from_slice(&answer.body) {
+        Ok(understood) => return Ok(understood),
+        Err(error) => error,
     };
     let mut value: serde_json::Value = serde_json::from_slice(&answer.body).map_err(refused)?;
     let agent = value.get("agent").cloned().unwrap_or_default();

@@ -11,8 +11,11 @@ use crate::{failure, tls::WrongRoot};
 
 /// The longest a connection may take, TLS not included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest any request may take: beyond it the line counts as broken.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest any request may take, under the sender's own patience: beyond it the line counts as broken.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(25);
+/// A line that does not even acknowledge for so long is given up, so that the next request opens a new connection
+/// and does not queue behind a dead one.
+const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// The longest answer that is read, in bytes: a configuration of 2,000 checks has under 1 MiB.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 
@@ -25,6 +28,9 @@ pub(crate) fn client(tls: ClientConfig, proxy: Option<&Url>) -> Result<Client, r
         .timeout(REQUEST_TIMEOUT)
         .redirect(redirect::Policy::none())
         .pool_max_idle_per_host(1)
+        .http2_keep_alive_interval(DEAD_AFTER)
+        .http2_keep_alive_timeout(DEAD_AFTER)
+        .http2_keep_alive_while_idle(false)
         .http2_initial_stream_window_size(65_535)
         .http2_initial_connection_window_size(65_535)
         .user_agent(concat!("upheld-agent/", env!("CARGO_PKG_VERSION")))

@@ -21,14 +21,15 @@ use upheld_delivery::{
     sender::{self, Event},
 };
 use upheld_engine::{Effect, Engine, ProbeResult, Reading, Start};
-use upheld_model::{CheckId, CheckSpec, Mono};
+use upheld_model::{AgentEvent, CheckId, CheckSpec, DeviceText, Mono, ObservedAt};
 use upheld_probe::Prober;
 use upheld_wire::v1::{AgentConfig, Now};
 
 use crate::{
     cli::Common,
     clocks,
-    failure::Failure,
+    config::UnreadableConfig,
+    failure::{Code, Failure},
     identity::{self, TlsIdentity},
     memory::Memory,
     recorder::{Command, Recorder, Report},
@@ -90,9 +91,9 @@ pub(crate) async fn run(common: &Common, provider: &Arc<CryptoProvider>) -> Resu
     let state = StateFolder::new(&common.state);
     let identity = state.require_identity()?;
     let _lock = state.lock()?;
+    stop::listen(incoming.clone())?;
     let (mut agent, reports) = Agent::start(common, state, identity, incoming.clone(), provider).await?;
-    status::listen(&agent.state, incoming.clone())?;
-    stop::listen(incoming)?;
+    status::listen(&agent.state, incoming)?;
     agent.work(inbox, reports).await
 }
 
@@ -117,7 +118,7 @@ impl Agent {
         let memory = Memory::recall(&state);
         let (reporter, reports) = mpsc::channel(INCOMING_MAX);
         let reading = clocks::reading();
-        let now = Moment { mono: reading.mono, wall: upheld_model::ObservedAt(reading.wall) };
+        let now = Moment { mono: reading.mono, wall: ObservedAt(reading.wall) };
         let (recorder, recovered) = Recorder::start(&state, signing_key, memory.as_ref(), now, reporter)?;
         let start = Start {
             last_alive: recovered.opened.last_written,
@@ -162,9 +163,9 @@ impl Agent {
         loop {
             self.carry_out();
             let next = tokio::select! {
-                // Both ends of each channel are held here or by the disk thread, which ends last.
+                // This agent holds a sender of its own inbox: it never closes.
                 Some(incoming) = inbox.recv() => Some(incoming),
-                Some(report) = reports.recv() => Some(Incoming::Disk(report)),
+                report = reports.recv() => Some(Incoming::Disk(report.ok_or_else(journal_thread_ended)?)),
                 () = sleep_until(self.next_wake()) => None,
             };
             match next {
@@ -287,11 +288,11 @@ impl Agent {
                 self.link.note_answer(&answer, clocks::wall());
                 self.tell(Event::Answered { no, answer });
             }
-            link::Heard::Config(answer) => {
-                if let Some(config) = self.link.read_config(answer, &self.identity.agent) {
-                    self.configure(config);
-                }
-            }
+            link::Heard::Config(answer) => match self.link.read_config(answer) {
+                Some(Ok(config)) => self.configure(config),
+                Some(Err(unreadable)) => self.refuse(&unreadable),
+                None => {}
+            },
             link::Heard::Renewed(renewed) => self.link.take_certificate(renewed),
         }
     }
@@ -315,7 +316,19 @@ impl Agent {
                     self.recorder.tell(now, Command::KeepConfig(config));
                 }
             }
-            Err(error) => self.link.config_refused(crate::failure::chain_of(&error)),
+            Err(error) => {
+                self.link.config_refused(crate::failure::chain_of(&error));
+            }
+        }
+    }
+
+    /// Records that a configuration could not even be read.
+    fn refuse(&mut self, unreadable: &UnreadableConfig) {
+        let why = crate::failure::chain_of(unreadable);
+        let refused = Some(DeviceText::new(&why));
+        if self.link.config_refused(why) {
+            let at = self.engine.observed_at(clocks::mono());
+            self.engine.say(AgentEvent::Configured { at, version: unreadable.version, refused });
         }
     }
 
@@ -362,6 +375,13 @@ impl Agent {
             status::Document::running(&self.identity, &header, kinds, &journal, self.link.view(), self.started_at);
         serde_json::to_string(&document).unwrap_or_else(|error| format!(r#"{{"error":"{error}"}}"#))
     }
+}
+
+/// Without its journal the agent has nothing to stand on: whoever runs it starts it again.
+fn journal_thread_ended() -> Failure {
+    Failure::new(Code::Failed, "the journal's thread ended by itself")
+        .why("a fault of upheld-agent; its last words are above")
+        .help("start the agent again; what was synced is kept")
 }
 
 fn probed(seen: upheld_probe::ProbeResult, started: Mono) -> ProbeResult {

@@ -8,7 +8,6 @@ use std::{rc::Rc, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use upheld_delivery::sender::{self, Standing};
-use upheld_model::AgentId;
 use upheld_wire::v1::{
     AgentConfig,
     enroll::{RenewAnswer, RenewRequest},
@@ -16,7 +15,8 @@ use upheld_wire::v1::{
 
 use super::Incoming;
 use crate::{
-    config, files,
+    config::{self, UnreadableConfig},
+    files,
     http::{Answer, NoAnswer},
     identity::{self, FreshKey, TlsIdentity},
     state::StateFolder,
@@ -189,16 +189,13 @@ impl Link {
     }
 
     /// Reads a configuration that was asked for; `None` when there is none to take.
-    pub(super) fn read_config(&mut self, answer: Result<Answer, NoAnswer>, ours: &AgentId) -> Option<AgentConfig> {
+    pub(super) fn read_config(
+        &mut self,
+        answer: Result<Answer, NoAnswer>,
+    ) -> Option<Result<AgentConfig, UnreadableConfig>> {
         self.fetching = false;
         match answer {
-            Ok(answer) if answer.status == 200 => match config::read(&answer.body, ours) {
-                Ok(config) => Some(config),
-                Err(error) => {
-                    self.config_refused(error.to_string());
-                    None
-                }
-            },
+            Ok(answer) if answer.status == 200 => Some(config::read(&answer.body)),
             Ok(answer) => {
                 tracing::warn!(status = answer.status, "The collector gives no configuration; the old one stays.");
                 None
@@ -215,12 +212,14 @@ impl Link {
         self.view.config_refused = None;
     }
 
-    /// Notes why it is not. Said once; the sender asks again and again.
-    pub(super) fn config_refused(&mut self, why: String) {
-        if self.view.config_refused.as_ref() != Some(&why) {
+    /// Notes why it is not; whether that is news. The sender asks again and again.
+    pub(super) fn config_refused(&mut self, why: String) -> bool {
+        let is_news = self.view.config_refused.as_ref() != Some(&why);
+        if is_news {
             tracing::warn!(why, "The collector's configuration is refused; the old one stays in use.");
             self.view.config_refused = Some(why);
         }
+        is_news
     }
 
     /// Shows a renewed certificate on new connections.
