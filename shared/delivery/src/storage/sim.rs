@@ -234,6 +234,11 @@ impl Storage for SimStorage {
             let len = usize::try_from(len).unwrap_or(usize::MAX);
             inode.bytes.truncate(len);
             inode.same_to = inode.same_to.min(len);
+            // What is written there from now on is written anew.
+            inode.dropped.retain_mut(|(from, to)| {
+                *to = len.min(*to);
+                *from < *to
+            });
             Ok(())
         })
     }
