@@ -7,8 +7,6 @@
 peers_local() {
     cat <<'LIST'
 strace|strace|libunwind8
-nginx|nginx|nginx-common
-unshare|util-linux|
 LIST
 }
 
@@ -23,8 +21,9 @@ LIST
 peers_system() {
     cat <<'LIST'
 ip|iproute2
-nft|nftables
-openssl|openssl
+unshare|util-linux
+setpriv|util-linux
+mkfs.ext4|e2fsprogs
 LIST
 }
 
