@@ -182,7 +182,7 @@ fn take_in(tx: &mut dyn Tx, hash: &Digest, row: &AgentRow, now: Timestamp) -> Re
     if !tx.use_token(hash, &row.agent, now)? {
         // Between the look and here somebody else used it, or its time ended.
         return match usable(tx.token(hash)?, now) {
-            Ok(token) => Refusal { why: Unusable::Used, token: Some(token) }.record(tx, now).map(Err),
+            Ok(token) => Refusal::of(Unusable::Used, token).record(tx, now).map(Err),
             Err(refusal) => refusal.record(tx, now).map(Err),
         };
     }
@@ -214,19 +214,23 @@ enum Unusable {
 
 struct Refusal {
     why: Unusable,
-    token: Option<TokenRow>,
+    token: Option<Box<TokenRow>>,
 }
 
 fn usable(token: Option<TokenRow>, now: Timestamp) -> Result<TokenRow, Refusal> {
     match token {
         None => Err(Refusal { why: Unusable::Unknown, token: None }),
-        Some(token) if token.used.is_some() => Err(Refusal { why: Unusable::Used, token: Some(token) }),
-        Some(token) if token.expires_at <= now => Err(Refusal { why: Unusable::Ended, token: Some(token) }),
+        Some(token) if token.used.is_some() => Err(Refusal::of(Unusable::Used, token)),
+        Some(token) if token.expires_at <= now => Err(Refusal::of(Unusable::Ended, token)),
         Some(token) => Ok(token),
     }
 }
 
 impl Refusal {
+    fn of(why: Unusable, token: TokenRow) -> Self {
+        Self { why, token: Some(Box::new(token)) }
+    }
+
     /// Writes the refusal down and says what to answer.
     fn record(self, tx: &mut dyn Tx, now: Timestamp) -> Result<Problem, DeskError> {
         let (what, code, title, detail) = match self.why {

@@ -1,1 +1,11 @@
+//! The desk as a whole, over a real database and in virtual time.
 
+mod access;
+mod chain;
+mod clocks;
+mod delivery;
+mod enrolment;
+mod outbox;
+mod people;
+mod silence;
+mod world;

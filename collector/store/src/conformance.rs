@@ -96,7 +96,7 @@ async fn an_agent_is_unheard_until_its_first_request_and_unseen_after_its_last(s
             let row = agent("acme", "a-1");
             tx.insert_agent(&row)?;
             assert_eq!(tx.agents_unheard_since(at(0), 10)?, []);
-            assert_eq!(tx.agents_unheard_since(at(1), 10)?, [row.clone()]);
+            assert_eq!(tx.agents_unheard_since(at(1), 10)?, std::slice::from_ref(&row));
             tx.note_first_seen(&row.client, &row.agent, at(5))?;
             tx.note_first_seen(&row.client, &row.agent, at(6))?;
             assert_eq!(tx.agents_unheard_since(at(9), 10)?, []);
@@ -344,7 +344,7 @@ async fn a_finding_opens_once_and_ends_once(store: Store) {
             let row = finding();
             assert!(tx.insert_finding(&row)?);
             assert!(!tx.insert_finding(&FindingRow { opened: "again".into(), ..row.clone() })?);
-            assert_eq!(tx.open_findings(&row.client, &row.site)?, [row.clone()]);
+            assert_eq!(tx.open_findings(&row.client, &row.site)?, std::slice::from_ref(&row));
             tx.assign_finding(&row.client, &row.site, &row.id, IncidentNumber(4))?;
             assert!(tx.end_finding(&row.client, &row.site, &row.id, "end")?);
             assert!(!tx.end_finding(&row.client, &row.site, &row.id, "another end")?);

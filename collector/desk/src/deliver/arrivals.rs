@@ -20,13 +20,12 @@ pub(super) fn take_findings(
     accepted: &Accepted,
 ) -> Result<Vec<Trigger>, DeskError> {
     let told = told_events(upload, accepted);
-    let ends: BTreeMap<&FindingId, Bounds> = told
-        .iter()
-        .filter_map(|Told { event, moved, .. }| match event {
-            AgentEvent::FindingClosed { id, end } => Some((id, upload.restored(end, *moved))),
-            _other_event => None,
-        })
-        .collect();
+    let mut ends: BTreeMap<&FindingId, Bounds> = BTreeMap::new();
+    for Told { event, moved, .. } in &told {
+        if let AgentEvent::FindingClosed { id, end } = event {
+            ends.insert(id, upload.restored(end, *moved));
+        }
+    }
     let mut triggers = Vec::new();
     for Told { event, record, moved } in &told {
         match event {

@@ -31,7 +31,7 @@ pub(super) fn clock_view(terms: &PinnedTerms, clock: &Clock, now: Timestamp) -> 
         started_at: view.counted_from,
         counted_s: view.counted_s,
         remaining_s: view.remaining_s,
-        used_permille: if target_s == 0 { 1_000 } else { view.counted_s.saturating_mul(1_000) / target_s },
+        used_permille: view.counted_s.saturating_mul(1_000).checked_div(target_s).unwrap_or(1_000),
         due,
         due_local: due.map(|due| local(due, &zone)),
         time_zone: zone,

@@ -64,8 +64,6 @@ pub(super) fn explain(case: &Case, now: Timestamp) -> Result<Explained, DeskErro
                 let value = serde_json::to_value(&explanation);
                 explained.clocks.push(value.map_err(|error| DeskError::unreadable("explanation", &error))?);
             }
-            explained.text.push_str("Why these terms:\n");
-            explained.text.push_str(&pinned.terms.explanation.text());
         }
     }
     Ok(explained)

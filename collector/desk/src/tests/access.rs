@@ -1,0 +1,69 @@
+//! Links, sessions, tokens.
+
+use jiff::SignedDuration;
+
+use super::world::{World, ana};
+use crate::{
+    Actor, Rights, Scope,
+    access::{SESSION_IDLE, SESSION_MAX},
+};
+
+#[tokio::test]
+async fn a_login_link_works_once_and_for_a_quarter_of_an_hour() {
+    let mut world = World::new().await;
+    let link = world.desk.new_login_link("ana", &ana(), world.now).await.unwrap();
+    assert_eq!(link.len(), 43);
+    let session = world.desk.sign_in(&link, world.now).await.unwrap().unwrap();
+    assert_eq!(world.desk.sign_in(&link, world.now).await.unwrap(), None);
+    assert_eq!(world.desk.sign_in("unknown", world.now).await.unwrap(), None);
+    let who = world.desk.session(&session, world.now).await.unwrap().unwrap();
+    assert_eq!((who.actor, who.scope), (ana(), Scope::Provider));
+    let late = world.desk.new_login_link("ana", &ana(), world.now).await.unwrap();
+    world.pass(15 * 60);
+    assert_eq!(world.desk.sign_in(&late, world.now).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_session_ends_when_idle_when_old_and_when_asked() {
+    let mut world = World::new().await;
+    let begin = |world: &World| {
+        let (desk, now) = (world.desk.clone(), world.now);
+        async move {
+            let link = desk.new_login_link("ana", &ana(), now).await.unwrap();
+            desk.sign_in(&link, now).await.unwrap().unwrap()
+        }
+    };
+    let idle = begin(&world).await;
+    world.now += SESSION_IDLE;
+    assert_eq!(world.desk.session(&idle, world.now).await.unwrap(), None);
+
+    let busy = begin(&world).await;
+    let began = world.now;
+    while world.now.duration_since(began) < SESSION_MAX {
+        assert!(world.desk.session(&busy, world.now).await.unwrap().is_some());
+        world.now += SESSION_IDLE - SignedDuration::from_secs(1);
+    }
+    assert_eq!(world.desk.session(&busy, world.now).await.unwrap(), None);
+
+    let asked = begin(&world).await;
+    world.desk.sign_out(&asked, world.now).await.unwrap();
+    assert_eq!(world.desk.session(&asked, world.now).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_api_token_has_a_scope_rights_and_an_end() {
+    let mut world = World::new().await;
+    let scope = Scope::Client("acme".parse().unwrap());
+    let hour = Some(SignedDuration::from_hours(1));
+    let token = world.desk.new_api_token("portal", &scope, Rights::Read, hour, &ana(), world.now).await.unwrap();
+    assert!(!format!("{token:?}").contains(&token.token));
+    let who = world.desk.api_token(&token.token, world.now).await.unwrap().unwrap();
+    assert_eq!((who.actor, who.scope, who.rights), (Actor::Token("portal".into()), scope.clone(), Rights::Read));
+    let other =
+        world.desk.new_api_token("ci", &Scope::Provider, Rights::Respond, None, &ana(), world.now).await.unwrap();
+    world.pass(3_600);
+    assert_eq!(world.desk.api_token(&token.token, world.now).await.unwrap(), None);
+    assert!(world.desk.api_token(&other.token, world.now).await.unwrap().is_some());
+    assert_eq!(world.desk.revoke_api_token("ci", &ana(), world.now).await.unwrap(), 1);
+    assert_eq!(world.desk.api_token(&other.token, world.now).await.unwrap(), None);
+}

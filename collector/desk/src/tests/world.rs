@@ -1,0 +1,409 @@
+//! A provider with two clients, an agent that is a few lines long, and a receiver that remembers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tempfile::TempDir;
+use upheld_evidence::{SigningKey, sign_chain, sign_enrolment};
+use upheld_model::{
+    AgentEvent, CheckId, Digest, Epoch, Finding, FindingEnd, IncidentRef, Mono, ObservedAt, RecordId, Seq,
+    finding::CheckState,
+};
+use upheld_outbound::{Delivery, Outcome};
+use upheld_store::{StoreError, records::AgentKey, sqlite};
+use upheld_wire::v1::{
+    Body, CheckNow, ClockReading, Conflict, DeliverRequest, Delivered, EpochLink, Head, Now, PROTOCOL, Problem, Record,
+    enroll::EnrollRequest,
+    record::{batch_digest, chain, content_hash, root},
+};
+
+use crate::{
+    Actor, AgentPeer, Certificate, DeliverAnswer, Desk, IncidentView, Scope, Secret, Secrets,
+    deliverer::{Address, Boxed, Channel, How},
+    tasks::Report,
+};
+
+/// A Monday, ten in the morning in Chicago: inside coverage.
+pub(super) const START: &str = "2026-11-16T16:00:00Z";
+
+pub(super) struct World {
+    pub(super) desk: Desk,
+    pub(super) now: Timestamp,
+    folder: Arc<TempDir>,
+}
+
+impl World {
+    /// A collector with the book applied and a run begun.
+    pub(super) async fn new() -> Self {
+        let folder = Arc::new(TempDir::new().unwrap());
+        let store = sqlite::open(&folder.path().join("upheld.db")).unwrap();
+        let world = Self { desk: Desk::new(store), now: at(START), folder };
+        world.desk.apply_book(book(), &ana(), world.now).await.unwrap();
+        world.desk.start_run(world.now).await.unwrap();
+        world
+    }
+
+    /// The same data folder in a new process: nothing of the old one's memory is left.
+    pub(super) fn restarted(self) -> Self {
+        let Self { desk, now, folder } = self;
+        drop(desk);
+        let store = sqlite::open(&folder.path().join("upheld.db")).unwrap();
+        Self { desk: Desk::new(store), now, folder }
+    }
+
+    pub(super) fn pass(&mut self, seconds: i64) {
+        self.now += SignedDuration::from_secs(seconds);
+    }
+
+    /// An agent at a client's site, enrolled as agents are.
+    pub(super) async fn agent(&self, client: &str, site: &str) -> Agent {
+        let (client, site) = (client.parse().unwrap(), site.parse().unwrap());
+        let ttl = SignedDuration::from_hours(1);
+        let token = self.desk.new_token(&client, &site, ttl, &ana(), self.now).await.unwrap();
+        let key = SigningKey::from_seed(&[7; 32]).unwrap();
+        let request = enrolment(&token.token, &key, self.now);
+        let answer = self.desk.enroll(request, self.now, issue).await.unwrap();
+        let peer = self.desk.peer(&answer.agent).await.unwrap().unwrap();
+        Agent {
+            peer,
+            key,
+            epoch: Epoch(1),
+            previous: None,
+            next: 0,
+            chain: root(Epoch(1), None),
+            held: Vec::new(),
+            slow_by: SignedDuration::ZERO,
+            checks: BTreeMap::new(),
+        }
+    }
+
+    pub(super) async fn deliver(&self, agent: &Agent, request: DeliverRequest) -> DeliverAnswer {
+        self.desk.deliver(&agent.peer, request, self.now).await
+    }
+
+    /// Delivers, and the collector takes it.
+    pub(super) async fn take(&self, agent: &mut Agent, records: Vec<Record>) -> Delivered {
+        let answer = self.deliver(agent, agent.request(records, self.now)).await;
+        let delivered = delivered(answer);
+        agent.believe(&delivered);
+        delivered
+    }
+
+    /// The agent's TCP check of `srv-1` failed at this moment and was confirmed.
+    pub(super) async fn fail(&self, agent: &mut Agent) -> Finding {
+        let finding = agent.finding(self.now);
+        let record = agent.record(vec![AgentEvent::FindingOpened { finding: finding.clone() }]);
+        agent.say(&finding.check, CheckState::Failed, finding.first_bad);
+        self.take(agent, vec![record]).await;
+        finding
+    }
+
+    /// The finding ended at this moment.
+    pub(super) async fn mend(&self, agent: &mut Agent, finding: &Finding) {
+        let at = agent.claims(self.now);
+        let end =
+            FindingEnd { last_bad: ObservedAt(at.0 - SignedDuration::from_secs(10)), first_ok: at, confirmed_at: at };
+        let record = agent.record(vec![AgentEvent::FindingClosed { id: finding.id(), end }]);
+        agent.say(&finding.check, CheckState::Ok, at);
+        self.take(agent, vec![record]).await;
+    }
+
+    pub(super) async fn view(&self, incident: &str) -> IncidentView {
+        let incident: IncidentRef = incident.parse().unwrap();
+        self.desk.incident(&Scope::Provider, &incident, self.now).await.unwrap()
+    }
+
+    pub(super) async fn all(&self) -> Vec<IncidentView> {
+        self.desk.incidents(&Scope::Provider, 100, self.now).await.unwrap()
+    }
+
+    /// How many records the collector holds of an agent.
+    pub(super) async fn held(&self, agent: &Agent) -> u64 {
+        let peer = agent.peer.clone();
+        let count = move |tx: &dyn upheld_store::ReadTx| {
+            tx.count_records(AgentKey { client: &peer.client, agent: &peer.agent })
+        };
+        self.desk.store().read::<_, StoreError, _>("test.held", count).await.unwrap()
+    }
+
+    /// The words of the audit log, oldest first.
+    pub(super) async fn audit(&self) -> Vec<String> {
+        let rows = self.desk.store().read::<_, StoreError, _>("test.audit", |tx| tx.audit(1_000)).await.unwrap();
+        rows.into_iter().rev().map(|row| row.what).collect()
+    }
+
+    /// One worker empties the outbox.
+    pub(super) async fn send(&self, receiver: &Receiver) -> Report {
+        self.desk.deliver_outbox_once("w-1", receiver, &AllSecrets, 100, self.now).await.unwrap()
+    }
+}
+
+pub(super) struct Agent {
+    pub(super) peer: AgentPeer,
+    key: SigningKey,
+    pub(super) epoch: Epoch,
+    previous: Option<EpochLink>,
+    next: u64,
+    chain: Digest,
+    held: Vec<Head>,
+    /// By how much its clock is behind.
+    pub(super) slow_by: SignedDuration,
+    checks: BTreeMap<CheckId, CheckNow>,
+}
+
+impl Agent {
+    /// What its clock shows at an instant.
+    pub(super) fn claims(&self, at: Timestamp) -> ObservedAt {
+        ObservedAt(at - self.slow_by)
+    }
+
+    /// A finding of the TCP check of `srv-1` that was confirmed at `at`.
+    pub(super) fn finding(&self, at: Timestamp) -> Finding {
+        let ago = |seconds| self.claims(at - SignedDuration::from_secs(seconds));
+        Finding {
+            check: "srv-1/net.tcp".parse().unwrap(),
+            last_ok: Some(ago(16)),
+            first_bad: ago(6),
+            confirmed_at: ago(2),
+            evidence: Some("connection refused".into()),
+        }
+    }
+
+    /// The next record of its journal.
+    pub(super) fn record(&mut self, events: Vec<AgentEvent>) -> Record {
+        let body = Body { samples: Vec::new(), events };
+        self.record_with(self.next_id(), serde_json::to_string(&body).unwrap())
+    }
+
+    pub(super) fn record_with(&mut self, record_id: RecordId, body: String) -> Record {
+        let salt = RecordId([1; 16]);
+        let content = content_hash(&salt, &body);
+        self.chain = chain(&self.chain, &record_id, &content);
+        let record = Record {
+            epoch: self.epoch,
+            seq: Seq(self.next),
+            record_id,
+            content_hash: content,
+            chain: self.chain,
+            previous: self.previous.filter(|_| self.next == 0),
+            sig: None,
+            salt,
+            omitted: None,
+            body: serde_json::value::RawValue::from_string(body).unwrap(),
+        };
+        self.next += 1;
+        record
+    }
+
+    fn next_id(&self) -> RecordId {
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.epoch.0.to_be_bytes());
+        id[8..].copy_from_slice(&self.next.to_be_bytes());
+        RecordId(id)
+    }
+
+    /// Begins a new life of the journal, as after a fork.
+    pub(super) fn new_epoch(&mut self, epoch: u64) {
+        let previous = EpochLink { epoch: self.epoch, len: self.next, chain: self.chain };
+        (self.epoch, self.previous, self.next) = (Epoch(epoch), Some(previous), 0);
+        self.chain = root(self.epoch, self.previous.as_ref());
+    }
+
+    /// The same content under a new name, as after a fork.
+    pub(super) fn retag(&mut self, record: &Record) -> Record {
+        self.record_with(record.record_id, record.body.get().to_owned())
+    }
+
+    pub(super) fn request(&self, mut records: Vec<Record>, now: Timestamp) -> DeliverRequest {
+        if let Some(last) = records.last_mut() {
+            last.sig = Some(sign_chain(&self.key, &last.chain).to_string());
+        }
+        DeliverRequest {
+            protocol: PROTOCOL,
+            heads: self.held.clone(),
+            clock: ClockReading { wall: self.claims(now), mono: Mono(1), boot: "boot-1".parse().unwrap() },
+            seen_checkpoint: None,
+            now: Now { version: "0.1.0".into(), config_version: 1, checks: self.checks.clone(), ..Now::default() },
+            batch_digest: batch_digest(&records),
+            records,
+        }
+    }
+
+    /// Says in its "now" header how a check is.
+    pub(super) fn say(&mut self, check: &CheckId, state: CheckState, since: ObservedAt) {
+        self.checks.insert(check.clone(), CheckNow { state, since });
+    }
+
+    pub(super) fn believe(&mut self, delivered: &Delivered) {
+        if let Some(head) = delivered.head {
+            self.held.retain(|held| held.epoch != head.epoch);
+            self.held.push(head);
+        }
+    }
+}
+
+/// What a receiver does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mood {
+    Takes,
+    /// Takes it, and the answer is lost on the way.
+    TakesButAnswerIsLost,
+    /// Answers 503.
+    IsBusy,
+    /// Answers 400.
+    Refuses,
+}
+
+/// A ticket system: one ticket per key, and it can be asked for a key.
+pub(super) struct Receiver {
+    pub(super) mood: Mutex<Mood>,
+    /// Every POST that arrived, in order: (key, event).
+    pub(super) posts: Mutex<Vec<(String, String)>>,
+    pub(super) bodies: Mutex<Vec<serde_json::Value>>,
+}
+
+impl Receiver {
+    pub(super) fn new() -> Self {
+        Self { mood: Mutex::new(Mood::Takes), posts: Mutex::default(), bodies: Mutex::default() }
+    }
+
+    pub(super) fn is(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    pub(super) fn events(&self) -> Vec<String> {
+        self.posts.lock().unwrap().iter().map(|(_, event)| event.clone()).collect()
+    }
+
+    fn post(&self, delivery: &Delivery) -> Outcome {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::IsBusy => return Outcome::Retry { why: "503".into(), not_before: None },
+            Mood::Refuses => return Outcome::Permanent { why: "400".into() },
+            Mood::Takes | Mood::TakesButAnswerIsLost => {}
+        }
+        self.posts.lock().unwrap().push((delivery.key.to_string(), delivery.kind.to_string()));
+        self.bodies.lock().unwrap().push(serde_json::from_str(&delivery.body).unwrap());
+        match mood {
+            Mood::TakesButAnswerIsLost => Outcome::Unclear { why: "timeout".into() },
+            Mood::Takes | Mood::IsBusy | Mood::Refuses => Outcome::Delivered { reference: "T-1".into() },
+        }
+    }
+}
+
+impl Channel for Receiver {
+    fn send<'a>(&'a self, to: &'a Address, delivery: &'a Delivery, how: How, _: Timestamp) -> Boxed<'a, Outcome> {
+        assert_eq!((to.channel.as_str(), to.secret.expose()), ("desk", b"desk-webhook".as_slice()));
+        let has_it = self.posts.lock().unwrap().iter().any(|(key, _)| key == delivery.key.as_str());
+        let outcome = match how {
+            How::LookUpFirst if has_it => Outcome::Delivered { reference: "T-1".into() },
+            How::LookUpFirst | How::Send => self.post(delivery),
+        };
+        Box::pin(std::future::ready(outcome))
+    }
+}
+
+/// Every secret is its own name.
+pub(super) struct AllSecrets;
+
+impl Secrets for AllSecrets {
+    fn secret(&self, name: &str) -> Option<Secret> {
+        Some(Secret::new(name))
+    }
+}
+
+pub(super) fn enrolment(token: &str, key: &SigningKey, now: Timestamp) -> EnrollRequest {
+    let csr_pem = "-----BEGIN CERTIFICATE REQUEST-----".to_owned();
+    EnrollRequest {
+        protocol: PROTOCOL,
+        token: token.to_owned(),
+        signing_key: key.public().to_string(),
+        signing_proof: sign_enrolment(key, token, &csr_pem).to_string(),
+        csr_pem,
+        host: "srv-1".into(),
+        version: "0.1.0".into(),
+        wall: now,
+    }
+}
+
+pub(super) fn issue(agent: &upheld_model::AgentId, _: &EnrollRequest) -> Result<Certificate, String> {
+    Ok(Certificate { chain_pem: format!("certificate of {agent}"), roots_pem: "roots".into() })
+}
+
+pub(super) fn delivered(answer: DeliverAnswer) -> Delivered {
+    match answer {
+        DeliverAnswer::Delivered(delivered) => delivered,
+        other @ (DeliverAnswer::Conflict(_) | DeliverAnswer::Problem(_)) => std::panic::panic_any(format!("{other:?}")),
+    }
+}
+
+pub(super) fn conflict(answer: DeliverAnswer) -> Conflict {
+    match answer {
+        DeliverAnswer::Conflict(conflict) => conflict,
+        other @ (DeliverAnswer::Delivered(_) | DeliverAnswer::Problem(_)) => {
+            std::panic::panic_any(format!("{other:?}"))
+        }
+    }
+}
+
+pub(super) fn problem(answer: DeliverAnswer) -> Problem {
+    match answer {
+        DeliverAnswer::Problem(problem) => problem,
+        other @ (DeliverAnswer::Delivered(_) | DeliverAnswer::Conflict(_)) => {
+            std::panic::panic_any(format!("{other:?}"))
+        }
+    }
+}
+
+pub(super) fn ana() -> Actor {
+    Actor::person("ana")
+}
+
+pub(super) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The book: one plan, two clients, one of them without an agreement.
+pub(super) fn book() -> BTreeMap<String, String> {
+    let site = "name = \"North\"\ntime_zone = \"America/Chicago\"\ncommissioned = 2026-01-15\n\n\
+        [[asset]]\nid = \"srv-1\"\nclass = \"server\"\n\
+        checks = [{ kind = \"host\" }, { kind = \"net.tcp\", target = \"10.0.0.5\", port = 8080 }]\n";
+    let files = [
+        (
+            "provider.toml",
+            "name = \"Example Integrators\"\ncurrency = \"USD\"\ntime_zone = \"America/Chicago\"\n\n\
+             [channels.desk]\nwebhook = { url = \"https://tickets.example.test/hook\", secret = \"desk-webhook\" }\n",
+        ),
+        (
+            "calendars/business.toml",
+            "time_zone = \"America/Chicago\"\n\n[weekly]\nmon = [\"08:00-18:00\"]\ntue = [\"08:00-18:00\"]\n\
+             wed = [\"08:00-18:00\"]\nthu = [\"08:00-18:00\"]\nfri = [\"08:00-18:00\"]\n",
+        ),
+        (
+            "plans/gold.toml",
+            "name = \"Gold\"\n\n[priority]\nhigh = { high = \"P1\", medium = \"P2\", low = \"P3\" }\n\
+             medium = { high = \"P2\", medium = \"P3\", low = \"P4\" }\nlow = { high = \"P3\", medium = \"P4\", low = \"P5\" }\n\n\
+             [[target]]\nstage = \"respond\"\nwithin = \"1h\"\ncalendar = \"business\"\nmanner = [\"remote\", \"phone\"]\n\
+             warn_at = [\"50%\"]\n\n\
+             [[target]]\nstage = \"resolve\"\nwithin = \"8h\"\ncalendar = \"business\"\npause_for = [\"site-access\"]\n\
+             longest_pause = \"5d\"\n",
+        ),
+        (
+            "catalogue.toml",
+            "[[issue]]\nid = \"ANY\"\nname = \"Anything\"\ncategory = \"hardware\"\nmatch = {}\nurgency = \"high\"\n",
+        ),
+        ("clients/acme/client.toml", "name = \"Acme Foods\"\n"),
+        (
+            "clients/acme/ssa.toml",
+            "number = \"SSA-1\"\nsites = [\"north\"]\nfee = \"100.00/month\"\n\n\
+             [[version]]\neffective_from = 2026-01-01\nsigned = 2025-12-12\nplan = \"gold\"\n",
+        ),
+        ("clients/acme/sites/north.toml", site),
+        ("clients/other/client.toml", "name = \"Other Ltd\"\n"),
+        ("clients/other/sites/north.toml", site),
+    ];
+    files.into_iter().map(|(path, text)| (path.to_owned(), text.to_owned())).collect()
+}
