@@ -199,3 +199,21 @@ fn a_hostile_file_moves_no_cursor() {
         assert!(!rendered.contains('\u{1b}') && !rendered.contains('\u{202e}'), "{rendered}");
     }
 }
+
+#[test]
+fn a_file_cut_anywhere_is_read_or_refused_in_words() {
+    let whole = common::built();
+    for (path, text) in &whole {
+        for cut in (0..text.len()).step_by(37).filter(|&cut| text.is_char_boundary(cut)) {
+            let mut files = whole.clone();
+            files.insert(path.clone(), format!("{}\u{e9}", &text[..cut]));
+            if let Err(refused) = Book::read(&files) {
+                assert!(!refused.errors.is_empty(), "{path} cut at {cut}");
+                for error in refused.errors.iter().chain(&refused.warnings) {
+                    let rendered = error.render(&files, true);
+                    assert!(rendered.contains(error.code.as_str()), "{rendered}");
+                }
+            }
+        }
+    }
+}
