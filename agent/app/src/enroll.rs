@@ -4,13 +4,15 @@
 //! answer is on disk, `identity.json` last, before anything is said to be done. Then the data door is tried once,
 //! with the new certificate.
 
-use std::{path::PathBuf, sync::Arc};
+mod refusal;
+mod report;
+
+use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use serde::Serialize;
 use upheld_evidence::{SigningKey, sign_enrolment};
 use upheld_wire::v1::{
-    self, AgentConfig, Problem, codes,
+    self,
     enroll::{EnrollAnswer, EnrollLink, EnrollRequest},
 };
 
@@ -19,30 +21,13 @@ use crate::{
     clocks, config,
     failure::{Code, Failure},
     files,
-    http::{self, Answer, NoAnswer},
+    http::{self, Answer},
     identity::{self, FreshKey},
     settings::{self, Settings},
     state::{Identity, Schema, StateFolder},
     tls::{self, clock::BoundedClock},
     uplink::Uplink,
 };
-
-/// What `enroll --json` prints.
-#[derive(Debug, Serialize)]
-struct Enrolled<'a> {
-    schema: &'static str,
-    agent: &'a str,
-    client: &'a str,
-    client_name: &'a str,
-    site: &'a str,
-    site_name: &'a str,
-    provider_name: &'a str,
-    collector: &'a str,
-    checks: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    set_aside: Option<PathBuf>,
-    is_clock_suspect: bool,
-}
 
 /// Enrols this host; prints the result.
 pub(crate) async fn enroll(
@@ -87,7 +72,7 @@ pub(crate) async fn enroll(
     state.save_identity(&identity)?;
 
     let tried = try_data_door(&state, &identity, &settings, &clock, provider).await;
-    print(common, &identity, &answer.config, set_aside, clock.is_suspect())?;
+    report::print(common, &identity, &answer.config, set_aside, clock.is_suspect())?;
     tried
 }
 
@@ -134,8 +119,8 @@ async fn ask(
     let config = tls::enrollment(&link.root_fingerprint, clock, provider).map_err(|error| broken(&error))?;
     let client = http::client(config, settings.proxy.as_ref()).map_err(|error| broken(&error))?;
     let url = format!("https://{}/v1/enroll", link.authority);
-    let answer = http::send(client.post(url).json(request)).await.map_err(|error| no_answer(link, error))?;
-    if answer.status == 200 { read_answer(link, &answer) } else { Err(refused(link, &answer)) }
+    let answer = http::send(client.post(url).json(request)).await.map_err(|error| refusal::no_answer(link, &error))?;
+    if answer.status == 200 { read_answer(link, &answer) } else { Err(refusal::refused(link, &answer)) }
 }
 
 /// Reads the collector's yes. A configuration that this version cannot understand does not spoil the enrolment: it
@@ -158,42 +143,6 @@ fn read_answer(link: &EnrollLink, answer: &Answer) -> Result<EnrollAnswer, Failu
     let understood = serde_json::from_value(value).map_err(refused)?;
     tracing::warn!(%error, "Enrolled without checks: the configuration sent is refused.");
     Ok(understood)
-}
-
-fn no_answer(link: &EnrollLink, error: NoAnswer) -> Failure {
-    let help = match &error {
-        NoAnswer::Unreachable(_) => format!(
-            "is the collector running, and may this host reach {} by TCP? A proxy goes into agent.toml: proxy = \"http://…\"",
-            link.authority
-        ),
-        NoAnswer::WrongRoot => "the token was not sent. Use the link of this provider, whole; if it is, somebody stands \
-                                between (a TLS-inspecting firewall, another server on that address)"
-            .to_owned(),
-        NoAnswer::Certificate(_) | NoAnswer::Tls(_) => {
-            "the token was not sent. Compare this host's clock with the collector's; ask the provider to look at its log"
-                .to_owned()
-        }
-        NoAnswer::Broken(_) | NoAnswer::TooLong => {
-            "try again; if the token is then used up, get a new link".to_owned()
-        }
-    };
-    Failure::new(Code::Unreachable, format!("cannot reach the collector at {}", link.authority))
-        .why(error.words())
-        .help(help)
-}
-
-fn refused(link: &EnrollLink, answer: &Answer) -> Failure {
-    let Problem { title, detail, code, .. } = answer.problem();
-    let is_passing = answer.status == 429 || answer.status >= 500;
-    let (exit, help) = match code.as_str() {
-        codes::TOKEN_USED => (Code::Refused, "a link is for one host; get a new one: upheld-collector agent token"),
-        codes::TOKEN_EXPIRED => (Code::Refused, "get a new link and use it in time: upheld-collector agent token"),
-        codes::TOKEN_UNKNOWN => (Code::Refused, "copy the whole link, or get a new one: upheld-collector agent token"),
-        _ if is_passing => (Code::TryAgain, "nothing was changed: try again in a minute"),
-        _ => (Code::Refused, "ask the provider; the collector's log has the reason"),
-    };
-    let why = if detail.is_empty() { title } else { format!("{title}: {detail}") };
-    Failure::new(exit, format!("{} refused to enroll this host", link.authority)).why(why).help(help)
 }
 
 fn identity_of(link: &EnrollLink, answer: &EnrollAnswer, common: &Common) -> Result<Identity, Failure> {
@@ -238,51 +187,6 @@ async fn try_data_door(
     }
 }
 
-fn print(
-    common: &Common,
-    identity: &Identity,
-    config: &AgentConfig,
-    set_aside: Option<PathBuf>,
-    is_clock_suspect: bool,
-) -> Result<(), Failure> {
-    if common.json {
-        let enrolled = Enrolled {
-            schema: "upheld.enrolled/1",
-            agent: identity.agent.as_str(),
-            client: identity.client.as_str(),
-            client_name: &identity.client_name,
-            site: identity.site.as_str(),
-            site_name: &identity.site_name,
-            provider_name: &identity.provider_name,
-            collector: &identity.collector,
-            checks: config.checks.len(),
-            set_aside,
-            is_clock_suspect,
-        };
-        return crate::output::json(&enrolled);
-    }
-    if let Some(folder) = set_aside {
-        eprintln!("  Set aside   the earlier enrolment is in {}", folder.display());
-    }
-    if is_clock_suspect {
-        eprintln!(
-            "  Clock       this host's clock is wrong; set it ({} here, {} at the collector)",
-            clocks::wall().strftime("%F %T UTC"),
-            identity.enrolled_at.strftime("%F %T UTC")
-        );
-    }
-    let mut lines = vec![
-        format!("  Client      {}, site {} (from the link)", identity.client_name, identity.site_name),
-        format!("  Will send   {}. No pictures, no sound; `status --sends` lists all.", crate::sends::summary(config)),
-    ];
-    lines.push(format!(
-        "Enrolled as {}. Start it: upheld-agent --state {} run",
-        identity.agent,
-        common.state.display()
-    ));
-    crate::output::lines(&lines)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,27 +198,6 @@ mod tests {
             root_fingerprint: "f".repeat(43),
             issued: jiff::Timestamp::UNIX_EPOCH,
         }
-    }
-
-    fn problem(status: u16, code: &str) -> Answer {
-        let problem = Problem {
-            kind: "about:blank".to_owned(),
-            title: "The token was used".to_owned(),
-            status,
-            detail: "by nvr-01 on 16 November".to_owned(),
-            code: code.to_owned(),
-        };
-        Answer { status, retry_after: None, body: serde_json::to_vec(&problem).unwrap() }
-    }
-
-    #[test]
-    fn a_used_token_says_so_and_a_busy_collector_is_another_matter() {
-        let used = refused(&link(), &problem(403, codes::TOKEN_USED));
-        assert_eq!(used.code(), Code::Refused);
-        assert!(used.to_string().contains("by nvr-01") && used.to_string().contains("agent token"), "{used}");
-        assert_eq!(refused(&link(), &problem(503, codes::UNAVAILABLE)).code(), Code::TryAgain);
-        let mute = Answer { status: 404, retry_after: None, body: b"<html>".to_vec() };
-        assert!(refused(&link(), &mute).to_string().contains("answered 404"));
     }
 
     #[test]

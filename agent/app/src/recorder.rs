@@ -4,30 +4,26 @@
 //! memory is only kept when every record before it is. It reads no clock but the monotonic one; the wall it goes by
 //! is the agent's, carried on from the last command.
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
-    },
-    thread,
-    time::Duration,
+mod thread;
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    mpsc::{SyncSender, TrySendError, sync_channel},
 };
 
 use tokio::sync::mpsc;
 use upheld_delivery::{
     Moment,
     courier::Courier,
-    intake,
     journal::{JournalError, Opened, Settings, Status, Urgency},
-    sender::{Answer, Effect, Event, Post},
+    sender::{Effect, Event, Post},
 };
 use upheld_engine::EngineSnapshot;
 use upheld_evidence::SigningKey;
-use upheld_model::ObservedAt;
 use upheld_wire::v1::{AgentConfig, Body, ClockReading, Now};
 
+use self::thread::DiskThread;
 use crate::{
-    clocks,
     disk::Disk,
     failure::{Code, Failure},
     memory::Memory,
@@ -129,16 +125,8 @@ impl Recorder {
         };
         let progress = Arc::new(Mutex::new(Progress { done: 0, status: courier.status() }));
         let (commands, inbox) = sync_channel(COMMANDS_MAX);
-        let thread = DiskThread {
-            courier,
-            state: state.clone(),
-            reports,
-            progress: Arc::clone(&progress),
-            done: 0,
-            last: now,
-            is_volatile: false,
-        };
-        thread::Builder::new()
+        let thread = DiskThread::new(courier, state.clone(), reports, Arc::clone(&progress), now);
+        std::thread::Builder::new()
             .name("journal".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || thread.run(&inbox))
@@ -184,141 +172,6 @@ impl Recorder {
     /// Bodies that were lost because the disk did not keep up.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
-    }
-}
-
-struct DiskThread {
-    courier: Courier<Disk>,
-    state: StateFolder,
-    reports: mpsc::Sender<Report>,
-    progress: Arc<Mutex<Progress>>,
-    done: u64,
-    last: Moment,
-    is_volatile: bool,
-}
-
-impl DiskThread {
-    fn run(mut self, inbox: &Receiver<(Moment, Command)>) {
-        loop {
-            let wait = self.courier.poll_timeout().map(|at| at.since(clocks::mono()));
-            let next = match wait {
-                Some(wait) => inbox.recv_timeout(wait),
-                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match next {
-                Ok((now, Command::Close)) => return self.close(now),
-                Ok((now, command)) => {
-                    self.last = now;
-                    self.carry_out(command);
-                    self.done += 1;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                // The agent is gone without a word: what is synced is synced.
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            let now = self.now();
-            if self.courier.poll_timeout().is_some_and(|at| at <= now.mono) {
-                let kept = self.courier.handle_timeout(now);
-                self.note(kept);
-            }
-            if !self.say() {
-                return;
-            }
-        }
-    }
-
-    fn carry_out(&mut self, command: Command) {
-        let now = self.now();
-        match command {
-            Command::Append { body, urgency } => {
-                let written = self.courier.append(&body, urgency, now);
-                self.note(written);
-            }
-            Command::Tell(event) => self.courier.handle(event, now),
-            Command::Build { post, clock, now: header } => self.build(&post, clock, *header),
-            Command::KeepConfig(config) => {
-                if let Err(failure) = self.state.save_config(&config) {
-                    tracing::warn!(%failure, "The configuration could not be kept; it will be asked for again.");
-                }
-            }
-            Command::Remember(snapshot) => self.remember(*snapshot, now),
-            // Taken by the loop.
-            Command::Close => {}
-        }
-    }
-
-    /// Keeps the checks' states, unless the journal cannot be made durable up to here: a memory ahead of it would hide
-    /// a transition that never got there.
-    fn remember(&mut self, snapshot: EngineSnapshot, now: Moment) {
-        let position = self.courier.position(now);
-        if let Ok(position) = position
-            && let Err(error) = Memory::new(snapshot, position).keep(&self.state)
-        {
-            tracing::warn!(%error, "The checks' states could not be kept; a restart folds more of the journal again.");
-        }
-        self.note(position.map(drop));
-    }
-
-    fn build(&mut self, post: &Post, clock: ClockReading, header: Now) {
-        let body = self
-            .courier
-            .request(post, clock, header)
-            .map_err(|error| crate::failure::chain_of(&error))
-            .and_then(|request| intake::deflate(&request).map_err(|error| error.to_string()));
-        match body {
-            Ok(body) => {
-                // A full inbox empties: its reader never waits for this thread. A closed one ends the loop later.
-                let _ = self.reports.blocking_send(Report::Ready { no: post.no, body });
-            }
-            Err(what) => {
-                tracing::warn!(what, "A report could not be read from the journal.");
-                // Of a journal that cannot be read the sender knows; of a body that cannot be packed it is told.
-                let answer = Answer::Failed { what };
-                let now = self.now();
-                self.courier.handle(Event::Answered { no: post.no, answer }, now);
-            }
-        }
-    }
-
-    /// Notices when the journal becomes volatile and when it is itself again.
-    fn note(&mut self, written: Result<(), JournalError>) {
-        let was_volatile = std::mem::replace(&mut self.is_volatile, written.is_err());
-        match (was_volatile, written) {
-            (false, Err(error)) => {
-                let error = crate::failure::chain_of(&error);
-                tracing::error!(
-                    error,
-                    "The journal cannot be written; observing goes on in memory. Look at this host's disk."
-                );
-            }
-            (true, Ok(())) => tracing::info!("The journal is written again."),
-            (true, Err(_)) | (false, Ok(())) => {}
-        }
-    }
-
-    /// Hands out effects and the status; `false` when nobody listens.
-    fn say(&mut self) -> bool {
-        let progress = Progress { done: self.done, status: self.courier.status() };
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
-        while let Some(effect) = self.courier.poll_effect() {
-            if self.reports.blocking_send(Report::Effect(effect)).is_err() {
-                return false;
-            }
-        }
-        true
-    }
-
-    fn close(self, now: Moment) {
-        let closed = self.courier.close(now);
-        let _ = self.reports.blocking_send(Report::Closed(closed));
-    }
-
-    /// The agent's time: as of the last command, plus what passed since.
-    fn now(&self) -> Moment {
-        let mono = clocks::mono();
-        let passed: Duration = mono.since(self.last.mono);
-        let wall = self.last.wall.0.saturating_add(passed).map_or(self.last.wall, ObservedAt);
-        Moment { mono, wall }
     }
 }
 

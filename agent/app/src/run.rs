@@ -5,9 +5,10 @@
 //! configuration. It ends only when asked to, or when its state folder cannot be used at the start.
 
 mod link;
+mod start;
 mod stop;
 
-use std::{collections::BTreeSet, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use rustls::crypto::CryptoProvider;
@@ -20,8 +21,8 @@ use upheld_delivery::{
     journal::Urgency,
     sender::{self, Event},
 };
-use upheld_engine::{Effect, Engine, ProbeResult, Reading, Start};
-use upheld_model::{AgentEvent, CheckId, CheckSpec, DeviceText, Mono, ObservedAt};
+use upheld_engine::{Effect, Engine, ProbeResult, Reading};
+use upheld_model::{AgentEvent, CheckId, CheckSpec, DeviceText, Mono};
 use upheld_probe::Prober;
 use upheld_wire::v1::{AgentConfig, Now};
 
@@ -30,14 +31,9 @@ use crate::{
     clocks,
     config::UnreadableConfig,
     failure::{Code, Failure},
-    identity::{self, TlsIdentity},
-    memory::Memory,
     recorder::{Command, Recorder, Report},
-    settings::Settings,
     state::{Identity, StateFolder},
-    status,
-    tls::clock::BoundedClock,
-    uplink::{self, Uplink},
+    status, uplink,
 };
 use link::Link;
 pub(crate) use link::View;
@@ -50,8 +46,6 @@ const INCOMING_MAX: usize = 256;
 /// How often the states are kept and the certificate is looked at. After a crash at most this much of the journal is
 /// folded again.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
-/// The longest wait for the collector's name at the start.
-const NAME_WAIT: Duration = Duration::from_secs(2);
 
 /// Something happened.
 #[derive(Debug)]
@@ -80,8 +74,6 @@ struct Agent {
     incoming: mpsc::Sender<Incoming>,
     started_at: Timestamp,
     housekeeping_at: Instant,
-    /// Checks whose probe runs or waits for its turn.
-    running: BTreeSet<CheckId>,
     stop: Stop,
 }
 
@@ -98,63 +90,6 @@ pub(crate) async fn run(common: &Common, provider: &Arc<CryptoProvider>) -> Resu
 }
 
 impl Agent {
-    async fn start(
-        common: &Common,
-        state: StateFolder,
-        identity: Identity,
-        incoming: mpsc::Sender<Incoming>,
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<(Self, mpsc::Receiver<Report>), Failure> {
-        let settings = Settings::load(common, Some(&identity))?;
-        let allow = settings.allow_list(common, Some(&identity))?;
-        let tls_identity = TlsIdentity::load(&state)?;
-        let clock = Arc::new(BoundedClock::new(clocks::wall, identity.link_issued));
-        let uplink = Uplink::open(&state, &identity, settings.proxy.as_ref(), &clock, provider)?;
-        let signing_key = identity::load_signing_key(&state)?;
-        let config = state.config()?;
-        let addresses = tokio::time::timeout(NAME_WAIT, uplink::addresses(&identity.collector)).await;
-        let prober = Prober::new(allow, addresses.unwrap_or_default());
-
-        let memory = Memory::recall(&state);
-        let (reporter, reports) = mpsc::channel(INCOMING_MAX);
-        let reading = clocks::reading();
-        let now = Moment { mono: reading.mono, wall: ObservedAt(reading.wall) };
-        let (recorder, recovered) = Recorder::start(&state, signing_key, memory.as_ref(), now, reporter)?;
-        let start = Start {
-            last_alive: recovered.opened.last_written,
-            clean: recovered.opened.clean,
-            snapshot: memory.map(|memory| memory.snapshot),
-            journalled_since: recovered.tail,
-        };
-        let engine = Engine::start(identity.agent.clone(), upheld_probe::host::boot_id(), start, clocks::reading());
-        let link = Link::new(uplink, clock, &tls_identity, incoming.clone());
-        let mut agent = Self {
-            state,
-            identity,
-            engine,
-            recorder,
-            link,
-            prober,
-            slots: Rc::new(Semaphore::new(PROBES_AT_ONCE)),
-            incoming,
-            started_at: clocks::wall(),
-            housekeeping_at: Instant::now(),
-            running: BTreeSet::new(),
-            stop: Stop::default(),
-        };
-        if let Some(config) = config {
-            agent.configure(config);
-        }
-        tracing::info!(
-            agent.id = %agent.identity.agent,
-            client.id = %agent.identity.client,
-            site.id = %agent.identity.site,
-            checks = agent.engine.config().map_or(0, |config| config.checks.len()),
-            "The agent runs."
-        );
-        Ok((agent, reports))
-    }
-
     async fn work(
         &mut self,
         mut inbox: mpsc::Receiver<Incoming>,
@@ -180,7 +115,6 @@ impl Agent {
     fn take(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Probed(check, result) => {
-                self.running.remove(&check);
                 if let Err(error) = self.engine.handle_outcome(&check, *result, clocks::reading()) {
                     tracing::debug!(%error, "An outcome came too late.");
                 }
@@ -239,7 +173,6 @@ impl Agent {
     }
 
     fn probe(&mut self, spec: Arc<CheckSpec>) {
-        self.running.insert(spec.id.clone());
         let (prober, slots, incoming) = (self.prober.clone(), Rc::clone(&self.slots), self.incoming.clone());
         tokio::task::spawn_local(async move {
             // Closed by nobody.

@@ -3,22 +3,20 @@
 //! What is refused or fails here never stops the agent from observing; it shows in `status` and in the ailments that
 //! travel with each report.
 
+mod renewal;
+
 use std::{rc::Rc, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use upheld_delivery::sender::{self, Standing};
-use upheld_wire::v1::{
-    AgentConfig,
-    enroll::{RenewAnswer, RenewRequest},
-};
+use upheld_wire::v1::AgentConfig;
 
 use super::Incoming;
 use crate::{
     config::{self, UnreadableConfig},
-    files,
     http::{Answer, NoAnswer},
-    identity::{self, FreshKey, TlsIdentity},
+    identity::TlsIdentity,
     state::StateFolder,
     tls::clock::BoundedClock,
     uplink::Uplink,
@@ -155,7 +153,7 @@ impl Link {
         self.renewing = true;
         self.renew_from = now.saturating_add(RENEW_RETRY).unwrap_or(now);
         let (uplink, state) = (Rc::clone(&self.uplink), state.clone());
-        self.spawn(async move { Heard::Renewed(renewed(&uplink, state).await.map(Box::new)) });
+        self.spawn(async move { Heard::Renewed(renewal::renew(&uplink, state).await.map(Box::new)) });
     }
 
     /// Notes how the agent stands.
@@ -280,31 +278,6 @@ impl Link {
             let _ = incoming.send(Incoming::Link(heard)).await;
         });
     }
-}
-
-/// Asks for a certificate for a new key and puts both on disk, before anybody is shown them.
-async fn renewed(uplink: &Uplink, state: StateFolder) -> Result<TlsIdentity, String> {
-    let key = FreshKey::generate().map_err(|failure| failure.to_string())?;
-    let csr_pem = key.request_pem().map_err(|failure| failure.to_string())?;
-    let answer = uplink.renew(&RenewRequest { csr_pem }).await.map_err(|error| error.words())?;
-    if answer.status != 200 {
-        return Err(answer.problem().title);
-    }
-    let renewed: RenewAnswer = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
-    let kept = tokio::task::spawn_blocking(move || keep_certificate(&state, &key, &renewed)).await;
-    kept.map_err(|error| error.to_string())?
-}
-
-fn keep_certificate(state: &StateFolder, key: &FreshKey, renewed: &RenewAnswer) -> Result<TlsIdentity, String> {
-    let pem = key.with_chain(&renewed.chain_pem).map_err(|failure| failure.to_string())?;
-    let certificate = TlsIdentity::from_pem(&pem)?;
-    let kept = |error: files::FileError| crate::failure::chain_of(&error);
-    // New roots travel over a connection that the present ones vouch for.
-    if identity::certificates(&renewed.roots_pem).is_ok_and(|roots| !roots.is_empty()) {
-        files::replace(&state.roots_pem(), renewed.roots_pem.as_bytes()).map_err(kept)?;
-    }
-    files::replace(&state.tls_pem(), pem.as_bytes()).map_err(kept)?;
-    Ok(certificate)
 }
 
 /// What a delivery's answer means to the sender.

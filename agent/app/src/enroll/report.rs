@@ -1,0 +1,71 @@
+//! What `enroll` prints when it is done.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use upheld_wire::v1::AgentConfig;
+
+use crate::{cli::Common, clocks, failure::Failure, output, sends, state::Identity};
+
+/// What `enroll --json` prints.
+#[derive(Debug, Serialize)]
+struct Enrolled<'a> {
+    schema: &'static str,
+    agent: &'a str,
+    client: &'a str,
+    client_name: &'a str,
+    site: &'a str,
+    site_name: &'a str,
+    provider_name: &'a str,
+    collector: &'a str,
+    checks: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set_aside: Option<PathBuf>,
+    is_clock_suspect: bool,
+}
+
+/// Prints who this host is from here on, and what it will send.
+pub(super) fn print(
+    common: &Common,
+    identity: &Identity,
+    config: &AgentConfig,
+    set_aside: Option<PathBuf>,
+    is_clock_suspect: bool,
+) -> Result<(), Failure> {
+    if common.json {
+        let enrolled = Enrolled {
+            schema: "upheld.enrolled/1",
+            agent: identity.agent.as_str(),
+            client: identity.client.as_str(),
+            client_name: &identity.client_name,
+            site: identity.site.as_str(),
+            site_name: &identity.site_name,
+            provider_name: &identity.provider_name,
+            collector: &identity.collector,
+            checks: config.checks.len(),
+            set_aside,
+            is_clock_suspect,
+        };
+        return output::json(&enrolled);
+    }
+    if let Some(folder) = set_aside {
+        eprintln!("  Set aside   the earlier enrolment is in {}", folder.display());
+    }
+    if is_clock_suspect {
+        eprintln!(
+            "  Clock       this host's clock is wrong; set it ({} here, {} at the collector)",
+            clocks::wall().strftime("%F %T UTC"),
+            identity.enrolled_at.strftime("%F %T UTC")
+        );
+    }
+    let mut lines = vec![
+        format!("  Client      {}, site {} (from the link)", identity.client_name, identity.site_name),
+        format!("  Will send   {}. No pictures, no sound; `status --sends` lists all.", sends::summary(config)),
+    ];
+    lines.push(format!(
+        "Enrolled as {}. Start it: upheld-agent --state {} run",
+        identity.agent,
+        common.state.display()
+    ));
+    output::lines(&lines)
+}

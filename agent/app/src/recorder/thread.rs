@@ -1,0 +1,171 @@
+//! What the disk thread does with its commands.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use upheld_delivery::{
+    Moment,
+    courier::Courier,
+    intake,
+    journal::JournalError,
+    sender::{Answer, Event, Post},
+};
+use upheld_engine::EngineSnapshot;
+use upheld_model::ObservedAt;
+use upheld_wire::v1::{ClockReading, Now};
+
+use super::{Command, Progress, Report};
+use crate::{clocks, disk::Disk, failure, memory::Memory, state::StateFolder};
+
+/// The journal's owner.
+pub(super) struct DiskThread {
+    courier: Courier<Disk>,
+    state: StateFolder,
+    reports: mpsc::Sender<Report>,
+    progress: Arc<Mutex<Progress>>,
+    done: u64,
+    last: Moment,
+    is_volatile: bool,
+}
+
+impl DiskThread {
+    pub(super) fn new(
+        courier: Courier<Disk>,
+        state: StateFolder,
+        reports: mpsc::Sender<Report>,
+        progress: Arc<Mutex<Progress>>,
+        now: Moment,
+    ) -> Self {
+        Self { courier, state, reports, progress, done: 0, last: now, is_volatile: false }
+    }
+
+    /// Carries out commands until it is told to close, or nobody is left to tell it.
+    pub(super) fn run(mut self, inbox: &Receiver<(Moment, Command)>) {
+        loop {
+            let wait = self.courier.poll_timeout().map(|at| at.since(clocks::mono()));
+            let next = match wait {
+                Some(wait) => inbox.recv_timeout(wait),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok((now, Command::Close)) => return self.close(now),
+                Ok((now, command)) => {
+                    self.last = now;
+                    self.carry_out(command);
+                    self.done += 1;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // The agent is gone without a word: what is synced is synced.
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = self.now();
+            if self.courier.poll_timeout().is_some_and(|at| at <= now.mono) {
+                let kept = self.courier.handle_timeout(now);
+                self.note(kept);
+            }
+            if !self.say() {
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        let now = self.now();
+        match command {
+            Command::Append { body, urgency } => {
+                let written = self.courier.append(&body, urgency, now);
+                self.note(written);
+            }
+            Command::Tell(event) => self.courier.handle(event, now),
+            Command::Build { post, clock, now: header } => self.build(&post, clock, *header),
+            Command::KeepConfig(config) => {
+                if let Err(failure) = self.state.save_config(&config) {
+                    tracing::warn!(%failure, "The configuration could not be kept; it will be asked for again.");
+                }
+            }
+            Command::Remember(snapshot) => self.remember(*snapshot, now),
+            // Taken by the loop.
+            Command::Close => {}
+        }
+    }
+
+    /// Keeps the checks' states, unless the journal cannot be made durable up to here: a memory ahead of it would hide
+    /// a transition that never got there.
+    fn remember(&mut self, snapshot: EngineSnapshot, now: Moment) {
+        let position = self.courier.position(now);
+        if let Ok(position) = position
+            && let Err(error) = Memory::new(snapshot, position).keep(&self.state)
+        {
+            tracing::warn!(%error, "The checks' states could not be kept; a restart folds more of the journal again.");
+        }
+        self.note(position.map(drop));
+    }
+
+    fn build(&mut self, post: &Post, clock: ClockReading, header: Now) {
+        let body = self
+            .courier
+            .request(post, clock, header)
+            .map_err(|error| failure::chain_of(&error))
+            .and_then(|request| intake::deflate(&request).map_err(|error| error.to_string()));
+        match body {
+            Ok(body) => {
+                // A full inbox empties: its reader never waits for this thread. A closed one ends the loop later.
+                let _ = self.reports.blocking_send(Report::Ready { no: post.no, body });
+            }
+            Err(what) => {
+                tracing::warn!(what, "A report could not be read from the journal.");
+                // Of a journal that cannot be read the sender knows; of a body that cannot be packed it is told.
+                let answer = Answer::Failed { what };
+                let now = self.now();
+                self.courier.handle(Event::Answered { no: post.no, answer }, now);
+            }
+        }
+    }
+
+    /// Notices when the journal becomes volatile and when it is itself again.
+    fn note(&mut self, written: Result<(), JournalError>) {
+        let was_volatile = std::mem::replace(&mut self.is_volatile, written.is_err());
+        match (was_volatile, written) {
+            (false, Err(error)) => {
+                let error = failure::chain_of(&error);
+                tracing::error!(
+                    error,
+                    "The journal cannot be written; observing goes on in memory. Look at this host's disk."
+                );
+            }
+            (true, Ok(())) => tracing::info!("The journal is written again."),
+            (true, Err(_)) | (false, Ok(())) => {}
+        }
+    }
+
+    /// Hands out effects and the status; `false` when nobody listens.
+    fn say(&mut self) -> bool {
+        let progress = Progress { done: self.done, status: self.courier.status() };
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+        while let Some(effect) = self.courier.poll_effect() {
+            if self.reports.blocking_send(Report::Effect(effect)).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn close(self, now: Moment) {
+        let closed = self.courier.close(now);
+        let _ = self.reports.blocking_send(Report::Closed(closed));
+    }
+
+    /// The agent's time: as of the last command, plus what passed since.
+    fn now(&self) -> Moment {
+        let mono = clocks::mono();
+        let passed: Duration = mono.since(self.last.mono);
+        let wall = self.last.wall.0.saturating_add(passed).map_or(self.last.wall, ObservedAt);
+        Moment { mono, wall }
+    }
+}

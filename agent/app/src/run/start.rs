@@ -1,0 +1,89 @@
+//! The beginning: everything that can be wrong with this host is found here, before the first probe.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use rustls::crypto::CryptoProvider;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
+use upheld_delivery::Moment;
+use upheld_engine::{Engine, Start};
+use upheld_model::ObservedAt;
+use upheld_probe::Prober;
+
+use super::{Agent, INCOMING_MAX, Incoming, PROBES_AT_ONCE, link::Link, stop::Stop};
+use crate::{
+    cli::Common,
+    clocks,
+    failure::Failure,
+    identity::{self, TlsIdentity},
+    memory::Memory,
+    recorder::{Recorder, Report},
+    settings::Settings,
+    state::{Identity, StateFolder},
+    tls::clock::BoundedClock,
+    uplink::{self, Uplink},
+};
+
+/// The longest wait for the collector's name.
+const NAME_WAIT: Duration = Duration::from_secs(2);
+
+impl Agent {
+    /// Reads files and keys, opens the journal, and goes on where the last run ended.
+    pub(super) async fn start(
+        common: &Common,
+        state: StateFolder,
+        identity: Identity,
+        incoming: mpsc::Sender<Incoming>,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<(Self, mpsc::Receiver<Report>), Failure> {
+        let settings = Settings::load(common, Some(&identity))?;
+        let allow = settings.allow_list(common, Some(&identity))?;
+        let tls_identity = TlsIdentity::load(&state)?;
+        let clock = Arc::new(BoundedClock::new(clocks::wall, identity.link_issued));
+        let uplink = Uplink::open(&state, &identity, settings.proxy.as_ref(), &clock, provider)?;
+        let signing_key = identity::load_signing_key(&state)?;
+        let config = state.config()?;
+        let addresses = tokio::time::timeout(NAME_WAIT, uplink::addresses(&identity.collector)).await;
+        let prober = Prober::new(allow, addresses.unwrap_or_default());
+
+        let memory = Memory::recall(&state);
+        let (reporter, reports) = mpsc::channel(INCOMING_MAX);
+        let reading = clocks::reading();
+        let now = Moment { mono: reading.mono, wall: ObservedAt(reading.wall) };
+        let (recorder, recovered) = Recorder::start(&state, signing_key, memory.as_ref(), now, reporter)?;
+        let start = Start {
+            last_alive: recovered.opened.last_written,
+            clean: recovered.opened.clean,
+            snapshot: memory.map(|memory| memory.snapshot),
+            journalled_since: recovered.tail,
+        };
+        let engine = Engine::start(identity.agent.clone(), upheld_probe::host::boot_id(), start, clocks::reading());
+        let link = Link::new(uplink, clock, &tls_identity, incoming.clone());
+        let mut agent = Self {
+            state,
+            identity,
+            engine,
+            recorder,
+            link,
+            prober,
+            slots: Rc::new(Semaphore::new(PROBES_AT_ONCE)),
+            incoming,
+            started_at: clocks::wall(),
+            housekeeping_at: Instant::now(),
+            stop: Stop::default(),
+        };
+        if let Some(config) = config {
+            agent.configure(config);
+        }
+        tracing::info!(
+            agent.id = %agent.identity.agent,
+            client.id = %agent.identity.client,
+            site.id = %agent.identity.site,
+            checks = agent.engine.config().map_or(0, |config| config.checks.len()),
+            "The agent runs."
+        );
+        Ok((agent, reports))
+    }
+}
