@@ -109,7 +109,7 @@ impl Context {
     /// The zone in which the provider reads times without one: the book's, or UTC before there is a book.
     pub(crate) async fn zone(&self, desk: &Desk) -> Result<TimeZone, Failure> {
         match desk.current_book().await {
-            Ok(applied) => Ok(book::zone_of(&applied.files)),
+            Ok(applied) => Ok(book::provider_zone(&applied.book)),
             Err(upheld_desk::DeskError::NoBook) => Ok(TimeZone::UTC),
             Err(error) => Err(error.into()),
         }

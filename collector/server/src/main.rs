@@ -16,6 +16,8 @@ mod output;
 mod pki;
 mod problem;
 mod service;
+#[cfg(test)]
+mod testing;
 mod when;
 
 fn main() -> std::process::ExitCode {

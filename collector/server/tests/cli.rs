@@ -3,7 +3,7 @@
 #[path = "support/run.rs"]
 mod support;
 
-use support::{Run, collector, text};
+use support::{Run, collector, command, text};
 
 #[test]
 fn a_wrong_command_line_exits_2_and_says_so_as_json_where_that_was_asked_for() {
@@ -126,4 +126,148 @@ fn uptime_cases_are_answered_the_same_way() {
     let answers: Vec<serde_json::Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(answers[0]["availability"], "1800/3600");
     assert!(answers[1]["error"].is_string());
+}
+
+#[test]
+fn a_collector_is_made_once_for_its_owner_only_and_links_name_its_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = text(&folder.path().join("data"));
+    let made = collector(&["init", "--listen", "127.0.0.1:0", "--data", &data, "--json"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let said = made.last_json();
+    let url = said["url"].as_str().unwrap();
+    assert!(!url.ends_with(":0"), "{url}");
+    assert!(said["login_link"].as_str().unwrap().starts_with(&format!("{url}/in/")), "{said}");
+    #[cfg(unix)]
+    for entry in ["collector.toml", "upheld.db", "pki/root.pem", "pki/portal.pem"] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(folder.path().join("data").join(entry)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{entry} is {mode:o}");
+    }
+    let root = std::fs::read(folder.path().join("data/pki/root.pem")).unwrap();
+    let again = collector(&["init", "--data", &data]);
+    assert_eq!(again.code, 78);
+    assert!(again.stderr.contains(&format!("do:  upheld-collector serve --data {data}")), "{}", again.stderr);
+    assert_eq!(std::fs::read(folder.path().join("data/pki/root.pem")).unwrap(), root, "the keys are untouched");
+}
+
+#[test]
+fn without_a_book_no_token_is_made_and_the_next_command_is_named() {
+    let house = Made::new();
+    let run = house.collector(&["agent", "token", "--client", "c", "--site", "s"]);
+    assert_eq!(run.code, 78, "{}", run.stderr);
+    assert!(run.stderr.contains("upheld-collector book apply DIR"), "{}", run.stderr);
+    let run = house.collector(&["agent", "token", "--client", "../x", "--site", "s"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("client id"), "{}", run.stderr);
+    let run = house.collector(&["agent", "token", "--client", "c", "--site", "s", "--ttl", "3"]);
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("24h"), "{}", run.stderr);
+}
+
+#[test]
+fn an_incident_that_does_not_exist_and_a_word_that_is_none_are_told_apart() {
+    let house = Made::new();
+    for arguments in [
+        &["explain", "INC-9"][..],
+        &["acknowledge", "north/INC-9"],
+        &["respond", "INC-9", "--manner", "phone", "--by", "d"],
+    ] {
+        let run = house.collector(arguments);
+        assert_eq!(run.code, 1, "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains("upheld-collector queue"), "{}", run.stderr);
+    }
+    let run = house.collector(&["respond", "INC-9", "--manner", "pigeon", "--by", "d"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("[possible values: phone, remote, on-site]"), "{}", run.stderr);
+    let run = house.collector(&["explain", "INC-9", "--at", "yesterday"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("2026-11-16 16:10"), "{}", run.stderr);
+}
+
+#[test]
+fn a_port_that_is_taken_changes_nothing_and_exits_75() {
+    let house = Made::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let run = house.collector(&["serve", "--listen", &address]);
+    assert_eq!(run.code, 75, "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("{address} is in use by another program")), "{}", run.stderr);
+    assert!(run.stderr.contains("ss -ltnp"), "{}", run.stderr);
+}
+
+#[test]
+fn one_folder_has_one_server_and_a_stopped_one_exits_0() {
+    use std::io::{BufRead, BufReader};
+    let house = Made::new();
+    let mut first = command(&["serve", "--data", &house.data]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(first.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("Serving on https://127.0.0.1:"), "{line}");
+    let second = house.collector(&["serve"]);
+    assert_eq!(second.code, 11, "{}", second.stderr);
+    assert!(second.stderr.contains(&format!("by process {}", first.id())), "{}", second.stderr);
+    let beside = house.collector(&["agent", "list"]);
+    assert_eq!(beside.code, 0, "commands work beside the server: {}", beside.stderr);
+    terminate(&first);
+    let status = first.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(house.collector(&["agent", "list"]).code, 0);
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_is_refused_with_the_nearest() {
+    let house = Made::new();
+    let path = std::path::Path::new(&house.data).join("collector.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("listen = ", "lisen = ")).unwrap();
+    let run = house.collector(&["queue"]);
+    assert_eq!(run.code, 78, "{}", run.stderr);
+    assert!(run.stderr.contains("write listen where it says lisen"), "{}", run.stderr);
+}
+
+#[test]
+fn a_database_that_is_not_ours_or_newer_is_left_alone() {
+    let house = Made::new();
+    let path = std::path::Path::new(&house.data).join("upheld.db");
+    let ours = std::fs::read(&path).unwrap();
+    let mut newer = ours;
+    // SQLite keeps `user_version`, our schema's number, in these bytes of the file.
+    newer[60..64].copy_from_slice(&9_999_u32.to_be_bytes());
+    for (what, content, said) in [
+        ("nonsense", b"nonsense, and more of it".to_vec(), "not a database of Upheld"),
+        ("newer", newer, "written by a newer version (schema 9999"),
+    ] {
+        std::fs::write(&path, &content).unwrap();
+        let run = house.collector(&["queue"]);
+        assert_eq!(run.code, 78, "{what}: {}", run.stderr);
+        assert!(run.stderr.contains(said) && run.stderr.contains("left alone"), "{what}: {}", run.stderr);
+        assert_eq!(std::fs::read(&path).unwrap(), content, "{what}");
+    }
+}
+
+/// A collector made in a folder of its own.
+struct Made {
+    data: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Made {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = text(&folder.path().join("data"));
+        let run = collector(&["init", "--listen", "127.0.0.1:0", "--data", &data, "--json"]);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        Self { data, _folder: folder }
+    }
+
+    fn collector(&self, arguments: &[&str]) -> Run {
+        collector(&[arguments, &["--data", &self.data]].concat())
+    }
+}
+
+fn terminate(child: &std::process::Child) {
+    let pid = child.id().to_string();
+    let status = std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(status.success());
 }

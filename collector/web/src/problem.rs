@@ -122,11 +122,12 @@ impl From<DeskError> for Refusal {
             DeskError::NoSuchIncident(_) | DeskError::Ambiguous { .. } | DeskError::NoSuchAgent(_) => {
                 Self::NotFound { is_json: true }
             }
-            DeskError::Store(_)
-            | DeskError::Unreadable { .. }
-            | DeskError::NoBook
-            | DeskError::Overtaken(_)
-            | DeskError::Random(_) => {
+            DeskError::NoBook => Self::Unavailable {
+                why: "There is no book of agreements yet. On the collector's host: upheld-collector book apply DIR"
+                    .to_owned(),
+                is_json: true,
+            },
+            DeskError::Store(_) | DeskError::Unreadable { .. } | DeskError::Overtaken(_) | DeskError::Random(_) => {
                 tracing::error!(error = %error, "the desk could not answer a request of the portal");
                 Self::Unavailable {
                     why: "Nothing was changed. The collector's log says why; try again.".to_owned(),

@@ -4,6 +4,7 @@
 //! A time of day never stands without its zone.
 
 use jiff::{Timestamp, tz::TimeZone};
+use upheld_agreement::words::Stage;
 use upheld_desk::{ClockView, Queue, views::QueueGroup};
 
 /// `4 s`, `22 min`, `1 h 08 m`, `26 h 10 m`.
@@ -65,6 +66,22 @@ pub fn clock_sentence(clock: &ClockView) -> String {
         }
         _ => due_sentence(clock),
     }
+}
+
+/// A stage as the name of its clock: `response`, `resolution`; the word itself where a newer version wrote it.
+pub fn stage(stage: &str) -> String {
+    let Ok(known) = stage.parse::<Stage>() else { return stage.to_owned() };
+    let name = match known {
+        Stage::Acknowledge => "acknowledgement",
+        Stage::Respond => "response",
+        Stage::OnSite => "on-site",
+        Stage::Update => "update",
+        Stage::Workaround => "workaround",
+        Stage::Resolve => "resolution",
+        Stage::VisitReport => "visit report",
+        Stage::RestoreTest => "restore test",
+    };
+    name.to_owned()
 }
 
 /// A clock's state for people; running outside covered hours is said apart from paused (F5).

@@ -8,7 +8,7 @@ use clap::Subcommand;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 use upheld_agreement::{
-    book::{Book, Diagnostic, Files},
+    book::{Book, Diagnostic},
     explain,
 };
 use upheld_model::ClientId;
@@ -105,29 +105,33 @@ fn apply(folder: BookFolder, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn in_words(client: &ClientId, at: Option<&str>, folder: Option<PathBuf>, context: &Context) -> Result<Exit, Failure> {
-    let files = match folder {
-        Some(dir) => BookFolder::read(&dir)?.files,
-        None => context.with_desk(async |desk, _| desk.current_book().await)?.files.clone(),
+    let (applied, read);
+    let book = match folder {
+        Some(dir) => {
+            read = Book::read(&BookFolder::read(&dir)?.files).map_err(|refused| {
+                Failure::new(Exit::Config, refused.to_string())
+                    .todo(format!("upheld-collector book check {}", dir.display()))
+            })?;
+            &read
+        }
+        None => {
+            applied = context.with_desk(async |desk, _| desk.current_book().await)?;
+            &applied.book
+        }
     };
-    let book = Book::read(&files)
-        .map_err(|refused| Failure::new(Exit::Config, refused.to_string()).todo("upheld-collector book check DIR"))?;
     let at = match at {
-        Some(text) => when::instant(text, &provider_zone(&book))?,
+        Some(text) => when::instant(text, &provider_zone(book))?,
         None => Timestamp::now(),
     };
-    let words = explain::agreement(&book, client, at).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let words = explain::agreement(book, client, at).map_err(|error| Failure::of(Exit::Failed, &error))?;
     context
         .output
         .result(&words, || json!({ "schema": "upheld.book-explain/1", "client": client, "at": at, "text": words }))?;
     Ok(Exit::Ok)
 }
 
-/// The zone in which the provider reads times without one; UTC for files that do not read as a book.
-pub(super) fn zone_of(files: &Files) -> TimeZone {
-    Book::read(files).map_or(TimeZone::UTC, |book| provider_zone(&book))
-}
-
-fn provider_zone(book: &Book) -> TimeZone {
+/// The zone in which the provider reads times without one.
+pub(super) fn provider_zone(book: &Book) -> TimeZone {
     TimeZone::get(&book.provider.zone).unwrap_or(TimeZone::UTC)
 }
 

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use serde_json::json;
 use upheld_desk::{Actor, Desk, IncidentView, Response, Scope};
+use upheld_web::words;
 
 use super::{Context, typist};
 use crate::{
@@ -117,7 +118,7 @@ pub(super) fn acknowledge(args: &AcknowledgeArgs, context: &Context) -> Result<E
 fn tell(context: &Context, view: &IncidentView, done: &str) -> Result<Exit, Failure> {
     let mut text = format!("{} {}: {done}", view.incident, view.title);
     for clock in &view.clocks {
-        text.push_str(&format!("\n  {}: {}", clock.stage, upheld_web::words::clock_sentence(clock)));
+        text.push_str(&format!("\n  {}: {}", words::stage(&clock.stage), words::clock_sentence(clock)));
     }
     context.output.result(&text, || json!({ "schema": "upheld.incident/1", "incident": view }))?;
     Ok(Exit::Ok)

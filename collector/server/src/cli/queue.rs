@@ -53,17 +53,17 @@ fn text(queue: &Queue) -> String {
 
 fn write_row(text: &mut String, row: &QueueRow, as_of: Timestamp) {
     let (left, stage, due) = row.clock.as_ref().map_or_else(
-        || ("-".to_owned(), "", String::new()),
-        |clock| (words::countdown_of(clock, as_of), clock.stage.as_str(), words::due_sentence(clock)),
+        || ("-".to_owned(), String::new(), String::new()),
+        |clock| (words::countdown_of(clock, as_of), words::stage(&clock.stage), words::due_sentence(clock)),
     );
     let place = row.asset.as_ref().map_or_else(|| row.site.to_string(), |asset| format!("{}, {asset}", row.site_name));
     let owner = row.owner.as_deref().unwrap_or("unassigned");
     let priority = row.priority.as_deref().unwrap_or("-");
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "  {left:>10} {stage:<10} {:<22} {priority:<3} {}", row.incident.to_string(), row.title);
+    let _ = writeln!(text, "  {left:>10} {stage:<15} {:<22} {priority:<3} {}", row.incident.to_string(), row.title);
     let _ = writeln!(
         text,
-        "  {:>10} {:<10} {}, {place}, {owner}{}{due}",
+        "  {:>10} {:<15} {}, {place}, {owner}{}{due}",
         "",
         "",
         row.client_name,

@@ -8,8 +8,8 @@ use axum::{
 };
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject};
+use rustls::ClientConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -17,10 +17,13 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::pki::{Peer, Pki};
+use crate::{
+    pki::{Peer, Pki},
+    testing::{Identity, client, connect},
+};
 
 const DATA: &[u8] = b"upheld-data/1";
 const ENROLL: &[u8] = b"upheld-enroll/1";
@@ -206,11 +209,6 @@ struct House {
     serving: JoinHandle<()>,
 }
 
-struct Identity {
-    chain: Vec<CertificateDer<'static>>,
-    key: Vec<u8>,
-}
-
 impl House {
     async fn open(limits: Limits) -> Self {
         // A second call only says that the provider is installed already.
@@ -253,26 +251,12 @@ impl House {
         Identity { chain: vec![wanted.self_signed(&key).unwrap().der().clone()], key: key.serialize_der() }
     }
 
-    /// A client that trusts the house's root and, because the portal is self-made, the portal.
     fn client(&self, identity: Option<&Identity>) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.pki.root()).unwrap();
-        roots.add(self.pki.portal().chain[0].clone()).unwrap();
-        let builder = ClientConfig::builder().with_root_certificates(roots);
-        match identity {
-            Some(identity) => {
-                let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.clone()));
-                builder.with_client_auth_cert(identity.chain.clone(), key).unwrap()
-            }
-            None => builder.with_no_client_auth(),
-        }
+        client(&self.pki, identity)
     }
 
     async fn connect(&self, config: ClientConfig, name: &str) -> Result<TlsStream<TcpStream>, String> {
-        let name = if config.alpn_protocols.is_empty() { "127.0.0.1".to_owned() } else { name.to_owned() };
-        let tcp = TcpStream::connect(self.address).await.map_err(|e| e.to_string())?;
-        let name = ServerName::try_from(name).unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(|e| e.to_string())
+        connect(self.address, config, name).await
     }
 
     async fn to_data(&self, identity: &Identity) -> Result<TlsStream<TcpStream>, String> {

@@ -216,9 +216,11 @@ fn facts(view: &IncidentView, zone: &str) -> Vec<(&'static str, String)> {
 fn terms(terms: &TermsView) -> Vec<String> {
     match terms {
         TermsView::Pinned { agreement, version, hash, priority, because } => {
-            let head = format!("{agreement}, version {version}, {priority}");
+            // The version's label names its agreement already.
+            let label = if version.contains(agreement) { version.clone() } else { format!("{agreement} {version}") };
             let short: String = hash.chars().take(12).collect();
-            std::iter::once(head).chain(because.iter().cloned()).chain([format!("Pinned terms {short}…")]).collect()
+            let ends = [format!("Pinned terms {short}…")];
+            std::iter::once(format!("{label}, {priority}")).chain(because.iter().cloned()).chain(ends).collect()
         }
         TermsView::None { refusal, why } => vec![format!("None promised: {why}"), refusal.replace('-', " ")],
     }
@@ -236,10 +238,10 @@ impl ClockBox {
             (_, _, false) => "pause",
         };
         let countdown = if is_met { "✓".to_owned() } else { words::countdown_of(clock, now) };
-        let used = clock.used_permille.div_ceil(10);
+        let used = clock.used_permille / 10;
         Self {
             look,
-            stage: clock.stage.clone(),
+            stage: words::stage(&clock.stage),
             state: if is_overdue { "■ overdue".to_owned() } else { words::state(clock) },
             countdown,
             left: words::seconds_left(clock, now).unwrap_or(0),

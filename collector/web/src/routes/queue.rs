@@ -144,7 +144,7 @@ impl Next {
         Some(Self {
             incident: row.incident.number.to_string(),
             href: href(row),
-            stage: clock.stage.clone(),
+            stage: words::stage(&clock.stage),
             client: row.client_name.clone(),
             countdown: words::countdown_of(clock, now),
             left: words::seconds_left(clock, now)?,
@@ -209,9 +209,9 @@ impl RowClock {
             (None, Some(at)) => format!("due {}", words::local_short(at, &clock.time_zone, now)),
             (None, None) => "no due meanwhile".to_owned(),
         };
-        let used = clock.used_permille.div_ceil(10);
+        let used = clock.used_permille / 10;
         Self {
-            stage: clock.stage.clone(),
+            stage: words::stage(&clock.stage),
             countdown: words::countdown_of(clock, now),
             left: words::seconds_left(clock, now).unwrap_or(0),
             ticks: clock.is_counting || group == QueueGroup::Overdue,
@@ -247,7 +247,7 @@ mod tests {
             manner: vec!["remote".into(), "phone".into()],
             state: "running".into(),
             is_counting: true,
-            started_at: at("2026-11-17T13:00:00Z"),
+            started_at: Some(at("2026-11-17T13:00:00Z")),
             counted_s: 600,
             remaining_s: Some(remaining_s),
             used_permille,
