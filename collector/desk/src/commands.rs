@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use upheld_agreement::{
     clock::{self as terms_clock, Fact, FactKind, FactRefused},
     words::{Manner, PauseReason},
 };
 use upheld_detection::incident::{Action, IncidentEffect, Resolution, Who, act};
-use upheld_model::IncidentRef;
+use upheld_model::{Digest, IncidentRef};
 use upheld_outbound::EventKind;
 use upheld_store::{StoreError, Tx};
 
@@ -25,6 +26,11 @@ use crate::{
     },
     clock, views,
 };
+
+/// How long a command's key is remembered.
+pub const KEY_KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// The longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 255;
 
 /// A response fact (F12): who answered, when, in what manner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +91,9 @@ pub enum CommandError {
         /// Why it does not.
         why: String,
     },
+    /// The key stands for another command of the same giver's.
+    #[error("this idempotency key was used for another command within the last 24 h: take a new key")]
+    KeyReused,
     /// Looking up or storing failed.
     #[error(transparent)]
     Desk(#[from] DeskError),
@@ -109,7 +118,7 @@ impl Desk {
             verb: "incident.acknowledged",
             action: Some(Action::Take),
             fact: Some(FactKind::Acknowledged),
-            ..Ask::at(now)
+            ..Ask::default()
         };
         self.carry_out(scope, incident, who, now, ask).await
     }
@@ -216,7 +225,7 @@ impl Desk {
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
         let text = short(text);
-        let ask = Ask { verb: "incident.noted", action: Some(Action::Note { text }), ..Ask::at(now) };
+        let ask = Ask { verb: "incident.noted", action: Some(Action::Note { text }), ..Ask::default() };
         self.carry_out(scope, incident, who, now, ask).await
     }
 
@@ -229,11 +238,12 @@ impl Desk {
         mut ask: Ask,
     ) -> Result<IncidentView, CommandError> {
         let now = clock::stored(now);
-        ask.at = clock::stored(ask.at);
-        if ask.at > now {
+        ask.at = ask.at.map(clock::stored);
+        if let Some(effective_at) = ask.at.filter(|at| *at > now) {
             let why = "it lies in the future";
-            return Err(CommandError::Time { what: ask.verb, effective_at: ask.at, why });
+            return Err(CommandError::Time { what: ask.verb, effective_at, why });
         }
+        let once = self.once.clone();
         let (scope, incident, who, shared) = (scope.clone(), incident.clone(), who.clone(), Arc::clone(&self.shared));
         let view = self
             .store
@@ -241,7 +251,11 @@ impl Desk {
                 let book = shared.books.current(&*tx)?;
                 let row = views::find(&*tx, &scope, &incident)?;
                 let case = Case::open(&*tx, row)?;
-                let case = ask.carry_out(tx, &book, case, &who, now)?;
+                let is_repeated = match once {
+                    Some(key) => ask.is_repeated(tx, &incident, &who, &key, now)?,
+                    None => false,
+                };
+                let case = if is_repeated { case } else { ask.carry_out(tx, &book, case, &who, now)? };
                 views::incident_view(&*tx, &book, &case, now).map_err(CommandError::from)
             })
             .await?;
@@ -251,11 +265,12 @@ impl Desk {
 }
 
 /// One command, taken apart.
+#[derive(Default)]
 struct Ask {
     /// The audit's word.
     verb: &'static str,
-    /// When it took effect.
-    at: Timestamp,
+    /// When it took effect, if its giver said so; else it takes effect as it is given.
+    at: Option<Timestamp>,
     /// What it is to detection.
     action: Option<Action>,
     /// What it is to the clocks.
@@ -268,7 +283,44 @@ struct Ask {
 
 impl Ask {
     fn at(at: Timestamp) -> Self {
-        Self { verb: "", at, action: None, fact: None, event: None, note: None }
+        Self { at: Some(at), ..Self::default() }
+    }
+
+    /// Whether this very command was carried out under this key before; notes it when not.
+    fn is_repeated(
+        &self,
+        tx: &mut dyn Tx,
+        incident: &IncidentRef,
+        who: &Actor,
+        key: &str,
+        now: Timestamp,
+    ) -> Result<bool, CommandError> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(CommandError::NotAllowed {
+                what: "idempotency key",
+                given: key.chars().take(80).collect(),
+                allowed: format!("1 to {KEY_BYTES_MAX} bytes"),
+            });
+        }
+        let asked = self.digest(incident);
+        let who = who.id(tx)?;
+        let since = now.saturating_sub(KEY_KEPT).unwrap_or(Timestamp::MIN);
+        match tx.command(&who, key, since)? {
+            Some(before) if before == asked => Ok(true),
+            Some(_other) => Err(CommandError::KeyReused),
+            None => {
+                tx.forget_commands(since)?;
+                tx.put_command(&who, key, &asked, now)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What is asked, in 32 bytes.
+    fn digest(&self, incident: &IncidentRef) -> Digest {
+        let action = self.action.as_ref().map(|action| format!("{action:?}"));
+        let asked = json!([self.verb, incident, self.at, action, self.fact, self.note]);
+        Digest(Sha256::digest(asked.to_string().as_bytes()).into())
     }
 
     fn carry_out(
@@ -279,19 +331,20 @@ impl Ask {
         who: &Actor,
         now: Timestamp,
     ) -> Result<Case, CommandError> {
-        self.admit(&case, who, now)?;
-        let effect = self.ask_detection(tx, &case, who, now)?;
+        let at = self.at.unwrap_or(now);
+        self.admit(&case, who, at, now)?;
+        let effect = self.ask_detection(tx, &case, who, at, now)?;
         if effect.is_none() && self.action.is_some() {
             // It was so already: taking what one has taken says nothing new.
             return Ok(case);
         }
-        let detail = json!({ "incident": case.reference(), "effective_at": self.at });
+        let detail = json!({ "incident": case.reference(), "effective_at": at });
         audit::note(tx, now, who, Some(&case.row.client), self.verb, &detail)?;
         let deed = Deed { fact: self.fact.clone(), who: who.clone(), note: self.note.clone() };
         match effect {
             Some(effect) => Ok(case::apply_as(tx, book, &effect, deed)?),
             // A pause is no business of detection's, and a fact all the same.
-            None => self.append(tx, book, case, deed, now),
+            None => self.append(tx, book, case, deed, at, now),
         }
     }
 
@@ -301,28 +354,29 @@ impl Ask {
         book: &CurrentBook,
         mut case: Case,
         deed: Deed,
+        at: Timestamp,
         now: Timestamp,
     ) -> Result<Case, CommandError> {
-        case.append(tx, entry::Entry::new(self.at, now, None, deed))?;
+        case.append(tx, entry::Entry::new(at, now, None, deed))?;
         let replayed = clocks::replay(&case)?;
         if let Some(event) = self.event.filter(|_| case.incident.is_ticketed()) {
-            messages::tell(tx, book, &case, &replayed, event, &Subject::Incident, self.at, now)?;
+            messages::tell(tx, book, &case, &replayed, event, &Subject::Incident, at, now)?;
         }
         clocks::settle(tx, book, &case, &replayed, now)?;
         Ok(case)
     }
 
     /// What the terms say to the fact.
-    fn admit(&self, case: &Case, who: &Actor, now: Timestamp) -> Result<(), CommandError> {
-        if self.at < case.incident.started.not_before.unwrap_or(case.incident.started.not_after) {
+    fn admit(&self, case: &Case, who: &Actor, at: Timestamp, now: Timestamp) -> Result<(), CommandError> {
+        if at < case.incident.started.not_before.unwrap_or(case.incident.started.not_after) {
             let why = "it lies before the incident began";
-            return Err(CommandError::Time { what: self.verb, effective_at: self.at, why });
+            return Err(CommandError::Time { what: self.verb, effective_at: at, why });
         }
         let Some(kind) = self.fact.clone() else { return Ok(()) };
         match &case.promise {
             Promise::Pinned(pinned) => {
                 let number = case.ledger.len() as u64 + 1;
-                let fact = Fact { number, effective_at: self.at, recorded_at: now, who: who.label(), kind };
+                let fact = Fact { number, effective_at: at, recorded_at: now, who: who.label(), kind };
                 terms_clock::admit(&pinned.terms, &entry::facts(&case.ledger), &fact)
                     .map_err(|refused| fact_error(case, self.verb, refused))
             }
@@ -348,11 +402,12 @@ impl Ask {
         tx: &mut dyn Tx,
         case: &Case,
         who: &Actor,
+        at: Timestamp,
         now: Timestamp,
     ) -> Result<Option<IncidentEffect>, CommandError> {
         let Some(action) = &self.action else { return Ok(None) };
         let by = Who::Person(who.id(tx)?);
-        match act(&case.incident, action, &by, self.at, now) {
+        match act(&case.incident, action, &by, at, now) {
             Ok(effect) => Ok(effect),
             Err(refused) => Err(state_error(case, &refused.to_string())),
         }

@@ -52,6 +52,8 @@ pub use views::{ClockView, IncidentView, Queue, QueueRow, Scope};
 pub struct Desk {
     store: Store,
     shared: Arc<Shared>,
+    /// The key under which the next command is given ([`Desk::once`]).
+    once: Option<Arc<str>>,
 }
 
 /// What all clones of a desk share besides the store.
@@ -66,7 +68,15 @@ struct Shared {
 impl Desk {
     /// A desk over an open store. Call [`Desk::start_run`] before it serves agents.
     pub fn new(store: Store) -> Self {
-        Self { store, shared: Arc::default() }
+        Self { store, shared: Arc::default(), once: None }
+    }
+
+    /// The same desk, for one command that is carried out once under this key of its giver's, however often it is
+    /// given within [`commands::KEY_KEPT`] (the API's `Idempotency-Key`, UX 3.4). A repetition answers with the incident
+    /// as it stands; another command under the same key is [`CommandError::KeyReused`].
+    #[must_use]
+    pub fn once(&self, key: &str) -> Self {
+        Self { once: Some(Arc::from(key)), ..self.clone() }
     }
 
     /// The store beneath, for pages that only read.

@@ -175,9 +175,10 @@ impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Desk(error) => error.into(),
-            CommandError::Time { .. } | CommandError::NotAllowed { .. } | CommandError::State { .. } => {
-                Self::of(Exit::Failed, &error)
-            }
+            CommandError::Time { .. }
+            | CommandError::NotAllowed { .. }
+            | CommandError::State { .. }
+            | CommandError::KeyReused => Self::of(Exit::Failed, &error),
         }
     }
 }

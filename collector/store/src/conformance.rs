@@ -35,6 +35,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     a_finding_opens_once_and_ends_once(open()).await;
     runs_tell_when_the_collector_was_down(open()).await;
     names_are_kept_apart_from_what_people_did(open()).await;
+    a_command_is_known_by_its_giver_and_key_for_a_time(open()).await;
 }
 
 async fn an_error_undoes_all_that_its_transaction_wrote_and_nothing_else(store: Store) {
@@ -392,6 +393,23 @@ async fn names_are_kept_apart_from_what_people_did(store: Store) {
             };
             tx.append_audit(&entry)?;
             assert_eq!(tx.audit(5)?, [entry]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn a_command_is_known_by_its_giver_and_key_for_a_time(store: Store) {
+    store
+        .write::<_, StoreError, _>("commands", |tx| {
+            tx.put_command("p-1", "k", &Digest([1; 32]), at(10))?;
+            assert_eq!(tx.command("p-1", "k", at(10))?, Some(Digest([1; 32])));
+            assert_eq!(tx.command("p-1", "k", at(11))?, None, "too long ago");
+            assert_eq!(tx.command("p-2", "k", at(0))?, None, "somebody else's key");
+            tx.put_command("p-1", "k", &Digest([2; 32]), at(20))?;
+            assert_eq!(tx.forget_commands(at(20))?, 0);
+            assert_eq!(tx.command("p-1", "k", at(0))?, Some(Digest([2; 32])));
+            assert_eq!(tx.forget_commands(at(21))?, 1);
             Ok(())
         })
         .await

@@ -15,6 +15,7 @@ pub mod audit;
 mod backend;
 pub mod books;
 pub mod clocks;
+pub mod commands;
 #[cfg(test)]
 mod conformance;
 mod error;

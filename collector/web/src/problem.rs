@@ -144,6 +144,7 @@ impl From<CommandError> for Refusal {
             CommandError::Time { .. } => "time-not-possible",
             CommandError::NotAllowed { .. } => "not-allowed",
             CommandError::State { .. } => "wrong-state",
+            CommandError::KeyReused => "idempotency-key-reused",
             CommandError::Desk(inner) => return inner.clone().into(),
         };
         Self::Forbidden { code, why: error.to_string(), is_json: true }

@@ -100,3 +100,34 @@ async fn every_due_can_be_asked_why() {
     assert!(explained.text.contains("30 m left, due Mon 16 Nov 11:00:00 CST"), "{}", explained.text);
     assert!(explained.text.contains("SSA-1 v1, in force from"), "{}", explained.text);
 }
+
+#[tokio::test]
+async fn a_command_given_twice_under_one_key_is_carried_out_once() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    world.fail(&mut agent).await;
+    let incident = "acme/INC-1".parse().unwrap();
+    let given = world.now;
+    let respond = |desk: crate::Desk, who: Actor, manner: &str, now| {
+        let response = Response { effective_at: given, manner: manner.into(), with_whom: None, note: None };
+        let incident = &incident;
+        async move { desk.respond(&Scope::Provider, incident, response, &who, now).await }
+    };
+    let desk = world.desk.clone();
+    let once = || desk.once("key-1");
+    respond(once(), ana(), "remote", given).await.unwrap();
+    let responses = |view: &crate::IncidentView| view.timeline.iter().filter(|entry| entry.what == "responded").count();
+    let later = given + SignedDuration::from_secs(60);
+    assert_eq!(responses(&respond(once(), ana(), "remote", later).await.unwrap()), 1);
+    assert!(matches!(respond(once(), ana(), "on-site", later).await, Err(CommandError::KeyReused)));
+    assert_eq!(responses(&respond(once(), Actor::person("ben"), "remote", later).await.unwrap()), 2, "his own key");
+    assert_eq!(responses(&respond(world.desk.clone(), ana(), "remote", later).await.unwrap()), 3, "no key");
+    world.pass(24 * 3_600 + 1);
+    assert_eq!(responses(&respond(once(), ana(), "remote", world.now).await.unwrap()), 4, "a day is over");
+
+    let refused = Response { effective_at: given, manner: "phone".into(), with_whom: None, note: None };
+    let desk = world.desk.once("key-2");
+    assert!(desk.respond(&Scope::Provider, &incident, refused.clone(), &ana(), world.now).await.is_err());
+    let better = Response { with_whom: Some("plant manager".into()), ..refused };
+    desk.respond(&Scope::Provider, &incident, better, &ana(), world.now).await.unwrap();
+}

@@ -57,12 +57,17 @@ pub(super) fn explain(case: &Case, now: Timestamp) -> Result<Explained, DeskErro
         Promise::NotAsked => explained.text.push_str("No clock runs: people and clocks do not deal with it.\n"),
         Promise::None(none) => explained.text.push_str(&format!("No clock runs, none is promised: {}.\n", none.why)),
         Promise::Pinned(pinned) => {
-            for clock in clocks::replay(case)? {
-                let explanation = clock.explain(&pinned.terms, now);
-                explained.text.push_str(&explanation.text());
-                explained.text.push('\n');
+            let replayed = clocks::replay(case)?;
+            for (place, clock) in replayed.iter().enumerate() {
+                let mut explanation = clock.explain(&pinned.terms, now);
                 let value = serde_json::to_value(&explanation);
                 explained.clocks.push(value.map_err(|error| DeskError::unreadable("explanation", &error))?);
+                if place + 1 < replayed.len() {
+                    // A person reads why these terms once, at the end; each clock's line names them.
+                    explanation.terms.because.clear();
+                }
+                explained.text.push_str(&explanation.text());
+                explained.text.push('\n');
             }
         }
     }

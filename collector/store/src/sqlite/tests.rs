@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{Options, open, open_with};
 use crate::{
-    Store, StoreError, access, agents, clocks,
+    Store, StoreError, access, agents, clocks, commands,
     conformance::{self, agent},
     findings, incidents, ledger, outbox, people, records, tokens,
 };
@@ -31,6 +31,7 @@ fn no_hot_query_scans_a_table() {
         access::HOT,
         agents::HOT,
         clocks::HOT,
+        commands::HOT,
         findings::HOT,
         incidents::HOT,
         ledger::HOT,

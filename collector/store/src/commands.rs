@@ -1,0 +1,51 @@
+//! Commands that were given under a key of their giver's, so that a repetition is recognised (UX 3.4).
+
+use jiff::Timestamp;
+use rusqlite::params;
+use upheld_model::Digest;
+
+use crate::{
+    StoreError,
+    sqlite::{
+        columns::{At, Sha},
+        query::{Query, SqliteTx, query},
+    },
+};
+
+/// Reading keys.
+pub trait CommandReads {
+    /// What was asked under this key by whom, if it was noted at `since` or later.
+    fn command(&self, who: &str, key: &str, since: Timestamp) -> Result<Option<Digest>, StoreError>;
+}
+
+/// Writing keys.
+pub trait CommandWrites {
+    /// Notes what is asked under a key, in place of what was noted under it long ago.
+    fn put_command(&mut self, who: &str, key: &str, asked: &Digest, at: Timestamp) -> Result<(), StoreError>;
+    /// Forgets keys that were noted before an instant; how many.
+    fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+const GET: Query = query!("commands.get", "SELECT asked FROM commands WHERE who = ?1 AND key = ?2 AND at >= ?3");
+const PUT: Query =
+    query!("commands.put", "INSERT OR REPLACE INTO commands (who, key, at, asked) VALUES (?1, ?2, ?3, ?4)");
+const FORGET: Query = query!("commands.forget", "DELETE FROM commands WHERE at < ?1");
+
+#[cfg(test)]
+pub(crate) const HOT: &[Query] = &[GET, FORGET];
+
+impl CommandReads for SqliteTx<'_> {
+    fn command(&self, who: &str, key: &str, since: Timestamp) -> Result<Option<Digest>, StoreError> {
+        self.one(&GET, params![who, key, At(since)], |row| Ok(row.get::<_, Sha>(0)?.0))
+    }
+}
+
+impl CommandWrites for SqliteTx<'_> {
+    fn put_command(&mut self, who: &str, key: &str, asked: &Digest, at: Timestamp) -> Result<(), StoreError> {
+        self.run(&PUT, params![who, key, At(at), asked.0]).map(drop)
+    }
+
+    fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        self.run(&FORGET, params![At(before)]).map(|count| count as u64)
+    }
+}
