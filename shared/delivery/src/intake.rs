@@ -92,12 +92,46 @@ pub fn read_request(inflated: &[u8]) -> Result<DeliverRequest, IntakeError> {
 pub fn deflate(request: &DeliverRequest) -> std::io::Result<Vec<u8>> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), SENT_LEVEL)?;
     encoder.window_log(SENT_WINDOW_LOG)?;
+    let mut inflated = 0;
     {
-        let mut buffered = std::io::BufWriter::with_capacity(8 << 10, &mut encoder);
+        let counted = Counted { to: &mut encoder, bytes: &mut inflated };
+        let mut buffered = std::io::BufWriter::with_capacity(8 << 10, counted);
         serde_json::to_writer(&mut buffered, request)?;
         buffered.flush()?;
     }
-    encoder.finish()
+    let mut body = encoder.finish()?;
+    pad(&mut body, inflated);
+    Ok(body)
+}
+
+/// Two thousand checks in the same state compress better than a receiver may believe ([`INFLATION_MAX`]): a skippable
+/// frame (RFC 8878, 3.1.2) brings the body up to its ratio.
+fn pad(body: &mut Vec<u8>, inflated: usize) {
+    let missing = (inflated / INFLATION_MAX + 1).saturating_sub(body.len());
+    if missing > 0 {
+        body.extend(0x184d_2a50_u32.to_le_bytes());
+        // At most INFLATED_BYTES_MAX / INFLATION_MAX, far below 4 GiB.
+        body.extend(u32::try_from(missing).unwrap_or(0).to_le_bytes());
+        body.resize(body.len() + missing, 0);
+    }
+}
+
+/// Counts what it passes on.
+struct Counted<'a, W> {
+    to: &'a mut W,
+    bytes: &'a mut usize,
+}
+
+impl<W: std::io::Write> std::io::Write for Counted<'_, W> {
+    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
+        let written = self.to.write(piece)?;
+        *self.bytes += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// The deepest nesting of brackets outside strings. Of bytes that are not JSON it says something harmless.
@@ -137,5 +171,67 @@ mod tests {
     fn a_bomb_is_refused_by_its_ratio() {
         let packed = zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap();
         assert!(inflate(&packed).unwrap_err().is_too_large());
+    }
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        zstd::stream::encode_all(bytes, 1).unwrap()
+    }
+
+    fn request() -> DeliverRequest {
+        let json = r#"{"protocol":1,"heads":[],"clock":{"wall":"2026-11-16T16:10:07Z","mono":1,"boot":"b"},
+            "now":{},"records":[],"batch_digest":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#;
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_request_survives_the_wire() {
+        let wire = deflate(&request()).unwrap();
+        let read = read_request(&inflate(&wire).unwrap()).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(&request()).unwrap());
+    }
+
+    #[test]
+    fn a_request_that_compresses_too_well_still_passes_the_ratio() {
+        let mut large = request();
+        large.now.ailments = vec!["the same words again and again".to_owned(); 40_000];
+        let wire = deflate(&large).unwrap();
+        let read = read_request(&inflate(&wire).unwrap()).unwrap();
+        assert_eq!(read.now, large.now);
+    }
+
+    #[test]
+    fn each_limit_has_its_name() {
+        let limit = |result: Result<Vec<u8>, IntakeError>| {
+            let Err(IntakeError::TooLarge { what, .. }) = result else {
+                panic!("{:?}", result.map(|bytes| bytes.len()))
+            };
+            what
+        };
+        assert_eq!(limit(inflate(&vec![0; WIRE_BYTES_MAX + 1])), "bytes on the wire");
+        assert_eq!(limit(inflate(&packed(&vec![b' '; 100_000]))), "inflated bytes for this many on the wire");
+        let mut dice = 1;
+        let noise: Vec<u8> = (0..400_000).map(|_| (crate::spread::next(&mut dice) % 251) as u8).collect();
+        let large = [noise, vec![b' '; INFLATED_BYTES_MAX]].concat();
+        assert_eq!(limit(inflate(&packed(&large))), "inflated bytes");
+    }
+
+    #[test]
+    fn what_is_not_zstd_or_wants_a_large_window_is_refused() {
+        assert!(matches!(inflate(b"{}"), Err(IntakeError::NotZstd(_))));
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(27).unwrap();
+        encoder.write_all(&[b'x'; 1000]).unwrap();
+        let wide = encoder.finish().unwrap();
+        assert!(matches!(inflate(&wide), Err(IntakeError::NotZstd(_))));
+        let cut = &packed(&[b'x'; 100])[..10];
+        assert!(inflate(cut).is_err());
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_strings_only() {
+        assert_eq!(depth(br#"{"a":[["[[[\"[["]]}"#), 3);
+        let deep = "[".repeat(17) + &"]".repeat(17);
+        assert!(read_request(deep.as_bytes()).unwrap_err().is_too_large());
+        assert!(!read_request(b"{}").unwrap_err().is_too_large());
     }
 }

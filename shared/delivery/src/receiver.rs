@@ -364,3 +364,6 @@ fn fork_id(what: &[u8], epoch: Epoch, at: u64, chain: &Digest) -> Digest {
     hash.update(chain.0);
     Digest(hash.finalize().into())
 }
+
+#[cfg(test)]
+mod tests;

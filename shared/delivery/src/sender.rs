@@ -408,3 +408,6 @@ impl Sender {
         crate::spread::next(&mut self.dice)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,9 +123,9 @@ impl Collector {
         match content {
             Content::Body(body) => {
                 let from_samples = body.samples.iter().map(|sample| sample.took_us);
-                let from_events = body.events.iter().filter_map(|event| match event {
-                    AgentEvent::Configured { version, .. } => Some(*version),
-                    _own => None,
+                let from_events = body.events.iter().filter_map(|event| {
+                    let AgentEvent::Configured { version, .. } = event else { return None };
+                    Some(*version)
                 });
                 for number in from_samples.chain(from_events) {
                     self.facts.entry(number).or_insert((0, now_ms)).0 += 1;

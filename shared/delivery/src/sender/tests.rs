@@ -1,0 +1,228 @@
+//! What is sent when, and what each answer does.
+
+use super::*;
+
+const EPOCH: Epoch = Epoch(1);
+
+fn at(second: u64) -> Mono {
+    Mono(second * 1_000_000_000)
+}
+
+fn head(epoch: Epoch, len: u64) -> Head {
+    Head { epoch, len, chain: Digest([u8::try_from(len).unwrap(); 32]) }
+}
+
+fn view(acked: u64, len: u64, urgent_to: u64) -> Vec<EpochView> {
+    vec![EpochView { acked: head(EPOCH, acked), len, urgent_to }]
+}
+
+fn sender() -> Sender {
+    let mut sender = Sender::new(1, at(0));
+    sender.look(view(0, 0, 0), at(0));
+    sender
+}
+
+/// The post that is asked for, if any.
+fn post(sender: &mut Sender) -> Option<Post> {
+    while let Some(step) = sender.poll_step() {
+        if let Step::Shell(Effect::Post(post)) = step {
+            return Some(post);
+        }
+    }
+    None
+}
+
+fn sent(sender: &mut Sender, post: &Post, to: u64) -> Digest {
+    let digest = Digest([u8::try_from(post.no).unwrap() + 100; 32]);
+    let head = post.batch.map(|batch| head(batch.epoch, to));
+    sender.sent(post.no, Sent { digest, head, config_version: 1 });
+    digest
+}
+
+fn delivered(digest: Digest) -> Answer {
+    Answer::Delivered(Delivered {
+        batch_digest: digest,
+        head: None,
+        refused: Vec::new(),
+        receipt: None,
+        config_version: 1,
+        collector_time: "2026-11-16T16:10:07Z".parse().unwrap(),
+    })
+}
+
+fn answer(sender: &mut Sender, post: &Post, answer: Answer, second: u64) {
+    sender.handle(Event::Answered { no: post.no, answer }, at(second));
+}
+
+/// A sender that has said hello and was greeted.
+fn greeted() -> Sender {
+    let mut sender = sender();
+    let hello = post(&mut sender).unwrap();
+    assert_eq!(hello.batch, None);
+    let digest = sent(&mut sender, &hello, 0);
+    answer(&mut sender, &hello, delivered(digest), 0);
+    sender
+}
+
+fn steps(sender: &mut Sender) -> Vec<Step> {
+    std::iter::from_fn(|| sender.poll_step()).collect()
+}
+
+#[test]
+fn a_transition_goes_at_once_and_samples_with_the_next_heartbeat() {
+    let mut sender = greeted();
+    sender.look(view(0, 3, 0), at(5));
+    assert_eq!(post(&mut sender), None);
+    assert_eq!(sender.poll_timeout(), Some(at(30)));
+    sender.look(view(0, 4, 4), at(6));
+    let urgent = post(&mut sender).unwrap();
+    assert_eq!(urgent.batch.map(|batch| (batch.epoch, batch.from)), Some((EPOCH, Seq(0))));
+}
+
+#[test]
+fn only_the_answer_to_this_request_acknowledges_and_only_its_batch() {
+    let mut sender = greeted();
+    steps(&mut sender);
+    sender.look(view(0, 60, 60), at(1));
+    let first = post(&mut sender).unwrap();
+    let digest = sent(&mut sender, &first, 60);
+    sender.handle(Event::Answered { no: first.no + 7, answer: delivered(digest) }, at(2));
+    assert!(steps(&mut sender).is_empty(), "another number");
+    answer(&mut sender, &first, delivered(Digest::ZERO), 2);
+    assert!(!steps(&mut sender).iter().any(|step| matches!(step, Step::Acknowledge(_))), "another digest");
+    sender.handle_timeout(at(4));
+    let second = post(&mut sender).unwrap();
+    let digest = sent(&mut sender, &second, 60);
+    answer(&mut sender, &second, delivered(digest), 5);
+    assert!(steps(&mut sender).iter().any(|step| matches!(step, Step::Acknowledge(held) if *held == head(EPOCH, 60))));
+}
+
+#[test]
+fn nothing_is_sent_before_the_journal_has_carried_out_an_acknowledgement() {
+    let mut sender = greeted();
+    sender.look(view(0, 60, 60), at(1));
+    let first = post(&mut sender).unwrap();
+    let digest = sent(&mut sender, &first, 50);
+    answer(&mut sender, &first, delivered(digest), 2);
+    assert_eq!((post(&mut sender), sender.poll_timeout()), (None, None));
+    sender.look(view(50, 60, 60), at(2));
+    assert_eq!(post(&mut sender).unwrap().batch.map(|batch| batch.from), Some(Seq(50)));
+}
+
+#[test]
+fn the_oldest_epoch_goes_first_and_every_claim_is_made() {
+    let mut sender = greeted();
+    let newer = EpochView { acked: head(Epoch(2), 1), len: 9, urgent_to: 9 };
+    let older = EpochView { acked: head(EPOCH, 4), len: 6, urgent_to: 0 };
+    sender.look(vec![older, newer], at(1));
+    let post = post(&mut sender).unwrap();
+    assert_eq!(post.batch.map(|batch| (batch.epoch, batch.from)), Some((EPOCH, Seq(4))));
+    assert_eq!(post.heads, [head(EPOCH, 4), head(Epoch(2), 1)]);
+}
+
+#[test]
+fn failures_wait_longer_each_time_and_never_more_than_a_minute() {
+    let mut sender = greeted();
+    sender.look(view(0, 1, 1), at(1));
+    let (mut second, mut waits) = (1_u64, Vec::new());
+    for _ in 0..10 {
+        let failed = post(&mut sender).unwrap();
+        answer(&mut sender, &failed, Answer::Failed { what: "no route".to_owned() }, second);
+        let due = sender.poll_timeout().unwrap();
+        waits.push(due.since(at(second)).as_millis());
+        second = due.0.div_ceil(1_000_000_000);
+        sender.handle_timeout(at(second));
+    }
+    assert!((500..=1000).contains(&waits[0]), "{waits:?}");
+    assert!(waits.iter().all(|wait| *wait <= 60_000) && waits[9] >= 30_000, "{waits:?}");
+}
+
+#[test]
+fn an_answer_that_never_comes_is_a_failure_after_half_a_minute() {
+    let mut sender = greeted();
+    steps(&mut sender);
+    sender.look(view(0, 1, 1), at(1));
+    let lost = post(&mut sender).unwrap();
+    assert_eq!(sender.poll_timeout(), Some(at(31)));
+    sender.handle_timeout(at(31));
+    assert!(matches!(sender.standing, Standing::Unreachable { .. }));
+    sender.handle_timeout(at(33));
+    assert_eq!(post(&mut sender).map(|again| again.no), Some(lost.no + 1));
+}
+
+#[test]
+fn conflicts_are_settled_at_once_but_not_for_ever() {
+    let mut sender = greeted();
+    steps(&mut sender);
+    sender.look(view(5, 9, 9), at(1));
+    for round in 0..CONFLICTS_AT_ONCE {
+        let disputed = post(&mut sender).unwrap_or_else(|| panic!("round {round}"));
+        answer(&mut sender, &disputed, Answer::Conflict(Conflict::Behind { heads: vec![head(EPOCH, 2)] }), 1);
+        assert!(matches!(steps(&mut sender)[..], [Step::Believe(_)]));
+        sender.look(view(2, 9, 9), at(1));
+    }
+    let disputed = post(&mut sender).unwrap();
+    let fork = Conflict::Fork { epoch: EPOCH, held: head(EPOCH, 2), reason: "x".to_owned() };
+    answer(&mut sender, &disputed, Answer::Conflict(fork), 1);
+    assert!(steps(&mut sender).iter().any(|step| matches!(step, Step::Part(_))));
+    sender.look(view(2, 9, 9), at(1));
+    assert_eq!(post(&mut sender), None, "again and again: it waits");
+    assert!(sender.poll_timeout() > Some(at(1)));
+}
+
+#[test]
+fn a_refused_or_quarantined_agent_keeps_its_records_and_asks_rarely() {
+    for (status, code) in [(403, codes::REVOKED), (423, codes::QUARANTINED)] {
+        let mut sender = greeted();
+        sender.look(view(0, 1, 1), at(1));
+        let refused = post(&mut sender).unwrap();
+        answer(&mut sender, &refused, Answer::Refused { status, code: code.to_owned(), retry_after: None }, 1);
+        assert_eq!(sender.poll_timeout(), Some(at(301)));
+        sender.handle_timeout(at(301));
+        let asks = post(&mut sender).unwrap();
+        assert_eq!(asks.batch, None, "no records for one who refuses them");
+        let digest = sent(&mut sender, &asks, 0);
+        answer(&mut sender, &asks, delivered(digest), 302);
+        assert!(post(&mut sender).unwrap().batch.is_some(), "taken back: the backlog goes");
+    }
+}
+
+#[test]
+fn retry_after_is_obeyed_and_too_large_makes_smaller_batches() {
+    let mut sender = greeted();
+    sender.look(view(0, 400, 400), at(1));
+    let busy = post(&mut sender).unwrap();
+    let retry_after = Some(Duration::from_secs(120));
+    answer(&mut sender, &busy, Answer::Refused { status: 429, code: codes::TOO_MANY.to_owned(), retry_after }, 1);
+    assert!(sender.poll_timeout() >= Some(at(121)));
+    sender.handle_timeout(at(130));
+    let large = post(&mut sender).unwrap();
+    answer(
+        &mut sender,
+        &large,
+        Answer::Refused { status: 413, code: codes::TOO_LARGE.to_owned(), retry_after: None },
+        130,
+    );
+    sender.handle_timeout(at(140));
+    assert_eq!(post(&mut sender).unwrap().batch.map(|batch| batch.records_max), Some(RECORDS_MAX / 4));
+}
+
+#[test]
+fn another_configuration_is_asked_for_once_and_an_ended_certificate_renewed() {
+    let mut sender = sender();
+    let hello = post(&mut sender).unwrap();
+    let digest = sent(&mut sender, &hello, 0);
+    let Answer::Delivered(news) = delivered(digest) else { unreachable!() };
+    answer(&mut sender, &hello, Answer::Delivered(Delivered { config_version: 2, ..news.clone() }), 1);
+    assert!(steps(&mut sender).iter().any(|step| matches!(step, Step::Shell(Effect::FetchConfig { version: 2 }))));
+    sender.handle(Event::StateChanged, at(2));
+    let next = post(&mut sender).unwrap();
+    let batch_digest = sent(&mut sender, &next, 0);
+    answer(&mut sender, &next, Answer::Delivered(Delivered { config_version: 2, batch_digest, ..news }), 2);
+    assert!(steps(&mut sender).is_empty(), "it is being fetched");
+    sender.handle(Event::StateChanged, at(3));
+    let next = post(&mut sender).unwrap();
+    let expired = Answer::Refused { status: 403, code: codes::CERTIFICATE_EXPIRED.to_owned(), retry_after: None };
+    answer(&mut sender, &next, expired, 3);
+    assert!(steps(&mut sender).iter().any(|step| matches!(step, Step::Shell(Effect::Renew))));
+}

@@ -1,0 +1,66 @@
+//! Version 1, frozen: what was once sent must be read for ever, and say the same when it is written again.
+//!
+//! A file here is never changed. A field that is added later has a default and gets a new file beside the old one.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use upheld_wire::v1::{
+    AgentConfig, Conflict, DeliverRequest, Delivered, EpochLink, Problem,
+    enroll::{EnrollAnswer, EnrollRequest, RenewAnswer, RenewRequest},
+    record::{batch_digest, root},
+};
+
+/// Reads the text, checks that writing says the same, and that a field from the future does no harm.
+fn reads<T: DeserializeOwned + Serialize>(text: &str) -> T {
+    let value: Value = serde_json::from_str(text).unwrap();
+    let read: T = serde_json::from_str(text).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), value);
+    let mut newer = value;
+    newer["a_field_of_a_later_version"] = Value::from(7);
+    serde_json::from_value::<T>(newer).unwrap();
+    read
+}
+
+#[test]
+fn a_delivery_reads_and_its_digests_still_follow() {
+    let request: DeliverRequest = reads(include_str!("golden/deliver-request.json"));
+    assert_eq!(request.batch_digest, batch_digest(&request.records));
+    let first = &request.records[0];
+    let mut before = root(first.epoch, first.previous.as_ref());
+    for record in &request.records {
+        assert!(record.follows(&before), "{}", record.seq);
+        before = record.chain;
+    }
+    let link: EpochLink = first.previous.unwrap();
+    assert_eq!(link.len, 3);
+    assert_ne!(root(first.epoch, None), root(first.epoch, Some(&link)), "the link is bound");
+}
+
+#[test]
+fn a_heartbeat_reads() {
+    let request: DeliverRequest = reads(include_str!("golden/deliver-heartbeat.json"));
+    assert_eq!(request.batch_digest, batch_digest(&[]));
+}
+
+#[test]
+fn answers_read() {
+    reads::<Delivered>(include_str!("golden/delivered.json"));
+    let behind: Conflict = reads(include_str!("golden/conflict-behind.json"));
+    assert!(matches!(behind, Conflict::Behind { .. }));
+    let fork: Conflict = reads(include_str!("golden/conflict-fork.json"));
+    assert!(matches!(fork, Conflict::Fork { .. }));
+    reads::<Problem>(include_str!("golden/problem.json"));
+}
+
+#[test]
+fn enrolment_and_renewal_read() {
+    reads::<EnrollRequest>(include_str!("golden/enroll-request.json"));
+    reads::<EnrollAnswer>(include_str!("golden/enroll-answer.json"));
+    reads::<RenewRequest>(include_str!("golden/renew-request.json"));
+    reads::<RenewAnswer>(include_str!("golden/renew-answer.json"));
+}
+
+#[test]
+fn a_configuration_reads() {
+    reads::<AgentConfig>(include_str!("golden/agent-config.json"));
+}
