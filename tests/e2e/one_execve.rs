@@ -25,7 +25,11 @@ fn a_traced_agent_executes_nothing_but_itself() {
     book::write_book(&folder, &assets, None);
     collector.apply(&folder);
     collector.serve();
-    let allow = format!("loopback_ports = [{port}, {}]\nloopback_echo = true\npaths = [\"{}\"]\n", collector.port, rec.display());
+    let allow = format!(
+        "loopback_ports = [{port}, {}]\nloopback_echo = true\npaths = [\"{}\"]\n",
+        collector.port,
+        rec.display()
+    );
     let mut agent = Agent::enroll(&collector.link(collector.port), &allow);
 
     let trace = agent.folder().join("trace");
