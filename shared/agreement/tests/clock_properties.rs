@@ -29,6 +29,10 @@ fn after_start(seconds: i64) -> Timestamp {
     at(DETECTED) + SignedDuration::from_secs(seconds)
 }
 
+fn millis_after_start(millis: i64) -> Timestamp {
+    at(DETECTED) + SignedDuration::from_millis(millis)
+}
+
 fn kind() -> impl Strategy<Value = FactKind> {
     prop_oneof![
         Just(FactKind::Opened),
@@ -45,17 +49,17 @@ fn kind() -> impl Strategy<Value = FactKind> {
     ]
 }
 
-/// Facts of two weeks, each recorded up to a day after it took effect.
+/// Facts of two weeks at any millisecond, each recorded up to a day after it took effect.
 fn ledger() -> impl Strategy<Value = Vec<Fact>> {
-    let fact = (0..14 * 86_400_i64, 0..86_400_i64, kind());
+    let fact = (0..14 * 86_400_000_i64, 0..86_400_000_i64, kind());
     proptest::collection::vec(fact, 0..8).prop_map(|facts| {
         facts
             .into_iter()
             .zip(1..)
             .map(|((effective, lag, kind), number)| Fact {
                 number,
-                effective_at: after_start(effective),
-                recorded_at: after_start(effective + lag),
+                effective_at: millis_after_start(effective),
+                recorded_at: millis_after_start(effective + lag),
                 who: "ana".to_owned(),
                 kind,
             })
@@ -172,6 +176,7 @@ proptest! {
             if let (true, Some(promised), false) = (reaches_due, explained.promised_s, explained.rows.is_empty()) {
                 let all: u64 = explained.rows.iter().map(|row| row.counted_s).sum();
                 prop_assert_eq!(all, promised);
+                prop_assert_eq!(explained.rows.last().and_then(|row| row.left_s), Some(0));
             }
         }
     }

@@ -24,7 +24,10 @@ pub(super) fn rows(leg: &Leg, now: Timestamp) -> (Vec<Row>, bool) {
             if rows.len() == ROWS_MAX {
                 return (rows, true);
             }
-            counted_s += segment.counted_s;
+            // Stretches may meet at a fraction of a second: what was counted is floored once, from the beginning, so
+            // that the rows add up to the target whatever cuts them.
+            let before_s = std::mem::replace(&mut counted_s, leg.counted_s(segment.to));
+            let segment = Segment { counted_s: counted_s - before_s, ..segment };
             let left_s = promised.map(|promised| promised.saturating_sub(counted_s));
             rows.push(row(leg, segment, &stands_for, left_s, is_past));
         }
