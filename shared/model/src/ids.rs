@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// The text breaks the rule for names people choose.
-    #[error("{text:?} is not a {what}: use 1 to 64 letters, digits, '-', '_' or '.', starting with a letter or digit")]
+    #[error("{text:?} is not {what}: use 1 to 64 letters, digits, '-', '_' or '.', starting with a letter or digit")]
     Slug {
-        /// Which id was expected.
+        /// Which id was expected, with its article.
         what: &'static str,
         /// The text as it was given, cut at 80 characters.
         text: String,
@@ -100,27 +100,27 @@ macro_rules! slug_id {
 slug_id!(
     /// A client of the provider: the folder name in the book, e.g. `northgate`.
     ClientId,
-    "client id"
+    "a client id"
 );
 slug_id!(
     /// A site of a client, unique within that client, e.g. `plant-2`.
     SiteId,
-    "site id"
+    "a site id"
 );
 slug_id!(
     /// An asset, unique within its site, e.g. `nvr-02`.
     AssetId,
-    "asset id"
+    "an asset id"
 );
 slug_id!(
     /// The name of one check, unique within its asset; by default its kind, e.g. `net.tcp`.
     CheckName,
-    "check name"
+    "a check name"
 );
 slug_id!(
     /// An agent: given by the collector at enrolment, never chosen by the host (SECURITY 12).
     AgentId,
-    "agent id"
+    "an agent id"
 );
 
 /// One configured check of one asset, unique within its site; written `asset/check`.
