@@ -108,6 +108,23 @@ impl Desk {
             .await
     }
 
+    /// Lets a quarantined agent deliver again, once a person has seen to it that just one host has its identity. The
+    /// answer says whether this call did it.
+    pub async fn release_agent(&self, agent: &AgentId, who: &Actor, now: Timestamp) -> Result<bool, DeskError> {
+        let now = clock::stored(now);
+        let (agent, who) = (agent.clone(), who.clone());
+        self.store
+            .write("desk.release_agent", move |tx| {
+                let row = tx.agent(&agent)?.ok_or_else(|| DeskError::NoSuchAgent(agent.to_string()))?;
+                let changed = tx.change_agent_status(&agent, AgentStatus::Quarantined, AgentStatus::Active, now)?;
+                if changed {
+                    audit::note(tx, now, &who, Some(&row.client), "agent.released", &json!({ "agent": agent }))?;
+                }
+                Ok(changed)
+            })
+            .await
+    }
+
     /// What an agent should watch: all checks of its site. The version is the book's.
     pub async fn config_for(&self, peer: &AgentPeer) -> Result<AgentConfig, DeskError> {
         let book = self.current_book().await?;

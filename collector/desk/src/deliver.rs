@@ -274,9 +274,11 @@ impl Upload<'_> {
         let detail = json!({ "agent": self.peer.agent, "epoch": fork.epoch, "reason": fork.reason.to_string() });
         audit::note(tx, self.now, &Actor::Collector, Some(&self.peer.client), "agent.quarantined", &detail)?;
         tracing::error!(agent.id = %self.peer.agent, client.id = %self.peer.client, "an agent is in quarantine as a clone");
+        site::tell_of_clone(tx, self.book, self.peer, self.now)?;
         let row = tx.agent(&self.peer.agent)?;
         let unknown = || problem(423, codes::QUARANTINED, "this agent is in quarantine", "");
-        Ok(Taken::refused(refusal_of(row.as_ref(), self.peer).unwrap_or_else(unknown)))
+        let answer = DeliverAnswer::Problem(refusal_of(row.as_ref(), self.peer).unwrap_or_else(unknown));
+        Ok(Taken { answer, has_news: true })
     }
 
     fn delivered(&self, accepted: Option<&Accepted>, has_news: bool) -> Taken {

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use upheld_detection::incident::{AssetView, DedupKey, Incident, Root, Rules, SiteView, Stage, Trigger, decide};
-use upheld_model::{AgentId, CheckId, ClientId, IncidentClass, IncidentKind, SiteId, finding::CheckState};
+use upheld_detection::incident::{
+    AssetView, Bounds, CauseClaim, Change, DedupKey, Desk, Handling, Incident, IncidentEffect, IncidentKey,
+    IncidentState, OpeningCause, Root, Rules, SiteView, Stage, Trigger, Who, decide,
+};
+use upheld_model::{AgentId, Cause, CheckId, ClientId, IncidentClass, IncidentKind, SiteId, finding::CheckState};
 use upheld_store::{ReadTx, Tx};
 use upheld_wire::v1::CheckNow;
 
@@ -119,6 +122,49 @@ pub(crate) fn open_silence(tx: &dyn ReadTx, peer: &AgentPeer) -> Result<bool, De
         None => Ok(false),
         Some(row) => Ok(case::read_incident(&row)?.restored.is_none()),
     }
+}
+
+/// Opens the incident that tells people of two hosts with one identity, unless one is open already (SECURITY 17).
+pub(crate) fn tell_of_clone(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    peer: &AgentPeer,
+    now: Timestamp,
+) -> Result<(), DeskError> {
+    let AgentPeer { agent, client, site } = peer;
+    let root = Root::Agent { agent: agent.clone(), host: None };
+    let (class, kind) = (IncidentClass::Monitoring, IncidentKind::Degraded);
+    let dedup = DedupKey::new(client, site, &root, class, kind);
+    if tx.open_incident(client, dedup.as_str())?.is_some() {
+        return Ok(());
+    }
+    let cause = OpeningCause::Concluded { source: format!("clone/{agent}"), occurrence: now };
+    let title = format!("{site}: two hosts report as agent {agent}; nothing of either is taken");
+    let incident = Incident {
+        key: IncidentKey::new(client, site, &root, &cause),
+        dedup,
+        client: client.clone(),
+        site: site.clone(),
+        class,
+        kind,
+        root,
+        title,
+        started: Bounds { not_before: None, not_after: now },
+        detected: now,
+        received: now,
+        opened: Some(now),
+        restored: None,
+        state: IncidentState::Open,
+        cause: CauseClaim { cause: Cause::Undetermined, confidence_percent: 0, by: Who::Rule("clone".to_owned()) },
+        symptoms: BTreeMap::new(),
+        handling: Handling::Desk,
+        follows: None,
+        evidence_opening: None,
+        evidence_restoration: None,
+    };
+    let desk = Desk::Begins { detected: now, received: now };
+    let opened = IncidentEffect { incident, change: Change::Opened, desk, due_at: now, noticed_at: now };
+    case::apply(tx, book, &opened).map(drop)
 }
 
 /// What detection is told when a silent agent is heard.

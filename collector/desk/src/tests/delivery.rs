@@ -135,6 +135,15 @@ async fn five_different_forks_are_a_clone_and_nothing_more_is_taken() {
     let honest = world.deliver(&agent, agent.request(Vec::new(), world.now)).await;
     assert_eq!((problem(honest.clone()).status, problem(honest).code.as_str()), (423, codes::QUARANTINED));
     assert_eq!(world.audit().await.iter().filter(|what| *what == "agent.quarantined").count(), 1);
+    let incidents = world.all().await;
+    assert_eq!(incidents.len(), 1);
+    assert!(incidents[0].title.contains("two hosts report as agent"), "{}", incidents[0].title);
+    assert_eq!(incidents[0].deliveries.len(), 1);
+
+    assert!(world.desk.release_agent(&agent.peer.agent, &ana(), world.now).await.unwrap());
+    let later = world.now + jiff::SignedDuration::from_mins(16);
+    delivered(world.desk.deliver(&agent.peer, agent.request(Vec::new(), later), later).await);
+    assert_eq!(world.all().await[0].state, "open", "a person says when it is over");
 }
 
 #[tokio::test]
