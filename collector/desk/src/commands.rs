@@ -243,6 +243,7 @@ impl Desk {
             let why = "it lies in the future";
             return Err(CommandError::Time { what: ask.verb, effective_at, why });
         }
+        self.note_denial(scope, incident, now).await?;
         let once = self.once.clone();
         let (scope, incident, who, shared) = (scope.clone(), incident.clone(), who.clone(), Arc::clone(&self.shared));
         let view = self

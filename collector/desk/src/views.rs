@@ -5,12 +5,14 @@ mod clock;
 mod incident;
 mod queue;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId};
-use upheld_store::{ReadTx, incidents::IncidentRow};
+use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 
-use crate::{Desk, DeskError, case::Case};
+use crate::{Actor, Desk, DeskError, audit, case::Case};
 
 pub(crate) use incident::incident_view;
 
@@ -266,7 +268,7 @@ pub struct Explained {
 impl Desk {
     /// Open incidents, the most urgent first.
     pub async fn queue(&self, scope: &Scope, now: Timestamp) -> Result<Queue, DeskError> {
-        let (scope, shared) = (scope.clone(), std::sync::Arc::clone(&self.shared));
+        let (scope, shared) = (scope.clone(), Arc::clone(&self.shared));
         self.store
             .read("desk.queue", move |tx| {
                 let book = shared.books.current(tx)?;
@@ -282,7 +284,8 @@ impl Desk {
         incident: &IncidentRef,
         now: Timestamp,
     ) -> Result<IncidentView, DeskError> {
-        let (scope, incident, shared) = (scope.clone(), incident.clone(), std::sync::Arc::clone(&self.shared));
+        self.note_denial(scope, incident, now).await?;
+        let (scope, incident, shared) = (scope.clone(), incident.clone(), Arc::clone(&self.shared));
         self.store
             .read("desk.incident", move |tx| {
                 let book = shared.books.current(tx)?;
@@ -294,7 +297,7 @@ impl Desk {
 
     /// The newest incidents, open or not, at most `limit`.
     pub async fn incidents(&self, scope: &Scope, limit: u32, now: Timestamp) -> Result<Vec<IncidentView>, DeskError> {
-        let (scope, shared) = (scope.clone(), std::sync::Arc::clone(&self.shared));
+        let (scope, shared) = (scope.clone(), Arc::clone(&self.shared));
         self.store
             .read("desk.incidents", move |tx| {
                 let book = shared.books.current(tx)?;
@@ -306,6 +309,7 @@ impl Desk {
 
     /// Why each clock is due when it is.
     pub async fn explain(&self, scope: &Scope, incident: &IncidentRef, now: Timestamp) -> Result<Explained, DeskError> {
+        self.note_denial(scope, incident, now).await?;
         let (scope, incident) = (scope.clone(), incident.clone());
         self.store
             .read("desk.explain", move |tx| {
@@ -341,6 +345,23 @@ impl Desk {
                 }
             }
         }
+    }
+}
+
+impl Desk {
+    /// Writes a look at another client's incident into the audit log (SECURITY 35), whether the incident exists or
+    /// not; the asker is told the same either way.
+    pub(crate) async fn note_denial(
+        &self,
+        scope: &Scope,
+        incident: &IncidentRef,
+        now: Timestamp,
+    ) -> Result<(), DeskError> {
+        let Some(own) = scope.client().filter(|own| **own != incident.client).cloned() else { return Ok(()) };
+        let detail = serde_json::json!({ "asked_for": incident });
+        let now = crate::clock::stored(now);
+        let note = move |tx: &mut dyn Tx| audit::note(tx, now, &Actor::Collector, Some(&own), "access.denied", &detail);
+        self.store.write("desk.note_denial", note).await
     }
 }
 

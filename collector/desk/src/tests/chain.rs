@@ -159,6 +159,10 @@ async fn the_same_name_at_two_clients_is_two_incidents_that_do_not_see_each_othe
     let theirs = world.desk.incident(&acme, &"other/INC-1".parse().unwrap(), world.now).await.unwrap_err();
     let nobodys = world.desk.incident(&acme, &"other/INC-9".parse().unwrap(), world.now).await.unwrap_err();
     assert_eq!(theirs.to_string().replace("INC-1", "INC-9"), nobodys.to_string());
+    let taken = world.desk.acknowledge(&acme, &"other/INC-1".parse().unwrap(), &ana(), world.now).await.unwrap_err();
+    assert_eq!(taken.to_string(), theirs.to_string());
+    assert_eq!(world.view("other/INC-1").await.state, "open");
+    assert_eq!(world.audit().await.iter().filter(|what| *what == "access.denied").count(), 3);
     assert_eq!(world.desk.find_incident(&acme, "INC-1").await.unwrap().to_string(), "acme/INC-1");
     let ambiguous = world.desk.find_incident(&Scope::Provider, "INC-1").await.unwrap_err().to_string();
     assert!(ambiguous.contains("acme/INC-1, other/INC-1"), "{ambiguous}");
