@@ -237,6 +237,7 @@ impl<S: Storage> Journal<S> {
         journal.secure_last();
         journal.tell_wounds(&opened, has_state);
         journal.heal(UnknownReason::Corrupt)?;
+        journal.keep_reserve();
         opened.waiting = journal.waiting();
         Ok((journal, opened))
     }
@@ -330,12 +331,19 @@ impl<S: Storage> Journal<S> {
     }
 
     fn oldest_waiting(&self) -> Option<ObservedAt> {
-        let on_disk = self
-            .epochs
-            .iter()
-            .flat_map(|epoch| self.pieces_of(epoch.epoch).into_iter().filter(|piece| piece.end() > epoch.acked.len));
-        let oldest = on_disk.map(|piece| piece.first_ms).chain(self.pending.first_ms()).min()?;
-        Some(at_of(oldest))
+        let first_of = |epoch: &EpochState| {
+            let waiting = self.pieces_of(epoch.epoch).into_iter().find(|piece| piece.end() > epoch.acked.len)?;
+            let piece = waiting.starting(epoch.acked.len);
+            let segment = self.segments.iter().find(|segment| segment.number == piece.segment)?;
+            let mut at_ms = piece.first_ms;
+            // A record that cannot be read is met when it is to be sent; here its neighbour will do.
+            let _ = segment.walk(&self.storage, piece.from, piece.to, |record| {
+                at_ms = record.at_ms;
+                segments::Flow::Stop
+            });
+            Some(at_ms)
+        };
+        self.epochs.iter().filter_map(first_of).chain(self.pending.first_ms()).min().map(at_of)
     }
 
     fn last_written(&self) -> Option<ObservedAt> {

@@ -1,17 +1,20 @@
 //! What is given up, and in which order: acknowledged records first, then samples, transitions last (DELIVERY 1).
 //!
 //! A body that is given up leaves its hash in its place, so that the chain still holds; a `Gap` event names the time.
+//! Giving up needs room itself (a smaller segment is written before the larger one goes): a reserve file is there to
+//! be removed when the disk is full.
 
 use upheld_model::{AgentEvent, UnknownReason};
 
 use super::{
-    Journal, JournalError, Opened, at_of,
+    HOUSEKEEPING, Journal, JournalError, Opened, at_of,
     format::{SEGMENT_HEADER, Stored, THINNED, TRANSITION, find_record},
     segments::{Thinned, name_of, read_all},
 };
 use crate::storage::{Storage, StorageError};
 
 const REPLACEMENT: &str = "segment.new";
+const RESERVE: &str = "reserve";
 
 impl<S: Storage> Journal<S> {
     /// Removes what is past its time, then keeps to the budget.
@@ -36,7 +39,31 @@ impl<S: Storage> Journal<S> {
             }
         }
         self.forget_epochs();
+        self.keep_reserve();
         self.write_state()
+    }
+
+    /// Makes sure of the reserve, as large as a segment, if there is room for it.
+    pub(super) fn keep_reserve(&mut self) {
+        let bytes = usize::try_from(self.settings.segment_bytes).unwrap_or(0);
+        let is_there = self.storage.read(RESERVE, bytes.saturating_sub(1) as u64, &mut [0]).is_ok_and(|read| read == 1);
+        if is_there || self.volatile.is_some() {
+            return;
+        }
+        let made = self.storage.create(RESERVE).and_then(|()| self.storage.append(RESERVE, &vec![0; bytes]));
+        let synced = made.and_then(|()| self.storage.sync(RESERVE));
+        if synced.and_then(|()| self.storage.sync_dir()).is_err() {
+            let _ = self.storage.remove(RESERVE);
+        }
+    }
+
+    /// A full disk gets the reserve and the least that frees room.
+    pub(super) fn make_room(&mut self) {
+        let _ = self.storage.remove(RESERVE).and_then(|()| self.storage.sync_dir());
+        self.house_due = self.now.mono.plus(HOUSEKEEPING);
+        if let Err(error) = self.give_something_up() {
+            self.degraded = Some(error);
+        }
     }
 
     /// Gives up the least that frees room; `false` when there is nothing but the segment that is written to.
@@ -98,9 +125,12 @@ impl<S: Storage> Journal<S> {
 
     /// Puts these bytes in the place of a file, durably or not at all.
     fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        self.storage.create(REPLACEMENT)?;
-        self.storage.append(REPLACEMENT, bytes)?;
-        self.storage.sync(REPLACEMENT)?;
+        let written = self.storage.create(REPLACEMENT).and_then(|()| self.storage.append(REPLACEMENT, bytes));
+        let synced = written.and_then(|()| self.storage.sync(REPLACEMENT));
+        if let Err(error) = synced {
+            let _ = self.storage.remove(REPLACEMENT);
+            return Err(error);
+        }
         self.storage.rename(REPLACEMENT, name)?;
         self.storage.sync_dir()
     }

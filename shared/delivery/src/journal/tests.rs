@@ -228,7 +228,7 @@ fn any_flipped_byte_costs_at_most_the_record_it_lies_in_and_is_told() {
     fill(&mut journal, 0..7);
     drop(journal);
     let clean = disk.snapshot();
-    for (name, len) in disk.files() {
+    for (name, len) in disk.files().into_iter().filter(|(name, _)| name != "reserve") {
         for at in 0..len {
             let disk = SimStorage::from_snapshot(&clean);
             assert!(disk.flip(&name, at, 0x40));
@@ -352,6 +352,35 @@ fn a_full_disk_gives_up_what_is_acknowledged_first() {
 }
 
 #[test]
+fn a_full_disk_where_nothing_is_acknowledged_thins_the_oldest_samples() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    disk.set_capacity(Some(disk.used() + 10));
+    fill(&mut journal, 20..22);
+    journal.handle_timeout(moment(30)).unwrap();
+    journal.flush(moment(30)).unwrap();
+    let all = checked(&mut journal);
+    assert!(all[0].omitted.is_some() && all.last().unwrap().omitted.is_none());
+    assert_eq!(gaps(&all), [UnknownReason::NotKept]);
+    assert_eq!(all[0].epoch, all.last().unwrap().epoch);
+}
+
+#[test]
+fn the_oldest_waiting_record_is_the_first_that_is_not_acknowledged() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..5);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[2]));
+    assert_eq!(journal.status().oldest_waiting, Some(moment(3).wall));
+    journal.acknowledge(head_of(&all[4]));
+    assert_eq!(journal.status().oldest_waiting, None);
+    journal.append(&samples(9), Urgency::Soon, moment(9)).unwrap();
+    assert_eq!(journal.status().oldest_waiting, Some(moment(9).wall));
+}
+
+#[test]
 fn over_budget_samples_are_thinned_before_transitions_and_the_chain_still_holds() {
     let disk = SimStorage::new(1);
     let settings = Settings { budget_bytes: 9000, ..small() };
@@ -372,7 +401,7 @@ fn over_budget_samples_are_thinned_before_transitions_and_the_chain_still_holds(
     assert!(gaps(&all).iter().all(|reason| *reason == UnknownReason::NotKept));
     assert!(!gaps(&all).is_empty());
     assert_eq!(all[0].epoch, all.last().unwrap().epoch, "one chain");
-    assert!(disk.used() < 12_000, "{}", disk.used());
+    assert!(disk.used() < 13_500, "{}", disk.used());
     drop(journal);
     let (mut journal, _) = open(&disk, 70);
     assert_eq!(ids(&checked(&mut journal)), ids(&all), "and it is the same after a restart");

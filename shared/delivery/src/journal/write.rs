@@ -8,7 +8,7 @@ use upheld_wire::v1::{
 };
 
 use super::{
-    HOUSEKEEPING, Journal, JournalError, Urgency,
+    Journal, JournalError, Urgency,
     format::{SEGMENT_HEADER, SegmentHeader, Stored, TRANSITION},
     segments::{Segment, name_of},
 };
@@ -234,15 +234,6 @@ impl<S: Storage> Journal<S> {
             seq += 1;
         }
         pending.tip = (pending.count > 0).then_some(tip);
-    }
-
-    /// Room was asked for by a full disk: look at the budget at the next opportunity as well.
-    fn make_room(&mut self) {
-        self.house_due = self.now.mono.plus(HOUSEKEEPING);
-        let is_made = self.give_something_up();
-        if let Err(error) = is_made {
-            self.degraded = Some(error);
-        }
     }
 }
 
