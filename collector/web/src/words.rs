@@ -46,7 +46,7 @@ pub fn countdown_of(clock: &ClockView, now: Timestamp) -> String {
 pub fn due_sentence(clock: &ClockView) -> String {
     let local = |at: Timestamp| local(at, &clock.time_zone);
     if let Some(at) = clock.satisfied_at {
-        let how = clock.satisfied_by.as_ref().map(|how| format!(" by {how}")).unwrap_or_default();
+        let how = clock.satisfied_by.as_ref().map(|how| format!(", {how}")).unwrap_or_default();
         let word = if clock.breached_at.is_some() { "met late" } else { "met" };
         return format!("{word} {}{how}", local(at));
     }
@@ -194,10 +194,10 @@ mod tests {
         assert!(clock_sentence(&outside).starts_with("outside covered hours, not counting"));
         let met = ClockView {
             satisfied_at: Some(at("2026-11-16T22:32:00Z")),
-            satisfied_by: Some("phone with plant manager".into()),
+            satisfied_by: Some("responded by phone with plant manager".into()),
             ..clock()
         };
-        assert_eq!(clock_sentence(&met), "met 2026-11-16 16:32:00 CST by phone with plant manager");
+        assert_eq!(clock_sentence(&met), "met 2026-11-16 16:32:00 CST, responded by phone with plant manager");
     }
 
     #[test]

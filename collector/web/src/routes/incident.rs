@@ -9,6 +9,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use upheld_agreement::words::Manner;
 use upheld_desk::{ClockView, IncidentView, Response as ResponseFact, views::TermsView};
 use upheld_model::IncidentRef;
 
@@ -132,7 +133,7 @@ struct IncidentPage<'a> {
     told: Vec<String>,
     href: String,
     wants_owner: bool,
-    manners: Vec<&'a str>,
+    manners: Vec<&'static str>,
 }
 
 struct ClockBox {
@@ -176,15 +177,14 @@ impl<'a> IncidentPage<'a> {
     }
 }
 
-/// The manners that an unsatisfied target accepts; any of the three where a target takes every manner.
-fn manners(view: &IncidentView) -> Vec<&str> {
-    let waiting = || view.clocks.iter().filter(|clock| clock.satisfied_at.is_none());
-    let mut manners: Vec<&str> = waiting().flat_map(|clock| clock.manner.iter().map(String::as_str)).collect();
-    if manners.is_empty() {
-        manners = vec!["phone", "remote", "on-site"];
-    }
-    manners.sort_unstable();
-    manners.dedup();
+/// Every manner, those first that a clock is waiting for: a call may be logged though only a visit would satisfy.
+fn manners(view: &IncidentView) -> Vec<&'static str> {
+    let is_awaited = |manner: &str| {
+        let mut waiting = view.clocks.iter().filter(|clock| clock.satisfied_at.is_none());
+        waiting.any(|clock| clock.manner.iter().any(|accepted| accepted == manner))
+    };
+    let mut manners: Vec<&str> = Manner::ALL.iter().map(|manner| manner.as_str()).collect();
+    manners.sort_by_key(|manner| !is_awaited(manner));
     manners
 }
 
