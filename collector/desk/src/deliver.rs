@@ -5,19 +5,16 @@
 //! it was made from is still the one that is held. So the writer's thread does nothing but write.
 
 mod arrivals;
+mod judged;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use upheld_delivery::receiver::{Accepted, Content, FORK_WINDOW, Fork, Held, Verdict, judge};
-use upheld_evidence::PublicKey;
+use upheld_delivery::receiver::{Accepted, Content, Fork, Verdict};
 use upheld_store::{
-    ReadTx, Tx,
-    agents::{AgentNowRow, AgentRow, AgentStatus},
+    Tx,
+    agents::{AgentNowRow, AgentStatus},
     records::{AgentKey, DeadLetterRow, HeadRow, RecordRow},
 };
 use upheld_wire::v1::{Conflict, DeliverRequest, Delivered, Head, Problem, codes};
@@ -27,10 +24,12 @@ use crate::{
     agents::refusal_of,
     audit,
     book::CurrentBook,
+    case::text,
     clock,
     problem::{problem, unavailable},
     site,
 };
+use judged::Judged;
 
 /// The answer to an upload.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,63 +91,6 @@ impl Taken {
     fn refused(problem: Problem) -> Self {
         Self { answer: DeliverAnswer::Problem(problem), has_news: false }
     }
-}
-
-/// A verdict, and the history from which it was made.
-struct Judged {
-    row: Option<AgentRow>,
-    heads: Vec<HeadRow>,
-    /// `None` when the agent's row refuses it before its request is looked at.
-    verdict: Option<Verdict>,
-}
-
-impl Judged {
-    fn new(tx: &dyn ReadTx, peer: &AgentPeer, request: &DeliverRequest, now: Timestamp) -> Result<Self, DeskError> {
-        let row = tx.agent(&peer.agent)?;
-        let Some(known) = row.as_ref().filter(|row| refusal_of(Some(row), peer).is_none()) else {
-            return Ok(Self { row, heads: Vec::new(), verdict: None });
-        };
-        let key = AgentKey { client: &peer.client, agent: &peer.agent };
-        let heads = tx.heads(key)?;
-        let held = Held {
-            heads: heads.iter().map(|head| (head.epoch, wire_head(head))).collect(),
-            newest: heads.last().map(|head| head.epoch),
-            recent_forks: recent_forks(tx, key, now)?,
-            signing_key: Some(PublicKey(known.signing_key)),
-        };
-        let verdict = judge(&held, request, |record, content| tx.is_known(key, record, content))?;
-        Ok(Self { row, heads, verdict: Some(verdict) })
-    }
-
-    /// The same verdict if nothing that it rests on has changed meanwhile, else a new one. What is known of an agent's
-    /// records changes only together with its heads.
-    fn confirm(
-        self,
-        tx: &mut dyn Tx,
-        peer: &AgentPeer,
-        request: &DeliverRequest,
-        now: Timestamp,
-    ) -> Result<Self, DeskError> {
-        let key = AgentKey { client: &peer.client, agent: &peer.agent };
-        let is_fork = matches!(self.verdict, Some(Verdict::Fork(_) | Verdict::Clone(_)));
-        if !is_fork && tx.agent(&peer.agent)? == self.row && tx.heads(key)? == self.heads {
-            return Ok(self);
-        }
-        Self::new(&*tx, peer, request, now)
-    }
-}
-
-fn recent_forks(
-    tx: &dyn ReadTx,
-    key: AgentKey<'_>,
-    now: Timestamp,
-) -> Result<BTreeSet<upheld_model::Digest>, DeskError> {
-    let since = now.saturating_sub(FORK_WINDOW).unwrap_or(Timestamp::MIN);
-    Ok(tx.forks_since(key, since)?.into_iter().collect())
-}
-
-fn wire_head(head: &HeadRow) -> Head {
-    Head { epoch: head.epoch, len: head.len, chain: head.chain }
 }
 
 /// One upload inside its transaction.
@@ -223,7 +165,7 @@ impl Upload<'_> {
             };
             tx.insert_dead_letter(self.key(), &row)?;
         }
-        let previous = record.previous.as_ref().map(|link| json!(link).to_string());
+        let previous = record.previous.as_ref().map(|link| text("epoch link", link)).transpose()?;
         let row = RecordRow {
             epoch: record.epoch,
             seq: record.seq,
@@ -257,8 +199,8 @@ impl Upload<'_> {
             config_version: present.config_version,
             waiting: present.waiting,
             oldest_waiting: present.oldest_waiting.map(|at| at.0),
-            checks: json!(present.checks).to_string(),
-            ailments: json!(present.ailments).to_string(),
+            checks: text("agent's present state", &present.checks)?,
+            ailments: text("agent's ailments", &present.ailments)?,
         })?;
         if was_silent {
             let back = site::agent_back(self.peer, self.now);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use serde_json::json;
 use upheld_delivery::receiver::{Accepted, Content};
 use upheld_detection::incident::{Arrival, Bounds, FindingEnded, FindingSeen, OpeningCause, Trigger};
 use upheld_model::{AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt};
@@ -11,7 +10,7 @@ use upheld_store::{Tx, findings::FindingRow};
 use upheld_wire::v1::Record;
 
 use super::Upload;
-use crate::DeskError;
+use crate::{DeskError, case::text};
 
 /// Stores the findings of the fresh records and says what they mean for the site, in the order of the journal.
 pub(super) fn take_findings(
@@ -35,8 +34,8 @@ pub(super) fn take_findings(
                 }
             }
             AgentEvent::FindingClosed { id, end } => {
-                let text = json!(end).to_string();
-                tx.end_finding(&upload.peer.client, &upload.peer.site, id, &text)?;
+                let ended = text("finding's end", end)?;
+                tx.end_finding(&upload.peer.client, &upload.peer.site, id, &ended)?;
                 triggers.push(Trigger::FindingClosed(FindingEnded {
                     id: id.clone(),
                     restored: upload.restored(end, *moved),
@@ -93,7 +92,7 @@ impl Upload<'_> {
             content_hash: record.content_hash,
             received_at: self.now,
             offset_ms: self.offset_ms(),
-            opened: json!(finding).to_string(),
+            opened: text("finding", finding)?,
             ended: None,
             incident: None,
         };

@@ -1,0 +1,74 @@
+//! What a request means, and whether that still holds when it is written.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use upheld_delivery::receiver::{FORK_WINDOW, Held, Verdict, judge};
+use upheld_evidence::PublicKey;
+use upheld_model::Digest;
+use upheld_store::{
+    ReadTx, Tx,
+    agents::AgentRow,
+    records::{AgentKey, HeadRow},
+};
+use upheld_wire::v1::{DeliverRequest, Head};
+
+use crate::{AgentPeer, DeskError, agents::refusal_of};
+
+/// A verdict, and the history from which it was made.
+pub(super) struct Judged {
+    pub(super) row: Option<AgentRow>,
+    pub(super) heads: Vec<HeadRow>,
+    /// `None` when the agent's row refuses it before its request is looked at.
+    pub(super) verdict: Option<Verdict>,
+}
+
+impl Judged {
+    pub(super) fn new(
+        tx: &dyn ReadTx,
+        peer: &AgentPeer,
+        request: &DeliverRequest,
+        now: Timestamp,
+    ) -> Result<Self, DeskError> {
+        let row = tx.agent(&peer.agent)?;
+        let Some(known) = row.as_ref().filter(|row| refusal_of(Some(row), peer).is_none()) else {
+            return Ok(Self { row, heads: Vec::new(), verdict: None });
+        };
+        let key = AgentKey { client: &peer.client, agent: &peer.agent };
+        let heads = tx.heads(key)?;
+        let held = Held {
+            heads: heads.iter().map(|head| (head.epoch, wire_head(head))).collect(),
+            newest: heads.last().map(|head| head.epoch),
+            recent_forks: recent_forks(tx, key, now)?,
+            signing_key: Some(PublicKey(known.signing_key)),
+        };
+        let verdict = judge(&held, request, |record, content| tx.is_known(key, record, content))?;
+        Ok(Self { row, heads, verdict: Some(verdict) })
+    }
+
+    /// The same verdict if nothing that it rests on has changed meanwhile, else a new one. What is known of an agent's
+    /// records changes only together with its heads.
+    pub(super) fn confirm(
+        self,
+        tx: &mut dyn Tx,
+        peer: &AgentPeer,
+        request: &DeliverRequest,
+        now: Timestamp,
+    ) -> Result<Self, DeskError> {
+        let key = AgentKey { client: &peer.client, agent: &peer.agent };
+        let is_fork = matches!(self.verdict, Some(Verdict::Fork(_) | Verdict::Clone(_)));
+        if !is_fork && tx.agent(&peer.agent)? == self.row && tx.heads(key)? == self.heads {
+            return Ok(self);
+        }
+        Self::new(&*tx, peer, request, now)
+    }
+}
+
+fn recent_forks(tx: &dyn ReadTx, key: AgentKey<'_>, now: Timestamp) -> Result<BTreeSet<Digest>, DeskError> {
+    let since = now.saturating_sub(FORK_WINDOW).unwrap_or(Timestamp::MIN);
+    Ok(tx.forks_since(key, since)?.into_iter().collect())
+}
+
+fn wire_head(head: &HeadRow) -> Head {
+    Head { epoch: head.epoch, len: head.len, chain: head.chain }
+}
