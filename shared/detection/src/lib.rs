@@ -6,7 +6,13 @@
 //! instants are arguments, effects are data, and the same facts in any order give the same findings.
 #![forbid(unsafe_code)]
 
+pub mod facts;
 pub mod fold;
 pub mod incident;
+pub mod kind;
+pub mod observe;
+pub mod plan;
 pub mod silence;
+pub mod time_of_day;
+pub mod topology;
 pub mod uptime;

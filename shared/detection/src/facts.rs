@@ -1,0 +1,140 @@
+//! What is known of a site, in effective time: the input of [`crate::correlate`].
+//!
+//! Facts have no order and no number of arrivals: whoever gathers them (a replay, a collector that reads its store)
+//! gives the same ones however late they came. Only `received` says when that was.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use upheld_model::{AssetId, CheckId, DeviceText, FindingId, finding::CheckState};
+
+use crate::{
+    incident::Bounds,
+    time_of_day::{Cells, Signal},
+    uptime::Span,
+};
+
+/// Everything known of one site.
+#[derive(Debug, Clone, Default)]
+pub struct SiteFacts {
+    /// What each check saw.
+    pub checks: BTreeMap<CheckId, CheckFacts>,
+    /// Hosts that started.
+    pub boots: Vec<Boot>,
+    /// Assets that were switched off as announced.
+    pub off: Vec<Off>,
+}
+
+/// What one check saw.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CheckFacts {
+    /// Its findings, by their begin.
+    pub findings: Vec<FindingFact>,
+    /// Every change of its state.
+    pub changes: Vec<(Timestamp, CheckState)>,
+    /// When it worked worse than it should.
+    pub degraded: Vec<Span>,
+    /// Transfers of a supply, drops of a link: what its counters say, or where there are none what was seen.
+    pub counts: Vec<Count>,
+    /// When the supply ran on battery, as far as that was seen.
+    pub on_battery: Vec<OnBattery>,
+    /// Its hours, signal by signal.
+    pub hours: BTreeMap<Signal, Cells>,
+}
+
+/// A finding, as its agent confirmed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindingFact {
+    /// Its name.
+    pub id: FindingId,
+    /// From the last good to the first bad sample.
+    pub started: Bounds,
+    /// When it was confirmed.
+    pub detected: Timestamp,
+    /// When that was received.
+    pub received: Timestamp,
+    /// How it ended; `None` while it has not.
+    pub ended: Option<Ended>,
+    /// What the sample said.
+    pub evidence: Option<DeviceText>,
+}
+
+impl FindingFact {
+    /// The first good sample after it.
+    pub fn restored(&self) -> Option<Timestamp> {
+        self.ended.map(|ended| ended.restored.not_after)
+    }
+
+    /// Whether it still fails at this instant.
+    pub fn fails_at(&self, at: Timestamp) -> bool {
+        self.restored().is_none_or(|restored| at < restored)
+    }
+
+    /// Whether it was over when it arrived (DETECTION 1).
+    pub fn is_retroactive(&self) -> bool {
+        self.received > self.detected && self.ended.is_some_and(|ended| ended.received <= self.received)
+    }
+}
+
+/// How a finding ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// From the last bad to the first good sample.
+    pub restored: Bounds,
+    /// When the recovery was confirmed.
+    pub confirmed: Timestamp,
+    /// When that was received.
+    pub received: Timestamp,
+}
+
+/// Occurrences that a counter counted between two samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// Of what.
+    pub signal: Signal,
+    /// After this.
+    pub after: Timestamp,
+    /// Not after this.
+    pub at: Timestamp,
+    /// How many; at least one.
+    pub number: u64,
+    /// When that was received.
+    pub received: Timestamp,
+}
+
+/// A stretch on battery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnBattery {
+    /// When it began.
+    pub from: Bounds,
+    /// When mains was back; `None` while it is not.
+    pub until: Option<Timestamp>,
+    /// Since when the battery was low.
+    pub low: Option<Timestamp>,
+    /// When its first sample was received.
+    pub received: Timestamp,
+    /// When its last one was.
+    pub ended_received: Option<Timestamp>,
+}
+
+/// A host that started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// Which.
+    pub asset: AssetId,
+    /// When.
+    pub at: Timestamp,
+    /// When that was received.
+    pub received: Timestamp,
+}
+
+/// An asset that was switched off as announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Off {
+    /// Which.
+    pub asset: AssetId,
+    /// Since when.
+    pub from: Timestamp,
+    /// Until when; `None` while it is.
+    pub until: Option<Timestamp>,
+}

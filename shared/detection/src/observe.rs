@@ -1,0 +1,266 @@
+//! From the readings of one check to its facts: the agent's fold, and what a fold does not see (counters, batteries,
+//! hours).
+
+mod battery;
+mod counters;
+
+use std::time::Duration;
+
+use jiff::{Timestamp, tz::TimeZone};
+use upheld_model::{AgentEvent, CheckId, Counter, ObservedAt, Outcome, Sample, UnknownReason};
+
+use crate::{
+    facts::{CheckFacts, Ended, FindingFact},
+    fold::{CheckFold, FoldRule},
+    incident::Bounds,
+    plan::Check,
+    time_of_day::{Hours, LossCells, RttCells, Signal},
+    uptime::Span,
+};
+
+/// One sample, without what judging does not use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// When it was taken, in the collector's time.
+    pub at: Timestamp,
+    /// When it was received.
+    pub received: Timestamp,
+    /// What the probe said.
+    pub outcome: Outcome,
+    /// Packets sent and lost.
+    pub loss: Option<(f64, f64)>,
+    /// The round-trip time in milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Where the supply takes its power from.
+    pub supply: Option<Supply>,
+    /// What it counted, by signal.
+    pub counters: Vec<(Signal, Counter)>,
+}
+
+impl Reading {
+    /// A sample that says no more than its outcome.
+    pub fn new(at: Timestamp, outcome: Outcome) -> Self {
+        Self { at, received: at, outcome, loss: None, rtt_ms: None, supply: None, counters: Vec::new() }
+    }
+}
+
+/// Where a supply takes its power from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supply {
+    /// From the mains.
+    Mains,
+    /// From its battery.
+    Battery {
+        /// Whether that will not last.
+        is_low: bool,
+    },
+}
+
+/// How late a sample of a check may be that is sampled less often than its book says.
+const STALE_INTERVALS: u32 = 3;
+const STALE_MARGIN: Duration = Duration::from_secs(5);
+
+/// Folds the readings of one check, in any order and any number of times. `off` are stretches in which its asset was
+/// switched off as announced; nothing goes stale after `until`.
+pub fn observe(
+    check: &CheckId,
+    plan: &Check,
+    zone: &TimeZone,
+    readings: &[Reading],
+    off: &[Span],
+    until: Timestamp,
+) -> CheckFacts {
+    let readings = in_order(readings, off);
+    let mut facts = fold(check, plan, &readings, until);
+    facts.on_battery = battery::stretches(plan, &readings);
+    facts.counts = counters::counts(plan, &readings, &facts.on_battery);
+    facts.degraded = degraded(&readings);
+    look_at_hours(&mut facts, zone, &readings);
+    facts
+}
+
+/// By time, one of each instant: the worst, so that the order of arrival decides nothing.
+fn in_order(readings: &[Reading], off: &[Span]) -> Vec<Reading> {
+    let mut ordered = readings.to_vec();
+    ordered.sort_by(|a, b| {
+        (a.at, rank(&a.outcome), a.received).cmp(&(b.at, rank(&b.outcome), b.received)).then_with(|| in_full(a, b))
+    });
+    ordered.dedup_by_key(|reading| reading.at);
+    for reading in &mut ordered {
+        if reading.outcome == Outcome::Bad && off.iter().any(|span| span.from <= reading.at && reading.at < span.to) {
+            reading.outcome = Outcome::unknown(UnknownReason::Off);
+        }
+    }
+    ordered
+}
+
+/// Any order at all, as long as it is always the same one.
+fn in_full(a: &Reading, b: &Reading) -> std::cmp::Ordering {
+    format!("{a:?}").cmp(&format!("{b:?}"))
+}
+
+fn rank(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Bad => 0,
+        Outcome::Unknown { .. } => 1,
+        Outcome::Warn => 2,
+        Outcome::Ok => 3,
+    }
+}
+
+fn fold(check: &CheckId, plan: &Check, readings: &[Reading], until: Timestamp) -> CheckFacts {
+    let mut facts = CheckFacts::default();
+    let Some(first) = readings.first() else { return facts };
+    let mut fold = CheckFold::new(check.clone(), rule_for(plan, readings), ObservedAt(first.at));
+    let mut sample = Sample {
+        check: check.clone(),
+        at: ObservedAt(first.at),
+        took_us: 0,
+        outcome: Outcome::Ok,
+        values: Default::default(),
+        counters: Default::default(),
+        evidence: None,
+    };
+    for reading in readings {
+        sample.at = ObservedAt(reading.at);
+        sample.outcome = reading.outcome.clone();
+        let events = fold.handle(&sample);
+        facts.take(events, reading.received);
+    }
+    let events = fold.handle_timeout(ObservedAt(until));
+    facts.take(events, until);
+    facts
+}
+
+/// The check's rule; stale no sooner than its samples are usually apart. A trace may hold fewer samples than the book
+/// asks for.
+fn rule_for(plan: &Check, readings: &[Reading]) -> FoldRule {
+    let mut gaps: Vec<Duration> = readings
+        .windows(2)
+        .map(|pair| pair[0].at.duration_until(pair[1].at).try_into().unwrap_or(Duration::ZERO))
+        .collect();
+    let middle = gaps.len() / 2;
+    let usual = if gaps.is_empty() { Duration::ZERO } else { *gaps.select_nth_unstable(middle).1 };
+    let stale_after = plan.rule.stale_after.max(usual.saturating_mul(STALE_INTERVALS).saturating_add(STALE_MARGIN));
+    FoldRule { stale_after, ..plan.rule }
+}
+
+impl CheckFacts {
+    fn take(&mut self, events: Vec<AgentEvent>, received: Timestamp) {
+        for event in events {
+            match event {
+                AgentEvent::StateChanged { check: _, state, at } => self.changes.push((at.0, state)),
+                AgentEvent::FindingOpened { finding } => self.findings.push(FindingFact {
+                    id: finding.id(),
+                    started: Bounds { not_before: finding.last_ok.map(|at| at.0), not_after: finding.first_bad.0 },
+                    detected: finding.confirmed_at.0,
+                    received: received.max(finding.confirmed_at.0),
+                    ended: None,
+                    evidence: finding.evidence,
+                }),
+                AgentEvent::FindingClosed { id: _, end } => {
+                    // A fold has one finding open at a time: its end is the latest one's.
+                    if let Some(finding) = self.findings.last_mut() {
+                        finding.ended = Some(Ended {
+                            restored: Bounds { not_before: Some(end.last_bad.0), not_after: end.first_ok.0 },
+                            confirmed: end.confirmed_at.0,
+                            received: received.max(end.confirmed_at.0),
+                        });
+                    }
+                }
+                AgentEvent::Started { .. }
+                | AgentEvent::Stopping { .. }
+                | AgentEvent::ClockStepped { .. }
+                | AgentEvent::Gap { .. }
+                | AgentEvent::Configured { .. }
+                | AgentEvent::Journal { .. } => {}
+            }
+        }
+    }
+}
+
+/// From each first `warn` to the next sample that says something else.
+fn degraded(readings: &[Reading]) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut since = None;
+    for reading in readings {
+        match (&reading.outcome, since) {
+            (Outcome::Warn, None) => since = Some(reading.at),
+            (Outcome::Warn, Some(_)) | (Outcome::Ok | Outcome::Bad | Outcome::Unknown { .. }, None) => {}
+            (Outcome::Ok | Outcome::Bad | Outcome::Unknown { .. }, Some(from)) => {
+                spans.push(Span { from, to: reading.at });
+                since = None;
+            }
+        }
+    }
+    if let (Some(from), Some(last)) = (since, readings.last()) {
+        spans.push(Span { from, to: last.at });
+    }
+    spans
+}
+
+fn look_at_hours(facts: &mut CheckFacts, zone: &TimeZone, readings: &[Reading]) {
+    let mut hours = Hours::of(zone.clone());
+    let (mut loss, mut rtt) = (LossCells::default(), RttCells::default());
+    let mut has_loss = false;
+    for reading in readings {
+        let cell = hours.at(reading.at);
+        if let Some((sent, lost)) = reading.loss {
+            loss.add(cell, sent, lost);
+            has_loss = true;
+        }
+        if let Some(rtt_ms) = reading.rtt_ms {
+            rtt.add(cell, rtt_ms);
+        }
+    }
+    if has_loss {
+        facts.hours.insert(Signal::Loss, loss.cells());
+    }
+    if !rtt.is_empty() {
+        facts.hours.insert(Signal::Rtt, rtt.cells());
+    }
+    counters::look_at_hours(facts, zone, readings);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::CheckKind;
+
+    #[test]
+    fn a_check_that_is_sampled_less_often_than_its_kind_does_not_go_stale() {
+        let readings: Vec<_> = (0..10).map(|n| Reading::new(at(n * 300), Outcome::Ok)).collect();
+        assert_eq!(seen("net.icmp", &readings, &[]).changes, [(at(0), upheld_model::finding::CheckState::Ok)]);
+    }
+
+    #[test]
+    fn what_was_announced_is_unknown_and_no_finding() {
+        let mut readings = vec![Reading::new(at(0), Outcome::Ok)];
+        readings.extend((1..20).map(|n| Reading::new(at(n * 10), Outcome::Bad)));
+        let off = [Span { from: at(5), to: at(500) }];
+        assert_eq!(seen("net.icmp", &readings, &off).findings, []);
+        assert_eq!(seen("net.icmp", &readings, &[]).findings.len(), 1);
+    }
+
+    #[test]
+    fn neither_order_nor_number_of_arrivals_changes_a_fact() {
+        let mut readings: Vec<_> =
+            (0..200).map(|n| Reading::new(at(n * 10), if n % 7 < 4 { Outcome::Bad } else { Outcome::Ok })).collect();
+        readings.push(Reading::new(at(50), Outcome::Ok));
+        let facts = seen("net.tcp", &readings, &[]);
+        readings.reverse();
+        readings.extend(readings.clone());
+        assert_eq!(seen("net.tcp", &readings, &[]), facts);
+        assert!(facts.findings.len() > 10);
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn seen(kind: &str, readings: &[Reading], off: &[Span]) -> CheckFacts {
+        let kind = CheckKind::new(kind);
+        let plan = Check { rule: kind.usual_rule(), kind };
+        observe(&"a/b".parse().unwrap(), &plan, &TimeZone::UTC, readings, off, at(10_000))
+    }
+}
