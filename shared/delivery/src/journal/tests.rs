@@ -304,6 +304,23 @@ fn a_failed_sync_is_never_believed() {
 }
 
 #[test]
+fn what_a_failed_sync_left_behind_and_the_new_segment_hold_both_counts_once() {
+    let mut disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..3);
+    disk.fail_syncs(1);
+    fill(&mut journal, 3..4);
+    // The disk did not let the old segment's tail be cut, and kept it.
+    let mut new = vec![0; 4096];
+    let read = disk.read("0000000002.seg", 0, &mut new).unwrap();
+    disk.append("0000000001.seg", &new[format::SEGMENT_HEADER..read]).unwrap();
+    let (mut journal, opened) = open(&disk, 10);
+    assert_eq!(opened.waiting, 4);
+    assert_eq!(numbers(&checked(&mut journal)), [0, 1, 2, 3]);
+    assert_eq!(journal.segments.iter().flat_map(Segment::pieces).map(|piece| piece.to - piece.from).sum::<u64>(), 4);
+}
+
+#[test]
 fn while_no_disk_takes_them_records_are_kept_in_memory_sent_and_written_later() {
     let disk = SimStorage::new(1);
     let (mut journal, _) = open(&disk, 0);
