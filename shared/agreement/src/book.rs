@@ -30,7 +30,8 @@ mod ssa;
 mod validate;
 mod versions;
 
-pub use calendars::{Band, BandRule, CalendarFile, HolidayList};
+pub use crate::bands::{Band, BandRule};
+pub use calendars::{CalendarFile, HolidayList};
 pub use catalogue::{Catalogue, IssueEntry, IssueMatch};
 pub use check::NOT_BUILT;
 pub use client::{Client, Manufacturer, Promises, Support, User};

@@ -1,10 +1,11 @@
 //! Why a clock stands where it stands (TERMS F10), and an agreement in plain words (TERMS 7).
 //!
 //! An [`Explanation`] is data: the version, the rule, the calendar, every segment with what it counted and why, the
-//! pauses and holidays inside. The page, the JSON and [`Explanation::text`] show the same value, so they cannot differ.
+//! pauses and holidays inside. The page's table ([`Explanation::cells`]), the JSON and [`Explanation::text`] show
+//! the same value in the same words, so they cannot differ.
 //! It reads no time of its own and looks nothing up: all of it comes from the pinned terms and the ledger.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use upheld_model::Digest;
 
@@ -16,9 +17,11 @@ use crate::{
 
 mod plain;
 mod rows;
+mod said;
 mod text;
 
 pub use plain::{NoSuchAgreement, agreement};
+pub use said::Cells;
 pub use text::duration;
 
 /// The most rows of an explanation; a clock that ran for years is explained up to there and says so.
@@ -159,5 +162,10 @@ impl Explanation {
     /// The stage that is explained.
     pub fn stage(&self) -> Stage {
         self.clock.stage
+    }
+
+    /// The zone of its calendar. One that was known when the terms were pinned and is not any more is UTC, and says so.
+    fn time_zone(&self) -> TimeZone {
+        TimeZone::get(&self.zone).unwrap_or(TimeZone::UTC)
     }
 }

@@ -6,6 +6,7 @@
 //! | [`matching`] | which terms hold for this incident |
 //! | [`terms`] | those terms, self-contained, as they are pinned to it |
 //! | [`calendar`] | when does time count, and when has so much of it passed |
+//! | [`bands`] | in which named band of a calendar is an instant |
 //! | [`clock`] | how does each stage stand, given the ledger of facts |
 //! | [`explain`] | why: every segment, every reason, in words |
 //! | [`cases`], [`uptime_cases`] | the same arithmetic on case files, without a server |
@@ -14,6 +15,7 @@
 //! knows nothing of how faults are found (`upheld-detection`). Everything that can be refused is refused by name.
 #![forbid(unsafe_code)]
 
+pub mod bands;
 pub mod book;
 pub mod calendar;
 pub mod canonical;

@@ -86,7 +86,7 @@ pub enum NoMatch {
         client: ClientId,
     },
     /// No version of the agreement holds at that instant.
-    #[error("no version of {agreement} is in force at {at}")]
+    #[error("no version of {agreement} is in force at {}", utc(at))]
     NotInForce {
         /// The agreement's number.
         agreement: String,
@@ -116,7 +116,7 @@ pub enum NoMatch {
         asset: AssetId,
     },
     /// More than one version holds, which `book check` refuses.
-    #[error("versions {versions:?} of {agreement} are all in force at {at}: `upheld-collector book check` says where")]
+    #[error("versions {versions:?} of {agreement} are all in force at {}: `upheld-collector book check` says where", utc(at))]
     Ambiguous {
         /// The agreement's number.
         agreement: String,
@@ -156,7 +156,7 @@ impl NoMatch {
 pub fn resolve(book: &Book, query: &MatchQuery) -> Result<PinnedTerms, NoMatch> {
     let found = candidates(book, query)?;
     let pinned = found.iter().map(|candidate| pin::pin(book, query, candidate)).collect::<Vec<_>>();
-    favour::most_favourable(pinned, query)
+    favour::most_favourable(book, pinned, query)
 }
 
 /// A version that may hold, with what it covers looked up.
@@ -200,6 +200,17 @@ fn candidates<'a>(book: &'a Book, query: &MatchQuery) -> Result<Vec<Result<Candi
         return Err(NoMatch::NotInForce { agreement: agreement.number.clone(), at: latest });
     }
     Ok(versions.into_iter().map(|version| covered(client, agreement, version, query)).collect())
+}
+
+/// An instant inside a reason, in the zone in which the book's dates are read: `2026-11-03 00:00:00 CST`.
+fn moment(book: &Book, at: Timestamp) -> String {
+    let zone = TimeZone::get(&book.provider.zone).unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+/// An instant inside a refusal, which knows no book: `2026-11-03 06:00:00 UTC`.
+fn utc(at: &Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
 /// 00:00 of the day on which the client ceased to be one, in the provider's zone.

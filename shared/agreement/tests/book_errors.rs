@@ -78,6 +78,8 @@ const CASES: &[Case] = &[
         &[(GOLD, "priority = [\"P1\", \"P2\"]\nwithin = \"4h\"", "priority = [\"P1\"]\nwithin = \"4h\"")],
         &[Code::ChainLoop],
     ),
+    ("bands-with-a-hole", &[(BUSINESS, "after-hours = \"rest\"", "")], &[Code::BadBands]),
+    ("band-never-reached", &[(BUSINESS, "holiday = \"holidays\"", "always = \"rest\"")], &[Code::BadBands]),
     (
         "within-and-by",
         &[(GOLD, "within = \"4h\"", "within = \"4h\"\nby = \"12:00 next business day\"")],

@@ -16,6 +16,7 @@ use super::{
     source::{Located, Place},
 };
 use crate::{
+    bands::{Band, BandRule},
     calendar::{CalendarDef, ExtraHours, Holiday, Hours, Weekly},
     words::BookName,
 };
@@ -27,34 +28,14 @@ pub struct CalendarFile {
     pub hours: CalendarDef,
     /// The lists of holidays that it observes.
     pub holidays: Vec<Located<BookName>>,
-    /// Named bands that partition all time; the first that matches wins. Kept for rates.
+    /// Named bands that partition all time; the first that matches wins.
     pub bands: Vec<Band>,
+    /// Where the bands stand.
+    #[serde(skip)]
+    pub bands_place: Option<Place>,
     /// Its file.
     #[serde(skip)]
     pub place: Place,
-}
-
-/// A named band of time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Band {
-    /// `after-hours`.
-    pub name: String,
-    /// Which time.
-    pub when: BandRule,
-}
-
-/// Which time a band is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BandRule {
-    /// The calendar's holidays.
-    Holidays,
-    /// Its weekly hours.
-    Weekly,
-    /// Whole days of the week, 0 is Monday.
-    Days(Vec<usize>),
-    /// What no other band took.
-    Rest,
 }
 
 /// A list of holidays.
@@ -94,10 +75,12 @@ pub(crate) fn read_calendar(table: &Spanned<DeTable<'_>>, reading: &mut Reading<
     }
     let weekly = weekly_node.and_then(|node| Weekly::read(node, reading)).unwrap_or_default();
     let extra = fields.list::<ExtraDay>("extra", reading).into_iter().flat_map(|day| day.0).collect();
-    let bands = fields.node("bands").map(|node| read_bands(node, reading)).unwrap_or_default();
+    let bands_node = fields.node("bands");
+    let bands = bands_node.map(|node| read_bands(node, reading)).unwrap_or_default();
+    let bands_place = bands_node.map(|node| reading.place(node));
     fields.finish(reading);
     let hours = CalendarDef { tz: zone?.0, weekly, holidays: Vec::new(), yearly_holidays: Vec::new(), extra };
-    Some(CalendarFile { hours, holidays, bands, place })
+    Some(CalendarFile { hours, holidays, bands, bands_place, place })
 }
 
 impl Read for Weekly {

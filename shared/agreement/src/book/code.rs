@@ -89,6 +89,8 @@ codes! {
         "Without a plan the agreement promises nothing. Later versions keep what they do not say; the first has nothing to keep."
     ChainLoop "E0214" "a target that waits for itself"
         "`after` names a stage that has no target for these priorities, or that waits for this one in turn."
+    BadBands "E0215" "bands that do not partition all time"
+        "The bands of a calendar say what work costs at which time. The first that matches wins, so every instant needs one: end them with a band that is \"rest\", and name none after it."
     Kept "W0101" "kept, not acted on yet"
         "The book is read and the value kept with it, but this version of Upheld does not act on it. Nothing that is promised to a client becomes wrong by that; it is not done for you yet."
     EmptyHours "W0102" "hours that are empty"

@@ -3,14 +3,15 @@
 use jiff::civil::Date;
 
 use super::{
-    Book,
+    Book, CalendarFile,
     code::Code,
     diagnostic::{Diagnostic, Severity},
     nearest::nearest,
     source::{Files, Located, Place},
 };
 use crate::{
-    calendar::{Calendar, CalendarWarning},
+    bands::{Bands, BandsError},
+    calendar::{Calendar, CalendarDef, CalendarWarning},
     words::BookName,
 };
 
@@ -101,6 +102,19 @@ impl Check<'_> {
                     self.report(Diagnostic::new(Code::NeverOpen, &file.place, message));
                 }
                 Ok(_) => {}
+            }
+            self.bands(file, def);
+        }
+    }
+
+    /// E0215: bands partition all time or are refused.
+    fn bands(&mut self, file: &CalendarFile, def: &CalendarDef) {
+        let Some(place) = file.bands_place.as_ref() else { return };
+        match Bands::compile(def, &file.bands) {
+            Ok(_) | Err(BandsError::Calendar(_)) => {}
+            Err(error) => {
+                let bad = Diagnostic::new(Code::BadBands, place, error.to_string());
+                self.report(bad.help("the last band is \"rest\": after-hours = \"rest\""));
             }
         }
     }

@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{MatchQuery, NoMatch};
+use super::{MatchQuery, NoMatch, moment};
 use crate::{
+    book::Book,
     clock::{Clock, ClockStart},
     terms::{PinnedTerms, Why},
     words::Stage,
@@ -11,6 +12,7 @@ use crate::{
 
 /// The one with the earlier due. Terms are always more favourable than none; of two refusals the first is the answer.
 pub(super) fn most_favourable(
+    book: &Book,
     found: Vec<Result<PinnedTerms, NoMatch>>,
     query: &MatchQuery,
 ) -> Result<PinnedTerms, NoMatch> {
@@ -29,7 +31,7 @@ pub(super) fn most_favourable(
         if is_straddled {
             let what = format!(
                 "v{} is more favourable to the client: detection cannot be told apart from an amendment between {} and {}, and its due is the earlier one",
-                terms.version, query.detected.earliest, query.detected.latest
+                terms.version, moment(book, query.detected.earliest), moment(book, query.detected.latest)
             );
             terms.explanation.because.insert(0, Why::because(what));
         }

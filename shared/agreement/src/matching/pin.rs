@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Candidate, MatchQuery, NoMatch, issue, targets};
+use super::{Candidate, MatchQuery, NoMatch, issue, moment, targets};
 use crate::{
-    book::{Book, Channel},
+    book::{Agreement, Book, Channel, Version},
     terms::{PinnedTerms, Why},
 };
 
@@ -31,10 +31,10 @@ pub(super) fn pin(
         .into_iter()
         .find(|summary| summary.version == version.number)
         .map_or_else(|| crate::canonical::digest(version), |summary| summary.hash);
-    let mut why = vec![why_version(candidate, query)];
+    let mut why = vec![why_version(book, candidate, query)];
     why.extend(judged.why);
     why.push(Why::because(format!("{} targets hold", targets.len())).with(why_targets));
-    why.extend(why_not_others(candidate));
+    why.extend(why_not_others(book, candidate));
     let what = format!("{} with {}", plan.name, riders_in_words(book, candidate));
     Ok(PinnedTerms {
         client: query.client.clone(),
@@ -78,24 +78,30 @@ fn riders_in_words(book: &Book, candidate: &Candidate<'_>) -> String {
     if names.is_empty() { "no rider".to_owned() } else { names.join(" and ") }
 }
 
-fn why_version(candidate: &Candidate<'_>, query: &MatchQuery) -> Why {
+fn why_version(book: &Book, candidate: &Candidate<'_>, query: &MatchQuery) -> Why {
     let Candidate { client, agreement, version, .. } = candidate;
-    let until = agreement.ends(version).map(|end| format!(" until {end}")).unwrap_or_default();
-    let detected = if query.detected.earliest == query.detected.latest {
-        format!("detected at {}", query.detected.latest)
+    let (earliest, latest) = (moment(book, query.detected.earliest), moment(book, query.detected.latest));
+    let detected = if earliest == latest {
+        format!("detected at {latest}")
     } else {
-        format!("detected between {} and {}", query.detected.earliest, query.detected.latest)
+        format!("detected between {earliest} and {latest}")
     };
-    let what = format!("{} v{}, in force from {}{until}: {detected}", agreement.number, version.number, version.from);
+    let what = format!("{} v{}, in force {}: {detected}", agreement.number, version.number, span(book, agreement, version));
     Why::because(what).at(format!("clients/{}/ssa.toml version {}", client.id, version.number))
 }
 
 /// The versions that do not hold, each with its dates.
-fn why_not_others<'a>(candidate: &'a Candidate<'_>) -> impl Iterator<Item = Why> + 'a {
+fn why_not_others<'a>(book: &'a Book, candidate: &'a Candidate<'_>) -> impl Iterator<Item = Why> + 'a {
     let Candidate { client, agreement, version, .. } = candidate;
     agreement.versions.iter().filter(|other| other.number != version.number).map(|other| {
-        let until = agreement.ends(other).map(|end| format!(" until {end}")).unwrap_or_default();
-        let what = format!("not used: {} v{}, in force from {}{until}", agreement.number, other.number, other.from);
+        let what =
+            format!("not used: {} v{}, in force {}", agreement.number, other.number, span(book, agreement, other));
         Why::because(what).at(format!("clients/{}/ssa.toml version {}", client.id, other.number))
     })
+}
+
+/// `from 2026-11-03 00:00:00 CST until 2027-01-01 00:00:00 CST`.
+fn span(book: &Book, agreement: &Agreement, version: &Version) -> String {
+    let until = agreement.ends(version).map(|end| format!(" until {}", moment(book, end))).unwrap_or_default();
+    format!("from {}{until}", moment(book, version.from))
 }
