@@ -93,6 +93,9 @@ impl Agent {
             }
         });
         let opened = Courier::open(self.disk.clone(), key, settings, random, moment(now_ms));
+        if opened.is_err() && self.disk.is_down() {
+            return Ok(()); // It died while it started.
+        }
         let (mut courier, _) = opened.map_err(|error| format!("a journal does not open: {error}"))?;
         courier.handle(Event::Pace { heartbeat: std::time::Duration::from_secs(10) }, moment(now_ms));
         self.restart_at = None;
