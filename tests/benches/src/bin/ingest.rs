@@ -1,0 +1,238 @@
+//! The desk's ingest beside raw rusqlite, for the same rows in the same run. Usage: `ingest [RECORDS]` (default 20,000).
+//!
+//! A row is a record of 20 samples, signed and chained as an agent writes it. The ceiling inserts the same rows into
+//! the same table, commits synced, and does nothing else; the desk checks hashes, chain and signature, folds, and
+//! answers after the commit. The requests are made beforehand and are not timed.
+
+use std::{collections::BTreeMap, path::Path, time::Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::params;
+use tempfile::TempDir;
+use upheld_benches::{Usage, median};
+use upheld_delivery::{
+    Moment,
+    courier::Courier,
+    journal::{Settings, Urgency},
+    sender::{Answer, Effect, Event},
+    storage::sim::SimStorage,
+};
+use upheld_desk::{Actor, AgentPeer, DeliverAnswer, Desk, enroll::Certificate};
+use upheld_evidence::{SigningKey, sign_enrolment};
+use upheld_model::{BootId, CheckId, Mono, ObservedAt, Outcome, Sample, sample::Value};
+use upheld_tests::book;
+use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Delivered, Head, Now, enroll::EnrollRequest};
+
+const AGENTS: usize = 20;
+const ROUNDS: usize = 5;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let records: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(20_000);
+    println!("{AGENTS} agents, {records} records of 20 samples each, medians of {ROUNDS}");
+    for batch in [1, 100] {
+        // One record a request costs a round trip each: fewer of them tell as much.
+        let per_agent = (if batch == 1 { records / 10 } else { records }) / AGENTS;
+        let mut rates = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let (raw, desk, cpu_us) = Box::pin(round(per_agent.max(batch), batch)).await;
+            rates.0.push(raw);
+            rates.1.push(desk);
+            rates.2.push(cpu_us);
+        }
+        let (raw, desk, cpu_us) = (median(rates.0), median(rates.1), median(rates.2));
+        println!(
+            "batches of {batch:>3}: raw rusqlite {raw:>8.0} rows/s, desk {desk:>8.0} rows/s, ratio {:.2}, {cpu_us:.1} us CPU a record",
+            desk / raw
+        );
+    }
+}
+
+/// Rows a second of the ceiling and of the desk, and the desk's processor time for a record in microseconds.
+async fn round(per_agent: usize, batch: usize) -> (f64, f64, f64) {
+    let folder = TempDir::new().expect("a folder");
+    let desk = Desk::new(upheld_store::sqlite::open(&folder.path().join("desk.db")).expect("a database"));
+    let now = Timestamp::now();
+    desk.apply_book(read_book(folder.path()), &Actor::person("bench"), now).await.expect("the book is applied");
+    desk.start_run(now).await.expect("the run starts");
+    let mut agents = Vec::new();
+    for number in 0..AGENTS {
+        let key = SigningKey::from_seed(&[u8::try_from(number).expect("small") + 1; 32]).expect("a key");
+        let peer = enroll(&desk, &key, now).await;
+        agents.push((peer, requests(key, number, per_agent, batch)));
+    }
+    let count = (AGENTS * per_agent) as f64;
+    let raw = ceiling(&folder.path().join("raw.db"), &agents, batch);
+
+    let pid = std::process::id();
+    let before = Usage::of(pid).expect("this process");
+    let started = Instant::now();
+    let senders: Vec<_> = agents
+        .into_iter()
+        .map(|(peer, requests)| {
+            let desk = desk.clone();
+            tokio::spawn(async move {
+                for request in requests {
+                    let answer = desk.deliver(&peer, request, Timestamp::now()).await;
+                    assert!(matches!(answer, DeliverAnswer::Delivered(_)), "{answer:?}");
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.expect("every upload is taken");
+    }
+    let elapsed = started.elapsed();
+    let used = Usage::of(pid).expect("this process").since(before);
+    (count / raw.as_secs_f64(), count / elapsed.as_secs_f64(), used.cpu.as_secs_f64() * 1e6 / count)
+}
+
+/// Inserts the same rows into the same table, a transaction a batch, one thread.
+fn ceiling(path: &Path, agents: &[(AgentPeer, Vec<DeliverRequest>)], batch: usize) -> std::time::Duration {
+    // The same schema as the desk's: only its table of records is used.
+    drop(upheld_store::sqlite::open(path).expect("a database"));
+    let mut database = rusqlite::Connection::open(path).expect("a database");
+    database.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").expect("the pragmas");
+    let rows: Vec<_> = agents
+        .iter()
+        .flat_map(|(peer, requests)| requests.iter().flat_map(move |r| r.records.iter().map(move |x| (peer, x))))
+        .collect();
+    let started = Instant::now();
+    for rows in rows.chunks(batch) {
+        let transaction = database.transaction().expect("a transaction");
+        {
+            let mut insert = transaction
+                .prepare_cached(
+                    "INSERT INTO records (client, agent, epoch, seq, record_id, content_hash, chain, salt, sig, previous, received_at, offset_ms, body) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, 0, 0, ?10)",
+                )
+                .expect("the statement");
+            for (peer, record) in rows {
+                insert
+                    .execute(params![
+                        peer.client.as_str(),
+                        peer.agent.as_str(),
+                        record.epoch.0 as i64,
+                        record.seq.0 as i64,
+                        record.record_id.0,
+                        record.content_hash.0,
+                        record.chain.0,
+                        record.salt.0,
+                        record.sig,
+                        record.body.get(),
+                    ])
+                    .expect("the row");
+            }
+        }
+        transaction.commit().expect("the commit");
+    }
+    started.elapsed()
+}
+
+fn read_book(folder: &Path) -> BTreeMap<String, String> {
+    let root = folder.join("book");
+    book::write_book(&root, "\n[[asset]]\nid = \"srv-1\"\nclass = \"server\"\nchecks = [{ kind = \"host\" }]\n", None);
+    let mut files = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let name = entry.path().strip_prefix(&root).expect("below the root").display().to_string();
+                files.insert(name, std::fs::read_to_string(entry.path()).expect("the file"));
+            }
+        }
+    }
+    files
+}
+
+async fn enroll(desk: &Desk, key: &SigningKey, now: Timestamp) -> AgentPeer {
+    let (client, site) = (book::CLIENT.parse().expect("an id"), book::SITE.parse().expect("an id"));
+    let ttl = SignedDuration::from_hours(1);
+    let token = desk.new_token(&client, &site, ttl, &Actor::person("bench"), now).await.expect("a token").token;
+    let csr_pem = "not looked at here: no certificate is made".to_owned();
+    let request = EnrollRequest {
+        protocol: 1,
+        signing_key: key.public().to_string(),
+        signing_proof: sign_enrolment(key, &token, &csr_pem).to_string(),
+        token,
+        csr_pem,
+        host: "bench".to_owned(),
+        version: "0".to_owned(),
+        wall: now,
+    };
+    let issue = |_: &_, _: &_| Ok(Certificate { chain_pem: String::new(), roots_pem: String::new() });
+    let answer = desk.enroll(request, now, issue).await.expect("the agent is enrolled");
+    AgentPeer { agent: answer.agent, client, site }
+}
+
+/// The uploads of one agent, made by the agent's own machine with every answer good.
+fn requests(key: SigningKey, number: usize, count: usize, batch: usize) -> Vec<DeliverRequest> {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number as u64 + 1);
+    let random = Box::new(move |into: &mut [u8]| {
+        for byte in into {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = (seed >> 56) as u8;
+        }
+    });
+    let begun = Timestamp::now() - SignedDuration::from_secs(10 * i64::try_from(count).expect("small"));
+    let moment = |round: usize| {
+        let after = SignedDuration::from_secs(10 * i64::try_from(round).expect("small"));
+        Moment { mono: Mono(10_000_000_000 * (round as u64 + 1)), wall: ObservedAt(begun + after) }
+    };
+    let storage = SimStorage::new(number as u64);
+    let (mut courier, _) =
+        Courier::open(storage, key, Settings::default(), random, moment(0)).expect("a journal in memory");
+    let mut made = Vec::new();
+    for round in 0..count {
+        // Sent at once when single; gathered until the batch is full otherwise.
+        let is_full = (round + 1) % batch == 0;
+        let urgency = if is_full { Urgency::Now } else { Urgency::Soon };
+        courier.append(&body(moment(round).wall), urgency, moment(round)).expect("memory takes it");
+        if !is_full {
+            continue;
+        }
+        let now = moment(round);
+        courier.handle_timeout(now).expect("memory takes it");
+        while let Some(effect) = courier.poll_effect() {
+            let Effect::Post(post) = effect else { continue };
+            let clock = ClockReading { wall: now.wall, mono: now.mono, boot: boot() };
+            let request = courier.request(&post, clock, Now::default()).expect("a request");
+            let head =
+                request.records.last().map(|last| Head { epoch: last.epoch, len: last.seq.0 + 1, chain: last.chain });
+            let answer = Delivered {
+                batch_digest: request.batch_digest,
+                head,
+                refused: Vec::new(),
+                receipt: None,
+                config_version: 0,
+                collector_time: now.wall.0,
+            };
+            courier.handle(Event::Answered { no: post.no, answer: Answer::Delivered(answer) }, now);
+            if head.is_some() {
+                made.push(request);
+            }
+        }
+    }
+    let records: usize = made.iter().map(|request| request.records.len()).sum();
+    assert_eq!(records, count / batch * batch, "every record stands in a request");
+    made
+}
+
+fn boot() -> BootId {
+    "bench".parse().expect("a boot id")
+}
+
+fn body(at: ObservedAt) -> Body {
+    let sample = |number: usize| Sample {
+        check: format!("cam-{number}/net.icmp").parse::<CheckId>().expect("a check"),
+        at,
+        took_us: 900 + number as u64,
+        outcome: Outcome::Ok,
+        values: [("rtt_median_ms".to_owned(), Value::from(0.4 + number as f64 / 100.0))].into(),
+        counters: BTreeMap::new(),
+        evidence: None,
+    };
+    Body { samples: (0..20).map(sample).collect(), ..Body::default() }
+}
