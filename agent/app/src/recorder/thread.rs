@@ -32,6 +32,8 @@ pub(super) struct DiskThread {
     done: u64,
     last: Moment,
     is_volatile: bool,
+    /// The last fault that was only worth a warning.
+    minor: Option<String>,
 }
 
 impl DiskThread {
@@ -42,7 +44,7 @@ impl DiskThread {
         progress: Arc<Mutex<Progress>>,
         now: Moment,
     ) -> Self {
-        Self { courier, state, reports, progress, done: 0, last: now, is_volatile: false }
+        Self { courier, state, reports, progress, done: 0, last: now, is_volatile: false, minor: None }
     }
 
     /// Carries out commands until it is told to close, or nobody is left to tell it.
@@ -102,7 +104,8 @@ impl DiskThread {
         if let Ok(position) = position
             && let Err(error) = Memory::new(snapshot, position).keep(&self.state)
         {
-            tracing::warn!(%error, "The checks' states could not be kept; a restart folds more of the journal again.");
+            let error = failure::chain_of(&error);
+            tracing::warn!(error, "The checks' states could not be kept; a restart folds more of the journal again.");
         }
         self.note(position.map(drop));
     }
@@ -128,19 +131,37 @@ impl DiskThread {
         }
     }
 
-    /// Notices when the journal becomes volatile and when it is itself again.
+    /// Notices when the journal becomes volatile and when it is itself again, each once.
     fn note(&mut self, written: Result<(), JournalError>) {
-        let was_volatile = std::mem::replace(&mut self.is_volatile, written.is_err());
-        match (was_volatile, written) {
-            (false, Err(error)) => {
+        let volatile = match written {
+            Ok(()) => None,
+            Err(error @ (JournalError::Volatile(_) | JournalError::Lost(_))) => Some(error),
+            Err(
+                error @ (JournalError::Storage(_)
+                | JournalError::TooLarge { .. }
+                | JournalError::Damaged { .. }
+                | JournalError::Newer { .. }),
+            ) => return self.note_minor(&error),
+        };
+        match (std::mem::replace(&mut self.is_volatile, volatile.is_some()), volatile) {
+            (false, Some(error)) => {
                 let error = failure::chain_of(&error);
                 tracing::error!(
                     error,
                     "The journal cannot be written; observing goes on in memory. Look at this host's disk."
                 );
             }
-            (true, Ok(())) => tracing::info!("The journal is written again."),
-            (true, Err(_)) | (false, Ok(())) => {}
+            (true, None) => tracing::info!("The journal is written again."),
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+
+    /// The records are safe, but something beside them is not as it should be; the status has it as an ailment.
+    fn note_minor(&mut self, error: &JournalError) {
+        let error = failure::chain_of(error);
+        if self.minor.as_ref() != Some(&error) {
+            tracing::warn!(error, "The journal coped with a fault of its disk or its content.");
+            self.minor = Some(error);
         }
     }
 

@@ -20,7 +20,8 @@ fn main() {
     book::write_book(&folder, &assets(port), None);
     collector.apply(&folder);
     collector.serve();
-    let mut agent = Agent::enroll(&collector.link(collector.port), &format!("loopback_ports = [{port}]\nloopback_echo = true\n"));
+    let mut agent =
+        Agent::enroll(&collector.link(collector.port), &format!("loopback_ports = [{port}]\nloopback_echo = true\n"));
     agent.run();
     wait_for("every check has run", Duration::from_secs(60), || {
         let status = agent.status()?;
