@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use upheld_agreement::explain::Explanation;
 use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId};
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 
@@ -259,10 +260,10 @@ pub struct IncidentView {
 pub struct Explained {
     /// The incident.
     pub incident: IncidentRef,
-    /// For a person: one table per clock.
+    /// For a person: one table per clock, then why these terms.
     pub text: String,
-    /// For a machine: the agreement crate's explanations as they serialise, one per clock.
-    pub clocks: Vec<serde_json::Value>,
+    /// One explanation per clock.
+    pub clocks: Vec<Explanation>,
 }
 
 impl Desk {

@@ -1,7 +1,7 @@
 //! One incident with its terms, clocks, timeline and messages.
 
 use jiff::Timestamp;
-use upheld_agreement::clock::FactKind;
+use upheld_agreement::{clock::FactKind, explain::Explanation};
 use upheld_detection::incident::{Change, Holder, IncidentState, Who};
 use upheld_store::{ReadTx, outbox::OutboxStatus};
 
@@ -57,18 +57,13 @@ pub(super) fn explain(case: &Case, now: Timestamp) -> Result<Explained, DeskErro
         Promise::NotAsked => explained.text.push_str("No clock runs: people and clocks do not deal with it.\n"),
         Promise::None(none) => explained.text.push_str(&format!("No clock runs, none is promised: {}.\n", none.why)),
         Promise::Pinned(pinned) => {
-            let replayed = clocks::replay(case)?;
-            for (place, clock) in replayed.iter().enumerate() {
-                let mut explanation = clock.explain(&pinned.terms, now);
-                let value = serde_json::to_value(&explanation);
-                explained.clocks.push(value.map_err(|error| DeskError::unreadable("explanation", &error))?);
-                if place + 1 < replayed.len() {
-                    // A person reads why these terms once, at the end; each clock's line names them.
-                    explanation.terms.because.clear();
-                }
-                explained.text.push_str(&explanation.text());
-                explained.text.push('\n');
+            explained.clocks =
+                clocks::replay(case)?.iter().map(|clock| clock.explain(&pinned.terms, now)).collect();
+            for clock in &explained.clocks {
+                explained.text.push_str(&format!("{}\n", clock.clock_text()));
             }
+            // Why these terms is the same for every clock: it is read once.
+            explained.text.push_str(&explained.clocks.first().map(Explanation::terms_text).unwrap_or_default());
         }
     }
     Ok(explained)
