@@ -40,8 +40,8 @@ pub use diagnostic::{Diagnostic, Label, Severity};
 pub use fields::NotActedOn;
 pub use layout::{FILE_BYTES_MAX, FILES_MAX};
 pub use plan::{
-    Amount, Availability, Credit, CreditLimits, CreditWhen, Escalation, Every, Matrix, Modifiers, Plan, Prevention,
-    Rate, RatePrice, Rider, Step, TargetTerms,
+    Amount, Availability, AvailabilityPer, CountsAs, Credit, CreditLimits, CreditWhen, Escalation, Every, Exclusion, Matrix, Modifiers, Plan, Prevention,
+    Rate, RatePrice, Rider, Rounding, Step, TargetTerms, Window,
 };
 pub use provider::{Channel, Contact, Provider, Retention, WebhookChannel};
 pub use scalar::{Factor, Moment, PlainSeconds};

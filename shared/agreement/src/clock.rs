@@ -36,6 +36,7 @@ pub use view::{
     Announced, ClockState, ClockView, Counting, DueAt, Effect, LateFact, Milestone, PauseView, Satisfaction, Warned,
 };
 
+pub(crate) use ledger::whole_second;
 pub(crate) use leg::{Leg, StandsFor, StopWhy};
 pub(crate) use look::governing;
 

@@ -8,6 +8,7 @@
 //! | [`calendar`] | when does time count, and when has so much of it passed |
 //! | [`bands`] | in which named band of a calendar is an instant |
 //! | [`clock`] | how does each stage stand, given the ledger of facts |
+//! | [`availability`] | how much of a period was it there, and does that keep the objective |
 //! | [`explain`] | why: every segment, every reason, in words |
 //! | [`cases`], [`uptime_cases`] | the same arithmetic on case files, without a server |
 //!
@@ -15,6 +16,7 @@
 //! knows nothing of how faults are found (`upheld-detection`). Everything that can be refused is refused by name.
 #![forbid(unsafe_code)]
 
+pub mod availability;
 pub mod bands;
 pub mod book;
 pub mod calendar;

@@ -84,13 +84,28 @@ pub enum DegradedAs {
 }
 
 /// A period in seconds: the parts sum up to it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Uptime {
     /// Up, as the formula counts.
     pub up_s: u64,
     /// Down, as the formula counts.
     pub down_s: u64,
     /// Unknown, where the formula excludes it.
+    pub unknown_s: u64,
+    /// Maintenance, or outside coverage.
+    pub excluded_s: u64,
+}
+
+/// A period in seconds as it was seen, before any formula: the parts sum up to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// It worked.
+    pub up_s: u64,
+    /// It worked in part.
+    pub degraded_s: u64,
+    /// It did not work.
+    pub down_s: u64,
+    /// Nobody knows.
     pub unknown_s: u64,
     /// Maintenance, or outside coverage.
     pub excluded_s: u64,
@@ -143,8 +158,13 @@ impl UptimeCase {
         serde_json::from_str(text).map_err(|error| UptimeError::NotACase(error.to_string()))
     }
 
-    /// Counts every second of the period once.
+    /// Counts every second of the period once, as the agreement says.
     pub fn count(&self) -> Result<Uptime, UptimeError> {
+        Ok(self.tally()?.counted(self.unknown, self.degraded))
+    }
+
+    /// Counts every second of the period once, as it was seen.
+    pub fn tally(&self) -> Result<Tally, UptimeError> {
         let period_s = self.period_s;
         let period = i64::try_from(period_s).map_err(|_| UptimeError::PeriodTooLong { period_s })?;
         // A stable sort by the time written: of those before the period the latest holds at its beginning.
@@ -161,15 +181,15 @@ impl UptimeCase {
             None => changes.push((0, Change::Coverage(1))),
         }
         changes.sort_by_key(|(at, _)| *at);
-        Ok(self.sweep(&changes, period))
+        Ok(Self::sweep(&changes, period))
     }
 
-    fn sweep(&self, changes: &[(i64, Change)], period: i64) -> Uptime {
-        let mut uptime = Uptime::default();
+    fn sweep(changes: &[(i64, Change)], period: i64) -> Tally {
+        let mut tally = Tally::default();
         let (mut state, mut maintenance, mut coverage, mut reached) = (UptimeState::None, 0, 0, 0);
         for (at, change) in changes.iter().copied().chain([(period, Change::State(UptimeState::None))]) {
             let is_excluded = maintenance > 0 || coverage == 0;
-            *self.share(&mut uptime, state, is_excluded) += at.abs_diff(reached);
+            *tally.share(state, is_excluded) += at.abs_diff(reached);
             reached = at;
             match change {
                 Change::State(next) => state = next,
@@ -177,27 +197,38 @@ impl UptimeCase {
                 Change::Coverage(by) => coverage += by,
             }
         }
-        uptime
+        tally
     }
+}
 
+impl Tally {
     /// Where a second of that state belongs.
-    fn share<'u>(&self, uptime: &'u mut Uptime, state: UptimeState, is_excluded: bool) -> &'u mut u64 {
+    fn share(&mut self, state: UptimeState, is_excluded: bool) -> &mut u64 {
         if is_excluded {
-            return &mut uptime.excluded_s;
+            return &mut self.excluded_s;
         }
         match state {
-            UptimeState::Up => &mut uptime.up_s,
-            UptimeState::Down => &mut uptime.down_s,
-            UptimeState::Degraded => match self.degraded {
-                DegradedAs::AsUp => &mut uptime.up_s,
-                DegradedAs::AsDown => &mut uptime.down_s,
-            },
-            UptimeState::Unknown | UptimeState::None => match self.unknown {
-                UnknownAs::Exclude => &mut uptime.unknown_s,
-                UnknownAs::AsUp => &mut uptime.up_s,
-                UnknownAs::AsDown => &mut uptime.down_s,
-            },
+            UptimeState::Up => &mut self.up_s,
+            UptimeState::Degraded => &mut self.degraded_s,
+            UptimeState::Down => &mut self.down_s,
+            UptimeState::Unknown | UptimeState::None => &mut self.unknown_s,
         }
+    }
+
+    /// The same seconds as a formula counts them (F8).
+    pub fn counted(&self, unknown: UnknownAs, degraded: DegradedAs) -> Uptime {
+        let Self { up_s, degraded_s, down_s, unknown_s, excluded_s } = *self;
+        let mut uptime = Uptime { up_s, down_s, unknown_s: 0, excluded_s };
+        match degraded {
+            DegradedAs::AsUp => uptime.up_s += degraded_s,
+            DegradedAs::AsDown => uptime.down_s += degraded_s,
+        }
+        match unknown {
+            UnknownAs::Exclude => uptime.unknown_s = unknown_s,
+            UnknownAs::AsUp => uptime.up_s += unknown_s,
+            UnknownAs::AsDown => uptime.down_s += unknown_s,
+        }
+        uptime
     }
 }
 

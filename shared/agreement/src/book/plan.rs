@@ -17,7 +17,8 @@ mod kept;
 mod target;
 
 pub use kept::{
-    Amount, Availability, Credit, CreditLimits, CreditWhen, Escalation, Every, Prevention, Rate, RatePrice, Step,
+    Amount, Availability, AvailabilityPer, CountsAs, Credit, CreditLimits, CreditWhen, Escalation, Every, Exclusion,
+    Prevention, Rate, RatePrice, Rounding, Step, Window,
 };
 pub use target::TargetTerms;
 

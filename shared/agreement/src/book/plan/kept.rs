@@ -8,7 +8,7 @@ mod credits;
 mod prevention;
 mod rates;
 
-pub use availability::Availability;
-pub use credits::{Amount, Credit, CreditLimits, CreditWhen};
+pub use availability::{Availability, AvailabilityPer, CountsAs, Exclusion, Window};
+pub use credits::{Amount, Credit, CreditLimits, CreditWhen, Rounding};
 pub use prevention::{Every, Prevention};
 pub use rates::{Escalation, Rate, RatePrice, Step};
