@@ -80,8 +80,8 @@ impl Failure {
             r#type: "exit_error",
             code: self.code as u8,
             what: &self.what,
-            why: self.why.as_deref(),
-            help: self.help.as_deref(),
+            why: self.why.as_slice(),
+            todo: self.help.as_slice(),
         };
         // Plain strings and a number: serialising cannot fail, but a failure must not be hidden either.
         serde_json::to_string(&line)
@@ -94,20 +94,18 @@ struct ExitError<'a> {
     r#type: &'static str,
     code: u8,
     what: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<&'a str>,
+    why: &'a [String],
+    todo: &'a [String],
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.what)?;
+        write!(f, "Error: {}", self.what)?;
         if let Some(why) = &self.why {
-            write!(f, "\n  why:  {why}")?;
+            write!(f, "\n  why: {why}")?;
         }
         if let Some(help) = &self.help {
-            write!(f, "\n  help: {help}")?;
+            write!(f, "\n  do:  {help}")?;
         }
         Ok(())
     }
@@ -135,10 +133,10 @@ mod tests {
     #[test]
     fn a_failure_says_what_why_and_what_to_do() {
         let failure = Failure::new(Code::Invalid, "cannot read /etc/upheld/agent.toml").why("line 1").help("mend it");
-        assert_eq!(failure.to_string(), "error: cannot read /etc/upheld/agent.toml\n  why:  line 1\n  help: mend it");
+        assert_eq!(failure.to_string(), "Error: cannot read /etc/upheld/agent.toml\n  why: line 1\n  do:  mend it");
         assert_eq!(
             failure.to_json(),
-            r#"{"type":"exit_error","code":78,"what":"cannot read /etc/upheld/agent.toml","why":"line 1","help":"mend it"}"#
+            r#"{"type":"exit_error","code":78,"what":"cannot read /etc/upheld/agent.toml","why":["line 1"],"todo":["mend it"]}"#
         );
     }
 }
