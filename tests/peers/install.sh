@@ -17,6 +17,14 @@ monit|monit|
 LIST
 }
 
+# What the benches call as a library: kind | package with its version, or Debian's packages
+peers_libraries() {
+    cat <<'LIST'
+python|businesstimedelta==1.0.1
+perl|libbusiness-hours-perl libset-intspan-perl
+LIST
+}
+
 # program | package
 peers_system() {
     cat <<'LIST'
@@ -66,6 +74,28 @@ STARTER
     chmod 755 "$peers/bin/$program"
 }
 
+# peers_library FOLDER KIND PACKAGE...: unpacks into $1/python and $1/root/usr/share/perl5.
+peers_library() {
+    local peers=$1 kind=$2 package
+    shift 2
+    case $kind in
+        python)
+            if ls -d "$peers/python/${1%%==*}"-*.dist-info >/dev/null 2>&1; then return 0; fi
+            say "peer ${1%%==*}: installing $1 into $peers/python"
+            python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+                --target "$peers/python" "$@" >&2 ;;
+        perl)
+            mkdir -p "$peers/debs" "$peers/root"
+            for package in "$@"; do
+                if ls "$peers/debs/${package}"_*.deb >/dev/null 2>&1; then continue; fi
+                say "peer $package: unpacking it into $peers"
+                peers_update_once
+                (cd "$peers/debs" && apt-get download -qq "$package" >&2) || return 1
+                dpkg -x "$peers/debs/${package}"_*.deb "$peers/root" || return 1
+            done ;;
+    esac
+}
+
 # peers_install FOLDER INSTALL FRESH
 peers_install() {
     local peers=$1 install=$2 fresh=$3 program package more missing=()
@@ -80,6 +110,15 @@ peers_install() {
         # shellcheck disable=SC2086
         peers_unpack "$peers" "$program" "$package" $more || missing+=("$package")
     done < <(peers_local; if [ "${with_benches:-false}" = true ]; then peers_benches; fi)
+    if [ "${with_benches:-false}" = true ]; then
+        local kind packages
+        while IFS='|' read -r kind packages; do
+            # shellcheck disable=SC2086
+            if ! peers_library "$peers" "$kind" $packages </dev/null; then
+                case $kind in python) missing+=(python3-pip) ;; *) missing+=($packages) ;; esac
+            fi
+        done < <(peers_libraries)
+    fi
     while IFS='|' read -r program package; do
         if ! $fresh && command -v "$program" >/dev/null 2>&1; then continue; fi
         if [ "$install" = true ]; then

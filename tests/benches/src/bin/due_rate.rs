@@ -33,7 +33,7 @@ const HOLIDAYS: [&str; 12] = [
 ];
 const ROUNDS: usize = 7;
 /// Cases of one set; the peers get the first of them, as many as they answer in a few seconds.
-const CASES: usize = 20_000;
+const CASES: u64 = 20_000;
 
 struct Set {
     name: &'static str,
@@ -94,13 +94,13 @@ fn main() -> ExitCode {
 
 fn sets() -> Vec<Set> {
     let plain = office(&[]);
-    // Odd seconds over two years, targets of whole minutes so that some run out exactly at closing.
+    // Odd seconds over two years. One in sixteen begins at night and asks for whole days: it runs out at a closing.
+    let case = |index: i64, minutes: u64| match 1_700_000_000 + index * 3_137 + index % 60 {
+        start if index % 16 == 0 => (start - start % 86_400 + 8 * 3600, 3600 * 8 * (minutes / 480).max(1)),
+        start => (start, 60 * minutes),
+    };
     let cases = |minutes_min: u64, minutes_span: u64| -> Vec<(i64, u64)> {
-        let start = |index: i64| 1_700_000_000 + index * 3_137 + if index % 16 == 0 { 0 } else { index % 60 };
-        (0..CASES as i64)
-            .zip(0..)
-            .map(|(i, n): (i64, u64)| (start(i), 60 * (minutes_min + n * 37 % minutes_span)))
-            .collect()
+        (0..CASES).zip(0..).map(|(n, index)| case(index, minutes_min + n * 37 % minutes_span)).collect()
     };
     vec![
         Set {
