@@ -9,6 +9,7 @@
 //! | [`bands`] | in which named band of a calendar is an instant |
 //! | [`clock`] | how does each stage stand, given the ledger of facts |
 //! | [`availability`] | how much of a period was it there, and does that keep the objective |
+//! | [`downtime`], [`credit`] | how long was it down, and what is owed for promises that were not kept |
 //! | [`explain`] | why: every segment, every reason, in words |
 //! | [`cases`], [`uptime_cases`] | the same arithmetic on case files, without a server |
 //!
@@ -23,6 +24,8 @@ pub mod calendar;
 pub mod canonical;
 pub mod cases;
 pub mod clock;
+pub mod credit;
+pub mod downtime;
 pub mod explain;
 pub mod matching;
 pub mod money;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::book::Rounding;
+
 /// An ISO 4217 code, three capital letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -108,6 +110,22 @@ impl Money {
             },
         })?;
         Ok(Self { minor, currency })
+    }
+
+    /// The exact share `part / whole` of it, rounded once to the minor unit; nothing of no whole. What does not fit is
+    /// the most that there is.
+    #[must_use]
+    pub fn share(self, part: u128, whole: u128, rounding: Rounding) -> Self {
+        let exact = u128::from(self.minor).saturating_mul(part);
+        let (minor, rest) = (exact.checked_div(whole).unwrap_or(0), exact.checked_rem(whole).unwrap_or(0));
+        let twice = rest.saturating_mul(2);
+        let is_up = match rounding {
+            Rounding::Down => false,
+            Rounding::HalfUp => rest > 0 && twice >= whole,
+            Rounding::HalfEven => twice > whole || (rest > 0 && twice == whole && minor % 2 == 1),
+        };
+        let minor = u64::try_from(minor).map_or(u64::MAX, |minor| minor.saturating_add(u64::from(is_up)));
+        Self { minor, currency: self.currency }
     }
 }
 

@@ -43,6 +43,11 @@ impl Ratio {
         (denominator != 0).then(|| Self { numerator: numerator / divisor, denominator: denominator / divisor })
     }
 
+    /// Numerator and denominator.
+    pub fn parts(self) -> (u64, u64) {
+        (self.numerator, self.denominator)
+    }
+
     /// Reads `99.5%`: up to 6 digits before the point and 6 after it.
     pub fn percent(text: &str) -> Result<Self, RatioError> {
         text.strip_suffix('%')

@@ -52,11 +52,16 @@ impl Figure {
         {
             return Verdict::NotProven;
         }
-        match self.availability().and_then(|(up, counted)| Ratio::new(up, counted)) {
+        match self.availability() {
             None => Verdict::NothingCounted,
-            Some(share) if share >= objective => Verdict::Kept,
-            Some(_) => Verdict::Missed,
+            Some(_) if self.is_below(objective) => Verdict::Missed,
+            Some(_) => Verdict::Kept,
         }
+    }
+
+    /// Whether the exact fraction is below a share; nothing counted is below nothing.
+    pub fn is_below(&self, share: Ratio) -> bool {
+        self.availability().and_then(|(up, counted)| Ratio::new(up, counted)).is_some_and(|exact| exact < share)
     }
 
     /// The fraction as people read it, cut and not rounded at the third decimal, so that it never looks better than it
