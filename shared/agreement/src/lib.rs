@@ -10,6 +10,7 @@
 //! | [`clock`] | how does each stage stand, given the ledger of facts |
 //! | [`availability`] | how much of a period was it there, and does that keep the objective |
 //! | [`downtime`], [`credit`] | how long was it down, and what is owed for promises that were not kept |
+//! | [`rate`] | what does work cost, by whom and at which hour |
 //! | [`explain`] | why: every segment, every reason, in words |
 //! | [`cases`], [`uptime_cases`] | the same arithmetic on case files, without a server |
 //!
@@ -29,6 +30,7 @@ pub mod downtime;
 pub mod explain;
 pub mod matching;
 pub mod money;
+pub mod rate;
 pub mod ratio;
 pub mod terms;
 pub mod uptime_cases;

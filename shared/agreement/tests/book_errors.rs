@@ -78,6 +78,7 @@ const CASES: &[Case] = &[
         &[(GOLD, "priority = [\"P1\", \"P2\"]\nwithin = \"4h\"", "priority = [\"P1\"]\nwithin = \"4h\"")],
         &[Code::ChainLoop],
     ),
+    ("no-such-band", &[(GOLD, "band = \"after-hours\"", "band = \"after-hour\"")], &[Code::NoSuchThing]),
     ("bands-with-a-hole", &[(BUSINESS, "after-hours = \"rest\"", "")], &[Code::BadBands]),
     ("band-never-reached", &[(BUSINESS, "holiday = \"holidays\"", "always = \"rest\"")], &[Code::BadBands]),
     (

@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::{
-    book::{Code, Diagnostic, TargetTerms},
+    book::{CalendarFile, Code, Diagnostic, Located, Plan, TargetTerms},
     terms::{CoveredSeconds, Within},
     words::{Priority, Stage},
 };
@@ -16,6 +16,7 @@ pub(super) fn validate(check: &mut Check<'_>) {
         if let Some(availability) = &plan.availability {
             check.reference("calendar", "calendars", &availability.calendar);
         }
+        bands_of_rates(plan, check);
         // A target that could not be read is missing here: what the others make of that is not a mistake of theirs.
         if !check.has_mistakes(&plan.place.file) {
             response_before_resolution(&plan.targets, check);
@@ -26,6 +27,22 @@ pub(super) fn validate(check: &mut Check<'_>) {
         for target in &rider.overrides {
             check.reference("calendar", "calendars", &target.calendar);
         }
+    }
+}
+
+/// A rate for a band that no calendar of the plan has would never be charged. Nothing is said where a calendar could
+/// not be read.
+fn bands_of_rates(plan: &Plan, check: &mut Check<'_>) {
+    let targets = plan.targets.iter().map(|target| &target.calendar);
+    let named = targets.chain(plan.availability.as_ref().map(|availability| &availability.calendar));
+    let files: Option<Vec<&CalendarFile>> =
+        named.map(|calendar| check.book.calendar_files.get(&calendar.value)).collect();
+    let Some(files) = files else { return };
+    let there: Vec<&str> = files.iter().flat_map(|file| &file.bands).map(|band| band.name.as_str()).collect();
+    let missing: Vec<&Located<String>> =
+        plan.rates.iter().flat_map(|rate| &rate.band).filter(|band| !there.contains(&band.as_str())).collect();
+    if files.iter().all(|file| !check.has_mistakes(&file.place.file)) {
+        missing.into_iter().for_each(|band| check.no_such_thing("band", band.as_str(), &band.place, &there));
     }
 }
 

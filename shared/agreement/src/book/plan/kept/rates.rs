@@ -6,6 +6,7 @@ use crate::{
     book::{
         fields::{Fields, Node, Read, Reading, shown},
         scalar::PlainSeconds,
+        source::Located,
     },
     money::Price,
     ratio::Ratio,
@@ -16,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rate {
     /// The calendar's bands.
-    pub band: Vec<String>,
+    pub band: Vec<Located<String>>,
     /// The price of each manner of work that has one.
     pub prices: Vec<(Manner, RatePrice)>,
     /// The least that is charged.
