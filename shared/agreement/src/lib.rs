@@ -18,6 +18,7 @@
 //! knows nothing of how faults are found (`upheld-detection`). Everything that can be refused is refused by name.
 #![forbid(unsafe_code)]
 
+mod amendment;
 pub mod availability;
 pub mod bands;
 pub mod book;

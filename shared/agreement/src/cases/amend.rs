@@ -1,30 +1,14 @@
-//! What an amendment does to a clock that runs (F2, F3).
-//!
-//! Readings of the page, where it leaves a choice: a clock that runs out at the very instant of the change has not
-//! run out *before* it, so the new terms apply; a clock whose due stands keeps it, floor or not; the seconds that
-//! `prorate` carries are rounded up at each change.
+//! What amendments of one mode do to a clock that runs (F2, F3): versions as a case writes them, for the engine of
+//! [`crate::amendment`].
 
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
 
-use crate::calendar::{Calendar, Due, Pause};
-
-/// How an amendment meets open incidents: `open_incidents` of F2.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AmendMode {
-    /// The version in force at the start stays.
-    #[default]
-    Pin,
-    /// What was counted under the old calendar counts towards the new target.
-    CarryElapsed,
-    /// The unused fraction of the old target is what remains of the new one.
-    Prorate,
-    /// The new target from the change.
-    RestartFromChange,
-    /// The new target from the original start.
-    RestartFromStart,
-}
+pub use crate::amendment::AmendMode;
+use crate::{
+    amendment::{Change, Term, course},
+    calendar::{Calendar, Due, Pause},
+    terms::{CoveredSeconds, Within},
+};
 
 /// A version of the terms of one target.
 #[derive(Debug, Clone)]
@@ -35,6 +19,13 @@ pub struct Version {
     pub calendar: Calendar,
     /// Its target in seconds of that calendar.
     pub target_s: u64,
+}
+
+impl Version {
+    fn term<'a>(&'a self, held: &'a [Pause]) -> Term<'a> {
+        let within = Within::Covered { seconds: CoveredSeconds(self.target_s) };
+        Term { calendar: &self.calendar, within, held }
+    }
 }
 
 /// The most versions of one target: an agreement has a handful.
@@ -82,15 +73,11 @@ pub struct AmendedDue {
 /// not matter.
 pub fn amend(start: Timestamp, mode: AmendMode, versions: &[Version], pauses: &[Pause]) -> Result<Amended, AmendError> {
     let History { first, changes } = History::new(start, versions)?;
-    let pinned = || unmoved(first.calendar.due(start, first.target_s, pauses));
-    let Some((change, last)) = changes.last().copied() else { return Ok(pinned()) };
-    Ok(match mode {
-        AmendMode::Pin => pinned(),
-        AmendMode::CarryElapsed => walk(Carry { counted: SignedDuration::ZERO }, start, first, &changes, pauses),
-        AmendMode::Prorate => walk(Prorate { left_s: first.target_s }, start, first, &changes, pauses),
-        AmendMode::RestartFromChange => moved(last.calendar.due(change, last.target_s, pauses), change),
-        AmendMode::RestartFromStart => moved(last.calendar.due(start, last.target_s, pauses), change),
-    })
+    let taken: Vec<Change<'_>> =
+        changes.iter().map(|&(at, version)| Change { at, mode, term: version.term(pauses), grace_s: 0 }).collect();
+    let course = course(start, &first.term(pauses), &taken);
+    let decided_by = course.stretches.last().and_then(|last| Some(taken.get(last.term.checked_sub(1)?)?.at));
+    Ok(Amended { due: AmendedDue { recomputed: course.recomputed, due: course.due }, decided_by })
 }
 
 /// The versions of one clock in the order in which they apply.
@@ -118,103 +105,10 @@ impl<'v> History<'v> {
     }
 }
 
-/// What is handed from one version to the next.
-trait Handover {
-    /// The covered time that is left under `version` when it begins to apply.
-    fn left(&self, version: &Version) -> SignedDuration;
-
-    /// Takes note of what was counted while `version` applied, before `next` does.
-    fn hand_over(&mut self, version: &Version, counted: SignedDuration, next: &Version);
-}
-
-/// `carry_elapsed`: what was counted, under whatever calendar.
-struct Carry {
-    counted: SignedDuration,
-}
-
-impl Handover for Carry {
-    fn left(&self, version: &Version) -> SignedDuration {
-        seconds(version.target_s).saturating_sub(self.counted).max(SignedDuration::ZERO)
-    }
-
-    fn hand_over(&mut self, _version: &Version, counted: SignedDuration, _next: &Version) {
-        self.counted += counted;
-    }
-}
-
-/// `prorate`: what is left, in whole seconds of the version that applies.
-struct Prorate {
-    left_s: u64,
-}
-
-impl Handover for Prorate {
-    fn left(&self, _version: &Version) -> SignedDuration {
-        seconds(self.left_s)
-    }
-
-    fn hand_over(&mut self, version: &Version, counted: SignedDuration, next: &Version) {
-        let left_ns = seconds(self.left_s).saturating_sub(counted).max(SignedDuration::ZERO).as_nanos();
-        let whole_ns = seconds(version.target_s).as_nanos();
-        self.left_s = ceil_of(left_ns.unsigned_abs(), whole_ns.unsigned_abs(), next.target_s);
-    }
-}
-
-/// `carry_elapsed` and `prorate` walk through the changes in order, until the clock runs out before one.
-fn walk(
-    mut handover: impl Handover,
-    start: Timestamp,
-    first: &Version,
-    changes: &[(Timestamp, &Version)],
-    pauses: &[Pause],
-) -> Amended {
-    let (mut from, mut version, mut decided_by) = (start, first, None);
-    for (change, next) in changes {
-        let due = version.calendar.due_exact(from, handover.left(version), pauses);
-        if due.at().is_some_and(|due| due < *change) {
-            return Amended { decided_by, ..unmoved(due) };
-        }
-        handover.hand_over(version, version.calendar.elapsed_exact(from, *change, pauses), next);
-        (from, version, decided_by) = (*change, next, Some(*change));
-    }
-    let due = version.calendar.due_exact(from, handover.left(version), pauses);
-    Amended { decided_by, ..unmoved(due) }
-}
-
-fn unmoved(due: Due) -> Amended {
-    Amended { due: AmendedDue { recomputed: due, due }, decided_by: None }
-}
-
-fn moved(recomputed: Due, change: Timestamp) -> Amended {
-    let due = match recomputed {
-        Due::At(at) => Due::At(at.max(change)),
-        Due::Paused | Due::Never => recomputed,
-    };
-    Amended { due: AmendedDue { recomputed, due }, decided_by: Some(change) }
-}
-
-fn seconds(seconds: u64) -> SignedDuration {
-    SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX))
-}
-
-/// `part / whole` of `seconds`, rounded up; `part` and `whole` in nanoseconds, at most 2^63 seconds of them.
-fn ceil_of(part: u128, whole: u128, seconds: u64) -> u64 {
-    if part >= whole {
-        return seconds;
-    }
-    let divisor = gcd(part, whole);
-    let (part, whole) = (part / divisor, whole / divisor);
-    // Reduced, both fit 64 bits but for a fraction of a second within a target of centuries; then nanoseconds go.
-    let excess = whole.checked_ilog2().unwrap_or(0).saturating_sub(62);
-    let (part, whole) = (part.div_ceil(1 << excess), whole >> excess);
-    u64::try_from((part * u128::from(seconds)).div_ceil(whole)).map_or(seconds, |rounded| rounded.min(seconds))
-}
-
-fn gcd(a: u128, b: u128) -> u128 {
-    if b == 0 { a.max(1) } else { gcd(b, a % b) }
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::calendar::{CalendarDef, Hours, Weekly};
 
@@ -326,14 +220,5 @@ mod tests {
         assert_eq!(amend(on("08:00"), AmendMode::Pin, &twins, &[]), Err(AmendError::Ambiguous { at: None }));
         let past = [version(None, &office, 8), version(Some(on("07:00")), &office, 1)];
         assert_eq!(dues(AmendMode::RestartFromChange, &past, &[]), both(on("09:00")));
-    }
-
-    #[test]
-    fn fractions_of_huge_targets_do_not_overflow() {
-        assert_eq!(ceil_of(1, 3, 100), 34);
-        assert_eq!(ceil_of(0, 3, 100), 0);
-        let whole = u128::from(u64::MAX >> 1) * 1_000_000_000;
-        assert_eq!(ceil_of(whole, whole, u64::MAX), u64::MAX);
-        assert!(ceil_of(whole - 1, whole, u64::MAX) > u64::MAX / 2);
     }
 }
