@@ -5,53 +5,12 @@ use std::{collections::BTreeMap, net::TcpListener, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use upheld_delivery::journal::Urgency;
 use upheld_model::{CheckId, ObservedAt, Outcome, Sample, sample::Value};
-use upheld_tests::{Agent, Collector, Line, book, journal, wait_for};
+use upheld_tests::{
+    Agent, Collector, Line, book,
+    held::{Held, assert_all_arrived_once, wait_until_drained},
+    journal, wait_for,
+};
 use upheld_wire::v1::Body;
-
-/// What the collector's database says of its only agent.
-#[derive(Debug, PartialEq)]
-struct Held {
-    records: u64,
-    distinct: u64,
-    lengths: BTreeMap<String, u64>,
-}
-
-fn held(collector: &Collector) -> Held {
-    let database = collector.database();
-    let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count") as u64;
-    let mut heads = database.prepare("SELECT epoch, len FROM heads").expect("a query");
-    let lengths = heads
-        .query_map([], |row| Ok((format!("{:016x}", row.get::<_, i64>(0)? as u64), row.get::<_, i64>(1)? as u64)))
-        .expect("rows")
-        .map(|row| row.expect("a row"))
-        .collect();
-    Held {
-        records: count("SELECT count(*) FROM records"),
-        distinct: count("SELECT count(DISTINCT record_id) FROM records"),
-        lengths,
-    }
-}
-
-/// Holds the agent's own journal against the collector's database, and prints both counts.
-fn assert_all_arrived_once(agent: &Agent, collector: &Collector) -> u64 {
-    let written = journal::lengths(&agent.state());
-    let held = held(collector);
-    let own: BTreeMap<String, u64> = written.iter().map(|epoch| (epoch.epoch.to_string(), epoch.written)).collect();
-    let total: u64 = own.values().sum();
-    println!("journal: {total} records in {} epochs; collector: {held:?}", own.len());
-    assert_eq!(held.lengths, own, "the collector holds another history than the agent wrote");
-    assert_eq!(held.records, total, "records lost or doubled");
-    assert_eq!(held.distinct, total, "one record is there twice");
-    total
-}
-
-/// Waits until the collector takes reports and next to nothing waits; the last words of a stop bring the rest.
-fn wait_until_drained(agent: &Agent) {
-    wait_for("the agent's backlog is drained", Duration::from_secs(90), || {
-        let status = agent.status()?;
-        (status["waiting"].as_u64()? <= 5 && status["standing"]["is"] == "good").then_some(())
-    });
-}
 
 /// A site whose TCP service is ours to open and close, checked every second.
 struct Site {
@@ -90,7 +49,7 @@ impl Site {
     }
 
     fn records(&self) -> u64 {
-        held(&self.collector).records
+        Held::by(&self.collector).records
     }
 }
 

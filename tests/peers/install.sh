@@ -7,6 +7,10 @@
 peers_local() {
     cat <<'LIST'
 strace|strace|libunwind8
+faketime|faketime|libfaketime
+nginx|nginx|libpcre2-8-0
+nft|nftables|libnftables1 libedit2 libbsd0 libmd0 libgmp10 libjansson4 libmnl0 libnftnl11 libxtables12
+openssl|openssl|
 LIST
 }
 
@@ -30,7 +34,9 @@ peers_system() {
     cat <<'LIST'
 ip|iproute2
 unshare|util-linux
+nsenter|util-linux
 setpriv|util-linux
+mount|mount
 mkfs.ext4|e2fsprogs
 LIST
 }

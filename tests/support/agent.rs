@@ -13,7 +13,7 @@ use crate::{
     program::{self, Program},
 };
 
-/// An enrolled agent: its folder, and the running program if it runs.
+/// An agent: its folder, and the running program if it runs.
 pub struct Agent {
     program: Option<Program>,
     folder: TempDir,
@@ -22,13 +22,36 @@ pub struct Agent {
 impl Agent {
     /// Enrols with a link; what its checks may reach beyond the defaults stands in `allow` (TOML).
     pub fn enroll(link: &str, allow: &str) -> Self {
-        let folder = TempDir::new().expect("a folder");
-        program::write(&folder.path().join("allow.toml"), allow);
-        let agent = Self { program: None, folder };
-        let allow = agent.folder.path().join("allow.toml");
-        let (code, out, err) = program::run(agent.command(&["enroll", link, "--allow"]).arg(allow));
+        let agent = Self::unenrolled(allow);
+        let (code, out, err) = program::run(&mut agent.enrolment(link));
         assert_eq!(code, Some(0), "enrolment failed:\n{err}\n{out}");
         agent
+    }
+
+    /// A host that is no agent yet.
+    pub fn unenrolled(allow: &str) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        program::write(&folder.path().join("allow.toml"), allow);
+        Self { program: None, folder }
+    }
+
+    /// The command that enrols it.
+    pub fn enrolment(&self, link: &str) -> Command {
+        let mut command = self.command(&["enroll", link, "--allow"]);
+        command.arg(self.folder.path().join("allow.toml"));
+        command
+    }
+
+    /// Whether it is enrolled.
+    pub fn is_enrolled(&self) -> bool {
+        self.state().join("identity.json").exists()
+    }
+
+    /// The id that the collector gave it.
+    pub fn id(&self) -> String {
+        let text = std::fs::read_to_string(self.state().join("identity.json")).expect("its identity");
+        let identity: Value = serde_json::from_str(&text).expect("JSON");
+        identity["agent"].as_str().expect("an id").to_owned()
     }
 
     /// Its state folder.

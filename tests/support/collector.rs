@@ -28,7 +28,13 @@ pub struct Collector {
 impl Collector {
     /// Initialises a collector; it does not run yet.
     pub fn new() -> Self {
+        Self::prepared(|_| {})
+    }
+
+    /// The same, with something done to the place of its data folder before.
+    pub fn prepared(prepare: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::new().expect("a folder");
+        prepare(&folder.path().join("data"));
         let port = free_port();
         let collector = Self { port, program: None, folder };
         collector.cli_json(&["init", "--listen", &format!("127.0.0.1:{port}")]);
@@ -74,7 +80,12 @@ impl Collector {
 
     /// A fresh enrolment link that leads through `port`.
     pub fn link(&self, port: u16) -> String {
-        let token = self.cli_json(&["agent", "token", "--client", CLIENT, "--site", SITE]);
+        self.link_for(port, "24h")
+    }
+
+    /// The same for so long.
+    pub fn link_for(&self, port: u16, ttl: &str) -> String {
+        let token = self.cli_json(&["agent", "token", "--client", CLIENT, "--site", SITE, "--ttl", ttl]);
         let link = token["link"].as_str().expect("a link");
         link.replacen(&format!(":{}/", self.port), &format!(":{port}/"), 1)
     }
@@ -93,14 +104,19 @@ impl Collector {
 
     /// The database, for counting what is in it.
     pub fn database(&self) -> rusqlite::Connection {
-        let path = std::fs::read_dir(self.data())
-            .expect("the data folder")
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| path.extension().is_some_and(|extension| extension == "db" || extension == "sqlite"))
-            .expect("a database in the data folder");
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-        rusqlite::Connection::open_with_flags(path, flags).expect("opening the database for reading")
+        rusqlite::Connection::open_with_flags(self.database_file(), flags).expect("opening the database for reading")
+    }
+
+    /// The file of the database.
+    pub fn database_file(&self) -> PathBuf {
+        self.data().join("upheld.db")
+    }
+
+    /// How often the audit log says `what`.
+    pub fn audited(&self, what: &str) -> i64 {
+        let count = "SELECT count(*) FROM audit WHERE what = ?1";
+        self.database().query_row(count, [what], |row| row.get(0)).expect("a count")
     }
 }
 

@@ -7,8 +7,12 @@
 pub mod agent;
 pub mod book;
 pub mod collector;
+pub mod door;
+pub mod held;
 pub mod journal;
 pub mod line;
+pub mod namespace;
+pub mod peers;
 pub mod program;
 
 use std::{
@@ -20,6 +24,7 @@ use std::{
 pub use agent::Agent;
 pub use collector::Collector;
 pub use line::Line;
+pub use peers::peer;
 pub use program::Program;
 
 /// A port that was free a moment ago.
@@ -35,20 +40,6 @@ pub fn binary(name: &str) -> PathBuf {
     let folders = test.ancestors().skip(1).take(2);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{name} is missing beside {}: run `cargo build --bins` first", test.display()))
-}
-
-/// A peer that `tests/run` put into target/peers, or that the machine has.
-pub fn peer(name: &str) -> PathBuf {
-    let unpacked = std::env::var_os("UPHELD_PEERS").map(|folder| PathBuf::from(folder).join("bin").join(name));
-    let on_path =
-        std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    let places = on_path.chain(system).map(|folder| folder.join(name));
-    unpacked
-        .into_iter()
-        .chain(places)
-        .find(|place| place.exists())
-        .unwrap_or_else(|| panic!("the peer {name} is missing: run `tests/run --install`"))
 }
 
 /// Waits for a level, never for an edge: until `reached` gives a value, or fails saying `what` was waited for.

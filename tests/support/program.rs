@@ -14,6 +14,8 @@ pub struct Program {
     name: String,
     log: PathBuf,
     child: Option<Child>,
+    /// An ERROR with one of these in its line is what the test is about.
+    expected: Vec<&'static str>,
 }
 
 impl Program {
@@ -27,7 +29,7 @@ impl Program {
             .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("starting {name}: {error}"));
-        Self { name: name.to_owned(), log: log.to_owned(), child: Some(child) }
+        Self { name: name.to_owned(), log: log.to_owned(), child: Some(child), expected: Vec::new() }
     }
 
     /// The process id while it runs.
@@ -64,12 +66,18 @@ impl Program {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Fails the test when the log holds an ERROR or a panic: someone would have to act.
+    /// An ERROR whose line says this is what the test is about: somebody has to act, and is told so.
+    pub fn expect_error(&mut self, words: &'static str) {
+        self.expected.push(words);
+    }
+
+    /// Fails the test when the log holds an ERROR or a panic that is not expected: someone would have to act.
     pub fn assert_no_errors(&self) {
         let text = self.log_text();
         let bad: Vec<&str> = text
             .lines()
             .filter(|line| line.split_whitespace().take(3).any(|word| word == "ERROR") || line.contains("panicked at"))
+            .filter(|line| !self.expected.iter().any(|words| line.contains(words)))
             .collect();
         assert!(bad.is_empty(), "{} logged errors:\n{}", self.name, bad.join("\n"));
     }
@@ -97,6 +105,35 @@ pub fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let output = command.env("NO_COLOR", "1").stdin(Stdio::null()).output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
     (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// How a command failed: what it said to a person, and to a machine.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The exit code.
+    pub code: i32,
+    /// Standard error without `--json`.
+    pub text: String,
+    /// The last line of standard output with it.
+    pub exit_error: serde_json::Value,
+}
+
+/// Runs a command that must fail twice, for a person and with `--json` for a machine, and holds both to UX 3.1: one
+/// exit code, `Error` on standard error and nothing on standard output, or one `exit_error` as the last line there.
+pub fn refused(command: impl Fn() -> Command) -> Refusal {
+    let (code, out, text) = run(&mut command());
+    assert!(text.lines().any(|line| line.starts_with("Error: ")), "no `Error: ` in {text:?}");
+    assert_eq!(out, "", "a refusal is no result");
+    let (again, out, _) = run(command().arg("--json"));
+    assert_eq!(code, again, "one failure, two exit codes: {text}\n{out}");
+    let lines: Vec<serde_json::Value> =
+        out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    let is_error = |line: &&serde_json::Value| line["type"] == "exit_error";
+    assert_eq!(lines.iter().filter(is_error).count(), 1, "{out}");
+    let exit_error = lines.into_iter().next_back().expect("a line");
+    let code = code.expect("an exit code");
+    assert_eq!((&exit_error["type"], &exit_error["code"]), (&"exit_error".into(), &code.into()), "{out}");
+    Refusal { code, text, exit_error }
 }
 
 /// As [`run`], but it must succeed and print one JSON document.
