@@ -155,6 +155,11 @@ impl<S: Storage> Courier<S> {
         self.journal.bodies_since(position)
     }
 
+    /// Whether the disk refuses and records are kept in memory only.
+    pub fn is_volatile(&self) -> bool {
+        self.journal.is_volatile()
+    }
+
     /// What a status page says about delivery.
     pub fn status(&self) -> Status {
         self.journal.status()

@@ -182,6 +182,11 @@ impl<S: Storage> Journal<S> {
         }
     }
 
+    /// Whether the disk refuses and records are kept in memory only.
+    pub fn is_volatile(&self) -> bool {
+        self.volatile.is_some()
+    }
+
     /// What a status page says.
     pub fn status(&self) -> Status {
         let mut ailments = Vec::new();

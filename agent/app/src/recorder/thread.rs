@@ -134,6 +134,8 @@ impl DiskThread {
     /// Notices when the journal becomes volatile and when it is itself again, each once.
     fn note(&mut self, written: Result<(), JournalError>) {
         let volatile = match written {
+            // A batch of samples that was taken into memory has not shown whether the disk is back.
+            Ok(()) if self.courier.is_volatile() => return,
             Ok(()) => None,
             Err(error @ (JournalError::Volatile(_) | JournalError::Lost(_))) => Some(error),
             Err(
