@@ -52,7 +52,8 @@ fn main() -> ExitCode {
     match start(&cli, &provider) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            report(&failure, cli.common.json);
+            // A verb that takes anything takes the option too.
+            report(&failure, cli.common.json || wants_json);
             ExitCode::from(failure.code() as u8)
         }
     }
@@ -110,7 +111,7 @@ fn usage(error: &clap::Error, wants_json: bool) -> ExitCode {
     if wants_json && error.use_stderr() {
         let text = error.to_string();
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let line = serde_json::json!({ "type": "exit_error", "code": error.exit_code(), "what": what });
+        let line = serde_json::json!({ "type": "exit_error", "code": error.exit_code(), "what": what, "why": [], "todo": [] });
         println!("{line}");
     } else {
         // A closed stderr leaves nobody to tell.

@@ -141,7 +141,8 @@ pub(crate) fn main() -> ExitCode {
     match dispatch(cli.command, &context) {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(failure) => {
-            context.output.failed(&failure);
+            // A command that takes anything takes the option too.
+            Output { json: output.json || wants_json(), ..output }.failed(&failure);
             ExitCode::from(failure.exit().code())
         }
     }
@@ -169,8 +170,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
 /// Help and version are results; anything else is a wrong command line, told as JSON where that was asked for.
 fn refuse_usage(error: &clap::Error) -> ExitCode {
     let is_result = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let wants_json = std::env::args_os().any(|argument| argument == "--json");
-    if wants_json && !is_result {
+    if wants_json() && !is_result {
         let failure = Failure::new(Exit::Usage, error.render().to_string().trim().to_owned());
         Output { json: true, quiet: false, colour: Colour::Never }.failed(&failure);
     } else {
@@ -178,6 +178,10 @@ fn refuse_usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
     }
     ExitCode::from(if is_result { Exit::Ok.code() } else { Exit::Usage.code() })
+}
+
+fn wants_json() -> bool {
+    std::env::args_os().any(|argument| argument == "--json")
 }
 
 #[cfg(test)]
