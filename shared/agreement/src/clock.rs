@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
+    amendment::AmendMode,
     calendar::{Calendar, CalendarError},
     terms::{PinnedTerms, Target},
     words::{BookName, Stage},
@@ -37,7 +38,7 @@ pub use view::{
 };
 
 pub(crate) use ledger::whole_second;
-pub(crate) use leg::{Leg, StandsFor, StopWhy};
+pub(crate) use leg::{Leg, Link, StandsFor, StopWhy};
 pub(crate) use look::governing;
 
 /// The clock of one stage.
@@ -49,6 +50,16 @@ pub struct Clock {
     facts: Vec<Fact>,
     /// The targets of the stage and, where one of them waits for it, of the stage before.
     promised: Vec<Promised>,
+    /// The versions that take effect on open incidents, ascending.
+    amendments: Vec<Amendment>,
+}
+
+/// What a later version promises for the same stages, and what it does to a clock that runs when it takes effect.
+#[derive(Debug, Clone)]
+struct Amendment {
+    at: Timestamp,
+    mode: AmendMode,
+    promised: Vec<Promised>,
 }
 
 /// A target with its compiled calendar.
@@ -56,6 +67,8 @@ pub struct Clock {
 pub(crate) struct Promised {
     pub(crate) target: Target,
     pub(crate) calendar: Calendar,
+    /// Which of the pinned terms' amendments promises it; `None` for the terms themselves.
+    pub(crate) amendment: Option<usize>,
 }
 
 /// Why there is no clock.
@@ -102,20 +115,33 @@ impl Clock {
         stage: Stage,
         start: &ClockStart,
         facts: &[Fact],
-        calendars: &mut BTreeMap<BookName, Calendar>,
+        calendars: &mut Calendars,
     ) -> Result<Self, ClockError> {
-        let first = terms.targets_of(stage).filter_map(|target| target.after).map(|after| after.stage).next();
-        let needed = terms.targets.iter().filter(|target| target.stage == stage || Some(target.stage) == first);
-        let promised = needed
-            .map(|target| {
-                let calendar = compiled(terms, &target.calendar, calendars)?;
-                Ok(Promised { target: target.clone(), calendar })
-            })
-            .collect::<Result<Vec<_>, ClockError>>()?;
+        let versions = || std::iter::once(terms).chain(&terms.amendments);
+        let first = versions().flat_map(|terms| terms.targets_of(stage)).find_map(|target| target.after);
+        let first = first.map(|after| after.stage);
+        let mut promised = Vec::new();
+        for (version, terms) in versions().enumerate() {
+            let needed = terms.targets.iter().filter(|target| target.stage == stage || Some(target.stage) == first);
+            let amendment = version.checked_sub(1);
+            let of_version = needed.map(|target| {
+                let calendar = compiled(terms, version, &target.calendar, calendars)?;
+                Ok(Promised { target: target.clone(), calendar, amendment })
+            });
+            promised.push(of_version.collect::<Result<Vec<_>, ClockError>>()?);
+        }
+        let amended = promised.split_off(1);
+        let amendments = terms.amendments.iter().zip(amended).map(|(terms, promised)| Amendment {
+            at: terms.in_force_from,
+            mode: terms.open_incidents.into(),
+            promised,
+        });
+        let amendments = amendments.collect();
+        let promised = promised.pop().unwrap_or_default();
         if !promised.iter().any(|promised| promised.target.stage == stage) {
             return Err(ClockError::NothingPromised { stage });
         }
-        Ok(Self { stage, start: start.clone(), facts: in_effective_order(facts), promised })
+        Ok(Self { stage, start: start.clone(), facts: in_effective_order(facts), promised, amendments })
     }
 
     /// Which stage it is the clock of.
@@ -125,37 +151,79 @@ impl Clock {
 
     /// The clock as of `now`: facts that took effect later are not looked at, so that the past can be asked.
     pub fn view(&self, now: Timestamp) -> ClockView {
-        look::view(self.stage, &self.legs(Some(now)), now)
+        look::view(self.stage, &self.legs(Some(now), now), now)
     }
 
     /// The earliest instant after `after` at which something changes by itself: it begins, a warning or the due
-    /// passes, a pause ends at its longest. `None` when nothing will.
+    /// passes, a pause ends at its longest, an amendment takes effect. `None` when nothing will.
     pub fn next_deadline(&self, after: Timestamp) -> Option<Timestamp> {
-        milestones::next_deadline(&self.legs(None), after)
+        let legs = self.legs(None, after);
+        let amendments = self.amendments.iter().map(|amendment| amendment.at).filter(|&at| at > after);
+        let amended = amendments.min().filter(|_| legs.iter().any(|leg| leg.ended().is_none()));
+        [milestones::next_deadline(&legs, after), amended].into_iter().flatten().min()
     }
 
     /// What must be told as of `now`, and what must be taken back, given what has been told and not taken back.
     /// Idempotent: once the effects are applied, nothing is left.
     pub fn milestones_due(&self, now: Timestamp, told: &[Announced]) -> Vec<Effect> {
-        milestones::due(&self.legs(None), &self.facts, now, told)
+        milestones::due(&self.legs(None, now), &self.facts, now, told)
     }
 
-    /// Each target of the stage folded over the facts up to `until`.
-    pub(crate) fn legs(&self, until: Option<Timestamp>) -> Vec<Leg> {
+    /// Each target of the stage folded over the facts up to `until`, under the amendments in effect at `as_of`.
+    pub(crate) fn legs(&self, until: Option<Timestamp>, as_of: Timestamp) -> Vec<Leg> {
         let known = self.facts.partition_point(|fact| until.is_none_or(|until| fact.effective_at <= until));
-        let facts = &self.facts[..known];
-        let own = self.promised.iter().filter(|promised| promised.target.stage == self.stage);
-        own.map(|promised| match promised.target.after {
-            None => Leg::fold(promised, Some(self.start.counted_from(promised.target.measured_from)), facts),
-            Some(after) => {
-                let first = self.promised.iter().filter(|before| before.target.stage == after.stage);
-                let first: Vec<Leg> = first
-                    .map(|before| Leg::fold(before, Some(self.start.counted_from(before.target.measured_from)), facts))
-                    .collect();
-                Leg::fold(promised, leg::begins_after(&first, after, promised, facts), facts)
+        self.legs_of(self.stage, &self.facts[..known], as_of)
+    }
+
+    fn legs_of(&self, stage: Stage, facts: &[Fact], as_of: Timestamp) -> Vec<Leg> {
+        let own = self.promised.iter().filter(|promised| promised.target.stage == stage);
+        let begun = own.map(|promised| Leg::fold(promised, self.begins(promised, facts, as_of), facts)).collect();
+        let in_effect = self.amendments.iter().filter(|amendment| amendment.at <= as_of);
+        in_effect.fold(begun, |legs, amendment| self.amended(stage, legs, amendment, facts, as_of))
+    }
+
+    /// When a target begins to count.
+    fn begins(&self, promised: &Promised, facts: &[Fact], as_of: Timestamp) -> Option<Timestamp> {
+        match promised.target.after {
+            None => Some(self.start.counted_from(promised.target.measured_from)),
+            // A target that waits for its own stage never begins; `book check` refuses it.
+            Some(after) if after.stage == promised.target.stage => None,
+            Some(after) => leg::begins_after(&self.legs_of(after.stage, facts, as_of), after, promised, facts),
+        }
+    }
+
+    /// The legs under an amendment (F2). It does not touch a stage that has ended, nor, where it carries over, one whose
+    /// time had run out before; a stage for which it promises nothing keeps its terms.
+    fn amended(
+        &self,
+        stage: Stage,
+        legs: Vec<Leg>,
+        amendment: &Amendment,
+        facts: &[Fact],
+        as_of: Timestamp,
+    ) -> Vec<Leg> {
+        let Amendment { at, mode, .. } = *amendment;
+        let own: Vec<&Promised> = amendment.promised.iter().filter(|own| own.target.stage == stage).collect();
+        let has_ended = legs.iter().all(|leg| leg.ended().is_some_and(|stop| stop.from <= at));
+        let has_run_out = governing(&legs).and_then(|leg| leg.due.instant()).is_some_and(|due| due < at);
+        let is_untouched = match mode {
+            AmendMode::Pin => true,
+            AmendMode::CarryElapsed | AmendMode::Prorate => has_run_out,
+            AmendMode::RestartFromChange | AmendMode::RestartFromStart => false,
+        };
+        if own.is_empty() || has_ended || is_untouched {
+            return legs;
+        }
+        let past = leg::Past::of(&legs, at);
+        let amend = |promised: &Promised| {
+            // What stands at the same place of the book goes on; what is new goes on from the target that governed.
+            let same = legs.iter().find(|leg| leg.target.source == promised.target.source);
+            match same.or(governing(&legs)).filter(|leg| leg.start().is_some_and(|start| start <= at)) {
+                Some(leg) => leg.amended(promised, (at, mode), past.clone(), facts),
+                None => Leg::fold(promised, self.begins(promised, facts, as_of), facts).with_past(past.clone()),
             }
-        })
-        .collect()
+        };
+        own.into_iter().map(amend).collect()
     }
 
     pub(crate) fn start(&self) -> &ClockStart {
@@ -163,17 +231,22 @@ impl Clock {
     }
 }
 
+/// Compiled calendars by the version that pins them and their name there.
+type Calendars = BTreeMap<(usize, BookName), Calendar>;
+
 fn compiled(
     terms: &PinnedTerms,
+    version: usize,
     name: &BookName,
-    calendars: &mut BTreeMap<BookName, Calendar>,
+    calendars: &mut Calendars,
 ) -> Result<Calendar, ClockError> {
-    if let Some(calendar) = calendars.get(name) {
+    let key = (version, name.clone());
+    if let Some(calendar) = calendars.get(&key) {
         return Ok(calendar.clone());
     }
     let def = terms.calendars.get(name).ok_or_else(|| ClockError::NoCalendar { calendar: name.clone() })?;
     let calendar = Calendar::compile(def).map_err(|source| ClockError::Calendar { calendar: name.clone(), source })?;
-    calendars.insert(name.clone(), calendar.clone());
+    calendars.insert(key, calendar.clone());
     Ok(calendar)
 }
 

@@ -124,15 +124,16 @@ pub struct Beside {
 impl Clock {
     /// Why this clock stands where it stands as of `now`.
     pub fn explain(&self, terms: &PinnedTerms, now: Timestamp) -> Explanation {
-        let legs = self.legs(Some(now));
+        let legs = self.legs(Some(now), now);
         let clock = self.view(now);
         // A clock has at least one target (`Clock::with_calendars` refuses one without), so one governs.
         let governing = crate::clock::governing(&legs).expect("a clock has at least one target");
         let (rows, is_cut) = rows::rows(governing, now);
+        let version = governing.amendment().and_then(|amendment| terms.amendments.get(amendment)).unwrap_or(terms);
         Explanation {
             as_of: now,
-            version: terms.version_label(),
-            version_hash: terms.version_hash,
+            version: version.version_label(),
+            version_hash: version.version_hash,
             terms_hash: terms.hash(),
             rule: crate::matching::in_words(&governing.target),
             source: governing.target.source.clone(),
@@ -148,7 +149,7 @@ impl Clock {
             rows,
             is_cut,
             beside: legs.iter().filter(|leg| !std::ptr::eq(*leg, governing)).map(beside).collect(),
-            terms: terms.explanation.clone(),
+            terms: version.explanation.clone(),
             clock,
         }
     }

@@ -10,7 +10,8 @@ use upheld_model::{AssetId, CheckName, ClientId, IncidentClass, IncidentKind, Si
 
 use crate::{
     book::{Agreement, Asset, Book, Client, Site, Version},
-    terms::PinnedTerms,
+    terms::{PinnedTerms, Why},
+    words::OpenIncidents,
 };
 
 mod favour;
@@ -116,7 +117,10 @@ pub enum NoMatch {
         asset: AssetId,
     },
     /// More than one version holds, which `book check` refuses.
-    #[error("versions {versions:?} of {agreement} are all in force at {}: `upheld-collector book check` says where", utc(at))]
+    #[error(
+        "versions {versions:?} of {agreement} are all in force at {}: `upheld-collector book check` says where",
+        utc(at)
+    )]
     Ambiguous {
         /// The agreement's number.
         agreement: String,
@@ -156,7 +160,37 @@ impl NoMatch {
 pub fn resolve(book: &Book, query: &MatchQuery) -> Result<PinnedTerms, NoMatch> {
     let found = candidates(book, query)?;
     let pinned = found.iter().map(|candidate| pin::pin(book, query, candidate)).collect::<Vec<_>>();
-    favour::most_favourable(book, pinned, query)
+    let terms = favour::most_favourable(book, pinned, query)?;
+    Ok(amended(book, query, terms))
+}
+
+/// Pinned terms with the amendments that act on open incidents (F2), as the book has them. [`resolve`] has asked it; who
+/// stores terms asks it again when the book changes. Versions that do not cover the asset leave the incident its terms.
+pub fn amended(book: &Book, query: &MatchQuery, terms: PinnedTerms) -> PinnedTerms {
+    let Some((client, agreement)) = book.client(&query.client).and_then(|it| Some((it, it.agreement.as_ref()?))) else {
+        return terms;
+    };
+    let ended_at = ended_at(book, client);
+    let acting = agreement.versions.iter().filter(|version| {
+        version.open_incidents != OpenIncidents::Pin
+            && version.from > query.detected.latest.max(terms.in_force_from)
+            && ended_at.is_none_or(|ended_at| version.from < ended_at)
+    });
+    let amendments = acting
+        .filter_map(|version| pin::pin(book, query, &covered(client, agreement, version, query)).ok())
+        .map(|mut amendment| {
+            let what = format!(
+                "amended by v{} from {} on ({}); opened under v{}",
+                amendment.version,
+                moment(book, amendment.in_force_from),
+                amendment.open_incidents,
+                terms.version
+            );
+            amendment.explanation.because.insert(0, Why::because(what));
+            amendment
+        })
+        .collect();
+    PinnedTerms { amendments, ..terms }
 }
 
 /// A version that may hold, with what it covers looked up.

@@ -39,7 +39,7 @@ pub struct PinnedTerms {
     pub in_force_from: Timestamp,
     /// Until when, exclusive; `None` while nothing ends it.
     pub in_force_until: Option<Timestamp>,
-    /// What that version does to incidents that are open when it takes effect. Kept; a later issue acts on it.
+    /// What that version does to incidents that are open when it takes effect.
     pub open_incidents: OpenIncidents,
     /// The plan.
     pub plan: BookName,
@@ -67,6 +67,10 @@ pub struct PinnedTerms {
     pub dispute_within_s: Option<u64>,
     /// Why these terms, and what was ruled out (F2, F10).
     pub explanation: Why,
+    /// The terms of the later versions that say what they do to open incidents, ascending: each acts on the clocks that
+    /// run when it takes effect, and on no other (F2). They have no amendments of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amendments: Vec<PinnedTerms>,
 }
 
 /// What was matched in the issue catalogue, and what it was matched with.
@@ -252,7 +256,9 @@ impl PinnedTerms {
 
     /// The reasons for which any clock of the incident may stand still: these and no others are offered to a person.
     pub fn pause_reasons(&self) -> Vec<PauseReason> {
-        let mut reasons: Vec<_> = self.targets.iter().flat_map(|target| target.pause_for.clone()).collect();
+        let amended = self.amendments.iter().flat_map(|terms| &terms.targets);
+        let mut reasons: Vec<_> =
+            self.targets.iter().chain(amended).flat_map(|target| target.pause_for.clone()).collect();
         reasons.sort();
         reasons.dedup();
         reasons

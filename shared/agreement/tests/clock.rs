@@ -350,3 +350,54 @@ fn a_stage_without_a_promise_has_no_clock() {
     let stages: Vec<_> = Clock::replay_all(&plain(), &start(), &[]).unwrap().iter().map(Clock::stage).collect();
     assert_eq!(stages, [Stage::Respond, Stage::OnSite, Stage::Resolve]);
 }
+
+/// The clocks of an incident of 2 November, 17:00: a business hour before closing, seven hours before the amendment.
+fn before_the_amendment(edits: &[(&str, &str, &str)], facts: &[Fact]) -> Clock {
+    let detected = local("02 17:00");
+    let terms = resolve(&book(edits), &recorder_down(&detected.to_string())).unwrap();
+    assert_eq!((terms.version, terms.amendments.len()), (1, 1));
+    Clock::replay(&terms, Stage::Respond, &ClockStart::new(detected, detected), facts).unwrap()
+}
+
+#[test]
+fn an_amendment_acts_on_a_clock_that_runs_when_it_takes_effect() {
+    let clock = before_the_amendment(&[], &[]);
+    assert_eq!(due(&clock, "02 23:59"), Some(local("03 11:00")), "four business hours until it is amended");
+    assert_eq!(clock.next_deadline(local("02 17:00")), Some(local("03 00:00")), "the driver looks again then");
+    let view = clock.view(local("03 08:30"));
+    assert_eq!(
+        view.due,
+        DueAt::At { at: local("03 00:00") },
+        "an hour was counted, and an hour is what the rider gives"
+    );
+    assert_eq!((view.breached_at, view.counted_s), (Some(local("03 00:00")), 3600 + 8 * 3600 + 1800));
+    let graced = [("plans/premium-response.toml", "within = \"1h\"", "within = \"1h\"\ngrace = \"2h\"")];
+    assert_eq!(
+        due(&before_the_amendment(&graced, &[]), "03 00:00"),
+        Some(local("03 02:00")),
+        "F3: the change plus grace"
+    );
+}
+
+#[test]
+fn an_amendment_leaves_alone_what_has_ended_and_what_had_run_out() {
+    let answered = [on_time(1, "02 17:30", phone())];
+    let view = before_the_amendment(&[], &answered).view(local("03 12:00"));
+    assert_eq!(
+        (view.state, view.due),
+        (ClockState::Met { at: local("02 17:30") }, DueAt::At { at: local("03 11:00") })
+    );
+    let short = [("plans/gold.toml", "within = \"4h\"", "within = \"30min\"")];
+    let view = before_the_amendment(&short, &[]).view(local("03 12:00"));
+    assert_eq!((view.due, view.breached_at), (DueAt::At { at: local("02 17:30") }, Some(local("02 17:30"))));
+}
+
+#[test]
+fn what_was_told_before_an_amendment_is_not_taken_back() {
+    let short = [("plans/gold.toml", "within = \"4h\"", "within = \"90min\"")];
+    let clock = before_the_amendment(&short, &[]);
+    let mut told = Vec::new();
+    assert_eq!(drive(&clock, "02 23:00", &mut told), ["warning 50 % at 2026-11-02T23:45:00Z"]);
+    let amended = drive(&clock, "03 00:00", &mut told);
+    assert_eq!(amended, ["warning 75 % at 2026-11-03T06:00:00Z", "breach at 2026-11-03T06:00:00Z"]);
+}

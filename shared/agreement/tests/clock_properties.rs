@@ -6,6 +6,9 @@ use common::{at, book, recorder_down};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use upheld_agreement::{
+    book::Book,
+    calendar::Calendar,
+    cases::{AmendMode, Version, amend},
     clock::{Announced, CancelReason, Clock, ClockStart, ClockState, Effect, Fact, FactKind},
     matching::resolve,
     terms::PinnedTerms,
@@ -16,10 +19,31 @@ mod common;
 
 const DETECTED: &str = "2026-11-16T22:10:00Z";
 
-fn terms() -> &'static PinnedTerms {
-    static TERMS: OnceLock<PinnedTerms> = OnceLock::new();
-    TERMS.get_or_init(|| resolve(&book(&[]), &recorder_down(DETECTED)).unwrap())
+/// The sample's terms with the rider, and those of an incident that meets an amendment four days later, one for each
+/// way of meeting it.
+fn terms() -> impl Strategy<Value = &'static PinnedTerms> {
+    static TERMS: OnceLock<Vec<PinnedTerms>> = OnceLock::new();
+    let all = TERMS.get_or_init(|| {
+        let modes = ["carry_elapsed", "prorate", "restart_from_change", "restart_from_start"];
+        let later = "effective_from = 2026-11-18T16:30:00.5Z";
+        let amended = modes.map(|mode| {
+            let mode = format!("open_incidents = \"{mode}\"");
+            let edits = [
+                (SSA, "effective_from = 2026-11-03", later),
+                (SSA, "open_incidents = \"carry_elapsed\"", mode.as_str()),
+                (RIDER, "within = \"1h\"", "within = \"30h\"\ngrace = \"90min\""),
+            ];
+            resolve(&book(&edits), &recorder_down(DETECTED)).unwrap()
+        });
+        assert!(amended.iter().all(|terms| terms.amendments.len() == 1));
+        std::iter::once(resolve(&book(&[]), &recorder_down(DETECTED)).unwrap()).chain(amended).collect()
+    });
+    (0..all.len()).prop_map(|index| &all[index])
 }
+
+const SSA: &str = "clients/northgate/ssa.toml";
+const RIDER: &str = "plans/premium-response.toml";
+const GOLD: &str = "plans/gold.toml";
 
 fn start() -> ClockStart {
     ClockStart::new(at(DETECTED), at(DETECTED))
@@ -87,11 +111,11 @@ proptest! {
 
     #[test]
     fn the_order_in_which_facts_arrive_does_not_show(
+        terms in terms(),
         facts in ledger(),
         order in proptest::collection::vec(any::<u64>(), 8),
         at_s in 0..20 * 86_400_i64,
     ) {
-        let terms = terms();
         let mut shuffled: Vec<_> = facts.iter().zip(&order).map(|(fact, key)| (*key, fact.clone())).collect();
         shuffled.sort_by_key(|(key, _)| *key);
         let twice: Vec<Fact> = shuffled.iter().chain(&shuffled).map(|(_, fact)| fact.clone()).collect();
@@ -106,8 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_told_live_ends_as_what_a_replay_tells(facts in ledger()) {
-        let terms = terms();
+    fn what_was_told_live_ends_as_what_a_replay_tells(terms in terms(), facts in ledger()) {
         let mut by_receipt = facts.clone();
         by_receipt.sort_by_key(|fact| (fact.recorded_at, fact.number));
         let end = after_start(40 * 86_400);
@@ -127,8 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn waking_at_every_deadline_misses_nothing(facts in ledger()) {
-        let terms = terms();
+    fn waking_at_every_deadline_misses_nothing(terms in terms(), facts in ledger()) {
         let end = after_start(40 * 86_400);
         for stage in terms.stages() {
             let clock = Clock::replay(terms, stage, &start(), &facts).unwrap();
@@ -150,8 +172,7 @@ proptest! {
     }
 
     #[test]
-    fn acknowledging_never_satisfies_respond(facts in ledger()) {
-        let terms = terms();
+    fn acknowledging_never_satisfies_respond(terms in terms(), facts in ledger()) {
         let acknowledged: Vec<Fact> = facts
             .into_iter()
             .filter(|fact| !matches!(fact.kind, FactKind::Responded { .. }))
@@ -163,8 +184,11 @@ proptest! {
     }
 
     #[test]
-    fn the_rows_of_an_explanation_follow_each_other_and_add_up(facts in ledger(), at_s in 0..20 * 86_400_i64) {
-        let terms = terms();
+    fn the_rows_of_an_explanation_follow_each_other_and_add_up(
+        terms in terms(),
+        facts in ledger(),
+        at_s in 0..20 * 86_400_i64,
+    ) {
         let now = after_start(at_s);
         for stage in terms.stages() {
             let clock = Clock::replay(terms, stage, &start(), &facts).unwrap();
@@ -178,6 +202,55 @@ proptest! {
                 prop_assert_eq!(all, promised);
                 prop_assert_eq!(explained.rows.last().and_then(|row| row.left_s), Some(0));
             }
+        }
+    }
+
+    #[test]
+    fn a_live_clock_and_a_case_answer_the_same_for_an_amendment(
+        mode in 0..4_usize,
+        first_h in 1..40_u64,
+        next_h in 1..40_u64,
+        change_h in 1..200_i64,
+        begins_s in 0..10 * 86_400_i64,
+    ) {
+        let detected = after_start(begins_s);
+        let change = detected + SignedDuration::from_hours(change_h);
+        let (word, mode) = [
+            ("carry_elapsed", AmendMode::CarryElapsed),
+            ("prorate", AmendMode::Prorate),
+            ("restart_from_change", AmendMode::RestartFromChange),
+            ("restart_from_start", AmendMode::RestartFromStart),
+        ][mode];
+        // The second version changes the plan, so that one target stands on each side.
+        let mut files = common::built();
+        // A resolution shorter than the response is refused, and is not what is looked at.
+        common::edit(&mut files, GOLD, "within = \"16h\"", "within = \"400h\"");
+        let plan = files[GOLD].clone();
+        files.insert("plans/other.toml".to_owned(), plan);
+        let (plain, other) = ("within = \"4h\"\ncalendar = \"business\"", format!("within = \"{next_h}h\"\ncalendar = \"24x7\""));
+        common::edit(&mut files, "plans/other.toml", plain, &other);
+        common::edit(&mut files, GOLD, "within = \"4h\"", &format!("within = \"{first_h}h\""));
+        common::edit(&mut files, SSA, "effective_from = 2026-11-03", &format!("effective_from = {change}\nplan = \"other\""));
+        common::edit(&mut files, SSA, "riders = [\"premium-response\"]\nopen_incidents = \"carry_elapsed\"", &format!("open_incidents = \"{word}\""));
+        let book = Book::read(&files).unwrap();
+        let terms = resolve(&book, &recorder_down(&detected.to_string())).unwrap();
+        prop_assert_eq!(terms.amendments.len(), 1);
+        let version = |effective_from, name: &str, hours: u64| Version {
+            effective_from,
+            calendar: Calendar::compile(&book.calendars[&name.parse().unwrap()]).unwrap(),
+            target_s: hours * 3600,
+        };
+        let versions = [version(None, "business", first_h), version(Some(change), "24x7", next_h)];
+        let expected = amend(detected, mode, &versions, &[]).unwrap();
+        let clock = Clock::replay(&terms, Stage::Respond, &ClockStart::new(detected, detected), &[]).unwrap();
+        let view = clock.view(after_start(60 * 86_400));
+        prop_assert_eq!(view.due.instant(), expected.due.due.at());
+        // Before the change nothing is amended, and a breach of that time is not taken back.
+        let before = clock.view(change - SignedDuration::from_secs(1));
+        let first = versions[0].calendar.due(detected, versions[0].target_s, &[]).at();
+        prop_assert_eq!(before.due.instant(), first);
+        if first.is_some_and(|first| first < change) {
+            prop_assert_eq!(view.breached_at, first);
         }
     }
 

@@ -63,7 +63,7 @@ pub struct Version {
     pub not_covered: Vec<Located<AssetPath>>,
     /// The fee.
     pub fee: Option<Price>,
-    /// What its taking effect does to open incidents. Kept: they stay pinned.
+    /// What its taking effect does to open incidents: acted on for those that were opened since the book has it.
     pub open_incidents: OpenIncidents,
     /// Where it stands.
     #[serde(skip)]
@@ -157,7 +157,7 @@ impl Read for Amendment {
         if let (Some(node), Some(treatment)) = (open_node, open_incidents)
             && treatment != OpenIncidents::Pin
         {
-            reading.keep("open_incidents other than pin", node);
+            reading.keep("open_incidents for incidents opened before the book had the amendment", node);
         }
         let from = from?;
         Some(Self { from, until, signed, note, plan, riders, sites, not_covered, fee, open_incidents, place })

@@ -8,13 +8,14 @@ use super::{
     view::{DueAt, PauseView, Satisfaction},
 };
 use crate::{
+    amendment::{AmendMode, Change, Course, Stretch, Term, course, seconds},
     calendar::{ByNextBusinessDay, Calendar, Due, Fraction, Pause},
     ratio::Ratio,
     terms::{After, Target, Within},
     words::{Manner, SatisfiedBy, Stage},
 };
 
-/// One target of a clock.
+/// One target of a clock, under the terms that hold and those that held before an amendment.
 #[derive(Debug, Clone)]
 pub(crate) struct Leg {
     pub(crate) target: Target,
@@ -27,6 +28,32 @@ pub(crate) struct Leg {
     pub(crate) stops: Vec<Stop>,
     /// When it is due.
     pub(crate) due: DueAt,
+    /// The instant it began to count from under its first terms.
+    start: Option<Timestamp>,
+    /// Its terms, in the order in which they took effect; the last hold.
+    links: Vec<Link>,
+    /// Which of them count when; none while it has not begun.
+    stretches: Vec<Stretch>,
+    /// What of the target is used when the last stretch begins.
+    used: SignedDuration,
+    past: Past,
+}
+
+/// A target under one version.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) promised: Promised,
+    pauses: Vec<PauseView>,
+    stops: Vec<Stop>,
+    /// When and how it took over; `None` for the terms at the start.
+    change: Option<(Timestamp, AmendMode)>,
+}
+
+/// What fell due on the stage before an amendment. It stays: loosening takes nothing back (F3).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Past {
+    warnings: Vec<(Ratio, Timestamp)>,
+    breached_at: Option<Timestamp>,
 }
 
 /// A stretch in which a target had ended; without `to` it still has.
@@ -52,25 +79,76 @@ pub(crate) enum StandsFor<'a> {
 
 impl Leg {
     pub(crate) fn fold(promised: &Promised, begins: Option<Timestamp>, facts: &[Fact]) -> Self {
-        let Promised { target, calendar } = promised;
-        let stops = stops(target, facts);
-        let ended = stops.last().filter(|stop| stop.to.is_none()).map(|stop| stop.from);
-        let pauses = pauses(target, facts, ended);
-        let mut leg =
-            Self { target: target.clone(), calendar: calendar.clone(), begins, pauses, stops, due: DueAt::NotBegun };
-        if let Some(begins) = begins {
-            leg.due = leg.due_from(begins);
+        Self::settle(vec![Link::new(promised, None, facts)], begins, Past::default())
+    }
+
+    /// The same clock under the terms of an amendment.
+    pub(super) fn amended(
+        &self,
+        promised: &Promised,
+        change: (Timestamp, AmendMode),
+        past: Past,
+        facts: &[Fact],
+    ) -> Self {
+        let link = Link::new(promised, Some(change), facts);
+        Self::settle(self.links.iter().cloned().chain([link]).collect(), self.start, past)
+    }
+
+    /// A target that had not begun when an amendment took effect begins under the new terms.
+    pub(super) fn with_past(self, past: Past) -> Self {
+        Self { past, ..self }
+    }
+
+    fn settle(links: Vec<Link>, start: Option<Timestamp>, past: Past) -> Self {
+        // Both callers give at least one.
+        let last = links.last().expect("a leg has terms");
+        let mut leg = Self {
+            target: last.promised.target.clone(),
+            calendar: last.promised.calendar.clone(),
+            begins: start,
+            pauses: pauses_of(&links),
+            stops: last.stops.clone(),
+            due: DueAt::NotBegun,
+            start,
+            links: Vec::new(),
+            stretches: Vec::new(),
+            used: SignedDuration::ZERO,
+            past,
+        };
+        if let Some(start) = start {
+            let course = course_of(&links, start);
+            leg.begins = course.stretches.first().map(|first| first.from);
+            leg.due = match course.due {
+                Due::At(at) => DueAt::At { at: leg.past_a_stop(at) },
+                Due::Paused => DueAt::Paused,
+                Due::Never => DueAt::Never,
+            };
+            (leg.stretches, leg.used) = (course.stretches, course.used);
         }
+        leg.links = links;
         leg
     }
 
-    /// The stretches that do not count, for the calendar, and what each of them stands for.
-    pub(crate) fn held(&self) -> (Vec<Pause>, Vec<StandsFor<'_>>) {
-        let pauses = self.pauses.iter().map(|view| (Pause { from: view.from, to: view.to }, StandsFor::Pause(view)));
-        // The last stop is not among them while it is open: the due stays what it was when the target ended.
-        let stops = self.stops.iter().filter(|stop| stop.to.is_some());
-        let stops = stops.map(|stop| (Pause { from: stop.from, to: stop.to }, StandsFor::Stop(stop)));
-        pauses.chain(stops).unzip()
+    /// The instant it began to count from under its first terms.
+    pub(super) fn start(&self) -> Option<Timestamp> {
+        self.start
+    }
+
+    /// Which amendment of the pinned terms counts at last; `None` for the terms themselves.
+    pub(crate) fn amendment(&self) -> Option<usize> {
+        let last = self.stretches.last().map_or(self.links.len().saturating_sub(1), |last| last.term);
+        self.links.get(last)?.promised.amendment
+    }
+
+    /// The terms that hold, and those before an amendment, each with the time in which they count within `[from, to)`.
+    pub(crate) fn counting(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> impl Iterator<Item = (&Link, Timestamp, Timestamp)> {
+        let within = move |stretch: &Stretch| (stretch.from.max(from), stretch.to.map_or(to, |end| end.min(to)));
+        let counted = self.stretches.iter().map(move |stretch| (&self.links[stretch.term], within(stretch)));
+        counted.filter(|(_, (from, to))| from < to).map(|(link, (from, to))| (link, from, to))
     }
 
     /// The stop that holds at the end of what is known.
@@ -78,56 +156,70 @@ impl Leg {
         self.stops.last().filter(|stop| stop.to.is_none())
     }
 
-    /// The due that passed unsatisfied.
+    /// The due that passed unsatisfied, under whatever terms.
     pub(crate) fn breached_at(&self) -> Option<Timestamp> {
-        self.due.instant().filter(|&due| self.runs_at(due))
+        let own = self.due.instant().filter(|&due| self.runs_at(due));
+        [self.past.breached_at, own].into_iter().flatten().min()
     }
 
-    /// The fractions at which to warn, each with the instant at which it is used, where it is reached unsatisfied.
+    /// The fractions at which to warn, each with the instant at which it is used, where it is reached unsatisfied. One
+    /// that an amendment makes pass is passed when the amendment takes effect.
     pub(crate) fn warnings(&self) -> Vec<(Ratio, Timestamp)> {
-        let Some(begins) = self.begins else { return Vec::new() };
-        let held = self.held().0;
-        let at = |fraction: Ratio| {
+        let mut found = self.past.warnings.clone();
+        let Some(last) = self.stretches.last() else { return found };
+        let held = self.links[last.term].held().0;
+        let changed = self.links[last.term].change.map(|(at, _)| at);
+        for &fraction in &self.target.warn_at {
             let part = Fraction::ppm(u32::try_from(fraction.of(1_000_000)).unwrap_or(u32::MAX));
-            match self.target.within {
-                Within::Covered { seconds } => self.calendar.warning(begins, seconds.0, part, &held),
-                Within::NextBusinessDay { by, received_by } => {
-                    self.calendar.warning_by(begins, ByNextBusinessDay { by, received_by }, part, &held)
-                }
+            let Some(at) = self.warning(part, last, &held).at() else { continue };
+            let at = self.past_a_stop(changed.map_or(at, |changed| at.max(changed)));
+            if self.runs_at(at) && !self.past.warnings.iter().any(|(told, _)| *told == fraction) {
+                found.push((fraction, at));
             }
-        };
-        let fractions = self.target.warn_at.iter();
-        fractions
-            .filter_map(|&fraction| Some((fraction, self.past_a_stop(at(fraction).at()?))))
-            .filter(|&(_, at)| self.runs_at(at))
-            .collect()
+        }
+        found
+    }
+
+    fn warning(&self, part: Fraction, last: &Stretch, held: &[Pause]) -> Due {
+        match (self.target.within, self.links[last.term].change, self.due.instant()) {
+            (Within::Covered { seconds: target }, _, _) => {
+                let left = seconds(part.of_s(target.0)).saturating_sub(self.used).max(SignedDuration::ZERO);
+                self.calendar.due_exact(last.from, left, held)
+            }
+            (Within::NextBusinessDay { by, received_by }, None, _) => {
+                self.calendar.warning_by(last.from, ByNextBusinessDay { by, received_by }, part, held)
+            }
+            // Amended: fractions are of everything that counts up to the due (R9).
+            (Within::NextBusinessDay { .. }, Some(_), Some(due)) => {
+                let left = part.of_s(self.counted_s(due)).saturating_sub(self.counted_s(last.from));
+                self.calendar.due(last.from, left, held)
+            }
+            (Within::NextBusinessDay { .. }, Some(_), None) => Due::Never,
+        }
     }
 
     /// Counted seconds from the beginning to `end`.
     pub(crate) fn counted_s(&self, end: Timestamp) -> u64 {
-        self.begins.map_or(0, |begins| self.calendar.elapsed_s(begins, end, &self.held().0))
+        self.begins.map_or(0, |begins| self.counted_between_s(begins, end))
     }
 
-    /// The counted seconds that are promised; for a wall time those up to it, and `None` while that is not known.
+    /// Counted seconds from one instant to another.
+    pub(crate) fn counted_between_s(&self, from: Timestamp, to: Timestamp) -> u64 {
+        let counted = self.counting(from, to).map(|(link, from, to)| {
+            let held = link.held().0;
+            link.promised.calendar.elapsed_exact(from, to, &held)
+        });
+        counted.sum::<SignedDuration>().as_secs().unsigned_abs()
+    }
+
+    /// The counted seconds that are promised; for a wall time and after an amendment those up to the due, and `None`
+    /// while that is not known.
     pub(crate) fn promised_s(&self) -> Option<u64> {
         match self.target.within {
-            Within::Covered { seconds } => Some(seconds.0),
-            Within::NextBusinessDay { .. } => self.due.instant().map(|due| self.counted_s(due)),
-        }
-    }
-
-    fn due_from(&self, begins: Timestamp) -> DueAt {
-        let held = self.held().0;
-        let due = match self.target.within {
-            Within::Covered { seconds } => self.calendar.due(begins, seconds.0, &held),
-            Within::NextBusinessDay { by, received_by } => {
-                self.calendar.due_by(begins, ByNextBusinessDay { by, received_by }, &held)
+            Within::Covered { seconds } if self.links.len() == 1 => Some(seconds.0),
+            Within::Covered { .. } | Within::NextBusinessDay { .. } => {
+                self.due.instant().map(|due| self.counted_s(due))
             }
-        };
-        match due {
-            Due::At(at) => DueAt::At { at: self.past_a_stop(at) },
-            Due::Paused => DueAt::Paused,
-            Due::Never => DueAt::Never,
         }
     }
 
@@ -142,6 +234,66 @@ impl Leg {
     fn runs_at(&self, at: Timestamp) -> bool {
         !self.stops.iter().any(|stop| stop.from <= at && stop.to.is_none_or(|to| at < to))
     }
+}
+
+impl Link {
+    fn new(promised: &Promised, change: Option<(Timestamp, AmendMode)>, facts: &[Fact]) -> Self {
+        let stops = stops(&promised.target, facts);
+        let ended = stops.last().filter(|stop| stop.to.is_none()).map(|stop| stop.from);
+        let pauses = pauses(&promised.target, facts, ended);
+        Self { promised: promised.clone(), pauses, stops, change }
+    }
+
+    /// The stretches that do not count, for the calendar, and what each of them stands for.
+    pub(crate) fn held(&self) -> (Vec<Pause>, Vec<StandsFor<'_>>) {
+        let pauses = self.pauses.iter().map(|view| (Pause { from: view.from, to: view.to }, StandsFor::Pause(view)));
+        // The last stop is not among them while it is open: the due stays what it was when the target ended.
+        let stops = self.stops.iter().filter(|stop| stop.to.is_some());
+        let stops = stops.map(|stop| (Pause { from: stop.from, to: stop.to }, StandsFor::Stop(stop)));
+        pauses.chain(stops).unzip()
+    }
+}
+
+impl Past {
+    /// What had fallen due before an amendment took effect.
+    pub(super) fn of(legs: &[Leg], at: Timestamp) -> Self {
+        let warnings = super::milestones::leading(legs).map(Leg::warnings).unwrap_or_default();
+        Self {
+            warnings: warnings.into_iter().filter(|(_, warned)| *warned < at).collect(),
+            breached_at: legs.iter().filter_map(Leg::breached_at).filter(|&breached| breached < at).min(),
+        }
+    }
+}
+
+fn course_of(links: &[Link], start: Timestamp) -> Course {
+    let held: Vec<Vec<Pause>> = links.iter().map(|link| link.held().0).collect();
+    let terms: Vec<Term<'_>> = links
+        .iter()
+        .zip(&held)
+        .map(|(link, held)| Term { calendar: &link.promised.calendar, within: link.promised.target.within, held })
+        .collect();
+    let changes: Vec<Change<'_>> = links
+        .iter()
+        .zip(&terms)
+        .filter_map(|(link, term)| {
+            let (at, mode) = link.change?;
+            Some(Change { at, mode, term: term.clone(), grace_s: link.promised.target.grace_s })
+        })
+        .collect();
+    course(start, &terms[0], &changes)
+}
+
+/// The pauses under each version while it held, the newer version's word on one that goes on.
+fn pauses_of(links: &[Link]) -> Vec<PauseView> {
+    let mut found: Vec<PauseView> = Vec::new();
+    for link in links {
+        let from = link.change.map(|(at, _)| at);
+        found.retain(|pause| from.is_none_or(|from| pause.to.is_some_and(|to| to <= from)));
+        found.extend(
+            link.pauses.iter().filter(|pause| from.is_none_or(|from| pause.to.is_none_or(|to| to > from))).cloned(),
+        );
+    }
+    found
 }
 
 /// When a target begins that waits for another stage: so long after the response, or after the response was due,

@@ -13,12 +13,11 @@ use crate::words::Stage;
 pub(super) fn view(stage: Stage, legs: &[Leg], now: Timestamp) -> ClockView {
     // A clock has at least one target (`Clock::with_calendars` refuses one without), so one governs.
     let governing = governing(legs).expect("a clock has at least one target");
-    let (held, _) = governing.held();
     let end = governing.ended().map_or(now, |stop| stop.from.min(now));
     let counted_s = governing.counted_s(end);
     let promised_s = governing.promised_s();
     let breached_at = legs.iter().filter_map(Leg::breached_at).min().filter(|&at| at <= now);
-    let overdue_s = governing.due.instant().map_or(0, |due| governing.calendar.elapsed_s(due, end, &held));
+    let overdue_s = governing.due.instant().map_or(0, |due| governing.counted_between_s(due, end));
     let warned = leading(legs).map(Leg::warnings).unwrap_or_default().into_iter().filter(|(_, at)| *at <= now);
     ClockView {
         stage,

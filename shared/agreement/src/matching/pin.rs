@@ -59,6 +59,7 @@ pub(super) fn pin(
         asset_terms: agreement.terms_of(&query.site, &query.asset).cloned(),
         dispute_within_s: agreement.dispute_within_s.map(|seconds| seconds.0),
         explanation: Why::because(what).with(why),
+        amendments: Vec::new(),
     })
 }
 
@@ -86,7 +87,8 @@ fn why_version(book: &Book, candidate: &Candidate<'_>, query: &MatchQuery) -> Wh
     } else {
         format!("detected between {earliest} and {latest}")
     };
-    let what = format!("{} v{}, in force {}: {detected}", agreement.number, version.number, span(book, agreement, version));
+    let what =
+        format!("{} v{}, in force {}: {detected}", agreement.number, version.number, span(book, agreement, version));
     Why::because(what).at(format!("clients/{}/ssa.toml version {}", client.id, version.number))
 }
 
