@@ -28,8 +28,9 @@ pub const KEY_BYTES_MAX: usize = 255;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Response {
-    /// When it happened; it may lie before the record (a call logged afterwards), never after.
-    pub effective_at: Timestamp,
+    /// When it happened: as it is recorded when absent; it may lie before that (a call logged afterwards), never after.
+    #[serde(default)]
+    pub effective_at: Option<Timestamp>,
     /// `remote`, `phone` or `on-site`; must be one that a target accepts to satisfy it.
     pub manner: String,
     /// With whom, for a call.
@@ -135,7 +136,8 @@ impl Desk {
             action: Some(Action::Respond),
             fact: Some(FactKind::Responded { manner, with_whom: with_whom.map(short) }),
             note: note.map(short),
-            ..Ask::at(effective_at)
+            at: effective_at,
+            ..Ask::default()
         };
         self.carry_out(scope, incident, who, now, ask).await
     }

@@ -59,7 +59,7 @@ async fn the_whole_life_of_an_incident_is_on_its_timeline() {
     world.desk.acknowledge(&Scope::Provider, &incident, &ana(), world.now).await.unwrap();
     world.pass(60);
     let response = Response {
-        effective_at: world.now,
+        effective_at: Some(world.now),
         manner: "phone".into(),
         with_whom: Some("plant manager".into()),
         note: None,

@@ -42,7 +42,7 @@ async fn a_late_response_takes_the_breach_back_by_name_and_rewrites_nothing() {
     world.now = at("2026-11-16T18:00:00Z");
     world.desk.clocks_once(world.now).await.unwrap();
     let response = Response {
-        effective_at: at("2026-11-16T16:20:00Z"),
+        effective_at: Some(at("2026-11-16T16:20:00Z")),
         manner: "remote".into(),
         with_whom: None,
         note: Some("logged afterwards".into()),
@@ -82,7 +82,7 @@ async fn an_acknowledgement_is_not_a_response() {
     let view = world.desk.acknowledge(&Scope::Provider, &incident, &ana(), world.now).await.unwrap();
     assert_eq!((view.state.as_str(), view.owner.as_deref()), ("taken", Some("ana")));
     assert_eq!(view.clocks[0].state, "running");
-    let on_site = Response { effective_at: world.now, manner: "on-site".into(), with_whom: None, note: None };
+    let on_site = Response { effective_at: Some(world.now), manner: "on-site".into(), with_whom: None, note: None };
     let view = world.desk.respond(&Scope::Provider, &incident, on_site, &ana(), world.now).await.unwrap();
     let respond = view.clocks.iter().find(|clock| clock.stage == "respond").unwrap();
     assert_eq!(respond.state, "running", "the target asks for remote or phone");

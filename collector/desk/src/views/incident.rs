@@ -57,8 +57,7 @@ pub(super) fn explain(case: &Case, now: Timestamp) -> Result<Explained, DeskErro
         Promise::NotAsked => explained.text.push_str("No clock runs: people and clocks do not deal with it.\n"),
         Promise::None(none) => explained.text.push_str(&format!("No clock runs, none is promised: {}.\n", none.why)),
         Promise::Pinned(pinned) => {
-            explained.clocks =
-                clocks::replay(case)?.iter().map(|clock| clock.explain(&pinned.terms, now)).collect();
+            explained.clocks = clocks::replay(case)?.iter().map(|clock| clock.explain(&pinned.terms, now)).collect();
             for clock in &explained.clocks {
                 explained.text.push_str(&format!("{}\n", clock.clock_text()));
             }

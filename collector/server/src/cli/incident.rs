@@ -99,8 +99,12 @@ pub(super) fn respond(args: RespondArgs, context: &Context) -> Result<Exit, Fail
     let view = context.with_desk(async |desk, now| {
         let effective_at = moment(args.at.as_deref(), context, desk, now).await?;
         let incident = desk.find_incident(&Scope::Provider, &args.incident).await?;
-        let response =
-            Response { effective_at, manner: args.manner.word().to_owned(), with_whom: args.with, note: args.note };
+        let response = Response {
+            effective_at: Some(effective_at),
+            manner: args.manner.word().to_owned(),
+            with_whom: args.with,
+            note: args.note,
+        };
         Ok::<_, Failure>(desk.respond(&Scope::Provider, &incident, response, &Actor::person(&args.by), now).await?)
     })?;
     tell(context, &view, &format!("Response by {} recorded.", args.by))

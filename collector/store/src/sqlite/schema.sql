@@ -114,12 +114,6 @@ CREATE TRIGGER audit_never_shrinks BEFORE DELETE ON audit BEGIN SELECT RAISE(ABO
 CREATE TRIGGER ledger_never_changes BEFORE UPDATE ON ledger BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER ledger_never_shrinks BEFORE DELETE ON ledger BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 
-CREATE TABLE commands (
-    who TEXT NOT NULL, key TEXT NOT NULL, at INTEGER NOT NULL, asked BLOB NOT NULL,
-    PRIMARY KEY (who, key)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX commands_by_time ON commands (at);
-
 CREATE TABLE api_tokens (
     hash BLOB NOT NULL PRIMARY KEY, name TEXT NOT NULL, client TEXT, rights TEXT NOT NULL, created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL, expires_at INTEGER, revoked_at INTEGER

@@ -82,6 +82,39 @@ fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
+#[tokio::test]
+async fn a_database_of_an_older_version_is_brought_up_to_date_with_its_rows() {
+    let folder = TempDir::new().unwrap();
+    for version in 1..open::SCHEMA_VERSION {
+        let path = folder.path().join(format!("{version}.db"));
+        database_of(&path, version);
+        let store = open(&path).unwrap();
+        assert_eq!(store.read("people", |tx| tx.name_of("p-1")).await.unwrap().as_deref(), Some("Ana Example"));
+        let key = |at: &str| (String::from("p-1"), String::from("k"), at.parse::<jiff::Timestamp>().unwrap());
+        let (who, given, at) = key("2026-11-16T22:10:00Z");
+        let asked = upheld_model::Digest([7; 32]);
+        store.write("key", move |tx| tx.put_command(&who, &given, &asked, at)).await.unwrap();
+        let (who, given, at) = key("2026-11-16T22:09:00Z");
+        let noted = store.read("key", move |tx| tx.command(&who, &given, at)).await.unwrap();
+        assert_eq!(noted, Some(upheld_model::Digest([7; 32])));
+        drop(store);
+        let connection = Connection::open(&path).unwrap();
+        let now: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(now, open::SCHEMA_VERSION);
+    }
+}
+
+/// A database as the version of that number left it, with one row.
+fn database_of(path: &std::path::Path, version: i64) {
+    let connection = Connection::open(path).unwrap();
+    connection.pragma_update(None, "application_id", 0x5550_4844).unwrap();
+    for step in open::MIGRATIONS.iter().take(usize::try_from(version).unwrap()) {
+        connection.execute_batch(step).unwrap();
+    }
+    connection.pragma_update(None, "user_version", version).unwrap();
+    connection.execute("INSERT INTO people (person, name) VALUES ('p-1', 'Ana Example')", []).unwrap();
+}
+
 #[test]
 fn a_file_that_is_not_ours_is_refused_and_left_alone() {
     let folder = TempDir::new().unwrap();
