@@ -24,14 +24,19 @@
     document.getElementById('live-word').textContent = 'Not live, values are from';
     live.title = 'Last read ' + since;
   };
+  const typed = (field) => field.type !== 'hidden' && (field.options
+    ? field.selectedIndex !== Math.max(0, [...field.options].findIndex((option) => option.defaultSelected))
+    : field.value !== field.defaultValue);
   const refresh = async () => {
     const main = document.getElementById('main');
-    // Never under somebody's fingers, and not for a page that nobody sees.
-    if (document.hidden || main.contains(document.activeElement)) return;
+    // Never under somebody's fingers, never over what was typed or refused, and not for a page that nobody sees.
+    if (document.hidden || main.contains(document.activeElement) || document.getElementById('refused')
+      || [...main.querySelectorAll('input, select')].some(typed)) return;
     try {
-      const answer = await fetch(location.href, { cache: 'no-store' });
+      const answer = await fetch(live.dataset.href || location.href, { cache: 'no-store' });
       if (!answer.ok) throw new Error(String(answer.status));
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      for (const open of main.querySelectorAll('details[open]')) page.getElementById(open.id)?.setAttribute('open', '');
       main.replaceChildren(...page.getElementById('main').childNodes);
       live.replaceChildren(...page.getElementById('live').childNodes);
       live.classList.remove('stale');

@@ -40,6 +40,13 @@ impl Reader {
     }
 }
 
+impl Responder {
+    /// The same person as one who looks.
+    pub(crate) fn into_reader(self) -> Reader {
+        Reader(self.0)
+    }
+}
+
 impl FromRequestParts<Portal> for Reader {
     type Rejection = Refusal;
 

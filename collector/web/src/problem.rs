@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     NotFound { is_json: bool },
     /// The body or a parameter cannot be read.
     Unreadable { why: String, is_json: bool },
+    /// The idempotency key stands for another request.
+    KeyReused { is_json: bool },
     /// A rule of the desk forbids it.
     Forbidden { code: &'static str, why: String, is_json: bool },
     /// The store did not answer.
@@ -49,6 +51,7 @@ impl Refusal {
             Self::ForeignOrigin { .. } => Self::ForeignOrigin { is_json },
             Self::NotFound { .. } => Self::NotFound { is_json },
             Self::Unreadable { why, .. } => Self::Unreadable { why, is_json },
+            Self::KeyReused { .. } => Self::KeyReused { is_json },
             Self::Forbidden { code, why, .. } => Self::Forbidden { code, why, is_json },
             Self::Unavailable { why, .. } => Self::Unavailable { why, is_json },
         }
@@ -61,6 +64,7 @@ impl Refusal {
             | Self::ForeignOrigin { is_json }
             | Self::NotFound { is_json }
             | Self::Unreadable { is_json, .. }
+            | Self::KeyReused { is_json }
             | Self::Forbidden { is_json, .. }
             | Self::Unavailable { is_json, .. } => *is_json,
         }
@@ -72,6 +76,7 @@ impl Refusal {
             Self::MayOnlyLook { .. } | Self::ForeignOrigin { .. } => StatusCode::FORBIDDEN,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::Unreadable { .. } => StatusCode::BAD_REQUEST,
+            Self::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Forbidden { .. } => StatusCode::CONFLICT,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -84,6 +89,7 @@ impl Refusal {
             Self::ForeignOrigin { .. } => "foreign-origin",
             Self::NotFound { .. } => "not-found",
             Self::Unreadable { .. } => "malformed",
+            Self::KeyReused { .. } => "idempotency-key-reused",
             Self::Forbidden { code, .. } => code,
             Self::Unavailable { .. } => "unavailable",
         }
@@ -96,6 +102,7 @@ impl Refusal {
             Self::ForeignOrigin { .. } => "This request did not come from our own pages",
             Self::NotFound { .. } => "There is nothing here",
             Self::Unreadable { .. } => "This request cannot be read",
+            Self::KeyReused { .. } => "This key stands for another request",
             Self::Forbidden { .. } => "This cannot be done",
             Self::Unavailable { .. } => "The collector cannot answer at the moment",
         }
@@ -111,6 +118,9 @@ impl Refusal {
                 "Open the portal and press the button there. Scripts use an API token in place of a cookie."
             }
             Self::NotFound { .. } => "It does not exist, or it is not yours to see.",
+            Self::KeyReused { .. } => {
+                "Another request of yours carried this Idempotency-Key within the last 24 h. Nothing was changed: take a new key."
+            }
             Self::Unreadable { why, .. } | Self::Forbidden { why, .. } | Self::Unavailable { why, .. } => why,
         }
     }
@@ -144,7 +154,7 @@ impl From<CommandError> for Refusal {
             CommandError::Time { .. } => "time-not-possible",
             CommandError::NotAllowed { .. } => "not-allowed",
             CommandError::State { .. } => "wrong-state",
-            CommandError::KeyReused => "idempotency-key-reused",
+            CommandError::KeyReused => return Self::KeyReused { is_json: true },
             CommandError::Desk(inner) => return inner.clone().into(),
         };
         Self::Forbidden { code, why: error.to_string(), is_json: true }

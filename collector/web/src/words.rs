@@ -121,7 +121,7 @@ pub fn nothing_runs(queue: &Queue) -> String {
         None if queue.agents > 0 => ", no report yet".to_owned(),
         None => String::new(),
     };
-    format!("No clocks running, no open incidents. {}{last}.", capitalised(&agents))
+    format!("No clocks running, no open incidents. {}{last}.", sentence(&agents))
 }
 
 /// `2026-11-17 14:55:00 CST` in the zone of this name; in UTC, and saying so, where the name is unknown.
@@ -145,7 +145,21 @@ pub fn with_offset(at: Timestamp, zone: &str) -> String {
     at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
-fn capitalised(text: &str) -> String {
+/// As a field of a form takes it: `2026-11-17T14:55:00`. The zone stands beside the field.
+pub fn civil(at: Timestamp, zone: &str) -> String {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
+/// What a zone is called at an instant: `America/Chicago (CST)`.
+pub fn zone_now(zone: &str, at: Timestamp) -> String {
+    let known = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let short = at.to_zoned(known).strftime("%Z").to_string();
+    if short == zone { short } else { format!("{zone} ({short})") }
+}
+
+/// With a capital at its head.
+pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
 }

@@ -8,6 +8,8 @@
 //! | `GET incidents/{client}/{INC-n}/clocks` | why each clock is due when it is |
 //! | `POST incidents/{client}/{INC-n}/responses` | a response fact (TERMS F12) |
 //! | `POST incidents/{client}/{INC-n}/acknowledge` | take it |
+//!
+//! A POST may carry an `Idempotency-Key`; sent again within 24 h it is carried out once.
 
 use axum::{
     Json, Router,
@@ -19,7 +21,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use upheld_desk::{IncidentView, Response as ResponseFact};
+use upheld_desk::{Desk, IncidentView, Response as ResponseFact};
 
 use super::incident::{Address, reference};
 use crate::{
@@ -101,40 +103,38 @@ async fn respond(
     let incident = reference(&client, &number)?;
     let sent: Sent = serde_json::from_slice(&body)
         .map_err(|error| Refusal::Unreadable { why: format!("the body: {error}"), is_json: true })?;
-    let key = idempotency_key(&headers)?;
-    let now = portal.now();
+    let desk = given_once(&portal, &headers)?;
     let response = ResponseFact {
-        effective_at: sent.effective_at.unwrap_or(now),
+        effective_at: sent.effective_at,
         manner: sent.manner,
         with_whom: sent.with_whom,
         note: sent.note,
     };
-    if key.is_some() {
-        return Err(Refusal::Forbidden {
-            code: "not-built",
-            why: "Idempotency-Key is not built yet: send the request without it".to_owned(),
-            is_json: true,
-        });
-    }
-    let view = portal.desk.respond(&who.scope, &incident, response, &who.actor, now).await?;
+    let view = desk.respond(&who.scope, &incident, response, &who.actor, portal.now()).await?;
     Ok((StatusCode::CREATED, Json(view)))
 }
 
-/// Taking an incident twice changes nothing, so it needs no key.
+/// Taking an incident twice says nothing new, with a key or without.
 async fn acknowledge(
     State(portal): State<Portal>,
     Responder(who): Responder,
     Path((client, number)): Address,
+    headers: HeaderMap,
 ) -> Result<Json<IncidentView>, Refusal> {
     let incident = reference(&client, &number)?;
-    Ok(Json(portal.desk.acknowledge(&who.scope, &incident, &who.actor, portal.now()).await?))
+    let desk = given_once(&portal, &headers)?;
+    Ok(Json(desk.acknowledge(&who.scope, &incident, &who.actor, portal.now()).await?))
 }
 
-/// The key by which a repetition is recognised: 1 to 128 printable ASCII characters.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+/// The desk for a command with its `Idempotency-Key`, 1 to 128 printable ASCII characters: kept for 24 h with the
+/// fact, in one transaction. The same request again answers with the incident and records nothing; another one under
+/// the same key is refused.
+fn given_once(portal: &Portal, headers: &HeaderMap) -> Result<Desk, Refusal> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(portal.desk.clone()) };
     match value.to_str() {
-        Ok(key) if (1..=128).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => Ok(Some(key)),
+        Ok(key) if (1..=128).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
+            Ok(portal.desk.once(key))
+        }
         Ok(_) | Err(_) => Err(Refusal::Unreadable {
             why: "Idempotency-Key must be 1 to 128 printable ASCII characters without spaces".to_owned(),
             is_json: true,

@@ -1,0 +1,118 @@
+//! What a person types into the form of a response, read in the agreement's zone, and what is said when it is refused.
+
+use jiff::{civil, tz::TimeZone};
+use serde::Deserialize;
+use upheld_desk::{CommandError, Response};
+
+use crate::words;
+
+/// The form as it was sent. An empty field is an absent one.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(in crate::routes) struct Typed {
+    /// `phone`, `remote`, `on-site`.
+    #[serde(default)]
+    pub(super) manner: String,
+    /// With whom, for a call.
+    #[serde(default)]
+    pub(super) with_whom: String,
+    /// When it happened, in the agreement's zone: `2026-11-17T14:55`, with seconds or without; empty for now.
+    #[serde(default)]
+    pub(super) at: String,
+    /// A note.
+    #[serde(default)]
+    pub(super) note: String,
+    /// The form's own key.
+    #[serde(default)]
+    key: String,
+}
+
+impl Typed {
+    /// The fact, or why the time cannot be read.
+    pub(super) fn response(&self, zone: &str) -> Result<Response, String> {
+        let effective_at = said(&self.at)
+            .map(|text| {
+                let local: civil::DateTime =
+                    text.parse().map_err(|_| format!("The time {text:?} cannot be read: write 2026-11-17T14:55."))?;
+                let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+                // An hour that a change of clocks gives twice is its first.
+                let at = local.to_zoned(zone).map_err(|_| format!("The time {text:?} is out of range."))?;
+                Ok::<_, String>(at.timestamp())
+            })
+            .transpose()?;
+        Ok(Response {
+            effective_at,
+            manner: self.manner.trim().to_owned(),
+            with_whom: said(&self.with_whom).map(ToOwned::to_owned),
+            note: said(&self.note).map(ToOwned::to_owned),
+        })
+    }
+
+    /// The key under which this form is sent; none when it was not our page that sent it.
+    pub(super) fn key(&self) -> Option<&str> {
+        said(&self.key)
+    }
+}
+
+fn said(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
+/// Why a command was refused, for the person who gave it; times in the zone of the page.
+pub(super) fn in_words(error: &CommandError, zone: &str) -> String {
+    match error {
+        CommandError::Time { effective_at, why, what: _ } => {
+            format!("{} cannot be when it happened: {why}.", words::local(*effective_at, zone))
+        }
+        CommandError::KeyReused => {
+            "This form was sent before with other words. Look at what happened, then send it again.".to_owned()
+        }
+        CommandError::NotAllowed { .. } | CommandError::State { .. } | CommandError::Desk(_) => {
+            words::sentence(&error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(at: &str) -> Typed {
+        Typed { manner: "phone".into(), with_whom: " plant manager ".into(), at: at.into(), ..Typed::default() }
+    }
+
+    #[test]
+    fn a_time_is_read_in_the_agreements_zone_and_none_is_now() {
+        for (text, at) in [
+            ("2026-11-17T14:55", Some("2026-11-17T20:55:00Z")),
+            ("2026-11-17T14:55:07", Some("2026-11-17T20:55:07Z")),
+            ("2026-07-17T14:55", Some("2026-07-17T19:55:00Z")),
+            // The hour that is there twice.
+            ("2026-11-01T01:30", Some("2026-11-01T06:30:00Z")),
+            (" ", None),
+        ] {
+            let response = typed(text).response("America/Chicago").unwrap();
+            assert_eq!(response.effective_at, at.map(|at| at.parse().unwrap()), "{text:?}");
+            assert_eq!(response.with_whom.as_deref(), Some("plant manager"));
+            assert_eq!(response.note, None);
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_refused_in_words() {
+        for text in ["yesterday", "14:55", "2026-13-01T00:00", "2026-11-17T14:55Z!"] {
+            let why = typed(text).response("America/Chicago").unwrap_err();
+            assert!(why.contains("write 2026-11-17T14:55"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_refused_time_is_said_in_the_pages_zone() {
+        let error = CommandError::Time {
+            what: "incident.responded",
+            effective_at: "2026-11-17T20:55:00Z".parse().unwrap(),
+            why: "it lies in the future",
+        };
+        let said = in_words(&error, "America/Chicago");
+        assert_eq!(said, "2026-11-17 14:55:00 CST cannot be when it happened: it lies in the future.");
+    }
+}
