@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::{
     amendment::AmendMode,
-    calendar::{Calendar, CalendarError},
+    calendar::{Calendar, CalendarDef, CalendarError},
     terms::{PinnedTerms, Target},
     words::{BookName, Stage},
 };
@@ -99,15 +99,24 @@ pub enum ClockError {
 impl Clock {
     /// The clock of one stage.
     pub fn replay(terms: &PinnedTerms, stage: Stage, start: &ClockStart, facts: &[Fact]) -> Result<Self, ClockError> {
-        let mut calendars = BTreeMap::new();
+        let mut calendars = Calendars::default();
         Self::with_calendars(terms, stage, start, facts, &mut calendars)
     }
 
     /// The clocks of all stages for which something is promised.
     pub fn replay_all(terms: &PinnedTerms, start: &ClockStart, facts: &[Fact]) -> Result<Vec<Self>, ClockError> {
-        let mut calendars = BTreeMap::new();
+        Self::replay_all_with(terms, start, facts, &mut Calendars::default())
+    }
+
+    /// The same with calendars that were compiled before.
+    pub fn replay_all_with(
+        terms: &PinnedTerms,
+        start: &ClockStart,
+        facts: &[Fact],
+        calendars: &mut Calendars,
+    ) -> Result<Vec<Self>, ClockError> {
         let stages = terms.stages().into_iter();
-        stages.map(|stage| Self::with_calendars(terms, stage, start, facts, &mut calendars)).collect()
+        stages.map(|stage| Self::with_calendars(terms, stage, start, facts, calendars)).collect()
     }
 
     fn with_calendars(
@@ -125,7 +134,7 @@ impl Clock {
             let needed = terms.targets.iter().filter(|target| target.stage == stage || Some(target.stage) == first);
             let amendment = version.checked_sub(1);
             let of_version = needed.map(|target| {
-                let calendar = compiled(terms, version, &target.calendar, calendars)?;
+                let calendar = calendars.compiled(terms, &target.calendar)?;
                 Ok(Promised { target: target.clone(), calendar, amendment })
             });
             promised.push(of_version.collect::<Result<Vec<_>, ClockError>>()?);
@@ -231,23 +240,21 @@ impl Clock {
     }
 }
 
-/// Compiled calendars by the version that pins them and their name there.
-type Calendars = BTreeMap<(usize, BookName), Calendar>;
+/// Calendars compiled for earlier clocks: who replays many keeps one.
+#[derive(Debug, Default)]
+pub struct Calendars(BTreeMap<CalendarDef, Calendar>);
 
-fn compiled(
-    terms: &PinnedTerms,
-    version: usize,
-    name: &BookName,
-    calendars: &mut Calendars,
-) -> Result<Calendar, ClockError> {
-    let key = (version, name.clone());
-    if let Some(calendar) = calendars.get(&key) {
-        return Ok(calendar.clone());
+impl Calendars {
+    fn compiled(&mut self, terms: &PinnedTerms, name: &BookName) -> Result<Calendar, ClockError> {
+        let def = terms.calendars.get(name).ok_or_else(|| ClockError::NoCalendar { calendar: name.clone() })?;
+        if let Some(calendar) = self.0.get(def) {
+            return Ok(calendar.clone());
+        }
+        let bad = |source| ClockError::Calendar { calendar: name.clone(), source };
+        let calendar = Calendar::compile(def).map_err(bad)?;
+        self.0.insert(def.clone(), calendar.clone());
+        Ok(calendar)
     }
-    let def = terms.calendars.get(name).ok_or_else(|| ClockError::NoCalendar { calendar: name.clone() })?;
-    let calendar = Calendar::compile(def).map_err(|source| ClockError::Calendar { calendar: name.clone(), source })?;
-    calendars.insert(key, calendar.clone());
-    Ok(calendar)
 }
 
 /// The facts by when they took effect, then by when they were written down, then by their number; each number once.

@@ -12,6 +12,7 @@
 //! | [`downtime`], [`credit`] | how long was it down, and what is owed for promises that were not kept |
 //! | [`rate`] | what does work cost, by whom and at which hour |
 //! | [`explain`] | why: every segment, every reason, in words |
+//! | [`what_if`] | how would it have come out under other terms |
 //! | [`cases`], [`uptime_cases`] | the same arithmetic on case files, without a server |
 //!
 //! It is pure: no clock, file, network, thread or random source; `now` and the texts of the files are arguments. It
@@ -35,4 +36,5 @@ pub mod rate;
 pub mod ratio;
 pub mod terms;
 pub mod uptime_cases;
+pub mod what_if;
 pub mod words;
