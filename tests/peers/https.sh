@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # https.sh WORKDIR DAYS PORT: what a real nginx needs to serve TLS on 127.0.0.1:PORT with a certificate of a test CA
 # of its own that ends in DAYS (negative: it has ended). Again with other DAYS: a new certificate by the same CA.
-# The caller starts nginx on WORKDIR/nginx.conf, reloads it (HUP) and ends it.
+# The caller starts nginx on WORKDIR/nginx.conf and ends it.
 set -euo pipefail
 mkdir -p "$1/new" "$1/www"
 work=$(cd "$1" && pwd) days=$2 port=$3

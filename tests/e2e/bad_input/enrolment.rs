@@ -7,7 +7,7 @@ use upheld_tests::{Agent, program, wait_for};
 
 #[test]
 fn a_link_that_is_unknown_used_or_too_old_is_refused_with_what_to_do_and_changes_nothing() {
-    let collector = super::collector(1);
+    let mut collector = super::collector(1);
     let short = collector.link_for(collector.port, "1s");
     let made = Timestamp::now();
     let link = collector.link(collector.port);
@@ -47,6 +47,7 @@ fn a_link_that_is_unknown_used_or_too_old_is_refused_with_what_to_do_and_changes
     }
     assert_eq!(collector.audited("agent.enrolled"), 4);
     assert!(first.is_enrolled());
+    assert!(!collector.program().log_text().contains(token), "a token in the collector's log");
 }
 
 #[test]

@@ -1,0 +1,55 @@
+//! The agent's checks against real peers: a real nginx with certificates that end, and a real link that loses, refuses
+//! and is cut.
+
+#[path = "peers/https.rs"]
+mod https;
+#[path = "peers/icmp.rs"]
+mod icmp;
+
+use std::process::Command;
+
+use serde_json::Value;
+use upheld_tests::{Agent, Collector, book, program};
+
+/// A site whose one asset has these checks (inline tables of TOML), with its agent enrolled.
+fn site(checks: &[String], allow: &str) -> (Collector, Agent) {
+    let mut collector = Collector::new();
+    let folder = collector.folder().join("book");
+    let checks: String = checks.iter().map(|check| format!("  {{ {check} }},\n")).collect();
+    book::write_book(&folder, &format!("\n[[asset]]\nid = \"a\"\nclass = \"server\"\nchecks = [\n{checks}]\n"), None);
+    collector.apply(&folder);
+    collector.serve();
+    let agent = Agent::enroll(&collector.link(collector.port), allow);
+    (collector, agent)
+}
+
+/// What one check saw.
+#[derive(Debug)]
+struct Seen {
+    name: String,
+    is: String,
+    reason: Option<String>,
+    evidence: String,
+    values: Value,
+}
+
+/// What `check now --json` says, in the order of the book.
+fn look(command: &mut Command) -> Vec<Seen> {
+    let report = program::json(command);
+    let word = |value: &Value| value.as_str().map(str::to_owned);
+    let checks = report["checks"].as_array().expect("a list of checks");
+    checks
+        .iter()
+        .map(|check| Seen {
+            name: word(&check["check"]).expect("its name").replace("a/", ""),
+            is: word(&check["outcome"]["is"]).expect("what it came to"),
+            reason: word(&check["outcome"]["reason"]),
+            evidence: word(&check["evidence"]).unwrap_or_default(),
+            values: check["values"].clone(),
+        })
+        .collect()
+}
+
+fn check_now(agent: &Agent) -> Command {
+    agent.command(&["check", "now", "--json"])
+}
