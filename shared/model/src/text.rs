@@ -77,6 +77,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn security_6_what_moves_a_cursor_or_turns_a_line_is_escaped_and_reads_back_as_it_is() {
+        for (hostile, escaped) in
+            [('\u{1b}', r"\u{1b}"), ('\n', r"\u{a}"), ('\u{202e}', r"\u{202e}"), ('\u{2066}', r"\u{2066}")]
+        {
+            let text = DeviceText::new(&format!("cam{hostile}era"));
+            assert_eq!(text.as_str(), format!("cam{escaped}era"));
+            let written = serde_json::to_string(&text).unwrap();
+            assert_eq!(serde_json::from_str::<DeviceText>(&written).unwrap(), text);
+        }
+        let lie: DeviceText = serde_json::from_str("\"cam\\u202eera\"").unwrap();
+        assert_eq!(lie.as_str(), r"cam\u{202e}era", "a sender that did not escape");
+    }
+
+    #[test]
     fn long_text_is_cut_and_says_so() {
         let text = DeviceText::new(&"x".repeat(300));
         assert_eq!(text.as_str().chars().count(), 257);
