@@ -11,12 +11,14 @@ use upheld_model::{AssetId, CheckId, DeviceText, FindingId, finding::CheckState}
 use crate::{
     incident::Bounds,
     time_of_day::{Cells, Signal},
-    uptime::Span,
+    uptime::{CheckHistory, Span},
 };
 
 /// Everything known of one site.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SiteFacts {
+    /// As of when: nothing is known of what came later.
+    pub until: Timestamp,
     /// What each check saw.
     pub checks: BTreeMap<CheckId, CheckFacts>,
     /// Hosts that started.
@@ -42,6 +44,23 @@ pub struct CheckFacts {
     pub hours: BTreeMap<Signal, Cells>,
 }
 
+impl CheckFacts {
+    /// What uptime is counted from: states, findings, and when it was degraded. A finding that is not over lasts
+    /// until `until`.
+    pub fn history(&self, until: Timestamp) -> CheckHistory {
+        let down = |finding: &FindingFact| Span {
+            from: finding.started.not_after,
+            to: finding.restored().unwrap_or(until).min(until),
+        };
+        CheckHistory {
+            changes: self.changes.clone(),
+            down: self.findings.iter().map(down).collect(),
+            degraded: self.degraded.clone(),
+            unwatched: Vec::new(),
+        }
+    }
+}
+
 /// A finding, as its agent confirmed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FindingFact {
@@ -55,6 +74,8 @@ pub struct FindingFact {
     pub received: Timestamp,
     /// How it ended; `None` while it has not.
     pub ended: Option<Ended>,
+    /// Since when it looks as if it ended, without being sure yet.
+    pub recovering: Option<Timestamp>,
     /// What the sample said.
     pub evidence: Option<DeviceText>,
 }
@@ -68,6 +89,20 @@ impl FindingFact {
     /// Whether it still fails at this instant.
     pub fn fails_at(&self, at: Timestamp) -> bool {
         self.restored().is_none_or(|restored| at < restored)
+    }
+
+    /// Whether it was seen to fail at or after this instant, or nothing says that it does not: between its last bad
+    /// and its first good sample nobody can say.
+    pub fn surely_fails_at(&self, at: Timestamp) -> bool {
+        match self.ended {
+            Some(ended) => ended.restored.not_before.is_some_and(|last_bad| at <= last_bad),
+            None => self.recovering.is_none_or(|since| at < since),
+        }
+    }
+
+    /// When its end was confirmed, or may be once more is known.
+    pub fn over(&self) -> Option<Timestamp> {
+        self.ended.map(|ended| ended.confirmed).or(self.recovering)
     }
 
     /// Whether it was over when it arrived (DETECTION 1).

@@ -6,12 +6,14 @@
 //! instants are arguments, effects are data, and the same facts in any order give the same findings.
 #![forbid(unsafe_code)]
 
+pub mod correlate;
 pub mod facts;
 pub mod fold;
 pub mod incident;
 pub mod kind;
 pub mod observe;
 pub mod plan;
+pub mod replay;
 pub mod silence;
 pub mod time_of_day;
 pub mod topology;

@@ -7,7 +7,7 @@ mod counters;
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
-use upheld_model::{AgentEvent, CheckId, Counter, ObservedAt, Outcome, Sample, UnknownReason};
+use upheld_model::{AgentEvent, CheckId, Counter, ObservedAt, Outcome, Sample, UnknownReason, finding::CheckState};
 
 use crate::{
     facts::{CheckFacts, Ended, FindingFact},
@@ -129,6 +129,9 @@ fn fold(check: &CheckId, plan: &Check, readings: &[Reading], until: Timestamp) -
     }
     let events = fold.handle_timeout(ObservedAt(until));
     facts.take(events, until);
+    if let (CheckState::Recovering, Some(finding)) = (fold.state(), facts.findings.last_mut()) {
+        finding.recovering = Some(fold.since().0);
+    }
     facts
 }
 
@@ -156,6 +159,7 @@ impl CheckFacts {
                     detected: finding.confirmed_at.0,
                     received: received.max(finding.confirmed_at.0),
                     ended: None,
+                    recovering: None,
                     evidence: finding.evidence,
                 }),
                 AgentEvent::FindingClosed { id: _, end } => {
@@ -230,7 +234,7 @@ mod tests {
     #[test]
     fn a_check_that_is_sampled_less_often_than_its_kind_does_not_go_stale() {
         let readings: Vec<_> = (0..10).map(|n| Reading::new(at(n * 300), Outcome::Ok)).collect();
-        assert_eq!(seen("net.icmp", &readings, &[]).changes, [(at(0), upheld_model::finding::CheckState::Ok)]);
+        assert_eq!(seen("net.icmp", &readings, &[]).changes, [(at(0), CheckState::Ok)]);
     }
 
     #[test]
@@ -261,6 +265,6 @@ mod tests {
     fn seen(kind: &str, readings: &[Reading], off: &[Span]) -> CheckFacts {
         let kind = CheckKind::new(kind);
         let plan = Check { rule: kind.usual_rule(), kind };
-        observe(&"a/b".parse().unwrap(), &plan, &TimeZone::UTC, readings, off, at(10_000))
+        observe(&"a/b".parse().unwrap(), &plan, &TimeZone::UTC, readings, off, at(3_000))
     }
 }

@@ -1,0 +1,243 @@
+//! One cause, one incident: what the facts of a whole site amount to (DETECTION 3, 4).
+//!
+//! A pure function of facts in effective time. It may be asked again whenever facts arrive: the same facts give the
+//! same incidents by key, however late and in whatever order they came; only `opened`, `received` and whether somebody
+//! was told depend on receipt. Suppression is of openings alone: every finding goes into some incident or event.
+//!
+//! The way: causes open windows (`window`), what falls into one is its symptom, what is still down when its time to
+//! settle is over is promoted, everything else opens by itself (`item`); what belongs together on one asset is one
+//! incident (`episode`); what comes again and again is `unstable` and holds what follows; what is a little wrong for
+//! long is `lingering`.
+
+mod episode;
+mod item;
+mod lingering;
+mod unstable;
+mod window;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use upheld_model::{AgentId, AssetClass, AssetId, Cause, CheckId, FindingId, IncidentClass, IncidentKind, SiteId};
+
+use crate::{
+    facts::{FindingFact, SiteFacts},
+    incident::{Bounds, Handling, IncidentKey, OpeningCause, Root, Rules, Stage},
+    kind::CheckKind,
+    plan::{Asset, Site},
+    topology::Topology,
+};
+
+/// What the facts of one site amount to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Correlated {
+    /// Its incidents, by their begin.
+    pub incidents: Vec<Judged>,
+    /// What happened and is no incident, counted; by time.
+    pub events: Vec<Event>,
+    /// Messages that were sent about failures that an `unstable` incident took in afterwards.
+    pub pages_taken_in: u64,
+}
+
+/// One incident, as the facts make it. What people did with it is not a fact of detection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// Its name for ever.
+    pub key: IncidentKey,
+    /// What it is about.
+    pub class: IncidentClass,
+    /// In what way something is wrong.
+    pub kind: IncidentKind,
+    /// What failed first.
+    pub root: Subject,
+    /// When the fault began.
+    pub started: Bounds,
+    /// When it was confirmed.
+    pub detected: Timestamp,
+    /// When that was received: response clocks count from here.
+    pub received: Timestamp,
+    /// When it became an incident.
+    pub opened: Timestamp,
+    /// When everything in it worked again; `None` while something does not.
+    pub restored: Option<Timestamp>,
+    /// The incident whose cause brought it about.
+    pub parent: Option<IncidentKey>,
+    /// Every finding in it.
+    pub symptoms: BTreeSet<FindingId>,
+    /// One generated sentence.
+    pub title: String,
+    /// Who or what brought it about, as far as a rule can say.
+    pub cause: Cause,
+    /// Critical assets in it: they raise its impact.
+    pub critical: BTreeSet<AssetId>,
+    /// Whether people and clocks deal with it.
+    pub handling: Handling,
+    /// Whether it is ticketed by itself.
+    pub is_ticketed: bool,
+    /// Whether its opening sends an immediate message.
+    pub is_paged: bool,
+}
+
+/// What an incident is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// An asset, by the check that failed first where there is one.
+    Asset {
+        /// Which.
+        asset: AssetId,
+        /// By which check.
+        check: Option<CheckId>,
+    },
+    /// An agent whose site is heard through another one.
+    Agent {
+        /// Of which site.
+        site: SiteId,
+        /// Which.
+        agent: AgentId,
+        /// The asset on which it runs, if that is known.
+        host: Option<AssetId>,
+    },
+    /// A whole site.
+    Site {
+        /// Which.
+        site: SiteId,
+    },
+    /// The collector itself.
+    Collector,
+}
+
+impl Subject {
+    /// Its name: the asset's, the agent's, the site's.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Asset { asset, .. } | Self::Agent { host: Some(asset), .. } => asset.as_str(),
+            Self::Agent { agent, host: None, .. } => agent.as_str(),
+            Self::Site { site } => site.as_str(),
+            Self::Collector => "collector",
+        }
+    }
+}
+
+/// Something that happened and is no incident.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Event {
+    /// When it was noticed at the latest.
+    pub at: Timestamp,
+    /// Not before this.
+    pub after: Option<Timestamp>,
+    /// On which asset.
+    pub asset: AssetId,
+    /// By which check, where there is one.
+    pub check: Option<CheckId>,
+    /// What.
+    pub what: Happened,
+    /// Until when it lasted, where it did.
+    pub until: Option<Timestamp>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Happened {
+    /// The supply went to battery and back.
+    PowerDip,
+    /// A link went down and up.
+    LinkDrop,
+    /// A host started.
+    Boot,
+    /// It was switched off as announced.
+    Off,
+    /// A failure was over before its class counts it.
+    Passed,
+    /// A failure inside an agreed window of work.
+    Maintained,
+    /// A failure outside the hours in which it is expected to run.
+    NotExpected,
+    /// A little wrong for seven days.
+    Degraded,
+}
+
+impl Happened {
+    /// Its word in documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PowerDip => "power-dip",
+            Self::LinkDrop => "link-drop",
+            Self::Boot => "boot",
+            Self::Off => "off",
+            Self::Passed => "passed",
+            Self::Maintained => "maintenance",
+            Self::NotExpected => "not-expected",
+            Self::Degraded => "degraded",
+        }
+    }
+}
+
+/// Judges a site. Deadlines after the last fact are judged as if nothing else came.
+pub fn correlate(site: &Site, facts: &SiteFacts, rules: &Rules) -> Correlated {
+    let case = Case::new(site, facts, rules);
+    let windows = window::windows(&case);
+    let sorted = item::sort(&case, &windows);
+    let mut episodes = episode::episodes(&case, sorted);
+    unstable::hold(&case, &windows, &mut episodes);
+    let mut correlated = episode::judge(&case, &windows, episodes);
+    correlated.incidents.extend(lingering::incidents(&case, &mut correlated.events));
+    correlated.incidents.sort_by_key(|incident| (incident.started.not_after, incident.key));
+    correlated.events.sort();
+    correlated
+}
+
+/// What every step may look at.
+struct Case<'a> {
+    site: &'a Site,
+    facts: &'a SiteFacts,
+    rules: &'a Rules,
+    topology: Topology,
+    findings: Vec<&'a FindingFact>,
+    below: BTreeMap<AssetId, BTreeSet<AssetId>>,
+}
+
+impl<'a> Case<'a> {
+    fn new(site: &'a Site, facts: &'a SiteFacts, rules: &'a Rules) -> Self {
+        let mut findings: Vec<_> = facts.checks.values().flat_map(|check| &check.findings).collect();
+        findings.sort_by(|a, b| (a.started.not_after, &a.id).cmp(&(b.started.not_after, &b.id)));
+        let topology = Topology::of(site);
+        let below = site.assets.keys().map(|asset| (asset.clone(), topology.below(asset))).collect();
+        Self { site, facts, rules, topology, findings, below }
+    }
+
+    fn asset(&self, asset: &AssetId) -> Option<&'a Asset> {
+        self.site.assets.get(asset)
+    }
+
+    fn asset_class(&self, asset: &AssetId) -> AssetClass {
+        self.asset(asset).map_or(AssetClass::Other, |asset| asset.class)
+    }
+
+    fn kind(&self, check: &CheckId) -> Option<&'a CheckKind> {
+        self.site.checks.get(check).map(|check| &check.kind)
+    }
+
+    fn class(&self, check: &CheckId) -> IncidentClass {
+        let class = self.asset_class(&check.asset);
+        self.kind(check).map_or(IncidentClass::Monitoring, |kind| kind.class_on(class))
+    }
+
+    /// Whether `asset` hangs on `upstream` in any way.
+    fn is_below(&self, asset: &AssetId, upstream: &AssetId) -> bool {
+        self.below.get(upstream).is_some_and(|below| below.contains(asset))
+    }
+
+    fn key(&self, root: &Root, source: String, occurrence: Timestamp) -> IncidentKey {
+        let cause = OpeningCause::Concluded { source, occurrence };
+        IncidentKey::new(&self.site.client, &self.site.site, root, &cause)
+    }
+
+    /// How what was confirmed at this instant is dealt with, as far as the site decides.
+    fn handling(&self, detected: Timestamp) -> Handling {
+        match self.site.stage {
+            Stage::Commissioned { since } if detected >= since => Handling::Desk,
+            Stage::Commissioned { since: _ } | Stage::Commissioning => Handling::AsFound,
+        }
+    }
+}

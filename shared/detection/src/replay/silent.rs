@@ -1,0 +1,179 @@
+//! Who was not heard: each silent site its own incident, told together; the collector's own trouble told as such
+//! (DETECTION 4.6, 4.7).
+
+mod heard;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use upheld_model::{AgentId, AssetId, Cause, ClientId, IncidentClass, IncidentKind};
+
+use super::{Placed, Trace, line::EventWord, trace::Said};
+use crate::{
+    correlate::{Judged, Subject},
+    incident::{Bounds, Handling, IncidentKey, OpeningCause, Root, Stage},
+    plan::plus,
+    silence::UNKNOWN_AFTER_HEARTBEATS,
+};
+use heard::{Agent, Outages, Silence};
+
+/// Sites that fall silent within this of each other are told in one message.
+const TOGETHER: Duration = Duration::from_secs(2 * 60);
+
+/// Every silence of a trace that has heartbeats, and how many messages tell them.
+pub(super) fn incidents(trace: &Trace, placed: &[Placed<'_>], until: Timestamp) -> (Vec<(ClientId, Judged)>, u64) {
+    if !trace.said.iter().any(|said| said.word == EventWord::Heartbeat) {
+        return (Vec::new(), 0);
+    }
+    let outages = Outages::of(&trace.collector, until);
+    let mut found: Vec<(usize, Silence)> = Vec::new();
+    for (at, site) in placed.iter().enumerate() {
+        let agents = agents(site);
+        found.extend(heard::silences(&agents, &outages, until).into_iter().map(|silence| (at, silence)));
+    }
+    found.sort_by_key(|(at, silence)| (silence.due, *at));
+    let mut pages = 0;
+    let mut all = Vec::new();
+    for group in groups(&found) {
+        let is_paged = group.iter().any(|(at, silence)| is_commissioned(&placed[*at], silence.due));
+        pages += u64::from(is_paged);
+        all.extend(group.iter().map(|(at, silence)| {
+            (placed[*at].site.client.clone(), judged(&placed[*at], silence, &together(placed, group)))
+        }));
+    }
+    let (own, own_pages) = collector(placed, &outages);
+    all.extend(own);
+    (all, pages + own_pages)
+}
+
+fn agents(at: &Placed<'_>) -> Vec<Agent> {
+    let mut by_agent: BTreeMap<&str, Vec<&Said>> = BTreeMap::new();
+    for said in &at.said {
+        if let Some(agent) = &said.agent {
+            by_agent.entry(agent).or_default().push(said);
+        }
+    }
+    let beats = |said: &[&Said]| said.iter().any(|said| said.word == EventWord::Heartbeat);
+    by_agent.into_iter().filter(|(_, said)| beats(said)).map(|(agent, said)| Agent::of(agent, &said)).collect()
+}
+
+/// Silences that begin together, in the order of their deadlines.
+fn groups(found: &[(usize, Silence)]) -> impl Iterator<Item = &[(usize, Silence)]> {
+    let mut first: Option<Timestamp> = None;
+    found.chunk_by(move |a, b| {
+        let begin = *first.get_or_insert(a.1.due);
+        let is_together = b.1.due <= plus(begin, TOGETHER);
+        if !is_together {
+            first = None;
+        }
+        is_together
+    })
+}
+
+/// What to say about those that fell silent together; empty for one alone.
+fn together(placed: &[Placed<'_>], group: &[(usize, Silence)]) -> String {
+    let sites: BTreeSet<usize> = group.iter().map(|(at, _)| *at).collect();
+    if sites.len() < 2 {
+        return String::new();
+    }
+    let clients: BTreeSet<&ClientId> = sites.iter().map(|at| &placed[*at].site.client).collect();
+    let since = group.iter().map(|(_, silence)| silence.since).min().unwrap_or(Timestamp::MIN);
+    let clients = match clients.len() {
+        1 => "1 client".to_owned(),
+        number => format!("{number} clients"),
+    };
+    format!("; {} sites of {clients} silent since {since}: regional power or internet", sites.len())
+}
+
+fn is_commissioned(at: &Placed<'_>, when: Timestamp) -> bool {
+    match at.site.stage {
+        Stage::Commissioned { since } => when >= since,
+        Stage::Commissioning => false,
+    }
+}
+
+fn judged(at: &Placed<'_>, silence: &Silence, together: &str) -> Judged {
+    let site = &at.site;
+    let host: Option<AssetId> = silence.host.clone().filter(|asset| site.assets.contains_key(asset));
+    let handling = if is_commissioned(at, silence.due) { Handling::Desk } else { Handling::AsFound };
+    let root = Root::Agent { agent: silence.agent.clone(), host: host.clone() };
+    let cause = OpeningCause::Concluded { source: format!("silence/{}", silence.agent), occurrence: silence.since };
+    let (subject, what) = if silence.is_alone {
+        let name = host.as_ref().map_or(silence.agent.as_str(), |host| host.as_str()).to_owned();
+        let subject = Subject::Agent { site: site.site.clone(), agent: silence.agent.clone(), host };
+        (subject, format!("{}: {name} silent since {}, the site is heard", site.site, silence.since))
+    } else {
+        (Subject::Site { site: site.site.clone() }, format!("{}: silent since {}", site.site, silence.since))
+    };
+    let is_power = silence.said_power || on_battery_before(at, silence.since);
+    let why = if is_power { "; on battery before: power" } else { "" };
+    Judged {
+        key: IncidentKey::new(&site.client, &site.site, &root, &cause),
+        class: IncidentClass::Monitoring,
+        kind: IncidentKind::Silent,
+        root: subject,
+        started: Bounds { not_before: Some(silence.since), not_after: silence.expected_by },
+        detected: silence.due,
+        received: silence.due,
+        opened: silence.due,
+        restored: silence.back,
+        parent: None,
+        symptoms: BTreeSet::new(),
+        title: format!("{what}{why}{together}"),
+        cause: if is_power { Cause::Utility } else { Cause::Undetermined },
+        critical: BTreeSet::new(),
+        handling,
+        is_ticketed: handling == Handling::Desk,
+        // Told by the message of its group.
+        is_paged: false,
+    }
+}
+
+/// Whether the last word of one of the site's supplies was that it runs on battery.
+fn on_battery_before(at: &Placed<'_>, since: Timestamp) -> bool {
+    let grace = plus(since, TOGETHER);
+    at.series.values().any(|series| {
+        let supplies = series.iter().flat_map(|series| &series.readings).filter(|reading| reading.at <= grace);
+        let last = supplies.filter(|reading| reading.supply.is_some()).max_by_key(|reading| reading.at);
+        last.is_some_and(|reading| matches!(reading.supply, Some(crate::observe::Supply::Battery { .. })))
+    })
+}
+
+/// The collector's own trouble: one incident each, told once.
+fn collector(placed: &[Placed<'_>], outages: &Outages) -> (Vec<(ClientId, Judged)>, u64) {
+    // Our own incident is no client's; it is kept with the first of them, and counted for none.
+    let Some(first) = placed.first() else { return (Vec::new(), 0) };
+    let agent: AgentId = "collector".parse().expect("letters are an agent's name");
+    let root = Root::Agent { agent, host: None };
+    let all: Vec<_> = outages
+        .worth_telling(UNKNOWN_AFTER_HEARTBEATS)
+        .map(|outage| {
+            let cause = OpeningCause::Concluded { source: outage.word().to_owned(), occurrence: outage.from };
+            let judged = Judged {
+                key: IncidentKey::new(&first.site.client, &first.site.site, &root, &cause),
+                class: IncidentClass::Monitoring,
+                kind: IncidentKind::Down,
+                root: Subject::Collector,
+                started: Bounds { not_before: Some(outage.from), not_after: outage.from },
+                detected: outage.told,
+                received: outage.told,
+                opened: outage.told,
+                restored: outage.to,
+                parent: None,
+                symptoms: BTreeSet::new(),
+                title: format!("collector: {}; nobody else is to blame for silence meanwhile", outage.word()),
+                cause: Cause::Collector,
+                critical: BTreeSet::new(),
+                handling: Handling::Desk,
+                is_ticketed: true,
+                is_paged: false,
+            };
+            (first.site.client.clone(), judged)
+        })
+        .collect();
+    let pages = all.len() as u64;
+    (all, pages)
+}
