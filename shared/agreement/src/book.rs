@@ -19,6 +19,7 @@ mod client;
 mod code;
 mod diagnostic;
 mod fields;
+mod ics;
 mod layout;
 mod nearest;
 mod plan;
@@ -40,8 +41,8 @@ pub use diagnostic::{Diagnostic, Label, Severity};
 pub use fields::NotActedOn;
 pub use layout::{FILE_BYTES_MAX, FILES_MAX};
 pub use plan::{
-    Amount, Availability, AvailabilityPer, CountsAs, Credit, CreditLimits, CreditWhen, Escalation, Every, Exclusion, Matrix, Modifiers, Plan, Prevention,
-    Rate, RatePrice, Rider, Rounding, Step, TargetTerms, Window,
+    Amount, Availability, AvailabilityPer, CountsAs, Credit, CreditLimits, CreditWhen, Escalation, Every, Exclusion,
+    Matrix, Modifiers, Plan, Prevention, Rate, RatePrice, Rider, Rounding, Step, TargetTerms, Window,
 };
 pub use provider::{Channel, Contact, Provider, Retention, WebhookChannel};
 pub use scalar::{Factor, Moment, PlainSeconds};
@@ -195,7 +196,16 @@ impl Draft {
         for (role, path) in &roles {
             let mut reading = Reading::new(path, currency, &mut found, &mut kept);
             let text = files.get(path.as_ref()).map_or("", String::as_str);
-            if let Some(table) = reading.parse(text) {
+            if let Role::Holidays(name) = role
+                && parts.holidays.contains_key(name)
+            {
+                let message = format!("there is an iCalendar file of the name `{name}` already");
+                let twice = Diagnostic::new(Code::Twice, &reading.start_of_file(), message);
+                reading.report(twice.help("a list of holidays is one file: rename one of the two"));
+            } else if let (Role::Holidays(name), true) = (role, path.ends_with(".ics")) {
+                let list = ics::read(name.as_str(), text, &mut reading);
+                parts.holidays.extend(list.map(|list| (name.clone(), list)));
+            } else if let Some(table) = reading.parse(text) {
                 parts.take(role, &table, &mut reading);
             }
             currency = reading.currency;

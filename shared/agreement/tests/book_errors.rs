@@ -138,12 +138,12 @@ fn warnings_do_not_refuse_a_book() {
 }
 
 #[test]
-fn files_that_are_missing_misplaced_or_not_built_are_named() {
+fn files_that_are_missing_or_misplaced_are_named() {
     let mut files = common::built();
     files.remove("catalogue.toml");
     files.remove("clients/northgate/client.toml");
     for path in
-        ["plan/gold.toml", "holidays/us.ics", "clients/northgate/sla.toml", "docs/readme.md", ".git/config.toml"]
+        ["plan/gold.toml", "calendars/us.ics", "clients/northgate/sla.toml", "docs/readme.md", ".git/config.toml"]
     {
         files.insert(path.to_owned(), String::new());
     }
@@ -151,7 +151,7 @@ fn files_that_are_missing_misplaced_or_not_built_are_named() {
     let shown: Vec<String> = refused.errors.iter().map(|error| error.render(&files, false)).collect();
     insta::assert_snapshot!(shown.join("\n"));
     let codes: BTreeSet<Code> = refused.errors.iter().map(|error| error.code).collect();
-    assert_eq!(codes, BTreeSet::from([Code::MissingFile, Code::UnknownFile, Code::NotBuilt]));
+    assert_eq!(codes, BTreeSet::from([Code::MissingFile, Code::UnknownFile]));
 }
 
 #[test]
@@ -219,4 +219,21 @@ fn a_file_cut_anywhere_is_read_or_refused_in_words() {
             }
         }
     }
+}
+
+#[test]
+fn holidays_may_stand_in_an_icalendar_file() {
+    let mut files = common::built();
+    let list =
+        "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART;VALUE=DATE:20261126\nSUMMARY:Thanksgiving\nEND:VEVENT\nEND:VCALENDAR\n";
+    files.insert("holidays/national.ics".to_owned(), list.to_owned());
+    common::edit(&mut files, BUSINESS, "holidays = [\"us-2026\"]", "holidays = [\"national\"]");
+    let book = Book::read(&files).unwrap();
+    let holidays = &book.calendars[&"business".parse().unwrap()].holidays;
+    assert_eq!(holidays.iter().map(|day| day.date.as_str()).collect::<Vec<_>>(), ["2026-11-26"]);
+    let soon = book.warnings_on("2026-11-01".parse().unwrap());
+    assert!(soon.iter().all(|warning| warning.code == Code::HolidaysEnd), "{soon:?}");
+    let text = files["holidays/national.ics"].clone();
+    files.insert("holidays/us-2026.ics".to_owned(), text);
+    assert_eq!(Book::read(&files).unwrap_err().errors[0].code, Code::Twice, "one name, two files");
 }

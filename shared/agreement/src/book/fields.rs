@@ -73,6 +73,11 @@ impl<'a> Reading<'a> {
         Place::new(&self.file, 0..0)
     }
 
+    /// A stretch of the file, in bytes.
+    pub(crate) fn stretch(&self, span: std::ops::Range<usize>) -> Place {
+        Place::new(&self.file, span)
+    }
+
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         self.found.push(diagnostic);
     }

@@ -79,12 +79,13 @@ struct Misplaced {
 
 fn role(path: &str) -> Result<Role, Misplaced> {
     let parts: Vec<&str> = path.split('/').collect();
+    if let ["holidays", file] = parts.as_slice()
+        && let Some(stem) = file.strip_suffix(".ics")
+    {
+        return named(stem).map(Role::Holidays);
+    }
     if path.ends_with(".ics") {
-        return Err(Misplaced {
-            code: Code::NotBuilt,
-            message: "holidays from an iCalendar file are known but not built yet".to_owned(),
-            help: "write them as holidays/<name>.toml".to_owned(),
-        });
+        return Err(Misplaced { help: "holidays stand in the folder holidays".to_owned(), ..misplaced(&parts) });
     }
     let stem = parts.last().and_then(|name| name.strip_suffix(".toml")).unwrap_or_default();
     match parts.as_slice() {
@@ -142,7 +143,8 @@ mod tests {
             ("plan/gold.toml", None),
             ("clients/northgate/sla.toml", None),
             ("clients/north gate/ssa.toml", None),
-            ("holidays/us.ics", None),
+            ("holidays/us.ics", Some(Role::Holidays("us".parse().unwrap()))),
+            ("calendars/us.ics", None),
         ];
         for (path, expected) in cases {
             assert_eq!(role(path).ok(), expected, "{path}");

@@ -58,13 +58,14 @@ impl Check<'_> {
     /// Reports a reference to a file that the book does not have. A file that is there and could not be read has
     /// been reported already.
     pub(super) fn reference(&mut self, what: &str, folder: &str, name: &Located<BookName>) {
-        if self.has_file(&format!("{folder}/{}.toml", name.value)) {
+        let is_ics = folder == "holidays" && self.has_file(&format!("{folder}/{}.ics", name.value));
+        if is_ics || self.has_file(&format!("{folder}/{}.toml", name.value)) {
             return;
         }
         let there: Vec<&str> = self
             .files
             .keys()
-            .filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".toml"))
+            .filter_map(|path| Some(path.strip_prefix(folder)?.strip_prefix('/')?.rsplit_once('.')?.0))
             .collect();
         self.no_such_thing(what, name.as_str(), &name.place, &there);
     }
@@ -84,7 +85,10 @@ impl Check<'_> {
                 self.reference("list of holidays", "holidays", list);
             }
             // Hours and holidays that could not be read are missing in the calendar, so it says nothing.
-            let lists = file.holidays.iter().map(|list| format!("holidays/{}.toml", list.value));
+            let lists = file
+                .holidays
+                .iter()
+                .flat_map(|list| ["toml", "ics"].map(|end| format!("holidays/{}.{end}", list.value)));
             let was_read = lists.chain([file.place.file.to_string()]).all(|path| !self.has_mistakes(&path));
             let Some(def) = self.book.calendars.get(name).filter(|_| was_read) else { continue };
             match Calendar::compile(def) {
