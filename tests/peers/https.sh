@@ -6,13 +6,17 @@ set -euo pipefail
 mkdir -p "$1/new" "$1/www"
 work=$(cd "$1" && pwd) days=$2 port=$3
 cd "$work"
-key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
-if [ ! -f ca.pem ]; then
-    openssl req -x509 "${key[@]}" -days 3650 -subj "/CN=Upheld test CA" -keyout ca.key -out ca.pem 2>openssl.log
-fi
-openssl req "${key[@]}" -subj /CN=nvr.site.test -keyout key.pem -out csr.pem 2>openssl.log
-printf 'subjectAltName=DNS:nvr.site.test,IP:127.0.0.1\n' >extensions
-cat >ca.cnf <<CA
+# Nothing of this machine's own configuration of openssl is read.
+export OPENSSL_CONF=$work/openssl.cnf
+cat >openssl.cnf <<CA
+[req]
+distinguished_name = names
+x509_extensions = authority
+[names]
+[authority]
+basicConstraints = critical, CA:true
+keyUsage = critical, keyCertSign
+subjectKeyIdentifier = hash
 [ca]
 default_ca = c
 [c]
@@ -25,12 +29,18 @@ unique_subject = no
 [p]
 commonName = supplied
 CA
+key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+if [ ! -f ca.pem ]; then
+    openssl req -x509 "${key[@]}" -days 3650 -subj "/CN=Upheld test CA" -keyout ca.key -out ca.pem 2>openssl.log
+fi
+openssl req "${key[@]}" -subj /CN=nvr.site.test -keyout key.pem -out csr.pem 2>openssl.log
+printf 'subjectAltName=DNS:nvr.site.test,IP:127.0.0.1\n' >extensions
 : >index
 printf "%016x\n" "$(date +%s%N)" >serial
 # Thirty days at least, so that one which has ended had begun.
 begins=$(date -u +%Y%m%d%H%M%SZ -d "$((days < 2 ? days - 30 : -2)) days")
 ends=$(date -u +%Y%m%d%H%M%SZ -d "$days days")
-openssl ca -batch -config ca.cnf -cert ca.pem -keyfile ca.key -in csr.pem -out cert.pem \
+openssl ca -batch -config openssl.cnf -cert ca.pem -keyfile ca.key -in csr.pem -out cert.pem \
     -startdate "$begins" -enddate "$ends" -extfile extensions -notext 2>openssl.log
 echo ok >www/health
 cat >nginx.conf <<NGINX

@@ -10,7 +10,7 @@ strace|strace|libunwind8
 faketime|faketime|libfaketime
 nginx|nginx|libpcre2-8-0
 nft|nftables|libnftables1 libedit2 libbsd0 libmd0 libgmp10 libjansson4 libmnl0 libnftnl11 libxtables12
-openssl|openssl|
+openssl|openssl|libssl3
 LIST
 }
 
@@ -141,7 +141,9 @@ peers_install() {
     done < <(peers_system)
     if [ ${#missing[@]} -gt 0 ]; then
         say "Error: the tests need programs that are not on this machine."
-        say "  Install them with: apt-get install --no-install-recommends ${missing[*]}"
+        local packages
+        packages=$(printf '%s\n' "${missing[@]}" | sort -u | paste -sd' ' -)
+        say "  Install them with: apt-get install --no-install-recommends $packages"
         say "  or let this script do it: tests/run --install"
         exit 69
     fi
