@@ -317,7 +317,7 @@ mod tests {
             ..office()
         };
         let of_always = |bands: &[Band]| Bands::compile(&always, bands).map(|_| ());
-        assert_eq!(of_always(&[business.clone()]), Err(BandsError::LeavesTime), "a holiday has no band");
+        assert_eq!(of_always(std::slice::from_ref(&business)), Err(BandsError::LeavesTime), "a holiday has no band");
         assert_eq!(of_always(&[business.clone(), holiday.clone()]), Ok(()));
         assert_eq!(
             of_always(&[holiday, business, rest.clone()]),
