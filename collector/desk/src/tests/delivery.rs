@@ -39,6 +39,7 @@ async fn a_collector_that_stops_between_commit_and_answer_takes_it_once() {
 async fn twenty_of_the_same_upload_at_once_are_one() {
     let world = World::new().await;
     let mut agent = world.agent("acme", "north").await;
+    world.take(&mut agent, Vec::new()).await;
     let finding = agent.finding(world.now);
     let record = agent.record(vec![AgentEvent::FindingOpened { finding }]);
     let request = agent.request(vec![record], world.now);

@@ -1,5 +1,7 @@
 //! Tokens and books.
 
+use std::sync::{Arc, Barrier};
+
 use jiff::SignedDuration;
 use upheld_evidence::SigningKey;
 use upheld_wire::v1::codes;
@@ -7,17 +9,25 @@ use upheld_wire::v1::codes;
 use super::world::{World, ana, book, enrolment, issue};
 use crate::{ApplyError, Scope, TokenError};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 20)]
 async fn of_twenty_uses_of_a_token_at_once_exactly_one_succeeds() {
     let world = World::new().await;
     let (client, site) = ("acme".parse().unwrap(), "north".parse().unwrap());
     let token = world.desk.new_token(&client, &site, SignedDuration::from_hours(1), &ana(), world.now).await.unwrap();
     assert_eq!(token.token.len(), 43);
+    // All have found the token good before the first one uses it.
+    let all_have_looked = Arc::new(Barrier::new(20));
     let uses: Vec<_> = (0..20)
         .map(|n: u8| {
-            let (desk, now) = (world.desk.clone(), world.now);
+            let (desk, now, meet) = (world.desk.clone(), world.now, Arc::clone(&all_have_looked));
             let request = enrolment(&token.token, &SigningKey::from_seed(&[n; 32]).unwrap(), now);
-            tokio::spawn(async move { desk.enroll(request, now, issue).await })
+            tokio::spawn(async move {
+                let issue_together = |agent: &upheld_model::AgentId, request: &_| {
+                    meet.wait();
+                    issue(agent, request)
+                };
+                desk.enroll(request, now, issue_together).await
+            })
         })
         .collect();
     let mut taken_in = Vec::new();

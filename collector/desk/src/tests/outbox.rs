@@ -1,6 +1,7 @@
 //! One incident, one ticket.
 
 use jiff::SignedDuration;
+use upheld_model::AgentEvent;
 use upheld_store::StoreError;
 
 use super::world::{AllSecrets, Mood, Receiver, World};
@@ -103,12 +104,15 @@ async fn a_secret_that_is_not_set_is_named_and_the_message_waits() {
 }
 
 #[tokio::test]
-async fn the_tickets_key_is_the_same_on_every_collector() {
+async fn the_tickets_key_is_the_same_on_every_collector_and_whenever_it_arrives() {
     let mut keys = Vec::new();
-    for _ in 0..2 {
-        let world = World::new().await;
+    for late in [0, 90] {
+        let mut world = World::new().await;
         let mut agent = world.agent("acme", "north").await;
-        world.fail(&mut agent).await;
+        let finding = agent.finding(world.now);
+        let record = agent.record(vec![AgentEvent::FindingOpened { finding }]);
+        world.pass(late);
+        world.take(&mut agent, vec![record]).await;
         keys.push(world.view("acme/INC-1").await.deliveries[0].key.clone());
     }
     assert_eq!(keys[0], keys[1]);
