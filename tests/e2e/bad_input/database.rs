@@ -13,7 +13,7 @@ use upheld_tests::{
 #[test]
 fn a_locked_database_is_waited_for_then_said_and_the_reports_come_later() {
     let port = upheld_tests::free_port();
-    let mut collector = super::collector(port);
+    let collector = super::collector(port);
     let mut agent = running(&collector, port);
 
     let other = rusqlite::Connection::open(collector.database_file()).expect("the database");
