@@ -134,6 +134,8 @@ async fn security_24_every_answer_carries_the_policy_and_is_not_stored() {
         assert!(policy.starts_with("default-src 'none'; ") && policy.contains("frame-ancestors 'none'"), "{path}");
         assert_eq!(answer.headers()["cache-control"], "no-store", "{path}");
         assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path}");
+        // Under `no-referrer` a browser's forms say `Origin: null`, and nobody could log in.
+        assert_eq!(answer.headers()["referrer-policy"], "same-origin", "{path}");
     }
     let health = house.get("/healthz", &[]).await;
     assert_eq!(health.status(), StatusCode::OK);

@@ -4,10 +4,7 @@
 use askama::Template;
 use axum::{
     extract::{Path, State},
-    http::{
-        HeaderMap, HeaderValue, StatusCode,
-        header::{REFERRER_POLICY, SET_COOKIE},
-    },
+    http::{HeaderMap, StatusCode, header::SET_COOKIE},
     response::{Html, IntoResponse, Redirect, Response},
 };
 
@@ -50,5 +47,5 @@ pub(super) async fn leave(State(portal): State<Portal>, headers: HeaderMap) -> R
 fn show(token: &str, is_refused: bool) -> Response {
     let page = LoginPage { token, is_refused };
     let Ok(page) = page.render() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    ([(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))], Html(page)).into_response()
+    Html(page).into_response()
 }
