@@ -111,7 +111,9 @@ fn usage(error: &clap::Error, wants_json: bool) -> ExitCode {
     if wants_json && error.use_stderr() {
         let text = error.to_string();
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let line = serde_json::json!({ "type": "exit_error", "code": error.exit_code(), "what": what, "why": [], "todo": [] });
+        let line = serde_json::json!({
+            "type": "exit_error", "code": error.exit_code(), "what": what, "why": [], "todo": []
+        });
         println!("{line}");
     } else {
         // A closed stderr leaves nobody to tell.
