@@ -195,6 +195,7 @@ struct Case<'a> {
     topology: Topology,
     findings: Vec<&'a FindingFact>,
     below: BTreeMap<AssetId, BTreeSet<AssetId>>,
+    above: BTreeMap<AssetId, BTreeSet<AssetId>>,
 }
 
 impl<'a> Case<'a> {
@@ -202,8 +203,15 @@ impl<'a> Case<'a> {
         let mut findings: Vec<_> = facts.checks.values().flat_map(|check| &check.findings).collect();
         findings.sort_by(|a, b| (a.started.not_after, &a.id).cmp(&(b.started.not_after, &b.id)));
         let topology = Topology::of(site);
-        let below = site.assets.keys().map(|asset| (asset.clone(), topology.below(asset))).collect();
-        Self { site, facts, rules, topology, findings, below }
+        let below: BTreeMap<AssetId, BTreeSet<AssetId>> =
+            site.assets.keys().map(|asset| (asset.clone(), topology.below(asset))).collect();
+        let mut above: BTreeMap<AssetId, BTreeSet<AssetId>> = BTreeMap::new();
+        for (upstream, assets) in &below {
+            assets.iter().for_each(|asset| {
+                above.entry(asset.clone()).or_default().insert(upstream.clone());
+            });
+        }
+        Self { site, facts, rules, topology, findings, below, above }
     }
 
     fn asset(&self, asset: &AssetId) -> Option<&'a Asset> {
@@ -226,6 +234,11 @@ impl<'a> Case<'a> {
     /// Whether `asset` hangs on `upstream` in any way.
     fn is_below(&self, asset: &AssetId, upstream: &AssetId) -> bool {
         self.below.get(upstream).is_some_and(|below| below.contains(asset))
+    }
+
+    /// What an asset hangs on, in any way.
+    fn above(&self, asset: &AssetId) -> impl Iterator<Item = &AssetId> {
+        self.above.get(asset).into_iter().flatten()
     }
 
     fn key(&self, root: &Root, source: String, occurrence: Timestamp) -> IncidentKey {

@@ -129,6 +129,11 @@ impl Reach {
         self.0.get(asset).is_some_and(|ways| ways.iter().any(|way| way.lets(class)))
     }
 
+    /// Every asset in it.
+    pub fn assets(&self) -> impl Iterator<Item = &AssetId> {
+        self.0.keys()
+    }
+
     fn add(&mut self, asset: &AssetId, way: Through) -> bool {
         self.0.entry(asset.clone()).or_default().insert(way)
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use upheld_model::{AssetId, CheckId, IncidentClass};
+use upheld_model::{AssetId, CheckId, FindingId, IncidentClass};
 
 use super::{
     Case, Event, Happened,
@@ -55,10 +55,13 @@ pub(super) fn sort(case: &Case<'_>, windows: &Windows) -> Sorted {
         .collect();
     let by_itself = (0..case.findings.len()).filter(|at| !explained.contains_key(at));
     let mut items: Vec<Item> = runs(case, by_itself).into_iter().map(|run| by_itself_item(case, &run)).collect();
+    let home: BTreeMap<&FindingId, usize> = (items.iter().enumerate())
+        .flat_map(|(at, item)| item.findings.iter().map(move |finding| (&case.findings[*finding].id, at)))
+        .collect();
     let mut of_window = BTreeMap::new();
     for (at, window) in windows.all.iter().enumerate() {
         let own = match &window.how {
-            How::Lost(finding) => items.iter().position(|item| holds(case, item, finding)),
+            How::Lost(finding) => home.get(finding).copied(),
             How::OnBattery | How::Transfer | How::Boot | How::LinkDrop | How::Off => {
                 items.push(cause_item(case, windows, at));
                 Some(items.len() - 1)
@@ -77,10 +80,6 @@ pub(super) fn sort(case: &Case<'_>, windows: &Windows) -> Sorted {
     Sorted { items, of_window }
 }
 
-fn holds(case: &Case<'_>, item: &Item, finding: &upheld_model::FindingId) -> bool {
-    item.findings.iter().any(|at| case.findings[*at].id == *finding)
-}
-
 /// What explains a finding.
 struct Explained {
     /// The first cause of its chain.
@@ -94,13 +93,14 @@ struct Explained {
 }
 
 fn explain(case: &Case<'_>, windows: &Windows, finding: &FindingFact) -> Option<Explained> {
-    let nearest = windows.of_finding(case, finding)?;
-    let (root, mut chain) = windows.root_of(case, nearest);
+    let explaining = windows.all_of_finding(case, finding);
+    let nearest = *explaining.first()?;
+    let (root, chain) = windows.root_of(nearest);
     // What hangs on a switch has its time to settle from the switch's return, whichever of two causes was seen first.
-    chain.extend(windows.all_of_finding(case, finding).filter(|at| windows.root_of(case, *at).0 == root));
+    let others = explaining.iter().filter(|at| windows.root_of(**at).0 == root);
     let asset = &finding.id.check.asset;
     let class = case.asset_class(asset);
-    let ends: Option<Vec<Timestamp>> = chain.iter().map(|at| windows.all[*at].settled(class)).collect();
+    let ends: Option<Vec<Timestamp>> = chain.iter().chain(others).map(|at| windows.all[*at].settled(class)).collect();
     let settled = ends.and_then(|ends| ends.into_iter().max());
     let waited = case.asset(asset).and_then(|asset| asset.max_wait).map(|wait| plus(finding.detected, wait));
     let settled = [settled, waited].into_iter().flatten().min();
@@ -280,13 +280,12 @@ fn promote(case: &Case<'_>, explained: &BTreeMap<usize, Explained>, items: &mut 
         explained[&at].settled.is_some_and(|end| case.findings[above].fails_at(end))
             && explained[&above].settled <= explained[&at].settled
     };
+    let mut of_asset: BTreeMap<&AssetId, Vec<usize>> = BTreeMap::new();
+    promoted.iter().for_each(|at| of_asset.entry(asset(*at)).or_default().push(*at));
     let above = |at: usize| {
-        let mut upstream = promoted.iter().copied().filter(move |other| {
-            case.is_below(asset(at), asset(*other))
-                && !case.is_below(asset(*other), asset(at))
-                && still_fails(*other, at)
-        });
-        upstream.next()
+        let upstream = case.above(asset(at)).filter(|other| !case.is_below(other, asset(at)));
+        let failing = upstream.filter_map(|other| of_asset.get(other)).flatten().copied();
+        failing.filter(|other| still_fails(*other, at)).min()
     };
     let root_most: Vec<usize> = promoted.iter().copied().filter(|at| above(*at).is_none()).collect();
     let mut home: BTreeMap<usize, usize> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! Causes, and the stretch of time in which they explain what happens below them (DETECTION 4.1).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use upheld_model::{AssetClass, AssetId, CheckId, FindingId, IncidentClass};
@@ -39,7 +39,7 @@ pub(super) struct Window {
     pub(super) opens: Option<Timestamp>,
     /// Whether it was over when it arrived.
     pub(super) is_retroactive: bool,
-    reach: Reach,
+    flow: Flow,
     /// Since when it explains failures on its own asset.
     own_from: Option<Timestamp>,
 }
@@ -56,10 +56,22 @@ pub(super) enum How {
     Lost(FindingId),
 }
 
-/// The causes of a site, by their begin, with the latest end of all up to each.
+/// The causes of a site, by their begin.
 pub(super) struct Windows {
     pub(super) all: Vec<Window>,
-    latest_end: Vec<Timestamp>,
+    sources: BTreeMap<(AssetId, Flow), Source>,
+    /// Which sources reach an asset, or lie on it.
+    above: BTreeMap<AssetId, Vec<(AssetId, Flow)>>,
+    /// The chain of causes of each, up to the first one.
+    chains: Vec<Vec<usize>>,
+}
+
+/// Where causes come from again and again: what they reach, and when they were.
+#[derive(Default)]
+struct Source {
+    reach: Reach,
+    /// Causes by their begin, each with the latest end of all up to it.
+    windows: Vec<(usize, Timestamp)>,
 }
 
 pub(super) fn windows(case: &Case<'_>) -> Windows {
@@ -85,14 +97,7 @@ pub(super) fn windows(case: &Case<'_>) -> Windows {
         Window { opens, own_from: Some(off.from), ..window(case, &off.asset, None, How::Off, started, off.until) }
     }));
     all.sort_by(|a, b| (a.from, &a.asset, &a.how, &a.check).cmp(&(b.from, &b.asset, &b.how, &b.check)));
-    let latest_end = all
-        .iter()
-        .scan(Timestamp::MIN, |latest, window| {
-            *latest = (*latest).max(window.last_end());
-            Some(*latest)
-        })
-        .collect();
-    Windows { all, latest_end }
+    Windows::new(case, all)
 }
 
 fn window(
@@ -110,7 +115,7 @@ fn window(
         (How::Boot | How::Off | How::Lost(_), _) => Flow::Host,
     };
     Window {
-        reach: case.topology.reached(asset, flow),
+        flow,
         asset: asset.clone(),
         check: check.cloned(),
         class,
@@ -209,75 +214,107 @@ impl Window {
         minus(self.from, BEFORE) <= begins && self.settled(class).is_none_or(|end| begins <= end)
     }
 
-    fn explains(&self, case: &Case<'_>, finding: &FindingFact) -> bool {
-        let asset = &finding.id.check.asset;
+    /// Whether it explains a failure on its own asset.
+    fn explains_own(&self, case: &Case<'_>, finding: &FindingFact) -> bool {
         let begins = finding.started.not_after;
-        if *asset == self.asset {
-            // A link that is down is not explained by having gone down.
-            if self.how == How::LinkDrop && self.check.as_ref() == Some(&finding.id.check) {
-                return false;
-            }
-            return self.own_from.is_some_and(|from| minus(from, BEFORE) <= begins)
-                && self.covers(begins, case.asset_class(asset));
-        }
-        self.reach.explains(asset, case.class(&finding.id.check)) && self.covers(begins, case.asset_class(asset))
-    }
-
-    /// Whether it brought the other cause about.
-    fn brought(&self, case: &Case<'_>, other: &Self) -> bool {
-        self.asset != other.asset
-            && self.reach.explains(&other.asset, other.class)
-            && (self.covers(other.from, case.asset_class(&other.asset))
-                || self.covers(other.started.not_after, case.asset_class(&other.asset)))
+        // A link that is down is not explained by having gone down.
+        let is_itself = self.how == How::LinkDrop && self.check.as_ref() == Some(&finding.id.check);
+        !is_itself
+            && self.own_from.is_some_and(|from| minus(from, BEFORE) <= begins)
+            && self.covers(begins, case.asset_class(&self.asset))
     }
 }
 
 impl Windows {
+    fn new(case: &Case<'_>, all: Vec<Window>) -> Self {
+        let mut sources: BTreeMap<(AssetId, Flow), Source> = BTreeMap::new();
+        let mut above: BTreeMap<AssetId, Vec<(AssetId, Flow)>> = BTreeMap::new();
+        for (at, window) in all.iter().enumerate() {
+            let name = (window.asset.clone(), window.flow);
+            let source = sources.entry(name.clone()).or_insert_with(|| {
+                let reach = case.topology.reached(&window.asset, window.flow);
+                for asset in reach.assets().chain([&window.asset]) {
+                    above.entry(asset.clone()).or_default().push(name.clone());
+                }
+                Source { reach, windows: Vec::new() }
+            });
+            let latest = source.windows.last().map_or(Timestamp::MIN, |(_, end)| *end);
+            source.windows.push((at, latest.max(window.last_end())));
+        }
+        let mut windows = Self { all, sources, above, chains: Vec::new() };
+        windows.chains = (0..windows.all.len()).map(|at| windows.chain_of(case, at)).collect();
+        windows
+    }
+
     /// The latest cause that explains a failure.
     pub(super) fn of_finding(&self, case: &Case<'_>, finding: &FindingFact) -> Option<usize> {
-        self.all_of_finding(case, finding).next()
+        self.all_of_finding(case, finding).first().copied()
     }
 
     /// Every cause that explains a failure, the latest first.
-    pub(super) fn all_of_finding(&self, case: &Case<'_>, finding: &FindingFact) -> impl Iterator<Item = usize> {
-        let begins = finding.started.not_after;
-        self.lately(plus(begins, BEFORE), begins).filter(|at| self.all[*at].explains(case, finding))
+    pub(super) fn all_of_finding(&self, case: &Case<'_>, finding: &FindingFact) -> Vec<usize> {
+        let (check, begins) = (&finding.id.check, finding.started.not_after);
+        let (class, asset_class) = (case.class(check), case.asset_class(&check.asset));
+        self.lately(&check.asset, begins, |window, reach| {
+            if window.asset == check.asset {
+                window.explains_own(case, finding)
+            } else {
+                reach.explains(&check.asset, class) && window.covers(begins, asset_class)
+            }
+        })
     }
 
     /// Whether a cause on another asset explains what happened to this check at this instant.
     pub(super) fn is_from_elsewhere(&self, case: &Case<'_>, check: &CheckId, at: Timestamp) -> bool {
         let (class, asset_class) = (case.class(check), case.asset_class(&check.asset));
-        let explains = |window: &Window| {
-            window.asset != check.asset && window.reach.explains(&check.asset, class) && window.covers(at, asset_class)
-        };
-        self.latest(plus(at, BEFORE), at, explains).is_some()
+        let found = self.lately(&check.asset, at, |window, reach| {
+            window.asset != check.asset && reach.explains(&check.asset, class) && window.covers(at, asset_class)
+        });
+        !found.is_empty()
     }
 
-    /// The latest cause that brought a cause about.
-    pub(super) fn of_window(&self, case: &Case<'_>, of: usize) -> Option<usize> {
-        let other = self.all.get(of)?;
-        self.latest(plus(other.started.not_after, BEFORE), other.from, |window| window.brought(case, other))
+    /// The first cause of a chain, and the chain.
+    pub(super) fn root_of(&self, of: usize) -> (usize, &[usize]) {
+        let chain = &self.chains[of];
+        (chain[chain.len() - 1], chain)
     }
 
-    /// The first cause of a chain; a circle ends where it closes.
-    pub(super) fn root_of(&self, case: &Case<'_>, of: usize) -> (usize, Vec<usize>) {
+    /// From a cause to the one that brought it about, and on; a circle ends where it closes.
+    fn chain_of(&self, case: &Case<'_>, of: usize) -> Vec<usize> {
         let mut chain = vec![of];
-        while let Some(next) = chain.last().and_then(|last| self.of_window(case, *last)) {
+        while let Some(next) = chain.last().and_then(|last| self.brought_about(case, *last)) {
             if chain.contains(&next) {
                 break;
             }
             chain.push(next);
         }
-        (chain[chain.len() - 1], chain)
+        chain
     }
 
-    fn latest(&self, until: Timestamp, from: Timestamp, is_it: impl Fn(&Window) -> bool) -> Option<usize> {
-        self.lately(until, from).find(|at| is_it(&self.all[*at]))
+    /// The latest cause on another asset that brought a cause about.
+    fn brought_about(&self, case: &Case<'_>, of: usize) -> Option<usize> {
+        let other = &self.all[of];
+        let class = case.asset_class(&other.asset);
+        let found = self.lately(&other.asset, other.started.not_after, |window, reach| {
+            window.asset != other.asset
+                && reach.explains(&other.asset, other.class)
+                && (window.covers(other.from, class) || window.covers(other.started.not_after, class))
+        });
+        found.first().copied()
     }
 
-    /// The causes that began before `until`, the latest first, as long as one of them may last beyond `from`.
-    fn lately(&self, until: Timestamp, from: Timestamp) -> impl Iterator<Item = usize> {
-        let end = self.all.partition_point(|window| window.from <= until);
-        (0..end).rev().take_while(move |at| self.latest_end[*at] >= from)
+    /// The causes above an asset, or on it, that began by then and are what is asked for; the latest first.
+    fn lately(&self, asset: &AssetId, begins: Timestamp, is_it: impl Fn(&Window, &Reach) -> bool) -> Vec<usize> {
+        let until = plus(begins, BEFORE);
+        let mut found: Vec<usize> = Vec::new();
+        for source in self.above.get(asset).into_iter().flatten().filter_map(|name| self.sources.get(name)) {
+            let end = source.windows.partition_point(|(at, _)| self.all[*at].from <= until);
+            // The begin of a cause may lie as far back as a counter was not read.
+            let oldest = minus(begins, COUNTED_WITHIN);
+            let open = source.windows[..end].iter().rev().take_while(|(_, latest)| *latest >= oldest);
+            found.extend(open.map(|(at, _)| *at).filter(|at| is_it(&self.all[*at], &source.reach)));
+        }
+        found.sort_by(|a, b| b.cmp(a));
+        found
     }
 }

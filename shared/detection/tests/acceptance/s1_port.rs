@@ -14,11 +14,15 @@ fn a_bad_port_is_one_unstable_link_within_a_minute_of_its_third_drop() {
     }
 }
 
-fn run(seed: u64) {
+pub(crate) fn run(seed: u64) {
     let mut dice = Dice::new(seed);
     let until = 14.0 * DAY;
     let drops: Vec<(f64, f64)> =
         dice.poisson(12.0 / DAY, until).into_iter().map(|at| (at, at + dice.within(15.0, 45.0))).collect();
+    if drops.windows(2).any(|pair| pair[1].0 - pair[0].0 > DAY) {
+        // Chance left a quiet day (one run in some thousand): that is two incidents, as it should be.
+        return;
+    }
     let before = |at: f64| drops.partition_point(|(from, _)| *from <= at);
     // The drop that began last; two of them hardly ever overlap.
     let latest = |at: f64| before(at).checked_sub(1).map(|last| drops[last]);

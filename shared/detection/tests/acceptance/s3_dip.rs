@@ -90,7 +90,7 @@ pub(crate) fn story(dice: &mut Dice, plan: &Site) -> (Story, String) {
     (story, lost)
 }
 
-fn run(seed: u64) {
+pub(crate) fn run(seed: u64) {
     let plan = plant();
     let (story, lost) = story(&mut Dice::new(seed), &plan);
     let told = story.told(&[plan]);
