@@ -260,7 +260,8 @@ fn a_probe_that_never_returns_makes_the_check_unknown_and_is_not_started_again()
         matches!(event, AgentEvent::StateChanged { state: CheckState::Unknown { reason: UnknownReason::Stale }, .. })
     });
     let AgentEvent::StateChanged { at, .. } = stale else { panic!("{stale:?}") };
-    assert_eq!(at.0, world.wall(at_mono(last - 10 * S + 35 * S)), "35 s after the last sample");
+    let stale_after = tcp("srv-1/net.tcp").stale_after_ms;
+    assert_eq!(at.0, world.wall(at_mono(last - 10 * S + stale_after)), "stale from the last sample on");
 }
 
 #[test]
@@ -366,7 +367,8 @@ fn an_agent_that_was_off_for_long_says_since_when_it_does_not_know() {
     assert_eq!(world.told("srv-1/net.tcp"), "unknown ok");
     let (_, stale) = world.first(|event| matches!(event, AgentEvent::StateChanged { .. }));
     let AgentEvent::StateChanged { at, .. } = stale else { panic!("{stale:?}") };
-    assert_eq!(last.0.duration_until(at.0).as_secs(), 35);
+    let stale_after = i128::from(tcp("srv-1/net.tcp").stale_after_ms);
+    assert_eq!(last.0.duration_until(at.0).as_millis(), stale_after);
 }
 
 #[test]
@@ -429,7 +431,7 @@ proptest! {
     }
 }
 
-/// Mostly good, with bad and unknown stretches, answers between 1 ms and 5 s.
+/// Mostly good, with bad and unknown stretches, answers between 1 ms and the timeout.
 fn noise(seed: u64, check: &CheckId, now: u64) -> (Outcome, u64) {
     let mix = |number: u64| (number ^ (number >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     let name = check.to_string().bytes().fold(seed, |hash, byte| mix(hash ^ u64::from(byte)));
@@ -440,7 +442,7 @@ fn noise(seed: u64, check: &CheckId, now: u64) -> (Outcome, u64) {
         (0..5, _) | (5..8, _) => Outcome::Bad,
         (_, _) => Outcome::unknown(UnknownReason::Resolver),
     };
-    (outcome, 1 + mix(luck ^ now) % (5 * S))
+    (outcome, 1 + mix(luck ^ now) % tcp("any/check").timeout_ms)
 }
 
 type Answer = Box<dyn Fn(&CheckId, u64) -> (Outcome, u64)>;
