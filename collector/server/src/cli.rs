@@ -11,6 +11,7 @@ mod codes;
 mod incident;
 mod init;
 mod queue;
+mod replay;
 mod serve;
 mod unbuilt;
 
@@ -71,6 +72,8 @@ enum Command {
     Clock(cases::ClockCommand),
     /// The calculator of availability, on its own.
     Uptime(cases::Args),
+    /// Replay recorded samples through detection, in virtual time.
+    Replay(replay::Args),
     /// Tokens for scripts.
     #[command(subcommand)]
     ApiToken(access::TokenCommand),
@@ -160,6 +163,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Acknowledge(args) => incident::acknowledge(&args, context),
         Command::Clock(cases::ClockCommand::Due(args)) => cases::due(&args, context),
         Command::Uptime(args) => cases::uptime(&args, context),
+        Command::Replay(args) => replay::run(&args, context),
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),
         Command::ExplainError(args) => codes::run(&args, context),

@@ -1,6 +1,6 @@
 //! `book check | apply | explain`.
 
-mod folder;
+pub(super) mod folder;
 
 use std::path::PathBuf;
 

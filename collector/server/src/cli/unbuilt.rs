@@ -23,8 +23,6 @@ pub(super) enum Command {
     WhatIf(Anything),
     /// (not built yet) Monthly and quarterly reports.
     Report(Anything),
-    /// (not built yet) Replay samples through detection.
-    Replay(Anything),
     /// (not built yet) Back up the data, once or continuously.
     Backup(Anything),
     /// (not built yet) Restore a backup.
@@ -41,7 +39,6 @@ impl Command {
             Self::Secret(_) => "secret",
             Self::WhatIf(_) => "what-if",
             Self::Report(_) => "report",
-            Self::Replay(_) => "replay",
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
             Self::Store(_) => "store",

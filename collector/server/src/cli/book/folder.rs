@@ -22,16 +22,16 @@ const DEPTH_MAX: usize = 8;
 
 /// A folder and its files.
 #[derive(Debug, Clone)]
-pub(super) struct BookFolder {
+pub(in crate::cli) struct BookFolder {
     /// The folder as the person named it, with a slash at its end: what paths are shown under.
-    pub(super) shown: String,
+    pub(in crate::cli) shown: String,
     /// Path within the book to text.
-    pub(super) files: Files,
+    pub(in crate::cli) files: Files,
 }
 
 impl BookFolder {
     /// Reads the folder. Hidden files and what is neither TOML nor iCalendar are no part of a book.
-    pub(super) fn read(dir: &Path) -> Result<Self, Failure> {
+    pub(in crate::cli) fn read(dir: &Path) -> Result<Self, Failure> {
         let mut files = Files::new();
         if !dir.is_dir() {
             let what = if dir.exists() { "is not a folder" } else { "does not exist" };
