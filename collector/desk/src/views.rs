@@ -217,6 +217,8 @@ pub struct IncidentView {
     pub site: SiteId,
     /// The site's name for people.
     pub site_name: String,
+    /// The zone in which its times are read: the agreement's, or the site's where nothing is promised.
+    pub time_zone: String,
     /// The root asset.
     pub asset: Option<AssetId>,
     /// The check that opened it.

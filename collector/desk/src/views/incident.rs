@@ -22,6 +22,8 @@ pub(crate) fn incident_view(
     let incident = &case.incident;
     let client = book.book.client(&incident.client);
     let site = book.book.site(&incident.client, &incident.site);
+    let clocks = clock_views(case, now)?;
+    let site_zone = || site.map_or_else(|| "UTC".to_owned(), |site| site.zone.clone());
     Ok(IncidentView {
         incident: case.reference(),
         key: case.row.incident_key.to_string(),
@@ -29,6 +31,7 @@ pub(crate) fn incident_view(
         client_name: client.map_or_else(|| incident.client.to_string(), |client| client.name.clone()),
         site: incident.site.clone(),
         site_name: site.map_or_else(|| incident.site.to_string(), |site| site.name.clone()),
+        time_zone: clocks.first().map_or_else(site_zone, |clock| clock.time_zone.clone()),
         asset: incident.root.asset().cloned(),
         check: incident.root.check().cloned(),
         class: incident.class,
@@ -44,7 +47,7 @@ pub(crate) fn incident_view(
         resolved_at: resolved_at(&incident.state),
         evidence: incident.evidence_opening.as_ref().map(ToString::to_string),
         terms: terms_view(&case.promise),
-        clocks: clock_views(case, now)?,
+        clocks,
         timeline: timeline(case),
         deliveries: deliveries(tx, case)?,
     })

@@ -70,9 +70,9 @@ impl Seen {
         })
     }
 
-    /// The zone in which its times are read: the agreement's, or UTC where nothing is promised.
+    /// The zone in which its times are read.
     fn zone(&self) -> &str {
-        self.view.clocks.first().map_or("UTC", |clock| clock.time_zone.as_str())
+        &self.view.time_zone
     }
 }
 

@@ -66,9 +66,9 @@ pub(super) fn in_words(error: &CommandError, zone: &str) -> String {
         CommandError::KeyReused => {
             "This form was sent before with other words. Look at what happened, then send it again.".to_owned()
         }
-        CommandError::NotAllowed { .. } | CommandError::State { .. } | CommandError::Desk(_) => {
-            words::sentence(&error.to_string())
-        }
+        // The page shows the state; what is missing is the news.
+        CommandError::State { why, state: _ } => format!("{}.", words::sentence(why)),
+        CommandError::NotAllowed { .. } | CommandError::Desk(_) => format!("{}.", words::sentence(&error.to_string())),
     }
 }
 

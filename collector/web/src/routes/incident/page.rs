@@ -238,6 +238,15 @@ impl Entry {
     }
 }
 
+/// A reference as it can be read aloud; the page's data has it whole.
+fn short(reference: &str) -> String {
+    const CHARS: usize = 20;
+    match reference.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", &reference[..end]),
+        None => reference.to_owned(),
+    }
+}
+
 impl Told {
     fn of(delivery: &DeliveryView, zone: &str) -> Self {
         let attempts = match delivery.attempts {
@@ -245,7 +254,7 @@ impl Told {
             1 => "1 attempt".to_owned(),
             many => format!("{many} attempts"),
         };
-        let reference = delivery.reference.as_ref().map(|taken_as| format!(", there {taken_as}")).unwrap_or_default();
+        let reference = delivery.reference.as_ref().map(|its| format!(", there {}", short(its))).unwrap_or_default();
         let (look, word, at) = match delivery.delivered_at {
             Some(at) => ("ok", "✓ posted", at),
             None if delivery.status == "failed" => ("bad", "■ failed", delivery.created_at),
