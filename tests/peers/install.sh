@@ -38,6 +38,9 @@ nsenter|util-linux
 setpriv|util-linux
 mount|mount
 mkfs.ext4|e2fsprogs
+chromium|chromium
+node|nodejs
+npm|npm
 LIST
 }
 
@@ -102,6 +105,17 @@ peers_library() {
     esac
 }
 
+# peers_browser FOLDER: what drives Chromium and what judges its pages, as tests/browser's lock file pins them.
+peers_browser() {
+    local folder=$1/browser
+    if cmp -s tests/browser/package-lock.json "$folder/installed.json"; then return 0; fi
+    say "peer browser: installing tests/browser/package-lock.json into $folder"
+    mkdir -p "$folder"
+    cp tests/browser/package.json tests/browser/package-lock.json "$folder/"
+    (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --silent >&2) || return 1
+    cp "$folder/package-lock.json" "$folder/installed.json"
+}
+
 # peers_install FOLDER INSTALL FRESH
 peers_install() {
     local peers=$1 install=$2 fresh=$3 program package more missing=()
@@ -145,6 +159,10 @@ peers_install() {
         packages=$(printf '%s\n' "${missing[@]}" | sort -u | paste -sd' ' -)
         say "  Install them with: apt-get install --no-install-recommends $packages"
         say "  or let this script do it: tests/run --install"
+        exit 69
+    fi
+    if ! peers_browser "$peers"; then
+        say "Error: npm could not install tests/browser/package-lock.json into $peers/browser; its words are above."
         exit 69
     fi
 }

@@ -19,6 +19,12 @@ pub fn peer_library(below: &str) -> PathBuf {
     places.find(|place| place.exists()).unwrap_or_else(|| missing(below))
 }
 
+/// A folder of target/peers.
+pub fn peer_folder(name: &str) -> PathBuf {
+    let place = unpacked().map(|folder| folder.join(name)).filter(|place| place.exists());
+    place.unwrap_or_else(|| missing(name))
+}
+
 /// target/peers: as `tests/run` says, or beside the folder of this test's profile.
 fn unpacked() -> Option<PathBuf> {
     let said = std::env::var_os("UPHELD_PEERS").map(PathBuf::from);

@@ -1,0 +1,96 @@
+//! The portal as people see it: the real server with its policy, a real Chromium, real incidents.
+//!
+//! The browser logs in by the one-time link, acknowledges, is refused in words, answers, and looks at every page in
+//! five views (UX 2.8, SECURITY 24 and 25). `tests/browser/look.mjs` drives it and reports; what must hold is here.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use serde_json::{Value, json};
+use upheld_tests::{Agent, Collector, book, free_port, peer, peers::peer_folder, program, wait_for};
+
+/// One TCP window: a page with its style and script, compressed (UX 2.8).
+const PAGE_BYTES_MAX: u64 = 14_000;
+const VIEWS: usize = 5;
+
+#[test]
+fn the_portal_is_usable_in_every_view_and_answers_an_incident() {
+    let down = [free_port(), free_port(), free_port()];
+    let mut collector = Collector::new();
+    let folder = collector.folder().join("book");
+    book::write_book(&folder, &assets(&down, collector.port), None);
+    collector.apply(&folder);
+    collector.serve();
+    let nothing = look(&collector, &json!([{ "name": "empty", "path": "/queue", "status": 200 }]), &Value::Null);
+    assert_no_faults(&nothing);
+
+    let allowed = down.iter().chain([&collector.port]).map(u16::to_string).collect::<Vec<_>>().join(", ");
+    let mut agent = Agent::enroll(&collector.link(collector.port), &format!("loopback_ports = [{allowed}]\n"));
+    agent.run();
+    let rows = wait_for("three incidents", Duration::from_secs(60), || {
+        let queue = collector.cli_json(&["queue"]);
+        let rows = queue["queue"]["rows"].as_array()?.clone();
+        (rows.len() >= down.len()).then_some(rows)
+    });
+    let path = |row: &Value| format!("/i/{}", row["incident"].as_str().expect("a reference"));
+    let pages = json!([
+        { "name": "queue", "path": "/queue", "status": 200 },
+        { "name": "answered", "path": path(&rows[0]), "status": 200 },
+        { "name": "open", "path": path(&rows[1]), "status": 200 },
+        { "name": "nothing-here", "path": "/i/northgate/INC-4711", "status": 404 },
+    ]);
+    let report = look(&collector, &pages, &json!({ "path": path(&rows[0]) }));
+    assert_no_faults(&report);
+    assert_eq!(report["seen"]["steps"].as_array().map(Vec::len), Some(6), "{:#}", report["seen"]["steps"]);
+    collector.program().assert_no_errors();
+}
+
+/// Three services that nobody serves, and one that answers, so that the site itself is up.
+fn assets(down: &[u16], up: u16) -> String {
+    let asset = |(index, port): (usize, &u16)| {
+        format!(
+            "\n[[asset]]\nid = \"srv-{index}\"\nclass = \"server\"\nchecks = [{{ kind = \"net.tcp\", target = \"127.0.0.1\", port = {port}, every = \"1s\", timeout = \"1s\", fail_after = 1, recover_after = 1 }}]\n"
+        )
+    };
+    down.iter().chain([&up]).enumerate().map(asset).collect()
+}
+
+/// What the browser reports; Chromium and what drives it are peers.
+fn look(collector: &Collector, pages: &Value, answer: &Value) -> Value {
+    let link = collector.cli_json(&["login-link"]);
+    let mut order = json!({
+        "link": link["link"],
+        "pages": pages,
+        "modules": peer_folder("browser"),
+        "chromium": peer("chromium"),
+    });
+    if !answer.is_null() {
+        order["answer"] = answer.clone();
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/look.mjs");
+    let mut report = program::json(Command::new(peer("node")).arg(script).arg(order.to_string()));
+    report["pages"] = pages.clone();
+    report
+}
+
+fn assert_no_faults(report: &Value) {
+    assert_eq!(report["faults"], json!([]), "{:#}", report["faults"]);
+    let looks = report["seen"]["looks"].as_array().expect("looks");
+    let pages = report["pages"].as_array().expect("pages");
+    assert_eq!(looks.len(), pages.len() * VIEWS, "every page in every view: {looks:#?}");
+    for look in looks {
+        let name = format!("{} {}", look["page"], look["view"]);
+        let page = pages.iter().find(|page| page["name"] == look["page"]).expect("a page that was asked for");
+        assert_eq!(look["status"], page["status"], "{name}");
+        assert!(look["text"].as_u64() > Some(40), "{name} shows nothing: {look:#}");
+        assert_eq!(look["sideways"], 0, "{name} scrolls sideways");
+        if look["view"] != "without script" {
+            assert_eq!(look["sideways_opened"], 0, "{name} scrolls sideways with its details open");
+            assert_eq!(look["violations"], json!([]), "{name}: {:#}", look["violations"]);
+        }
+        assert!(look["weight"].as_u64() <= Some(PAGE_BYTES_MAX), "{name} weighs {look:#}");
+    }
+    let control = report["seen"]["control"].as_array().expect("a control");
+    for known in ["image-alt", "color-contrast"] {
+        assert!(control.contains(&json!(known)), "axe does not see {known}: {control:?}");
+    }
+}
