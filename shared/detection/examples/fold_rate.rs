@@ -1,4 +1,5 @@
 //! How fast samples fold and a large site correlates: `cargo run --release -p upheld-detection --example fold_rate`.
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a measurement reads the clock")]
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,6 @@ use upheld_detection::{
 };
 use upheld_model::{AssetClass, CheckId, EdgeKind, FindingId, ObservedAt, Outcome};
 
-#[expect(clippy::disallowed_methods, reason = "a measurement")]
 fn main() {
     for samples in [125_000, 250_000, 500_000, 1_000_000] {
         let checks = samples / 1_000;

@@ -181,7 +181,7 @@ pub fn correlate(site: &Site, facts: &SiteFacts, rules: &Rules) -> Correlated {
     let mut episodes = episode::episodes(&case, sorted);
     unstable::hold(&case, &windows, &mut episodes);
     let mut correlated = episode::judge(&case, &windows, episodes);
-    correlated.incidents.extend(lingering::incidents(&case, &mut correlated.events));
+    lingering::add(&case, &mut correlated);
     correlated.incidents.sort_by_key(|incident| (incident.started.not_after, incident.key));
     correlated.events.sort();
     correlated

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 use upheld_model::{Cause, CheckId, IncidentKind};
 
-use super::{Case, Event, Happened, Judged, Subject};
+use super::{Case, Correlated, Event, Happened, Judged, Subject};
 use crate::{
     incident::{Bounds, Handling, Root},
     plan::plus,
@@ -21,13 +21,16 @@ const OPENS_AFTER: Duration = Duration::from_secs(21 * 86_400);
 const SPAN_MIN: Duration = Duration::from_secs(600);
 
 /// What lingers. Age counts from first seen, across recurrences that are no more than a week apart.
-pub(super) fn incidents(case: &Case<'_>, events: &mut Vec<Event>) -> Vec<Judged> {
-    let mut found = Vec::new();
+/// What an incident of its asset and class says already does not linger.
+pub(super) fn add(case: &Case<'_>, correlated: &mut Correlated) {
     for (check, facts) in &case.facts.checks {
         let long = facts.degraded.iter().filter(|span| plus(span.from, SPAN_MIN) <= span.to);
-        for chain in chains(long) {
-            if let Some(at) = reached(&chain, DIGEST_AFTER) {
-                events.push(Event {
+        for chain in &chains(long) {
+            if is_known(case, check, chain, &correlated.incidents) {
+                continue;
+            }
+            if let Some(at) = reached(chain, DIGEST_AFTER) {
+                correlated.events.push(Event {
                     at,
                     after: Some(chain[0].from),
                     asset: check.asset.clone(),
@@ -36,10 +39,21 @@ pub(super) fn incidents(case: &Case<'_>, events: &mut Vec<Event>) -> Vec<Judged>
                     until: None,
                 });
             }
-            found.extend(reached(&chain, OPENS_AFTER).map(|at| judged(case, check, &chain, at)));
+            correlated.incidents.extend(reached(chain, OPENS_AFTER).map(|at| judged(case, check, chain, at)));
         }
     }
-    found
+}
+
+fn is_known(case: &Case<'_>, check: &CheckId, chain: &[Span], incidents: &[Judged]) -> bool {
+    let (first, last) = (chain[0].from, chain[chain.len() - 1].to);
+    let class = case.class(check);
+    incidents.iter().any(|incident| {
+        incident.root.name() == check.asset.as_str()
+            && incident.class == class
+            && incident.opened <= last
+            && incident.restored.is_none_or(|restored| restored >= first)
+            && incident.kind == IncidentKind::Unstable
+    })
 }
 
 fn chains<'a>(spans: impl Iterator<Item = &'a Span>) -> Vec<Vec<Span>> {

@@ -171,7 +171,8 @@ fn sweep(asset: &AssetId, class: IncidentClass, occurrences: &[Occurrence]) -> V
                 number,
                 what: occurrence.what.clone(),
             });
-            (counted.clear(), findings.clear());
+            counted.clear();
+            findings.clear();
         }
     }
     found

@@ -1,6 +1,6 @@
 //! What counters say: they see what polling misses (DETECTION 3). Where a check has none, what was seen is counted.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use upheld_model::{Counter, Outcome};
 
 use super::Reading;
@@ -87,9 +87,13 @@ pub(super) fn look_at_hours(facts: &mut CheckFacts, zone: &TimeZone, readings: &
     facts.hours.insert(signal, cells.cells());
 }
 
-/// An occurrence lies somewhere between two samples.
+/// An occurrence lies somewhere between two samples; where they are hours apart it is told by when it was noticed.
 fn middle(count: &Count) -> Timestamp {
-    count.after.saturating_add(count.after.duration_until(count.at) / 2).unwrap_or(count.at)
+    let apart = count.after.duration_until(count.at);
+    if apart > SignedDuration::from_hours(1) {
+        return count.at;
+    }
+    count.after.saturating_add(apart / 2).unwrap_or(count.at)
 }
 
 #[cfg(test)]

@@ -32,7 +32,9 @@ pub(super) fn incidents(trace: &Trace, placed: &[Placed<'_>], until: Timestamp) 
     let mut found: Vec<(usize, Silence)> = Vec::new();
     for (at, site) in placed.iter().enumerate() {
         let agents = agents(site);
-        found.extend(heard::silences(&agents, &outages, until).into_iter().map(|silence| (at, silence)));
+        found.extend(
+            heard::silences(&agents, &site.site.assets, &outages, until).into_iter().map(|silence| (at, silence)),
+        );
     }
     found.sort_by_key(|(at, silence)| (silence.due, *at));
     let mut pages = 0;

@@ -5,6 +5,7 @@
 
 mod dice;
 mod properties;
+mod rules;
 mod s1_port;
 mod s2_afternoons;
 mod s3_dip;

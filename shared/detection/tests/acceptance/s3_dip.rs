@@ -50,7 +50,12 @@ fn back_after(dice: &mut Dice, class: AssetClass) -> f64 {
         AssetClass::Camera => dice.within(40.0, 200.0),
         AssetClass::Recorder => dice.within(120.0, 700.0),
         AssetClass::AccessPanel => dice.within(20.0, 90.0),
-        _ => dice.within(60.0, 400.0),
+        AssetClass::Ups
+        | AssetClass::Gateway
+        | AssetClass::InternetLink
+        | AssetClass::Server
+        | AssetClass::Workstation
+        | AssetClass::Other => dice.within(60.0, 400.0),
     }
 }
 

@@ -1,6 +1,6 @@
 //! When each agent was heard, when the collector could hear, and what follows.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use upheld_model::{AgentId, AssetId};
@@ -10,7 +10,7 @@ use super::super::{
     trace::Said,
 };
 use crate::{
-    plan::plus,
+    plan::{Asset, plus},
     silence::{GUARD_MAX, INCIDENT_AFTER, UNKNOWN_AFTER_HEARTBEATS},
 };
 
@@ -80,6 +80,13 @@ impl Agent {
         self.heard.get(next).is_some_and(|at| *at < to)
     }
 
+    /// Whether it fell silent because its host was switched off as announced: that is judged by the hours in which the
+    /// host is expected to run, as an asset that is off.
+    fn was_switched_off(&self, at: Timestamp, assets: &BTreeMap<AssetId, Asset>) -> bool {
+        self.words_at(at) == Some(LastWords::Requested)
+            && self.host.as_ref().is_some_and(|host| assets.contains_key(host))
+    }
+
     fn words_at(&self, at: Timestamp) -> Option<LastWords> {
         self.last_words.iter().find(|(said, _)| *said == at).map(|(_, words)| *words)
     }
@@ -97,11 +104,19 @@ fn last_words(reason: Option<&str>) -> LastWords {
 }
 
 /// The silences of a site's agents that became incidents before `until`.
-pub(super) fn silences(agents: &[Agent], outages: &Outages, until: Timestamp) -> Vec<Silence> {
+pub(super) fn silences(
+    agents: &[Agent],
+    assets: &BTreeMap<AssetId, Asset>,
+    outages: &Outages,
+    until: Timestamp,
+) -> Vec<Silence> {
     let mut found: Vec<Silence> = Vec::new();
     for agent in agents {
         let ends = agent.heard.iter().skip(1).map(|at| Some(*at)).chain([None]);
         for (since, back) in agent.heard.iter().copied().zip(ends) {
+            if agent.was_switched_off(since, assets) {
+                continue;
+            }
             let words = agent.words_at(since);
             let wait = incident_after(agent.heartbeat).max(match words {
                 Some(LastWords::Requested) => ANNOUNCED,
