@@ -102,13 +102,18 @@ impl Asset {
     /// `from`; `None` when it is not expected again.
     pub fn missed_at(&self, from: Timestamp) -> Option<Timestamp> {
         match &self.expected {
-            Expected::ByClass if self.class == AssetClass::Workstation => None,
+            Expected::ByClass if self.may_be_off() => None,
             Expected::ByClass => Some(plus(from, EXPECTED_FOR)),
             Expected::Within(spans) => {
                 let begin = |span: &Span| plus(span.from.max(from), EXPECTED_FOR);
                 spans.iter().find(|span| begin(span) <= span.to).map(begin)
             }
         }
+    }
+
+    /// Whether it is a workstation of which nobody said when it runs.
+    pub fn may_be_off(&self) -> bool {
+        self.class == AssetClass::Workstation && self.expected == Expected::ByClass
     }
 
     /// Whether its failure at this instant is expected to be noticed by anybody.

@@ -163,6 +163,8 @@ fn by_itself_item(case: &Case<'_>, run: &[usize]) -> Item {
     let ends: Option<Vec<_>> = run.iter().map(|at| case.findings[*at].over()).collect();
     let end = ends.and_then(|ends| ends.into_iter().max());
     let (opens, otherwise) = match case.asset(&first.id.check.asset) {
+        // A workstation that was off when watching began did not fail.
+        Some(asset) if asset.may_be_off() && first.started.not_before.is_none() => (None, Happened::NotExpected),
         Some(asset) => opening(asset, first.detected, end),
         None => (Some(first.detected), Happened::Passed),
     };

@@ -18,6 +18,7 @@ use upheld_model::{AssetId, Cause, CheckId, FindingId, IncidentClass, IncidentKi
 use super::{
     Case, Judged, Subject,
     episode::{Episode, Episodes},
+    item::Item,
     window::Windows,
 };
 use crate::{
@@ -201,10 +202,11 @@ fn is_within(first: &Occurrence, last: &Occurrence, limit: &Limit) -> bool {
     last.at <= plus(plus(first.at, limit.within), slack)
 }
 
-/// Whether something in it does not come back in the time that its class needs.
+/// Whether something in it did not come back in the time that its class needs, as far as is known yet.
 fn lasts(case: &Case<'_>, episode: &Episode) -> bool {
     let settle = settle(case.asset_class(&episode.asset));
-    episode.items.iter().any(|item| item.restored.is_none_or(|restored| restored > plus(item.detected, settle)))
+    let last_seen = |item: &Item| item.restored.unwrap_or(case.facts.until);
+    episode.items.iter().any(|item| last_seen(item) > plus(item.detected, settle))
 }
 
 impl Unstable {
