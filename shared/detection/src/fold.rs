@@ -313,7 +313,8 @@ pub fn refold<'a>(fold: CheckFold, samples: impl IntoIterator<Item = &'a Sample>
     Refolded { events, fold }
 }
 
-fn rank(outcome: &Outcome) -> u8 {
+/// The worst first: of two samples of one instant it counts.
+pub(crate) fn rank(outcome: &Outcome) -> u8 {
     match outcome {
         Outcome::Bad => 0,
         Outcome::Unknown { .. } => 1,

@@ -11,7 +11,7 @@ use upheld_model::{AgentEvent, CheckId, Counter, ObservedAt, Outcome, Sample, Un
 
 use crate::{
     facts::{CheckFacts, Ended, FindingFact},
-    fold::{CheckFold, FoldRule},
+    fold::{CheckFold, FoldRule, rank},
     incident::Bounds,
     plan::Check,
     time_of_day::{Hours, LossCells, RttCells, Signal},
@@ -99,15 +99,6 @@ fn in_full(a: &Reading, b: &Reading) -> std::cmp::Ordering {
     format!("{a:?}").cmp(&format!("{b:?}"))
 }
 
-fn rank(outcome: &Outcome) -> u8 {
-    match outcome {
-        Outcome::Bad => 0,
-        Outcome::Unknown { .. } => 1,
-        Outcome::Warn => 2,
-        Outcome::Ok => 3,
-    }
-}
-
 fn fold(check: &CheckId, plan: &Check, readings: &[Reading], until: Timestamp) -> CheckFacts {
     let mut facts = CheckFacts::default();
     let Some(first) = readings.first() else { return facts };
@@ -138,14 +129,18 @@ fn fold(check: &CheckId, plan: &Check, readings: &[Reading], until: Timestamp) -
 /// The check's rule; stale no sooner than its samples are usually apart. A trace may hold fewer samples than the book
 /// asks for.
 fn rule_for(plan: &Check, readings: &[Reading]) -> FoldRule {
-    let mut gaps: Vec<Duration> = readings
-        .windows(2)
-        .map(|pair| pair[0].at.duration_until(pair[1].at).try_into().unwrap_or(Duration::ZERO))
-        .collect();
-    let middle = gaps.len() / 2;
-    let usual = if gaps.is_empty() { Duration::ZERO } else { *gaps.select_nth_unstable(middle).1 };
+    let usual = usual_gap(readings.iter().map(|reading| reading.at));
     let stale_after = plan.rule.stale_after.max(usual.saturating_mul(STALE_INTERVALS).saturating_add(STALE_MARGIN));
     FoldRule { stale_after, ..plan.rule }
+}
+
+/// The middle one of the distances between instants that come in order; zero when there are none.
+pub(crate) fn usual_gap(instants: impl Iterator<Item = Timestamp> + Clone) -> Duration {
+    let pairs = instants.clone().zip(instants.skip(1));
+    let mut gaps: Vec<Duration> =
+        pairs.map(|(earlier, later)| earlier.duration_until(later).try_into().unwrap_or_default()).collect();
+    let middle = gaps.len() / 2;
+    if gaps.is_empty() { Duration::ZERO } else { *gaps.select_nth_unstable(middle).1 }
 }
 
 impl CheckFacts {

@@ -109,7 +109,7 @@ fn unknown_after(heartbeat: Duration) -> Duration {
 }
 
 /// Five minutes; a minute after the first missing heartbeat where heartbeats are as rare as that.
-fn incident_after(heartbeat: Duration) -> Duration {
+pub(crate) fn incident_after(heartbeat: Duration) -> Duration {
     INCIDENT_AFTER.max(heartbeat.saturating_add(Duration::from_secs(60)))
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     facts::{Boot, Off},
-    observe::Reading,
+    observe::{Reading, usual_gap},
     plan::{minus, plus},
 };
 
@@ -105,7 +105,7 @@ fn is_good(reading: &Reading) -> bool {
 }
 
 fn back_after(readings: &[&Reading], from: Timestamp) -> Option<Timestamp> {
-    let usual = usual_gap(readings).saturating_mul(3).max(AWAY);
+    let usual = usual_gap(readings.iter().map(|reading| reading.at)).saturating_mul(3).max(AWAY);
     let begin = readings.partition_point(|reading| reading.at < from);
     let (mut was_away, mut last) = (false, from);
     for reading in &readings[begin..] {
@@ -117,13 +117,6 @@ fn back_after(readings: &[&Reading], from: Timestamp) -> Option<Timestamp> {
         last = reading.at;
     }
     None
-}
-
-fn usual_gap(readings: &[&Reading]) -> Duration {
-    let gap = |pair: &[&Reading]| pair[0].at.duration_until(pair[1].at).try_into().unwrap_or_default();
-    let mut gaps: Vec<Duration> = readings.windows(2).map(gap).collect();
-    let middle = gaps.len() / 2;
-    if gaps.is_empty() { Duration::ZERO } else { *gaps.select_nth_unstable(middle).1 }
 }
 
 /// A start that says it was requested: it was off since its last good sample before.

@@ -10,8 +10,9 @@ use super::super::{
     trace::Said,
 };
 use crate::{
+    observe::usual_gap,
     plan::{Asset, plus},
-    silence::{GUARD_MAX, INCIDENT_AFTER, UNKNOWN_AFTER_HEARTBEATS},
+    silence::{GUARD_MAX, UNKNOWN_AFTER_HEARTBEATS, incident_after},
 };
 
 /// Heartbeats of an agent that was heard once.
@@ -56,10 +57,8 @@ impl Agent {
         let mut heard: Vec<Timestamp> = said.iter().map(|said| said.at).collect();
         heard.sort();
         heard.dedup();
-        let mut gaps: Vec<Duration> =
-            heard.windows(2).map(|pair| pair[0].duration_until(pair[1]).try_into().unwrap_or_default()).collect();
-        let middle = gaps.len() / 2;
-        let heartbeat = if gaps.is_empty() { HEARTBEAT } else { *gaps.select_nth_unstable(middle).1 };
+        let usual = usual_gap(heard.iter().copied());
+        let heartbeat = if usual.is_zero() { HEARTBEAT } else { usual };
         let words = |said: &&&Said| said.word == EventWord::LastGasp;
         let last_words = said.iter().filter(words).map(|said| (said.at, last_words(said.reason.as_deref())));
         let mut last_words: Vec<_> = last_words.collect();
@@ -161,11 +160,6 @@ fn one_per_site(found: Vec<Silence>) -> Vec<Silence> {
         }
     }
     kept
-}
-
-/// Five minutes; a minute after the first missing heartbeat where heartbeats are as rare as that.
-fn incident_after(heartbeat: Duration) -> Duration {
-    INCIDENT_AFTER.max(heartbeat.saturating_add(Duration::from_secs(60)))
 }
 
 /// When the collector could not hear.
