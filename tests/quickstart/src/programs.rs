@@ -34,6 +34,14 @@ impl Programs {
         let folder = own.parent().context("this program has no folder")?.to_owned();
         let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
         cargo.current_dir(workspace()).args(["build", "--bin", "upheld-agent", "--bin", "upheld-collector"]);
+        // What `cargo run` says of this package is not true of the packages built here; a build script that asks
+        // (ring's does) would build half the tree again.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|own| text.starts_with(own)) {
+                cargo.env_remove(&name);
+            }
+        }
         if folder.file_name() == Some(OsStr::new("release")) {
             cargo.arg("--release");
         }
