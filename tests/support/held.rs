@@ -47,19 +47,6 @@ pub fn assert_all_arrived_once(agent: &Agent, collector: &Collector) -> u64 {
     total
 }
 
-/// As [`assert_all_arrived_once`], for a journal that had to give up room: acknowledged records go first, so an epoch
-/// may be whole at the collector and gone from the disk. What the journal still has must be held, each record once.
-pub fn assert_all_kept_arrived_once(agent: &Agent, collector: &Collector) -> u64 {
-    let held = Held::by(collector);
-    for epoch in journal::lengths(&agent.state()) {
-        println!("journal: {epoch:?}; collector: {held:?}");
-        assert_eq!(held.lengths.get(&epoch.epoch.to_string()), Some(&epoch.written), "records of an epoch are lost");
-    }
-    assert_eq!(held.records, held.lengths.values().sum::<u64>(), "records lost or doubled");
-    assert_eq!(held.distinct, held.records, "one record is there twice");
-    held.records
-}
-
 /// Waits until the collector takes reports and next to nothing waits; the last words of a stop bring the rest.
 pub fn wait_until_drained(agent: &Agent) {
     wait_for("the agent's backlog is drained", Duration::from_secs(90), || {
