@@ -70,12 +70,14 @@ fn gather(
     });
     let checks = entry.map(|site| site.checks()).unwrap_or_default();
     let checks: BTreeMap<_, _> = checks.into_iter().map(|check| (check.id, check.probe)).collect();
+    let unbuilt = entry.into_iter().flat_map(|site| site.unbuilt()).map(|check| &check.id);
     Ok(SiteView {
         client: client.clone(),
         site: site.clone(),
         stage,
         assets: assets.collect(),
-        unknown: unknown_checks(tx, client, site, checks.keys(), now)?,
+        // A check that no agent can run is judged by nobody.
+        unknown: unknown_checks(tx, client, site, checks.keys().chain(unbuilt), now)?,
         checks,
         incidents,
     })

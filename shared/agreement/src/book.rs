@@ -34,7 +34,7 @@ mod versions;
 pub use crate::bands::{Band, BandRule};
 pub use calendars::{CalendarFile, HolidayList};
 pub use catalogue::{Catalogue, IssueEntry, IssueMatch};
-pub use check::NOT_BUILT;
+pub use check::{NOT_BUILT, UnbuiltCheck};
 pub use client::{Client, Manufacturer, Promises, Support, User};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};

@@ -39,6 +39,18 @@ const CASES: &[Case] = &[
     ("unknown-word", &[(GOLD, "stage = \"resolve\"", "stage = \"resolv\"")], &[Code::UnknownWord]),
     ("unknown-zone", &[(SITE, "America/Chicago", "America/Chicgo")], &[Code::UnknownWord]),
     ("unknown-check-kind", &[(SITE, "net.icmp", "net.ping")], &[Code::UnknownWord]),
+    ("misspelt-check-kind", &[(SITE, "net.icmp", "cam.rstp")], &[Code::UnknownWord]),
+    (
+        "secret-in-the-book",
+        &[(SITE, "kind = \"host\"", "kind = \"snmp\", community = \"public\"")],
+        &[Code::SecretInBook],
+    ),
+    (
+        "unbuilt-check-twice",
+        &[(SITE, "{ kind = \"host\" },", "{ kind = \"snmp\" }, { kind = \"snmp\" },")],
+        &[Code::Twice],
+    ),
+    ("unbuilt-check-misnamed", &[(SITE, "kind = \"host\"", "kind = \"snmp\", name = \"a b\"")], &[Code::BadName]),
     ("out-of-bounds", &[(GOLD, "\"75%\"]", "\"175%\"]")], &[Code::OutOfBounds]),
     ("stage-not-built", &[(GOLD, "stage = \"resolve\"", "stage = \"visit-report\"")], &[Code::NotBuilt]),
     ("no-such-calendar", &[(GOLD, "calendar = \"business\"", "calendar = \"busness\"")], &[Code::NoSuchThing]),

@@ -6,17 +6,30 @@ use upheld_model::{EdgeKind, ProbeSpec};
 mod common;
 
 #[test]
-fn the_sample_is_refused_for_the_checks_that_are_not_built_and_for_nothing_else() {
+fn the_sample_is_accepted_whole_and_says_which_checks_no_agent_can_run() {
     let files = common::sample();
-    let refused = Book::read(&files).unwrap_err();
-    let lines: Vec<_> = refused
-        .errors
-        .iter()
-        .map(|error| format!("{}:{} {error}", error.line_column(&files).0, error.line_column(&files).1))
-        .collect();
-    insta::assert_snapshot!(lines.join("\n"));
-    assert!(refused.errors.iter().all(|error| error.code == Code::NotBuilt));
-    assert!(refused.warnings.is_empty());
+    let book = Book::read(&files).unwrap();
+    assert!(book.warnings().iter().all(|warning| warning.code == Code::CheckNotRun), "{:?}", book.warnings());
+    let shown: Vec<String> =
+        book.warnings().iter().map(|warning| warning.render_under("book/", &files, false)).collect();
+    insta::assert_snapshot!(shown.join("\n"));
+    let kept: Vec<String> = book.not_acted_on().iter().map(ToString::to_string).collect();
+    assert!(kept.contains(
+        &"kept, not acted on yet: checks that no agent can run yet (clients/northgate/sites/plant-2.toml)".to_owned()
+    ));
+}
+
+#[test]
+fn a_check_that_no_agent_can_run_is_kept_with_what_it_says_and_sent_to_nobody() {
+    let book = Book::read(&common::sample()).unwrap();
+    let site = book.site(&"northgate".parse().unwrap(), &"plant-2".parse().unwrap()).unwrap();
+    let backup = site.unbuilt().find(|check| check.kind == "backup.restic").unwrap();
+    assert_eq!(backup.id.to_string(), "vms-01/backup.restic");
+    assert_eq!(backup.says["schedule"], "cron 0 2 * * *");
+    let named = site.unbuilt().find(|check| check.kind == "service").unwrap();
+    assert_eq!(named.id.to_string(), "nvr-02/recorder.service", "its own name");
+    assert!(site.checks().iter().all(|check| site.unbuilt().all(|unbuilt| unbuilt.id != check.id)));
+    assert_ne!(book.hash(), common::book(&[]).hash(), "it is part of what the book means");
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! The checks of an asset: from the words of the site file to what an agent is sent.
+//!
+//! A check of a kind that no agent of this version can run is kept beside the others, with what it says
+//! ([`UnbuiltCheck`]), and warned about: it is known, its state is unknown, and it is sent to nobody.
 
 use toml::de::DeValue;
 use upheld_model::{
@@ -15,7 +18,11 @@ use super::{
 };
 use crate::ratio::Ratio;
 
-/// Kinds of PROBES that no agent can run yet. A check of one of these would watch nothing, so the book is refused.
+mod unbuilt;
+
+pub use unbuilt::UnbuiltCheck;
+
+/// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
     "ups.nut",
     "ups.apcupsd",
@@ -46,58 +53,85 @@ pub const NOT_BUILT: &[&str] = &[
 /// The newest picture of a recorder may be this old, where the file does not say (PROBES, row 14).
 const RECORDING_AGE_MAX_S: u64 = 120;
 
+/// The checks of one asset.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    /// Those that agents run.
+    pub(crate) built: Vec<CheckSpec>,
+    /// Those that no agent can run yet.
+    pub(crate) unbuilt: Vec<UnbuiltCheck>,
+}
+
+/// One check as it was read.
+enum Check {
+    Built(CheckSpec),
+    Unbuilt(UnbuiltCheck),
+}
+
 /// Reads the list of an asset's checks.
-pub(crate) fn read_all(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Vec<CheckSpec> {
+pub(crate) fn read_all(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Checks {
+    let mut checks = Checks::default();
     let DeValue::Array(items) = node.get_ref() else {
         reading.wrong_type(node, "an array of checks, [{ kind = \"host\" }]");
-        return Vec::new();
+        return checks;
     };
-    let mut checks: Vec<Located<CheckSpec>> = Vec::new();
+    let mut seen: Vec<Located<CheckId>> = Vec::new();
     for item in items.iter() {
         let Some(check) = read_one(asset, item, reading) else { continue };
         let place = reading.place(item);
-        match checks.iter().find(|first| first.value.id == check.id) {
-            Some(first) => reading.report(
-                Diagnostic::new(Code::Twice, &place, format!("check `{}` is there twice", check.id))
+        let id = check.id().clone();
+        if let Some(first) = seen.iter().find(|first| first.value == id) {
+            reading.report(
+                Diagnostic::new(Code::Twice, &place, format!("check `{id}` is there twice"))
                     .other(&first.place, "the first one")
                     .help("give one of them a `name` of its own"),
-            ),
-            None => checks.push(Located { value: check, place }),
+            );
+            continue;
+        }
+        seen.push(Located { value: id, place });
+        match check {
+            Check::Built(check) => checks.built.push(check),
+            Check::Unbuilt(check) => checks.unbuilt.push(check),
         }
     }
-    checks.into_iter().map(|check| check.value).collect()
+    checks
 }
 
-fn read_one(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Option<CheckSpec> {
+impl Check {
+    fn id(&self) -> &CheckId {
+        match self {
+            Self::Built(check) => &check.id,
+            Self::Unbuilt(check) => &check.id,
+        }
+    }
+}
+
+fn read_one(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Option<Check> {
     let mut fields = Fields::of(node, "a check", reading)?;
     let kind = fields.required::<Located<String>>("kind", reading)?;
-    if NOT_BUILT.contains(&kind.as_str()) {
-        let message = format!("check kind `{}` is known but not built yet", kind.value);
-        reading.report(
-            Diagnostic::new(Code::NotBuilt, &kind.place, message)
-                .label("no agent can run this")
-                .help(format!("take the check out of the book; built are {}", ProbeSpec::KINDS.join(", "))),
-        );
+    let name_node = fields.node("name");
+    let name = name_node.and_then(|node| CheckName::read(node, reading));
+    if name_node.is_some() && name.is_none() {
         return None;
     }
-    let name = fields.optional::<CheckName>("name", reading);
     let schedule = Schedule::read(&mut fields, reading);
+    // Every kind is a name: the test of this file parses each of them.
+    let id = |name: Option<CheckName>| Some(CheckId { asset: asset.clone(), name: name.or(kind.parse().ok())? });
+    if NOT_BUILT.contains(&kind.as_str()) {
+        return unbuilt::read(id(name)?, &kind, &schedule, fields, reading).map(Check::Unbuilt);
+    }
     let Some(read_probe) = reader_of(&kind.value) else {
         if let Some(kind_node) = fields.node("kind") {
-            reading.unknown_word(kind_node, "check kind", &shown(&kind.value), ProbeSpec::KINDS);
+            let known: Vec<&str> = ProbeSpec::KINDS.iter().chain(NOT_BUILT).copied().collect();
+            reading.unknown_word(kind_node, "check kind", &shown(&kind.value), &known);
         }
         return None;
     };
     let probe = read_probe(&mut fields, reading);
     fields.finish(reading);
-    let name = match name {
-        Some(name) => name,
-        // Every kind is a name: the test of this file parses each of them.
-        None => kind.value.parse().ok()?,
-    };
-    let check = schedule.applied_to(CheckSpec::with_defaults(CheckId { asset: asset.clone(), name }, probe?));
+    let check = schedule.applied_to(CheckSpec::with_defaults(id(name)?, probe?));
     match check.validate() {
-        Ok(()) => Some(check),
+        Ok(()) => Some(Check::Built(check)),
         Err(refused) => {
             report_refused(&refused, node, reading);
             None
@@ -267,11 +301,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_that_the_model_probes_can_be_written_and_is_a_name() {
+    fn every_kind_that_can_be_written_is_a_name_and_built_or_not() {
         for kind in ProbeSpec::KINDS {
             assert!(reader_of(kind).is_some(), "{kind}");
             assert!(kind.parse::<CheckName>().is_ok(), "{kind}");
             assert!(!NOT_BUILT.contains(kind), "{kind}");
+        }
+        for kind in NOT_BUILT {
+            assert!(reader_of(kind).is_none(), "{kind}");
+            assert!(kind.parse::<CheckName>().is_ok(), "{kind}");
         }
     }
 }

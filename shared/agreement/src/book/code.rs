@@ -79,6 +79,8 @@ codes! {
         "powered_by, connected_to, routed_via and runs_on say what fails first; a circle says nothing."
     CheckRefused "E0208" "a check that no agent would run"
         "Agents refuse checks outside fixed bounds (the interval is 1 s to 1 day, the timeout 100 ms to 60 s) and targets that are no hosts, whoever asks."
+    SecretInBook "E0209" "a secret in the book"
+        "The book is read by many and kept for years, so a check names a secret (`secret = \"nvr-view\"`) and never contains it. Take the secret out of the file and out of its history, and change it at the device."
     VersionOrder "E0210" "versions out of order"
         "The versions of an agreement stand in the order in which they take effect, each from a later date than the one before: an instant must have exactly one version (F1)."
     EmptyVersion "E0211" "a version that is never in force"
@@ -99,6 +101,8 @@ codes! {
         "Between two versions, the first of which ends early, nothing is promised. An incident of those days says so by name."
     NoSites "W0104" "an agreement that covers no site"
         "The client has sites, and the agreement names none of them."
+    CheckNotRun "W0105" "a check that no agent can run yet"
+        "The kind is known and the check is kept with all that it says, but no agent of this version can run it. Its state is unknown, which is never up and never down: it opens no incident, and an asset that nothing else watches is not watched. As soon as agents can run it they are sent it, without a change of the book."
     HolidaysEnd "W0107" "holidays end before the coverage does"
         "The holiday list says until when it is complete (`valid_until`), and an agreement counts under it for longer. From then on holidays count as working days, which is in the client's favour and hardly meant."
 }

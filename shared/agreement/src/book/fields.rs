@@ -82,12 +82,17 @@ impl<'a> Reading<'a> {
         self.found.push(diagnostic);
     }
 
-    /// Notes that `value` is kept and not acted on.
-    pub(crate) fn keep<T>(&mut self, feature: &'static str, value: &Spanned<T>) {
-        let place = self.place(value);
+    /// Notes that what stands at `place` is kept and not acted on.
+    pub(crate) fn keep_at(&mut self, feature: &'static str, place: Place) {
         if !self.kept.iter().any(|kept| kept.feature == feature && kept.place.file == place.file) {
             self.kept.push(NotActedOn { feature, place });
         }
+    }
+
+    /// Notes that `value` is kept and not acted on.
+    pub(crate) fn keep<T>(&mut self, feature: &'static str, value: &Spanned<T>) {
+        let place = self.place(value);
+        self.keep_at(feature, place);
     }
 
     pub(crate) fn bad_value(&mut self, value: &Node<'_>, message: impl Into<String>) {
@@ -166,6 +171,11 @@ impl<'t, 'i> Fields<'t, 'i> {
                 None
             }
         }
+    }
+
+    /// The whole table, for what takes any key.
+    pub(crate) fn into_table(self) -> &'t DeTable<'i> {
+        self.table
     }
 
     /// Where the table stands.

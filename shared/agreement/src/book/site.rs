@@ -12,7 +12,7 @@ use toml::{Spanned, de::DeTable};
 use upheld_model::{AssetClass, AssetId, CheckSpec, EdgeKind, SiteId};
 
 use super::{
-    check,
+    check::{self, Checks, UnbuiltCheck},
     code::Code,
     diagnostic::Diagnostic,
     fields::{Fields, Node, Read, Reading},
@@ -65,6 +65,9 @@ pub struct Asset {
     pub documentation: Option<String>,
     /// How it is watched.
     pub checks: Vec<CheckSpec>,
+    /// How it is meant to be watched, by kinds that no agent can run yet: their state is unknown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unbuilt: Vec<UnbuiltCheck>,
     /// Where it stands.
     #[serde(skip)]
     pub place: Place,
@@ -100,9 +103,14 @@ impl Site {
         Some(self.commissioned?.to_zoned(zone).ok()?.timestamp())
     }
 
-    /// Every check of every asset.
+    /// Every check of every asset that an agent can run.
     pub fn checks(&self) -> Vec<CheckSpec> {
         self.assets.values().flat_map(|asset| asset.checks.iter().cloned()).collect()
+    }
+
+    /// Every check of every asset that no agent can run yet: unknown, never up and never down.
+    pub fn unbuilt(&self) -> impl Iterator<Item = &UnbuiltCheck> {
+        self.assets.values().flat_map(|asset| &asset.unbuilt)
     }
 }
 
@@ -156,7 +164,8 @@ impl Read for Asset {
         fields.finish(reading);
         let (id, class) = (id?, class?);
         let checks = checks_node.map(|node| check::read_all(&id, node, reading)).unwrap_or_default();
-        Some(Self { id, class, edges, expected, installed, warranty_until, documentation, checks, place })
+        let Checks { built: checks, unbuilt } = checks;
+        Some(Self { id, class, edges, expected, installed, warranty_until, documentation, checks, unbuilt, place })
     }
 }
 

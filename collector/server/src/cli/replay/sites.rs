@@ -57,6 +57,11 @@ fn site_of(
             .iter()
             .map(|spec| (spec.id.clone(), Check { kind: CheckKind::from(&spec.probe), rule: FoldRule::from(spec) })),
     );
+    checks.extend(site.unbuilt().map(|check| {
+        let kind = CheckKind::new(&check.kind);
+        let rule = rule_of(&kind, check.fail_after, check.recover_after);
+        (check.id.clone(), Check { kind, rule })
+    }));
     let mut assets = BTreeMap::new();
     for (id, asset) in &site.assets {
         assets.insert(
@@ -115,8 +120,8 @@ fn windows(site: &book::Site, asset: &AssetId, zone: &TimeZone, wide: Span) -> R
 
 type Apart = BTreeMap<(String, String), Vec<(CheckId, Check)>>;
 
-/// Takes checks that no agent can run yet out of the site files: a book with them is refused, but a trace may hold
-/// their samples. A file without such checks stays as it is.
+/// Takes checks of kinds that only a trace knows out of the site files: a book with them is refused. A file without
+/// such checks stays as it is.
 fn set_apart(files: &Files) -> (Files, Apart) {
     let mut files = files.clone();
     let mut apart = Apart::new();
@@ -156,19 +161,24 @@ fn take_checks(table: &mut toml::Table) -> Vec<(CheckId, Check)> {
 /// A check of a kind that only a trace can hold.
 fn check_of(asset: &str, check: &toml::Value) -> Option<(CheckId, Check)> {
     let text = |key: &str| check.get(key).and_then(toml::Value::as_str);
-    let kind = text("kind").filter(|kind| !ProbeSpec::KINDS.contains(kind))?;
+    let kind = text("kind").filter(|kind| !ProbeSpec::KINDS.contains(kind) && !NOT_BUILT.contains(kind))?;
     let name = text("name").unwrap_or(kind);
     let kind = CheckKind::new(kind);
-    let is_known = NOT_BUILT.contains(&kind.as_str()) || !matches!(kind.family(), Family::Network | Family::Unknown);
+    let is_known = !matches!(kind.family(), Family::Network | Family::Unknown);
     let id = format!("{asset}/{name}").parse().ok().filter(|_| is_known)?;
     let number = |key: &str| check.get(key).and_then(toml::Value::as_integer).and_then(|n| u32::try_from(n).ok());
-    let usual = kind.usual_rule();
-    let rule = FoldRule {
-        fail_after: number("fail_after").unwrap_or(usual.fail_after).max(1),
-        recover_after: number("recover_after").unwrap_or(usual.recover_after).max(1),
-        ..usual
-    };
+    let rule = rule_of(&kind, number("fail_after"), number("recover_after"));
     Some((id, Check { kind, rule }))
+}
+
+/// When a check that no agent can run is believed: as its book says, or as is usual for its kind.
+fn rule_of(kind: &CheckKind, fail_after: Option<u32>, recover_after: Option<u32>) -> FoldRule {
+    let usual = kind.usual_rule();
+    FoldRule {
+        fail_after: fail_after.unwrap_or(usual.fail_after).max(1),
+        recover_after: recover_after.unwrap_or(usual.recover_after).max(1),
+        ..usual
+    }
 }
 
 #[cfg(test)]
@@ -176,15 +186,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_that_no_agent_can_run_are_known_to_a_replay() {
-        let text = "name = \"x\"\n[[asset]]\nid = \"ups-2\"\nclass = \"ups\"\nchecks = [{ kind = \"ups.nut\" }, { kind = \"net.icmp\", target = \"a\" }]\n";
+    fn checks_of_kinds_that_only_a_trace_knows_are_known_to_a_replay() {
+        let text = "name = \"x\"\n[[asset]]\nid = \"ups-2\"\nclass = \"ups\"\nchecks = [{ kind = \"ups.usb\" }, { kind = \"net.icmp\", target = \"a\" }]\n";
         let files: Files = [("clients/a/sites/b.toml".to_owned(), text.to_owned())].into();
         let (files, apart) = set_apart(&files);
         let taken = &apart[&("a".to_owned(), "b".to_owned())];
         assert_eq!(taken.len(), 1);
-        assert_eq!((taken[0].0.to_string().as_str(), taken[0].1.kind.as_str()), ("ups-2/ups.nut", "ups.nut"));
+        assert_eq!((taken[0].0.to_string().as_str(), taken[0].1.kind.as_str()), ("ups-2/ups.usb", "ups.usb"));
         let left = &files["clients/a/sites/b.toml"];
-        assert!(left.contains("net.icmp") && !left.contains("ups.nut"), "{left}");
+        assert!(left.contains("net.icmp") && !left.contains("ups.usb"), "{left}");
+    }
+
+    #[test]
+    fn checks_that_no_agent_can_run_yet_are_the_books_own() {
+        let known: toml::Value = "kind = \"cam.rtsp\"".parse::<toml::Table>().unwrap().into();
+        assert_eq!(check_of("a", &known), None);
+        let kind = CheckKind::new("cam.rtsp");
+        assert_eq!(rule_of(&kind, None, Some(0)).recover_after, 1, "never without a sample");
+        assert_eq!(rule_of(&kind, Some(7), None).fail_after, 7);
     }
 
     #[test]
