@@ -25,21 +25,24 @@ use crate::{
 };
 
 mod admit;
+mod dispute;
 mod ledger;
 mod leg;
 mod look;
 mod milestones;
+mod start;
 mod view;
 
 pub use admit::{FactRefused, admit};
-pub use ledger::{CancelReason, ClockStart, Fact, FactKind};
+pub use ledger::{CancelReason, DisputeOutcome, Fact, FactKind, TermsChange};
+pub use start::ClockStart;
 pub use view::{
     Announced, ClockState, ClockView, Counting, DueAt, Effect, LateFact, Milestone, PauseView, Satisfaction, Warned,
 };
 
-pub(crate) use ledger::whole_second;
 pub(crate) use leg::{Leg, Link, StandsFor, StopWhy};
 pub(crate) use look::governing;
+pub(crate) use start::whole_second;
 
 /// The clock of one stage.
 #[derive(Debug, Clone)]

@@ -14,11 +14,14 @@ use crate::{
     words::OpenIncidents,
 };
 
+mod change;
 mod favour;
 mod issue;
 mod pin;
 mod targets;
 
+use change::Asked;
+pub use change::{CannotChange, Set, expedited, reprioritised};
 pub(crate) use targets::in_words;
 
 /// What is asked: an incident as detection describes it.
@@ -159,13 +162,15 @@ impl NoMatch {
 /// earlier due holds, because that is the one more favourable to the client.
 pub fn resolve(book: &Book, query: &MatchQuery) -> Result<PinnedTerms, NoMatch> {
     let found = candidates(book, query)?;
-    let pinned = found.iter().map(|candidate| pin::pin(book, query, candidate)).collect::<Vec<_>>();
+    let asked = Asked::default();
+    let pinned = found.iter().map(|candidate| pin::pin(book, query, candidate, &asked)).collect::<Vec<_>>();
     let terms = favour::most_favourable(book, pinned, query)?;
     Ok(amended(book, query, terms))
 }
 
 /// Pinned terms with the amendments that act on open incidents (F2), as the book has them. [`resolve`] has asked it; who
 /// stores terms asks it again when the book changes. Versions that do not cover the asset leave the incident its terms.
+/// What a person set, and what was bought for the incident, holds under them too.
 pub fn amended(book: &Book, query: &MatchQuery, terms: PinnedTerms) -> PinnedTerms {
     let Some((client, agreement)) = book.client(&query.client).and_then(|it| Some((it, it.agreement.as_ref()?))) else {
         return terms;
@@ -176,8 +181,12 @@ pub fn amended(book: &Book, query: &MatchQuery, terms: PinnedTerms) -> PinnedTer
             && version.from > query.detected.latest.max(terms.in_force_from)
             && ended_at.is_none_or(|ended_at| version.from < ended_at)
     });
+    let asked = Asked::of(&terms);
     let amendments = acting
-        .filter_map(|version| pin::pin(book, query, &covered(client, agreement, version, query)).ok())
+        .filter_map(|version| {
+            let version = asked.with_riders(version);
+            pin::pin(book, query, &covered(client, agreement, &version, query), &asked).ok()
+        })
         .map(|mut amendment| {
             let what = format!(
                 "amended by v{} from {} on ({}); opened under v{}",
@@ -253,6 +262,7 @@ fn ended_at(book: &Book, client: &Client) -> Option<Timestamp> {
     Some(client.ended?.to_zoned(zone).ok()?.timestamp())
 }
 
+/// A version with what it covers looked up, or the refusal.
 fn covered<'a>(
     client: &'a Client,
     agreement: &'a Agreement,

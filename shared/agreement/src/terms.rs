@@ -65,6 +65,13 @@ pub struct PinnedTerms {
     pub asset_terms: Option<AssetTerms>,
     /// How long the client may dispute a pause, a cause or a resolution, in seconds (F13).
     pub dispute_within_s: Option<u64>,
+    /// What the priority and the factors were made of, each with who or what set it; `None` in terms that were pinned
+    /// before these were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Inputs>,
+    /// The riders that were bought for this incident alone; they are among `riders` too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expedited: Vec<Expedited>,
     /// Why these terms, and what was ruled out (F2, F10).
     pub explanation: Why,
     /// The terms of the later versions that say what they do to open incidents, ascending: each acts on the clocks that
@@ -92,6 +99,61 @@ pub struct Issue {
     pub class: IncidentClass,
     /// The kind of the incident that was matched.
     pub kind: IncidentKind,
+}
+
+/// What the priority and the factors on targets were made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// What the incident does to the site.
+    pub impact: Input<Level>,
+    /// How pressing it is for the client.
+    pub urgency: Input<Level>,
+    /// Impact × urgency, or as a person set it.
+    pub priority: Input<Priority>,
+    /// How hard it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complexity: Option<Input<Level>>,
+    /// How far the site is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<Input<String>>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input<T> {
+    /// What it is.
+    pub value: T,
+    /// Who or what set it.
+    pub by: SetBy,
+}
+
+/// Who or what set an input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum SetBy {
+    /// The book: `catalogue.toml HW-07`.
+    Book {
+        /// Where it is written.
+        source: String,
+    },
+    /// A person.
+    Person {
+        /// Who.
+        who: String,
+    },
+}
+
+/// A rider that was bought for one incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expedited {
+    /// Which.
+    pub rider: BookName,
+    /// What it costs, as the rider's file says.
+    pub price: Option<Price>,
+    /// From when its targets count.
+    pub from: Timestamp,
+    /// Who bought it.
+    pub who: String,
 }
 
 /// One promise: a stage by a time.

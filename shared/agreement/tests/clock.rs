@@ -3,13 +3,14 @@
 use common::{at, book, recorder_down};
 use jiff::Timestamp;
 use upheld_agreement::{
+    book::Exclusion,
     clock::{
-        Announced, CancelReason, Clock, ClockStart, ClockState, Counting, DueAt, Effect, Fact, FactKind, FactRefused,
-        Milestone, admit,
+        Announced, CancelReason, Clock, ClockStart, ClockState, Counting, DisputeOutcome, DueAt, Effect, Fact,
+        FactKind, FactRefused, Milestone, TermsChange, admit,
     },
-    matching::resolve,
-    terms::PinnedTerms,
-    words::{Manner, Stage},
+    matching::{self, Set, resolve},
+    terms::{PinnedTerms, SetBy},
+    words::{Level, Manner, Priority, Stage},
 };
 
 mod common;
@@ -342,6 +343,88 @@ fn facts_that_cannot_be_are_refused_by_name() {
     for fact in [phone(), FactKind::Resumed, paused("client-decision"), FactKind::Resolved] {
         assert_eq!(admit(&terms, &ledger, &on_time(3, "17 11:00", fact)), Ok(()));
     }
+}
+
+#[test]
+fn a_change_of_terms_is_a_fact_that_holds_them_whole() {
+    let terms = reprioritised(Set { priority: Some(Priority::P1), ..Set::default() });
+    let fact = on_time(3, "17 11:00", FactKind::TermsChanged { why: TermsChange::Priority, terms: Box::new(terms) });
+    let text = serde_json::to_string(&fact).unwrap();
+    assert!(text.contains(r#""fact":"terms-changed","why":"priority","terms":{"client":"northgate""#));
+    assert_eq!(serde_json::from_str::<Fact>(&text).unwrap(), fact);
+}
+
+#[test]
+fn what_people_set_is_kept_with_who_set_it() {
+    let terms = reprioritised(Set { urgency: Some(Level::Low), ..Set::default() });
+    let inputs = terms.inputs.clone().unwrap();
+    assert_eq!((terms.priority, inputs.urgency.by), (Priority::P3, SetBy::Person { who: "ana".to_owned() }));
+    assert_eq!(inputs.impact.by, SetBy::Book { source: "clients/northgate/ssa.toml asset_terms".to_owned() });
+    assert!(
+        terms.explanation.text().contains("urgency low: set by ana; the book gives high"),
+        "{}",
+        terms.explanation.text()
+    );
+    assert!(
+        terms.targets.iter().all(|target| target.source != "plans/gold.toml target 1"),
+        "that one is for P1 and P2"
+    );
+}
+
+/// The terms of the sample after ana set something.
+fn reprioritised(set: Set) -> PinnedTerms {
+    let (book, query) = (book(&[]), recorder_down(DETECTED));
+    let pinned = resolve(&book, &query).unwrap();
+    matching::reprioritised(&book, &query, &pinned, set, "ana").unwrap()
+}
+
+#[test]
+fn what_is_said_of_disputes_work_and_the_manufacturer_is_refused_by_name_where_it_cannot_be() {
+    let terms = plain();
+    let ledger = [
+        on_time(1, "16 16:20", FactKind::Opened),
+        late(2, "16 17:00", "16 18:00", paused("site-access")),
+        on_time(3, "17 09:00", FactKind::Restored),
+        on_time(4, "17 09:30", FactKind::Disputed { item: 2, why: "the gate was open".to_owned() }),
+    ];
+    let says = |when: &str, kind: FactKind| admit(&terms, &ledger, &on_time(9, when, kind)).map_err(|no| no.name());
+    let disputed = |item| FactKind::Disputed { item, why: "no".to_owned() };
+    let settled = |item| FactKind::DisputeSettled { item, outcome: DisputeOutcome::ProviderIsRight };
+    let cause = |cause| FactKind::CauseSet { cause: Some(cause), note: None };
+    let handed = |maker: &str| FactKind::HandedOver { maker: maker.parse().unwrap(), reference: None };
+    let worked = |from, to| FactKind::Worked {
+        worker: "ben".to_owned(),
+        manner: Manner::OnSite,
+        from: local(from),
+        to: local(to),
+        role: None,
+    };
+    for (when, kind, said) in [
+        ("17 10:00", disputed(3), Ok(())),
+        ("17 10:00", disputed(1), Err("not-disputable")),
+        ("17 10:00", disputed(7), Err("not-disputable")),
+        ("17 10:00", disputed(2), Err("disputed-before")),
+        ("17 10:00", FactKind::Disputed { item: 3, why: " ".to_owned() }, Err("no-reason")),
+        ("17 10:00", settled(2), Ok(())),
+        ("17 10:00", settled(3), Err("not-disputed")),
+        ("17 10:00", cause(Exclusion::Utility), Ok(())),
+        ("17 10:00", cause(Exclusion::Maintenance), Err("maintenance-is-agreed")),
+        ("17 10:00", handed("example-recorders"), Ok(())),
+        ("17 10:00", handed("others"), Err("not-the-manufacturer")),
+        ("17 10:00", FactKind::ManufacturerAnswered { with_whom: None }, Err("not-handed-over")),
+        ("17 10:00", FactKind::VisitReported, Err("no-visit")),
+        ("17 10:00", worked("17 09:00", "17 10:00"), Ok(())),
+        ("17 10:00", worked("17 09:00", "17 09:00"), Err("no-work")),
+        ("17 10:00", worked("17 09:00", "17 10:01"), Err("work-not-done")),
+        ("17 10:00", FactKind::Updated { note: None }, Ok(())),
+    ] {
+        assert_eq!(says(when, kind.clone()), said, "{kind:?}");
+    }
+    let too_late = on_time(9, "30 17:59", disputed(3));
+    assert_eq!(admit(&terms, &ledger, &too_late), Ok(()), "fourteen days from when the client could see it");
+    let too_late = Fact { effective_at: local("30 23:00"), ..on_time(9, "30 23:00", disputed(2)) };
+    let ledger = &ledger[..3];
+    assert_eq!(admit(&terms, ledger, &too_late).unwrap_err().name(), "dispute-too-late");
 }
 
 #[test]

@@ -141,6 +141,13 @@ impl Ask {
                 FactKind::Paused { .. } | FactKind::Resumed => {
                     Err(state_error(case, "nothing is promised for it, so there is no clock to pause"))
                 }
+                FactKind::TermsChanged { .. }
+                | FactKind::Disputed { .. }
+                | FactKind::DisputeSettled { .. }
+                | FactKind::HandedOver { .. }
+                | FactKind::ManufacturerAnswered { .. } => {
+                    Err(state_error(case, "nothing is promised for it, so no agreement provides for this"))
+                }
                 FactKind::Opened
                 | FactKind::Acknowledged
                 | FactKind::Responded { .. }
@@ -148,7 +155,12 @@ impl Ask {
                 | FactKind::Restored
                 | FactKind::Resolved
                 | FactKind::Reopened
-                | FactKind::Cancelled { .. } => Ok(()),
+                | FactKind::Cancelled { .. }
+                | FactKind::Updated { .. }
+                | FactKind::VisitReported
+                | FactKind::RestoreTested
+                | FactKind::CauseSet { .. }
+                | FactKind::Worked { .. } => Ok(()),
             },
         }
     }
@@ -192,6 +204,20 @@ fn fact_error(case: &Case, what: &'static str, refused: FactRefused) -> CommandE
         | FactRefused::NobodySaysSo
         | FactRefused::NotPaused { .. }
         | FactRefused::NotEnded { .. }
-        | FactRefused::PhoneWithNobody) => state_error(case, &other.to_string()),
+        | FactRefused::PhoneWithNobody
+        | FactRefused::HasEnded { .. }
+        | FactRefused::TermsOfAnother
+        | FactRefused::NoVisit { .. }
+        | FactRefused::NotDisputable { .. }
+        | FactRefused::NoDisputes
+        | FactRefused::DisputeTooLate { .. }
+        | FactRefused::DisputedBefore { .. }
+        | FactRefused::NotDisputed { .. }
+        | FactRefused::NoReason
+        | FactRefused::MaintenanceIsAgreed
+        | FactRefused::NotTheManufacturer { .. }
+        | FactRefused::NotHandedOver { .. }
+        | FactRefused::NoWork
+        | FactRefused::WorkNotDone { .. }) => state_error(case, &other.to_string()),
     }
 }

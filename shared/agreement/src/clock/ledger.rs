@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::words::{Manner, MeasuredFrom, PauseReason};
+use crate::{
+    book::Exclusion,
+    terms::PinnedTerms,
+    words::{BookName, Manner, PauseReason},
+};
 
 /// Something that happened to an incident. When it happened and when it was written down are two instants: a late
 /// fact is placed at its effective time.
@@ -26,7 +30,7 @@ pub struct Fact {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "kebab-case")]
 pub enum FactKind {
-    /// The incident was opened. It changes no clock: clocks start as [`ClockStart`] says.
+    /// The incident was opened. It changes no clock: clocks start as [`super::ClockStart`] says.
     Opened,
     /// Somebody took the incident. Satisfies `acknowledge` and, unless the agreement says so, nothing else.
     Acknowledged,
@@ -63,7 +67,99 @@ pub enum FactKind {
         /// Why not.
         why: CancelReason,
     },
+    /// The client was told how it stands: one period of an "update every…" is kept.
+    Updated {
+        /// What he was told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// The report of a visit is with the client.
+    VisitReported,
+    /// A backup was restored and opened.
+    RestoreTested,
+    /// Other terms hold from here on (F3). Made by [`crate::matching::reprioritised`] and
+    /// [`crate::matching::expedited`].
+    TermsChanged {
+        /// Why.
+        why: TermsChange,
+        /// The terms, complete and pinned as those at the start are (F2).
+        terms: Box<PinnedTerms>,
+    },
+    /// The client says that an earlier fact is not so (F13). It is counted both ways until settled.
+    Disputed {
+        /// The number of the fact: a pause, a cause, or a resolution.
+        item: u64,
+        /// Why not, in his words.
+        why: String,
+    },
+    /// A dispute has ended.
+    DisputeSettled {
+        /// The number of the fact that was disputed.
+        item: u64,
+        /// Who was right.
+        outcome: DisputeOutcome,
+    },
+    /// What it was. Availability may leave out what the client or a utility caused; no clock does.
+    CauseSet {
+        /// Whose; `None` takes an earlier one back.
+        cause: Option<Exclusion>,
+        /// On what that rests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// The manufacturer has it too: his own clock begins, beside ours.
+    HandedOver {
+        /// Who.
+        maker: BookName,
+        /// His number for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+    },
+    /// The manufacturer answered. It ends his clock and satisfies none of ours.
+    ManufacturerAnswered {
+        /// Who there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        with_whom: Option<String>,
+    },
+    /// Somebody worked on it. Rates charge it; it changes no clock.
+    Worked {
+        /// Who: [`Fact::who`] is the one who entered it.
+        worker: String,
+        /// How.
+        manner: Manner,
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        to: Timestamp,
+        /// As what, where rates tell roles apart.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<BookName>,
+    },
 }
+
+upheld_model::vocabulary!(
+    /// Why other terms hold for an open incident.
+    TermsChange, "change of terms", {
+        /// Its priority is another one: seconds that were counted are carried over (F3).
+        Priority = "priority",
+        /// It carries another incident on, whose terms were the more pressing.
+        Merge = "merge",
+        /// A rider was bought for it alone: its targets stand beside the others from then on, and lengthen none.
+        Expedite = "expedite",
+    }
+);
+
+upheld_model::vocabulary!(
+    /// How a dispute ended (F13).
+    DisputeOutcome, "outcome of a dispute", {
+        /// It counts as if the fact had not been.
+        ClientIsRight = "client-is-right",
+        /// It counts as the fact says.
+        ProviderIsRight = "provider-is-right",
+        /// The client took it back: it counts as the fact says.
+        Withdrawn = "withdrawn",
+    }
+);
 
 upheld_model::vocabulary!(
     /// Why a clock is cancelled (TERMS 5).
@@ -95,109 +191,63 @@ impl FactKind {
             Self::Resolved => "resolved",
             Self::Reopened => "reopened",
             Self::Cancelled { .. } => "cancelled",
+            Self::Updated { .. } => "updated",
+            Self::VisitReported => "visit reported",
+            Self::RestoreTested => "restore tested",
+            Self::TermsChanged { .. } => "terms changed",
+            Self::Disputed { .. } => "disputed",
+            Self::DisputeSettled { .. } => "dispute settled",
+            Self::CauseSet { .. } => "cause set",
+            Self::HandedOver { .. } => "handed over",
+            Self::ManufacturerAnswered { .. } => "manufacturer answered",
+            Self::Worked { .. } => "worked",
         }
     }
-}
 
-/// The instants from which clocks can start (F11).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClockStart {
-    /// When the agent confirmed the fault, in the collector's time.
-    pub detected: Timestamp,
-    /// The commit of the record that confirmed the finding.
-    pub received: Timestamp,
-    /// When a person says that he called.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reported: Option<Timestamp>,
-    /// The stretches in which the collector could not receive, `[from, to)`. Only what lies between `detected` and
-    /// `received` matters: a provider's outage buys no time.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub outages: Vec<(Timestamp, Timestamp)>,
-}
-
-impl ClockStart {
-    /// A start without outages or reports.
-    pub fn new(detected: Timestamp, received: Timestamp) -> Self {
-        Self { detected, received, reported: None, outages: Vec::new() }
+    /// The terms that hold from this fact on.
+    pub fn changed_terms(&self) -> Option<&PinnedTerms> {
+        if let Self::TermsChanged { terms, .. } = self { Some(terms) } else { None }
     }
-
-    /// The instant a target counts from, cut to the whole second: the second in which it happened belongs to the
-    /// client.
-    pub fn counted_from(&self, measured_from: MeasuredFrom) -> Timestamp {
-        let exact = match measured_from {
-            MeasuredFrom::Received => self.received_less_outages(),
-            MeasuredFrom::Detected => self.detected.min(self.received),
-            MeasuredFrom::Reported => self.reported.unwrap_or_else(|| self.received_less_outages()),
-        };
-        whole_second(exact)
-    }
-
-    /// How many seconds of the collector's own outages lie between detection and receipt.
-    pub fn outage_s(&self) -> u64 {
-        let (from, to) = (self.detected.as_second(), self.received.as_second());
-        let mut stretches: Vec<(i64, i64)> = self
-            .outages
-            .iter()
-            .map(|&(a, b)| (a.as_second().max(from), b.as_second().min(to)))
-            .filter(|(a, b)| a < b)
-            .collect();
-        stretches.sort_unstable();
-        let mut counted_to = i64::MIN;
-        let mut total = 0;
-        for (a, b) in stretches {
-            total += (b - a.max(counted_to)).max(0);
-            counted_to = counted_to.max(b);
-        }
-        total.unsigned_abs()
-    }
-
-    fn received_less_outages(&self) -> Timestamp {
-        let outage = jiff::SignedDuration::from_secs(i64::try_from(self.outage_s()).unwrap_or(i64::MAX));
-        self.received.saturating_sub(outage).unwrap_or(self.received)
-    }
-}
-
-/// The instant at the beginning of its second.
-pub(crate) fn whole_second(at: Timestamp) -> Timestamp {
-    // Negative instants do not occur in practice; flooring keeps them right all the same.
-    let below = i64::from(at.subsec_nanosecond() < 0);
-    Timestamp::from_second(at.as_second() - below).unwrap_or(at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
+    /// Ledgers that were written stay as they were written: these lines never change, lines are only added.
     #[test]
-    fn the_collectors_own_outage_buys_no_time() {
-        let mut start = ClockStart::new(at("2026-11-16T16:00:00Z"), at("2026-11-16T16:30:00.75Z"));
-        assert_eq!(start.counted_from(MeasuredFrom::Received), at("2026-11-16T16:30:00Z"));
-        start.outages = vec![
-            (at("2026-11-16T15:00:00Z"), at("2026-11-16T16:10:00Z")),
-            (at("2026-11-16T16:05:00Z"), at("2026-11-16T16:20:00Z")),
-            (at("2026-11-16T16:29:00Z"), at("2026-11-16T18:00:00Z")),
-        ];
-        assert_eq!(start.outage_s(), 20 * 60 + 60);
-        assert_eq!(start.counted_from(MeasuredFrom::Received), at("2026-11-16T16:09:00Z"));
-        assert_eq!(start.counted_from(MeasuredFrom::Detected), at("2026-11-16T16:00:00Z"));
-    }
-
-    #[test]
-    fn a_report_counts_from_when_he_says_he_called() {
-        let mut start = ClockStart::new(at("2026-11-16T16:00:00Z"), at("2026-11-16T16:00:01Z"));
-        assert_eq!(start.counted_from(MeasuredFrom::Reported), at("2026-11-16T16:00:01Z"));
-        start.reported = Some(at("2026-11-16T15:45:00Z"));
-        assert_eq!(start.counted_from(MeasuredFrom::Reported), at("2026-11-16T15:45:00Z"));
-    }
-
-    #[test]
-    fn a_fact_reads_as_one_flat_line() {
-        let text = r#"{"number":3,"effective_at":"2026-11-16T16:10:00Z","recorded_at":"2026-11-16T16:11:00Z","who":"ana","fact":"responded","manner":"phone","with_whom":"plant manager"}"#;
-        let fact: Fact = serde_json::from_str(text).unwrap();
-        assert_eq!(serde_json::to_string(&fact).unwrap(), text);
+    fn a_fact_reads_and_writes_as_the_same_flat_line() {
+        for kind in [
+            r#""fact":"opened""#,
+            r#""fact":"acknowledged""#,
+            r#""fact":"responded","manner":"remote""#,
+            r#""fact":"responded","manner":"phone","with_whom":"plant manager""#,
+            r#""fact":"worked-around""#,
+            r#""fact":"paused","reason":"site-access""#,
+            r#""fact":"paused","reason":"site-access","note":"gate is shut""#,
+            r#""fact":"resumed""#,
+            r#""fact":"restored""#,
+            r#""fact":"resolved""#,
+            r#""fact":"reopened""#,
+            r#""fact":"cancelled","why":"merged""#,
+            r#""fact":"updated""#,
+            r#""fact":"updated","note":"part is on its way""#,
+            r#""fact":"visit-reported""#,
+            r#""fact":"restore-tested""#,
+            r#""fact":"disputed","item":3,"why":"the gate was open""#,
+            r#""fact":"dispute-settled","item":3,"outcome":"client-is-right""#,
+            r#""fact":"cause-set","cause":"utility","note":"outage map""#,
+            r#""fact":"cause-set","cause":null"#,
+            r#""fact":"handed-over","maker":"example-recorders","reference":"RMA-77""#,
+            r#""fact":"handed-over","maker":"example-recorders""#,
+            r#""fact":"manufacturer-answered","with_whom":"second level""#,
+            r#""fact":"worked","worker":"ben","manner":"on-site","from":"2026-11-16T15:00:00Z","to":"2026-11-16T16:00:00Z","role":"engineer""#,
+        ] {
+            let text = format!(
+                r#"{{"number":3,"effective_at":"2026-11-16T16:10:00Z","recorded_at":"2026-11-16T16:11:00Z","who":"ana",{kind}}}"#
+            );
+            let fact: Fact = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string(&fact).unwrap(), text);
+        }
     }
 }

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Promised,
-    ledger::{CancelReason, Fact, FactKind, whole_second},
+    ledger::{CancelReason, Fact, FactKind},
+    start::whole_second,
     view::{DueAt, PauseView, Satisfaction},
 };
 use crate::{
@@ -325,12 +326,24 @@ fn stops(target: &Target, facts: &[Fact]) -> Vec<Stop> {
                 }
                 None
             }
-            FactKind::Opened | FactKind::Paused { .. } | FactKind::Resumed => None,
+            FactKind::Opened
+            | FactKind::Paused { .. }
+            | FactKind::Resumed
+            | FactKind::TermsChanged { .. }
+            | FactKind::Disputed { .. }
+            | FactKind::DisputeSettled { .. }
+            | FactKind::CauseSet { .. }
+            | FactKind::HandedOver { .. }
+            | FactKind::ManufacturerAnswered { .. }
+            | FactKind::Worked { .. } => None,
             FactKind::Acknowledged
             | FactKind::Responded { .. }
             | FactKind::WorkedAround
             | FactKind::Restored
             | FactKind::Resolved
+            | FactKind::Updated { .. }
+            | FactKind::VisitReported
+            | FactKind::RestoreTested
             | FactKind::Cancelled { .. } => end_by(target, fact),
         };
         if let (true, Some((why, reopens))) = (running, end) {
@@ -351,18 +364,7 @@ fn end_by(target: &Target, fact: &Fact) -> Option<(StopWhy, bool)> {
         return Some((StopWhy::Satisfied(satisfaction(fact)), is_end_of_fault));
     }
     // What waits for the response to fail is not needed once the service is back.
-    let nothing_left = match fact.kind {
-        FactKind::Resolved => true,
-        FactKind::Restored => target.after.is_some(),
-        FactKind::Opened
-        | FactKind::Acknowledged
-        | FactKind::Responded { .. }
-        | FactKind::WorkedAround
-        | FactKind::Paused { .. }
-        | FactKind::Resumed
-        | FactKind::Reopened
-        | FactKind::Cancelled { .. } => false,
-    };
+    let nothing_left = fact.kind == FactKind::Resolved || (fact.kind == FactKind::Restored && target.after.is_some());
     nothing_left.then_some((StopWhy::Cancelled(CancelReason::Resolved), true))
 }
 
@@ -376,6 +378,8 @@ fn satisfies(target: &Target, kind: &FactKind) -> bool {
         (Stage::OnSite, FactKind::Responded { manner, .. }) => *manner == Manner::OnSite,
         (Stage::Workaround, FactKind::WorkedAround | FactKind::Restored | FactKind::Resolved) => true,
         (Stage::Resolve, FactKind::Restored | FactKind::Resolved) => true,
+        (Stage::Update, FactKind::Updated { .. } | FactKind::Restored | FactKind::Resolved) => true,
+        (Stage::VisitReport, FactKind::VisitReported) | (Stage::RestoreTest, FactKind::RestoreTested) => true,
         (
             Stage::Acknowledge
             | Stage::Respond
@@ -385,56 +389,31 @@ fn satisfies(target: &Target, kind: &FactKind) -> bool {
             | Stage::Resolve
             | Stage::VisitReport
             | Stage::RestoreTest,
-            FactKind::Opened
-            | FactKind::Acknowledged
-            | FactKind::Responded { .. }
-            | FactKind::WorkedAround
-            | FactKind::Paused { .. }
-            | FactKind::Resumed
-            | FactKind::Restored
-            | FactKind::Resolved
-            | FactKind::Reopened
-            | FactKind::Cancelled { .. },
+            _,
         ) => false,
     }
 }
 
 fn satisfaction(fact: &Fact) -> Satisfaction {
-    let what = match &fact.kind {
-        FactKind::Responded { manner: Manner::Phone, with_whom: Some(whom) } => {
-            format!("responded by phone with {whom} ({})", fact.who)
+    let did = if let FactKind::Responded { manner, with_whom } = &fact.kind {
+        match (manner, with_whom) {
+            (Manner::Phone, Some(whom)) => format!("responded by phone with {whom}"),
+            (Manner::Phone, None) => "responded by phone".to_owned(),
+            (Manner::Remote, _) => "responded remotely".to_owned(),
+            (Manner::OnSite, _) => "came on site".to_owned(),
         }
-        FactKind::Responded { manner: Manner::Phone, with_whom: None } => format!("responded by phone ({})", fact.who),
-        FactKind::Responded { manner: Manner::Remote, .. } => format!("responded remotely ({})", fact.who),
-        FactKind::Responded { manner: Manner::OnSite, .. } => format!("came on site ({})", fact.who),
-        FactKind::Opened
-        | FactKind::Acknowledged
-        | FactKind::WorkedAround
-        | FactKind::Paused { .. }
-        | FactKind::Resumed
-        | FactKind::Restored
-        | FactKind::Resolved
-        | FactKind::Reopened
-        | FactKind::Cancelled { .. } => format!("{} ({})", fact.kind.word(), fact.who),
+    } else {
+        fact.kind.word().to_owned()
     };
-    Satisfaction { fact: fact.number, at: fact.effective_at, what }
+    Satisfaction { fact: fact.number, at: fact.effective_at, what: format!("{did} ({})", fact.who) }
 }
 
 /// The pauses of the incident that hold this target: those whose reason it allows, each cut at the longest pause, and
 /// at the end of the target where nobody ended it before.
 fn pauses(target: &Target, facts: &[Fact], ended: Option<Timestamp>) -> Vec<PauseView> {
-    let allowed = facts.iter().enumerate().filter_map(|(index, fact)| match &fact.kind {
-        FactKind::Paused { reason, .. } if target.pause_for.contains(reason) => Some((index, fact, reason)),
-        FactKind::Opened
-        | FactKind::Acknowledged
-        | FactKind::Responded { .. }
-        | FactKind::WorkedAround
-        | FactKind::Paused { .. }
-        | FactKind::Resumed
-        | FactKind::Restored
-        | FactKind::Resolved
-        | FactKind::Reopened
-        | FactKind::Cancelled { .. } => None,
+    let allowed = facts.iter().enumerate().filter_map(|(index, fact)| {
+        let FactKind::Paused { reason, .. } = &fact.kind else { return None };
+        target.pause_for.contains(reason).then_some((index, fact, reason))
     });
     allowed
         .map(|(index, fact, reason)| {

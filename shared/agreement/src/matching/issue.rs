@@ -1,9 +1,9 @@
 //! What an incident is and how much hangs on it: the catalogue's entry, the impact, the priority.
 
-use super::{Candidate, MatchQuery};
+use super::{Asked, Candidate, MatchQuery};
 use crate::{
     book::{Book, IssueEntry, Plan},
-    terms::{Issue, Why},
+    terms::{Input, Inputs, Issue, SetBy, Why},
     words::{Level, Priority},
 };
 
@@ -12,16 +12,58 @@ pub(super) struct Judged {
     pub(super) issue: Issue,
     pub(super) impact: Level,
     pub(super) priority: Priority,
+    pub(super) inputs: Inputs,
     pub(super) why: Vec<Why>,
 }
 
-pub(super) fn judge(book: &Book, plan: &Plan, candidate: &Candidate<'_>, query: &MatchQuery) -> Judged {
-    let (issue, why_issue) = first_match(book, candidate, query);
-    let (impact, why_impact) = impact(book, candidate, query);
-    let priority = plan.matrix.priority(impact, issue.urgency);
-    let what = format!("priority {priority}: impact {impact}, urgency {}", issue.urgency);
-    let why = Why::because(what).at(format!("plans/{}.toml priority", candidate.version.plan.value));
-    Judged { issue, impact, priority, why: vec![why.with(vec![why_impact, why_issue])] }
+pub(super) fn judge(book: &Book, plan: &Plan, candidate: &Candidate<'_>, query: &MatchQuery, asked: &Asked) -> Judged {
+    let (mut issue, mut why_issue) = first_match(book, candidate, query);
+    let (mut impact, mut why_impact) = impact(book, candidate, query);
+    let catalogue = why_issue.source.clone().unwrap_or_else(|| "catalogue.toml".to_owned());
+    let by_book = |source: &str| SetBy::Book { source: source.to_owned() };
+    let (mut by_impact, mut by_urgency) =
+        (by_book(why_impact.source.as_deref().unwrap_or("book")), by_book(&catalogue));
+    let mut by_complexity = by_book(&catalogue);
+    if let Some((set, who)) = &asked.impact {
+        why_impact = why_set("impact", *set, impact, who).with(vec![why_impact]);
+        (impact, by_impact) = (*set, person(who));
+    }
+    if let Some((set, who)) = &asked.urgency {
+        why_issue = why_set("urgency", *set, issue.urgency, who).with(vec![why_issue]);
+        (issue.urgency, by_urgency) = (*set, person(who));
+    }
+    if let Some((set, who)) = &asked.complexity {
+        (issue.complexity, by_complexity) = (Some(*set), person(who));
+    }
+    let matrix = format!("plans/{}.toml priority", candidate.version.plan.value);
+    let by_matrix = plan.matrix.priority(impact, issue.urgency);
+    let what = format!("priority {by_matrix}: impact {impact}, urgency {}", issue.urgency);
+    let mut why = Why::because(what).at(matrix.clone()).with(vec![why_impact, why_issue]);
+    let (mut priority, mut by_priority) = (by_matrix, SetBy::Book { source: matrix });
+    if let Some((set, who)) = &asked.priority {
+        why = why_set("priority", *set, by_matrix, who).with(vec![why]);
+        (priority, by_priority) = (*set, person(who));
+    }
+    let distance = candidate.site.distance.as_ref().map(|band| Input {
+        value: band.value.clone(),
+        by: SetBy::Book { source: format!("clients/{}/sites/{}.toml distance", query.client, query.site) },
+    });
+    let inputs = Inputs {
+        impact: Input { value: impact, by: by_impact },
+        urgency: Input { value: issue.urgency, by: by_urgency },
+        priority: Input { value: priority, by: by_priority },
+        complexity: issue.complexity.map(|value| Input { value, by: by_complexity }),
+        distance,
+    };
+    Judged { issue, impact, priority, inputs, why: vec![why] }
+}
+
+fn person(who: &str) -> SetBy {
+    SetBy::Person { who: who.to_owned() }
+}
+
+fn why_set(what: &str, set: impl std::fmt::Display, found: impl std::fmt::Display, who: &str) -> Why {
+    Why::because(format!("{what} {set}: set by {who}; the book gives {found}"))
 }
 
 /// The first entry that fits. `book check` requires one that matches everything, so the fallback is for books that

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Candidate, MatchQuery, NoMatch, issue, moment, targets};
+use super::{Asked, Candidate, MatchQuery, NoMatch, issue, moment, targets};
 use crate::{
     book::{Agreement, Book, Channel, Version},
     terms::{PinnedTerms, Why},
@@ -12,6 +12,7 @@ pub(super) fn pin(
     book: &Book,
     query: &MatchQuery,
     candidate: &Result<Candidate<'_>, NoMatch>,
+    asked: &Asked,
 ) -> Result<PinnedTerms, NoMatch> {
     let candidate = candidate.as_ref().map_err(Clone::clone)?;
     let Candidate { client, agreement, version, .. } = candidate;
@@ -20,7 +21,7 @@ pub(super) fn pin(
         version: version.number,
         plan: version.plan.value.to_string(),
     })?;
-    let judged = issue::judge(book, plan, candidate, query);
+    let judged = issue::judge(book, plan, candidate, query, asked);
     let (targets, why_targets) = targets::targets(book, plan, candidate, &judged.issue, judged.priority);
     let calendars: BTreeMap<_, _> = targets
         .iter()
@@ -58,6 +59,8 @@ pub(super) fn pin(
         fee: version.fee,
         asset_terms: agreement.terms_of(&query.site, &query.asset).cloned(),
         dispute_within_s: agreement.dispute_within_s.map(|seconds| seconds.0),
+        inputs: Some(judged.inputs),
+        expedited: asked.expedited.clone(),
         explanation: Why::because(what).with(why),
         amendments: Vec::new(),
     })
