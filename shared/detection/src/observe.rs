@@ -3,11 +3,15 @@
 
 mod battery;
 mod counters;
+mod reading;
 
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
-use upheld_model::{AgentEvent, CheckId, Counter, ObservedAt, Outcome, Sample, UnknownReason, finding::CheckState};
+use upheld_model::{AgentEvent, CheckId, ObservedAt, Outcome, Sample, UnknownReason, finding::CheckState};
+
+pub use reading::{Reading, Supply};
+pub(crate) use reading::{loss, signal, supply};
 
 use crate::{
     facts::{CheckFacts, Ended, FindingFact},
@@ -17,44 +21,6 @@ use crate::{
     time_of_day::{Hours, LossCells, RttCells, Signal},
     uptime::Span,
 };
-
-/// One sample, without what judging does not use.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
-    /// When it was taken, in the collector's time.
-    pub at: Timestamp,
-    /// When it was received.
-    pub received: Timestamp,
-    /// What the probe said.
-    pub outcome: Outcome,
-    /// Packets sent and lost.
-    pub loss: Option<(f64, f64)>,
-    /// The round-trip time in milliseconds.
-    pub rtt_ms: Option<f64>,
-    /// Where the supply takes its power from.
-    pub supply: Option<Supply>,
-    /// What it counted, by signal.
-    pub counters: Vec<(Signal, Counter)>,
-}
-
-impl Reading {
-    /// A sample that says no more than its outcome.
-    pub fn new(at: Timestamp, outcome: Outcome) -> Self {
-        Self { at, received: at, outcome, loss: None, rtt_ms: None, supply: None, counters: Vec::new() }
-    }
-}
-
-/// Where a supply takes its power from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Supply {
-    /// From the mains.
-    Mains,
-    /// From its battery.
-    Battery {
-        /// Whether that will not last.
-        is_low: bool,
-    },
-}
 
 /// How late a sample of a check may be that is sampled less often than its book says.
 const STALE_INTERVALS: u32 = 3;

@@ -7,9 +7,11 @@
 
 mod document;
 mod infer;
+mod lenient;
 mod line;
 mod off;
 mod place;
+pub mod record;
 mod silent;
 mod storm;
 mod trace;

@@ -1,16 +1,14 @@
 //! One line of a trace.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use upheld_model::{Counter, DeviceText, Outcome, UnknownReason};
+use upheld_model::{Outcome, UnknownReason};
 
-use crate::{
-    observe::{Reading, Supply},
-    time_of_day::Signal,
-};
+use super::lenient::{Counters, Number, Words};
+use crate::observe::{Reading, loss, supply};
 
 /// Why a line means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,20 +48,29 @@ pub(super) struct EventLine {
     pub(super) reason: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+/// What an agent says beside its samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum EventWord {
+pub enum EventWord {
+    /// A host started.
     Boot,
+    /// Its last words.
     LastGasp,
+    /// It is there.
     Heartbeat,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+/// What the collector says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum CollectorWord {
+pub enum CollectorWord {
+    /// It takes what it is sent.
     Up,
+    /// It does not: it is down, or refuses.
     Down,
+    /// It reaches none of its anchors: its own line is out.
     AnchorsLost,
+    /// It reaches them again.
     AnchorsBack,
 }
 
@@ -88,7 +95,8 @@ struct Raw<'a> {
     reason: Text<'a>,
     #[serde(borrow)]
     values: Option<Values<'a>>,
-    counters: Option<BTreeMap<String, (Value, u64)>>,
+    #[serde(default)]
+    counters: Counters,
     event: Option<EventWord>,
     collector: Option<CollectorWord>,
 }
@@ -100,7 +108,7 @@ struct Text<'a>(#[serde(borrow)] Option<Borrowed<'a>>);
 
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Borrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Borrowed<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -111,17 +119,18 @@ enum OutcomeWord {
     Unknown,
 }
 
-/// The values that judging uses; a trace may hold any others.
+/// The values that judging uses; a trace may hold any others, and other kinds may use a name for something else.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Values<'a> {
-    sent: Option<f64>,
-    lost: Option<f64>,
-    rtt_median_ms: Option<f64>,
-    rtt_ms: Option<f64>,
-    uptime_s: Option<f64>,
+    sent: Number,
+    lost: Number,
+    loss_percent: Number,
+    rtt_median_ms: Number,
+    rtt_ms: Number,
+    uptime_s: Number,
     #[serde(borrow)]
-    status: Text<'a>,
+    status: Words<'a>,
     boot_id: Option<Value>,
 }
 
@@ -173,10 +182,10 @@ fn sample(raw: Raw<'_>) -> Result<SampleLine<'_>, String> {
         at: raw.t,
         received: raw.rx.unwrap_or(raw.t).max(raw.t),
         outcome,
-        loss: values.sent.zip(values.lost),
-        rtt_ms: values.rtt_median_ms.or(values.rtt_ms),
-        supply: values.status.cow().and_then(|status| supply(&status)),
-        counters: counters(raw.counters.unwrap_or_default()),
+        loss: loss(values.sent.0, values.lost.0, values.loss_percent.0),
+        rtt_ms: values.rtt_median_ms.0.or(values.rtt_ms.0),
+        supply: values.status.0.and_then(|status| supply(&status)),
+        counters: raw.counters.0,
     };
     Ok(SampleLine {
         client: raw.client.cow(),
@@ -185,7 +194,7 @@ fn sample(raw: Raw<'_>) -> Result<SampleLine<'_>, String> {
         check: raw.check.cow().ok_or_else(|| missing("check"))?,
         kind: raw.kind.cow(),
         reading,
-        boot: values.boot_id.map(|id| (word_of(&id), values.uptime_s)),
+        boot: values.boot_id.map(|id| (word_of(&id), values.uptime_s.0)),
     })
 }
 
@@ -195,38 +204,16 @@ fn reason(text: Option<&str>) -> UnknownReason {
     serde_json::from_value(Value::String(word)).unwrap_or(UnknownReason::Pending)
 }
 
-/// The tokens of NUT and apcupsd; tokens that nobody knows say nothing (PROBES 1, 2).
-fn supply(status: &str) -> Option<Supply> {
-    let has = |words: &[&str]| status.split_whitespace().any(|token| words.contains(&token));
-    if has(&["OB", "ONBATT", "FSD"]) {
-        Some(Supply::Battery { is_low: has(&["LB", "LOWBATT", "FSD"]) })
-    } else if has(&["OL", "ONLINE"]) {
-        Some(Supply::Mains)
-    } else {
-        None
-    }
-}
-
-fn counters(raw: BTreeMap<String, (Value, u64)>) -> Vec<(Signal, Counter)> {
-    let known = |(name, (epoch, count)): (String, (Value, u64))| {
-        let signal = match name.as_str() {
-            "transfers" | "line_bads" | "input_line_bads" => Signal::Transfers,
-            "carrier_down" | "carrier_down_count" => Signal::LinkDrops,
-            // An open list of names from outside; others count nothing that opens an incident.
-            _ => return None,
-        };
-        Some((signal, Counter(DeviceText::new(&word_of(&epoch)), count)))
-    };
-    raw.into_iter().filter_map(known).collect()
-}
-
-fn word_of(value: &Value) -> String {
+pub(super) fn word_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
+    use upheld_model::Counter;
+
     use super::*;
+    use crate::{observe::Supply, time_of_day::Signal};
 
     #[test]
     fn a_sample_is_read_with_what_it_measured() {
@@ -236,6 +223,15 @@ mod tests {
         assert_eq!(sample.reading.loss, Some((20.0, 1.0)));
         assert_eq!(sample.reading.counters, [(Signal::Transfers, Counter("e".into(), 17))]);
         assert_eq!(sample.reading.received, sample.reading.at);
+    }
+
+    #[test]
+    fn what_another_kind_calls_by_a_known_name_is_no_error() {
+        let text = r#"{"t":"2026-11-16T16:10:07Z","asset":"web","check":"http","outcome":"ok","values":{"status":200,"lost":"none","sent":null,"rtt_ms":[1,{"a":2}],"boot_id":null},"counters":{"transfers":17.0,"restarts":{"any":"shape"}}}"#;
+        let Ok(Line::Sample(sample)) = read(text) else { panic!("no sample") };
+        let reading = sample.reading;
+        assert_eq!((reading.supply, reading.loss, reading.rtt_ms), (None, None, None));
+        assert_eq!(reading.counters, [(Signal::Transfers, Counter("".into(), 17))]);
     }
 
     #[test]
