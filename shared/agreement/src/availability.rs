@@ -25,7 +25,7 @@ mod timeline;
 
 pub use figure::{Figure, Verdict};
 pub use overlay::{ExcludedSpan, Maintenance, NotAgreed};
-pub use timeline::{Piece, Seen, Timeline, TimelineError, UnknownWhy};
+pub use timeline::{Piece, Seen, Sums, Timeline, TimelineError, UnknownWhy};
 
 /// What was seen of one asset, and what excuses time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,10 +120,15 @@ impl Rules {
     }
 
     /// The figures of `[from, to)`, one for each unit that has an asset of a measured class.
-    pub fn measure(&self, from: Timestamp, to: Timestamp, assets: &[AssetUptime]) -> BTreeMap<Unit, Measured> {
+    pub fn measure<'a>(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        assets: impl IntoIterator<Item = &'a AssetUptime>,
+    ) -> BTreeMap<Unit, Measured> {
         let period = Period::new(from, to, &self.coverage);
         let mut found: BTreeMap<Unit, Measured> = BTreeMap::new();
-        for asset in assets.iter().filter(|asset| self.class.is_empty() || self.class.contains(&asset.class)) {
+        for asset in assets.into_iter().filter(|asset| self.class.is_empty() || self.class.contains(&asset.class)) {
             let measured = self.of_asset(&period, asset);
             match found.entry(self.unit_of(asset)) {
                 std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(measured)),
@@ -168,7 +173,10 @@ impl Rules {
     }
 
     /// Maintenance is left out when the agreement excludes it and it was agreed in time.
-    fn agreed_maintenance<'a>(&self, asset: &'a AssetUptime) -> (Vec<&'a Maintenance>, Vec<(Maintenance, NotAgreed)>) {
+    pub(crate) fn agreed_maintenance<'a>(
+        &self,
+        asset: &'a AssetUptime,
+    ) -> (Vec<&'a Maintenance>, Vec<(Maintenance, NotAgreed)>) {
         let (mut agreed, mut not_agreed) = (Vec::new(), Vec::new());
         if self.exclude.contains(&Exclusion::Maintenance) {
             for window in &asset.maintenance {
@@ -194,7 +202,11 @@ impl Rules {
             Seen::Up
             | Seen::Down
             | Seen::Unknown(
-                UnknownWhy::AgentSilent | UnknownWhy::NotMonitored | UnknownWhy::Collector | UnknownWhy::Pending,
+                UnknownWhy::AgentSilent
+                | UnknownWhy::NotMonitored
+                | UnknownWhy::Collector
+                | UnknownWhy::Pending
+                | UnknownWhy::CannotJudge,
             ) => false,
         });
         let excluded = left_out.chain(counts_nowhere.map(|piece| (piece.from, piece.to)));

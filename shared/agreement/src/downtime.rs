@@ -136,7 +136,7 @@ fn without(from: Timestamp, to: Timestamp, left_out: &[(Timestamp, Timestamp)]) 
     kept
 }
 
-fn months(per: DowntimePer) -> Option<i64> {
+pub(crate) fn months(per: DowntimePer) -> Option<i64> {
     match per {
         DowntimePer::Event => None,
         DowntimePer::Month => Some(1),
@@ -146,7 +146,7 @@ fn months(per: DowntimePer) -> Option<i64> {
 }
 
 /// The periods of so many months that `[from, to)` touches.
-fn periods(
+pub(crate) fn periods(
     months: i64,
     per: DowntimePer,
     zone: &TimeZone,

@@ -10,15 +10,19 @@
 //! | [`clock`] | how does each stage stand, given the ledger of facts |
 //! | [`availability`] | how much of a period was it there, and does that keep the objective |
 //! | [`downtime`], [`credit`] | how long was it down, and what is owed for promises that were not kept |
+//! | [`outcome`] | how did each promise of an incident come out |
+//! | [`account`] | what did an agreement come to over a period: did the client get what he pays for |
 //! | [`rate`] | what does work cost, by whom and at which hour |
 //! | [`explain`] | why: every segment, every reason, in words |
 //! | [`what_if`] | how would it have come out under other terms |
+//! | [`ledger_file`] | ledgers as lines of a file, which what-if reads without a server |
 //! | [`cases`], [`uptime_cases`] | the same arithmetic on case files, without a server |
 //!
 //! It is pure: no clock, file, network, thread or random source; `now` and the texts of the files are arguments. It
 //! knows nothing of how faults are found (`upheld-detection`). Everything that can be refused is refused by name.
 #![forbid(unsafe_code)]
 
+pub mod account;
 mod amendment;
 pub mod availability;
 pub mod bands;
@@ -30,8 +34,10 @@ pub mod clock;
 pub mod credit;
 pub mod downtime;
 pub mod explain;
+pub mod ledger_file;
 pub mod matching;
 pub mod money;
+pub mod outcome;
 pub mod rate;
 pub mod ratio;
 pub mod terms;

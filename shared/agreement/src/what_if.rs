@@ -2,8 +2,8 @@
 //!
 //! [`what_if`] replays each incident twice: under the terms that were pinned to it, and under those that another book
 //! would have given it. Both columns come from the same clocks (F9), so that what differs is the terms and nothing else.
-//! The facts are what they were: nobody answers faster because more was promised. It reads no ledger itself, and it
-//! changes nothing.
+//! The facts are what they were: nobody answers faster because more was promised. [`Columns`] sets credits, labour and
+//! fee beside each other, each from the one account (F9). It reads no ledger itself, and it changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,20 @@ use serde::{Deserialize, Serialize};
 use upheld_model::{AssetId, CheckName, ClientId, IncidentClass, IncidentKind, SiteId};
 
 use crate::{
+    account::IncidentTargets,
     book::Book,
-    clock::{Calendars, Clock, ClockError, ClockStart, ClockState, DueAt, Fact},
+    clock::{Calendars, ClockError, ClockStart, Fact},
     matching::{MatchQuery, resolve},
     money::{Money, Per},
+    outcome::outcomes,
     terms::PinnedTerms,
     words::Stage,
 };
+
+mod columns;
+
+pub use crate::outcome::{Kept, Outcome};
+pub use columns::{ClientColumn, Columns, Sums, columns};
 
 /// An incident of the past.
 #[derive(Debug, Clone)]
@@ -33,35 +40,6 @@ pub struct PastIncident {
     pub facts: Vec<Fact>,
     /// The terms that were pinned to it; `None` where nothing was promised.
     pub pinned: Option<PinnedTerms>,
-}
-
-/// How a target came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kept {
-    /// Satisfied by its due.
-    InTime,
-    /// Satisfied after it.
-    Late,
-    /// Its due passed, and nothing has satisfied it.
-    Missed,
-    /// It runs, and its due has not passed.
-    Open,
-    /// It ended without being needed, before it was due.
-    NotNeeded,
-}
-
-/// One stage of an incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// Which.
-    pub stage: Stage,
-    /// How it came out.
-    pub kept: Kept,
-    /// When it was due.
-    pub due: DueAt,
-    /// The due that passed unsatisfied.
-    pub breached_at: Option<Timestamp>,
 }
 
 /// All incidents under one set of terms.
@@ -98,26 +76,19 @@ pub struct WhatIf {
     /// The incidents of which a stage was kept otherwise, in the order given. A due that moved and was kept all the same
     /// is not among them.
     pub changed: Vec<Changed>,
+    /// Every breach under the pinned terms, by client: what credits are owed for.
+    #[serde(skip)]
+    pub breached_before: BTreeMap<ClientId, Vec<IncidentTargets>>,
+    /// Every breach under the other book.
+    #[serde(skip)]
+    pub breached_after: BTreeMap<ClientId, Vec<IncidentTargets>>,
 }
 
 /// Replays incidents under another book, as of one instant.
 pub fn what_if(past: &[PastIncident], other: &Book, as_of: Timestamp) -> Result<WhatIf, ClockError> {
-    let mut replay = Replay { book: other, as_of, calendars: Calendars::default(), known: BTreeMap::new() };
-    let mut found = WhatIf::default();
-    for incident in past {
-        let before = incident.pinned.as_ref().map(|terms| replay.outcomes(incident, terms)).transpose()?;
-        let after = replay.under_the_other_book(incident)?;
-        found.before.take(before.as_deref());
-        found.after.take(after.as_deref());
-        let kept = |outcomes: &Option<Vec<Outcome>>| -> Vec<(Stage, Kept)> {
-            outcomes.iter().flatten().map(|outcome| (outcome.stage, outcome.kept)).collect()
-        };
-        if kept(&before) != kept(&after) {
-            let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-            found.changed.push(Changed { incident: incident.name.clone(), before, after });
-        }
-    }
-    Ok(found)
+    let mut replay = Replay::new(other, as_of);
+    past.iter().try_for_each(|incident| replay.take(incident))?;
+    Ok(replay.found)
 }
 
 /// What an agreement costs a month at an instant: its fee and the riders in force; `None` where it says no fee, or the
@@ -138,8 +109,11 @@ pub fn monthly_fee(book: &Book, client: &ClientId, at: Timestamp) -> Option<Mone
     sum.filter(|_| version.fee.is_some())
 }
 
-/// What is kept from one incident to the next: terms that were resolved, calendars that were compiled.
-struct Replay<'a> {
+/// A replay under way, one incident after another: terms that were resolved and calendars that were compiled are kept
+/// from one to the next.
+pub struct Replay<'a> {
+    /// Both columns so far.
+    pub found: WhatIf,
     book: &'a Book,
     as_of: Timestamp,
     calendars: Calendars,
@@ -155,8 +129,34 @@ struct Alike {
     version: u32,
 }
 
-impl Replay<'_> {
-    fn under_the_other_book(&mut self, incident: &PastIncident) -> Result<Option<Vec<Outcome>>, ClockError> {
+impl<'a> Replay<'a> {
+    /// A replay under another book, as of one instant.
+    pub fn new(book: &'a Book, as_of: Timestamp) -> Self {
+        let found = WhatIf::default();
+        Self { found, book, as_of, calendars: Calendars::default(), known: BTreeMap::new() }
+    }
+
+    /// Replays one incident under both.
+    pub fn take(&mut self, incident: &PastIncident) -> Result<(), ClockError> {
+        let before = incident.pinned.as_ref().map(|terms| self.outcomes(incident, terms)).transpose()?;
+        let after = self.under_the_other_book(incident)?;
+        let found = &mut self.found;
+        found.before.take(before.as_ref());
+        found.after.take(after.as_ref());
+        note_breaches(&mut found.breached_before, incident, before.as_ref());
+        note_breaches(&mut found.breached_after, incident, after.as_ref());
+        let kept = |outcomes: &Option<Out>| -> Vec<(Stage, Kept)> {
+            outcomes.iter().flat_map(|out| &out.outcomes).map(|outcome| (outcome.stage, outcome.kept)).collect()
+        };
+        if kept(&before) != kept(&after) {
+            let (before, after) = (before.map(|out| out.outcomes), after.map(|out| out.outcomes));
+            let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+            found.changed.push(Changed { incident: incident.name.clone(), before, after });
+        }
+        Ok(())
+    }
+
+    fn under_the_other_book(&mut self, incident: &PastIncident) -> Result<Option<Out>, ClockError> {
         let query = &incident.query;
         let Some(alike) = self.alike(query) else {
             // No version, or the bounds of detection straddle an amendment: asked by itself.
@@ -185,33 +185,34 @@ impl Replay<'_> {
         })
     }
 
-    fn outcomes(&mut self, incident: &PastIncident, terms: &PinnedTerms) -> Result<Vec<Outcome>, ClockError> {
-        let clocks = Clock::replay_all_with(terms, &incident.start, &incident.facts, &mut self.calendars)?;
-        Ok(clocks.iter().map(|clock| outcome(clock, self.as_of)).collect())
+    fn outcomes(&mut self, incident: &PastIncident, terms: &PinnedTerms) -> Result<Out, ClockError> {
+        let outcomes = outcomes(terms, &incident.start, &incident.facts, &mut self.calendars, self.as_of)?;
+        Ok(Out { version: terms.version, outcomes })
     }
 }
 
-fn outcome(clock: &Clock, as_of: Timestamp) -> Outcome {
-    let view = clock.view(as_of);
-    let kept = match (&view.state, view.breached_at) {
-        (ClockState::Met { .. }, _) => Kept::InTime,
-        (ClockState::MetLate { .. }, _) => Kept::Late,
-        (ClockState::Cancelled { .. }, None) => Kept::NotNeeded,
-        (ClockState::Scheduled { .. } | ClockState::Running { .. } | ClockState::Paused { .. }, None) => Kept::Open,
-        (
-            ClockState::Scheduled { .. }
-            | ClockState::Running { .. }
-            | ClockState::Paused { .. }
-            | ClockState::Cancelled { .. },
-            Some(_),
-        ) => Kept::Missed,
-    };
-    Outcome { stage: clock.stage(), kept, due: view.due, breached_at: view.breached_at }
+/// How an incident came out under one set of terms.
+struct Out {
+    version: u32,
+    outcomes: Vec<Outcome>,
+}
+
+fn note_breaches(found: &mut BTreeMap<ClientId, Vec<IncidentTargets>>, incident: &PastIncident, out: Option<&Out>) {
+    let Some(out) = out else { return };
+    let breached: Vec<Outcome> = out.outcomes.iter().filter(|outcome| outcome.breached_at.is_some()).copied().collect();
+    if !breached.is_empty() {
+        found.entry(incident.query.client.clone()).or_default().push(IncidentTargets {
+            incident: incident.name.clone(),
+            version: out.version,
+            outcomes: breached,
+            if_disputes_hold: None,
+        });
+    }
 }
 
 impl Column {
-    fn take(&mut self, outcomes: Option<&[Outcome]>) {
-        let Some(outcomes) = outcomes else {
+    fn take(&mut self, out: Option<&Out>) {
+        let Some(Out { outcomes, .. }) = out else {
             self.none_promised += 1;
             return;
         };

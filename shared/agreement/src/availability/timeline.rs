@@ -1,5 +1,7 @@
 //! What was seen of an asset: a partition of time without gaps.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,8 @@ upheld_model::vocabulary!(
         Collector = "collector",
         /// It is not decided yet.
         Pending = "pending",
+        /// The probe could not judge: no right, no credentials, a source without fresh data.
+        CannotJudge = "cannot-judge",
     }
 );
 
@@ -48,6 +52,40 @@ pub struct Piece {
 /// monitored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Timeline(Vec<Piece>);
+
+/// The seconds of a period by what was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    /// It worked.
+    pub up_s: u64,
+    /// It worked in part.
+    pub degraded_s: u64,
+    /// It did not work.
+    pub down_s: u64,
+    /// Nobody knows, by why.
+    pub unknown: BTreeMap<UnknownWhy, u64>,
+}
+
+impl Sums {
+    /// How long nobody knew, whyever.
+    pub fn unknown_s(&self) -> u64 {
+        self.unknown.values().sum()
+    }
+
+    /// The period.
+    pub fn total_s(&self) -> u64 {
+        self.up_s + self.degraded_s + self.down_s + self.unknown_s()
+    }
+
+    fn share(&mut self, seen: Seen) -> &mut u64 {
+        match seen {
+            Seen::Up => &mut self.up_s,
+            Seen::Degraded => &mut self.degraded_s,
+            Seen::Down => &mut self.down_s,
+            Seen::Unknown(why) => self.unknown.entry(why).or_default(),
+        }
+    }
+}
 
 /// Why pieces are no partition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,5 +131,23 @@ impl Timeline {
     /// The pieces, in order.
     pub fn pieces(&self) -> &[Piece] {
         &self.0
+    }
+
+    /// The whole seconds of `[from, to)` by what was seen. They sum to the period: what no piece covers was not
+    /// monitored.
+    pub fn sums(&self, from: Timestamp, to: Timestamp) -> Sums {
+        let second = |at: Timestamp| crate::clock::whole_second(at).as_second();
+        let (from, to) = (second(from), second(to).max(second(from)));
+        let mut sums = Sums::default();
+        let mut reached = from;
+        for piece in &self.0 {
+            let (a, b) = (second(piece.from).clamp(reached, to), second(piece.to).clamp(reached, to));
+            *sums.share(Seen::Unknown(UnknownWhy::NotMonitored)) += a.abs_diff(reached);
+            *sums.share(piece.state) += b.abs_diff(a);
+            reached = b;
+        }
+        *sums.share(Seen::Unknown(UnknownWhy::NotMonitored)) += to.abs_diff(reached);
+        sums.unknown.retain(|_, seconds| *seconds > 0);
+        sums
     }
 }

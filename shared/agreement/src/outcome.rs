@@ -1,0 +1,93 @@
+//! How each promise of an incident came out: in time, late, missed, open, not needed (TERMS 5, F6).
+//!
+//! An outcome is read off the same clocks that the portal shows (F9). It asks no time but the one it is given.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::{Calendars, Clock, ClockError, ClockStart, ClockState, DueAt, Fact},
+    terms::PinnedTerms,
+    words::Stage,
+};
+
+/// How a target came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kept {
+    /// Satisfied by its due.
+    InTime,
+    /// Satisfied after it.
+    Late,
+    /// Its due passed, and nothing has satisfied it.
+    Missed,
+    /// It runs, and its due has not passed.
+    Open,
+    /// It ended without being needed, before it was due.
+    NotNeeded,
+}
+
+impl Kept {
+    /// Every way, in the order in which they are told.
+    pub const ALL: [Self; 5] = [Self::InTime, Self::Late, Self::Missed, Self::Open, Self::NotNeeded];
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::InTime => "in time",
+            Self::Late => "late",
+            Self::Missed => "missed",
+            Self::Open => "open",
+            Self::NotNeeded => "not needed",
+        }
+    }
+}
+
+/// One stage of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Which.
+    pub stage: Stage,
+    /// How it came out.
+    pub kept: Kept,
+    /// When it was due.
+    pub due: DueAt,
+    /// The due that passed unsatisfied.
+    pub breached_at: Option<Timestamp>,
+    /// When it was decided: the breach by its due (F6), else the satisfaction or the end; `None` while it is open. It
+    /// is what puts the target into exactly one period.
+    pub decided_at: Option<Timestamp>,
+}
+
+/// The outcomes of an incident's stages as of an instant.
+pub fn outcomes(
+    terms: &PinnedTerms,
+    start: &ClockStart,
+    facts: &[Fact],
+    calendars: &mut Calendars,
+    as_of: Timestamp,
+) -> Result<Vec<Outcome>, ClockError> {
+    let clocks = Clock::replay_all_with(terms, start, facts, calendars)?;
+    Ok(clocks.iter().map(|clock| outcome(clock, as_of)).collect())
+}
+
+fn outcome(clock: &Clock, as_of: Timestamp) -> Outcome {
+    let view = clock.view(as_of);
+    let (kept, ended_at) = match (&view.state, view.breached_at) {
+        (ClockState::Met { at }, _) => (Kept::InTime, Some(*at)),
+        (ClockState::MetLate { at }, _) => (Kept::Late, Some(*at)),
+        (ClockState::Cancelled { at, .. }, None) => (Kept::NotNeeded, Some(*at)),
+        (ClockState::Scheduled { .. } | ClockState::Running { .. } | ClockState::Paused { .. }, None) => {
+            (Kept::Open, None)
+        }
+        (
+            ClockState::Scheduled { .. }
+            | ClockState::Running { .. }
+            | ClockState::Paused { .. }
+            | ClockState::Cancelled { .. },
+            Some(_),
+        ) => (Kept::Missed, None),
+    };
+    let decided_at = view.breached_at.or(ended_at);
+    Outcome { stage: clock.stage(), kept, due: view.due, breached_at: view.breached_at, decided_at }
+}
