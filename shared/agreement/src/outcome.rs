@@ -2,11 +2,13 @@
 //!
 //! An outcome is read off the same clocks that the portal shows (F9). It asks no time but the one it is given.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::{Calendars, Clock, ClockError, ClockStart, ClockState, DueAt, Fact},
+    clock::{Calendars, Clock, ClockError, ClockStart, ClockState, DueAt, Fact, FactKind},
     terms::PinnedTerms,
     words::Stage,
 };
@@ -69,6 +71,29 @@ pub fn outcomes(
 ) -> Result<Vec<Outcome>, ClockError> {
     let clocks = Clock::replay_all_with(terms, start, facts, calendars)?;
     Ok(clocks.iter().map(|clock| outcome(clock, as_of)).collect())
+}
+
+/// The facts as the client sees them: without those that he disputes and that are not settled (F13). `None` while
+/// nothing is disputed.
+pub fn if_disputes_hold(facts: &[Fact]) -> Option<Vec<Fact>> {
+    let disputed = in_dispute(facts);
+    (!disputed.is_empty()).then(|| facts.iter().filter(|fact| !disputed.contains(&fact.number)).cloned().collect())
+}
+
+/// The numbers of the facts that are in dispute.
+pub fn in_dispute(facts: &[Fact]) -> BTreeSet<u64> {
+    let mut disputed = BTreeSet::new();
+    for fact in facts {
+        if let FactKind::Disputed { item, .. } = &fact.kind {
+            disputed.insert(*item);
+        }
+    }
+    for fact in facts {
+        if let FactKind::DisputeSettled { item, .. } = &fact.kind {
+            disputed.remove(item);
+        }
+    }
+    disputed
 }
 
 fn outcome(clock: &Clock, as_of: Timestamp) -> Outcome {

@@ -13,7 +13,7 @@ use crate::{
     bands::Bands,
     book::{Rate, RatePrice, Rounding},
     calendar::Calendar,
-    clock::whole_second,
+    clock::{Fact, FactKind, whole_second},
     money::{Currency, Money, Per, Price},
     words::Manner,
 };
@@ -29,6 +29,57 @@ pub struct Work {
     pub from: Timestamp,
     /// Until when.
     pub to: Timestamp,
+}
+
+/// An entry of work in an incident's ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The number of its fact.
+    pub fact: u64,
+    /// Who entered it.
+    pub entered_by: String,
+    /// When.
+    pub entered_at: Timestamp,
+    /// What was done.
+    #[serde(flatten)]
+    pub work: Work,
+    /// The entry in whose place it stands.
+    pub corrects: Option<u64>,
+    /// The entry that stands in its place; it is charged only while there is none.
+    pub corrected_by: Option<u64>,
+}
+
+impl Entry {
+    /// Whether it is charged: not corrected, and not itself the taking back of another.
+    pub fn is_charged(&self) -> bool {
+        self.corrected_by.is_none() && whole_second(self.work.from) < whole_second(self.work.to)
+    }
+}
+
+/// The entries of work in a ledger, in the order of their numbers; what was corrected is still there.
+pub fn entries(facts: &[Fact]) -> Vec<Entry> {
+    let mut found: Vec<Entry> = facts
+        .iter()
+        .filter_map(|fact| {
+            let FactKind::Worked { worker, manner, from, to, corrects, role: _ } = &fact.kind else { return None };
+            Some(Entry {
+                fact: fact.number,
+                entered_by: fact.who.clone(),
+                entered_at: fact.recorded_at,
+                work: Work { who: worker.clone(), manner: *manner, from: *from, to: *to },
+                corrects: *corrects,
+                corrected_by: None,
+            })
+        })
+        .collect();
+    found.sort_by_key(|entry| entry.fact);
+    let corrections: Vec<(u64, u64)> = found.iter().filter_map(|entry| Some((entry.corrects?, entry.fact))).collect();
+    for (corrected, by) in corrections {
+        if let Some(entry) = found.iter_mut().find(|entry| entry.fact == corrected && by > corrected) {
+            entry.corrected_by = Some(by);
+        }
+    }
+    found
 }
 
 /// The rates of a plan on the bands of its calendar.

@@ -365,4 +365,120 @@ mod tests {
         }
         assert!(answer_line("nonsense").is_error);
     }
+
+    /// One case for each thing that a page leaves to the reader's care; every figure by hand.
+    #[test]
+    fn cases_by_hand() {
+        let all = |value: Value| figures(value);
+        for (case, seconds, availability) in [
+            // Windows that touch, overlap and repeat are their union: 10-40 maintained.
+            (
+                json!({"period_s": 100, "states": [[0, "up"]], "maintenance": [[10, 30], [20, 40], [20, 40], [30, 30], [40, 40]]}),
+                json!([70, 70, 0, 0, 30]),
+                json!("70/70"),
+            ),
+            // A gap in coverage with an outage across its edge: covered 0-30 and 60-100, down 20-70.
+            (
+                json!({"period_s": 100, "states": [[0, "up"], [20, "down"], [70, "up"]], "coverage": [[60, 100], [0, 30]]}),
+                json!([70, 50, 20, 0, 30]),
+                json!("50/70"),
+            ),
+            // Before the first state nothing was monitored: unknown, and not up.
+            (json!({"period_s": 100, "states": [[90, "up"]]}), json!([10, 10, 0, 90, 0]), json!("10/10")),
+            (
+                json!({"period_s": 100, "states": [[90, "up"]], "unknown": "as_up"}),
+                json!([100, 100, 0, 0, 0]),
+                json!("100/100"),
+            ),
+            (
+                json!({"period_s": 100, "states": [[90, "up"]], "unknown": "as_down"}),
+                json!([100, 10, 90, 0, 0]),
+                json!("10/100"),
+            ),
+            // None is unknown too, and treated like it.
+            (
+                json!({"period_s": 60, "states": [[0, "up"], [20, "none"], [40, "unknown"]], "unknown": "as_down"}),
+                json!([60, 20, 40, 0, 0]),
+                json!("20/60"),
+            ),
+            // Excluded unknown is excluded, whatever the formula makes of unknown.
+            (
+                json!({"period_s": 60, "maintenance": [[0, 20]], "unknown": "as_up"}),
+                json!([40, 40, 0, 0, 20]),
+                json!("40/40"),
+            ),
+            // Degraded and unknown at once, each treated for itself.
+            (
+                json!({"period_s": 40, "states": [[0, "degraded"], [10, "unknown"], [20, "down"], [30, "up"]], "unknown": "as_up", "degraded": "as_down"}),
+                json!([40, 20, 20, 0, 0]),
+                json!("20/40"),
+            ),
+            // Of equal instants the last written holds, before and after sorting.
+            (
+                json!({"period_s": 30, "states": [[10, "down"], [0, "up"], [10, "up"], [20, "up"], [20, "down"]]}),
+                json!([30, 20, 10, 0, 0]),
+                json!("20/30"),
+            ),
+            // All down is a fraction all the same; nothing counted is none.
+            (json!({"period_s": 30, "states": [[0, "down"]]}), json!([30, 0, 30, 0, 0]), json!("0/30")),
+            (
+                json!({"period_s": 30, "states": [[0, "up"]], "maintenance": [[0, 30]]}),
+                json!([0, 0, 0, 0, 30]),
+                Value::Null,
+            ),
+            (json!({"period_s": 30, "states": [[0, "unknown"]]}), json!([0, 0, 0, 30, 0]), Value::Null),
+            (
+                json!({"period_s": 0, "states": [[0, "up"]], "maintenance": [[0, 0]], "coverage": [[0, 0]], "unknown": "as_up"}),
+                json!([0, 0, 0, 0, 0]),
+                Value::Null,
+            ),
+            // Two years of seconds, not reduced.
+            (
+                json!({"period_s": 63_072_000_u64, "states": [[0, "up"], [31_536_000, "down"]]}),
+                json!([63_072_000_u64, 31_536_000, 31_536_000, 0, 0]),
+                json!("31536000/63072000"),
+            ),
+        ] {
+            assert_eq!(all(case.clone()), (seconds, availability), "{case}");
+        }
+    }
+
+    proptest::proptest! {
+        /// An oracle of another kind: every second is asked by itself.
+        #[test]
+        fn every_second_is_counted_once(
+            period in 0_i64..80,
+            states in proptest::collection::vec((-20_i64..100, 0_usize..5), 0..8),
+            maintenance in proptest::collection::vec((-20_i64..100, 0_i64..40), 0..4),
+            coverage in proptest::option::of(proptest::collection::vec((-20_i64..100, 0_i64..40), 0..4)),
+            (unknown, degraded) in (0_usize..3, 0_usize..2),
+        ) {
+            let words = ["up", "degraded", "down", "unknown", "none"];
+            let windows = |list: &[(i64, i64)]| -> Vec<(i64, i64)> { list.iter().map(|(a, b)| (*a, a + b)).collect() };
+            let (maintenance, coverage) = (windows(&maintenance), coverage.as_deref().map(windows));
+            let (unknown, degraded) = (["exclude", "as_up", "as_down"][unknown], ["as_up", "as_down"][degraded]);
+            let written: Vec<(i64, &str)> = states.iter().map(|(at, state)| (*at, words[*state])).collect();
+            let mut case = json!({"period_s": period, "states": written, "maintenance": maintenance, "unknown": unknown, "degraded": degraded});
+            if let Some(coverage) = &coverage {
+                case["coverage"] = json!(coverage);
+            }
+            let (mut up, mut down, mut unknown_s, mut excluded) = (0, 0, 0, 0);
+            for second in 0..period {
+                let holds = |list: &[(i64, i64)]| list.iter().any(|(a, b)| *a <= second && second < *b);
+                if holds(&maintenance) || coverage.as_ref().is_some_and(|coverage| !holds(coverage)) {
+                    excluded += 1;
+                    continue;
+                }
+                let latest = written.iter().filter(|(at, _)| *at <= second).max_by_key(|(at, _)| *at).map(|(at, _)| *at);
+                let state = latest.and_then(|at| written.iter().rfind(|(other, _)| *other == at)).map_or("none", |(_, state)| *state);
+                match (state, degraded, unknown) {
+                    ("up", _, _) | ("degraded", "as_up", _) | ("unknown" | "none", _, "as_up") => up += 1,
+                    ("down", _, _) | ("degraded", _, _) | ("unknown" | "none", _, "as_down") => down += 1,
+                    _ => unknown_s += 1,
+                }
+            }
+            let availability = if up + down > 0 { json!(format!("{up}/{}", up + down)) } else { Value::Null };
+            proptest::prop_assert_eq!(figures(case), (json!([up + down, up, down, unknown_s, excluded]), availability));
+        }
+    }
 }

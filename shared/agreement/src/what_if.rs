@@ -14,11 +14,11 @@ use upheld_model::{AssetId, CheckName, ClientId, IncidentClass, IncidentKind, Si
 use crate::{
     account::IncidentTargets,
     book::Book,
-    clock::{Calendars, ClockError, ClockStart, Fact},
-    matching::{MatchQuery, resolve},
+    clock::{Calendars, ClockError, ClockStart, Fact, FactKind, TermsChange},
+    matching::{MatchQuery, Set, expedited, reprioritised, resolve},
     money::{Money, Per},
     outcome::outcomes,
-    terms::PinnedTerms,
+    terms::{Input, PinnedTerms, SetBy},
     words::Stage,
 };
 
@@ -161,13 +161,61 @@ impl<'a> Replay<'a> {
         let Some(alike) = self.alike(query) else {
             // No version, or the bounds of detection straddle an amendment: asked by itself.
             let terms = resolve(self.book, query).ok();
-            return terms.map(|terms| self.outcomes(incident, &terms)).transpose();
+            return terms.map(|terms| self.of_other(incident, &terms)).transpose();
         };
         let mut known = std::mem::take(&mut self.known);
         let terms = known.entry(alike).or_insert_with(|| resolve(self.book, query).ok());
-        let outcomes = terms.as_ref().map(|terms| self.outcomes(incident, terms)).transpose();
+        let outcomes = terms.as_ref().map(|terms| self.of_other(incident, terms)).transpose();
         self.known = known;
         outcomes
+    }
+
+    /// The outcomes under terms of the other book. What people changed in the terms while the incident was open is
+    /// changed in these instead: the same priority, the same rider where the other book sells it.
+    fn of_other(&mut self, incident: &PastIncident, terms: &PinnedTerms) -> Result<Out, ClockError> {
+        if incident.facts.iter().all(|fact| fact.kind.changed_terms().is_none()) {
+            return self.outcomes(incident, terms);
+        }
+        let mut now = terms.clone();
+        let mut facts = Vec::new();
+        for fact in &incident.facts {
+            let FactKind::TermsChanged { why, terms: then } = &fact.kind else {
+                facts.push(fact.clone());
+                continue;
+            };
+            let Some(changed) = self.changed(incident, &now, *why, then, fact) else { continue };
+            now = changed.clone();
+            facts.push(Fact { kind: FactKind::TermsChanged { why: *why, terms: Box::new(changed) }, ..fact.clone() });
+        }
+        self.outcomes(&PastIncident { facts, ..incident.clone() }, terms)
+    }
+
+    fn changed(
+        &self,
+        incident: &PastIncident,
+        now: &PinnedTerms,
+        why: TermsChange,
+        then: &PinnedTerms,
+        fact: &Fact,
+    ) -> Option<PinnedTerms> {
+        match why {
+            TermsChange::Priority => {
+                let inputs = then.inputs.as_ref()?;
+                let set = Set {
+                    impact: by_person(&inputs.impact),
+                    urgency: by_person(&inputs.urgency),
+                    complexity: inputs.complexity.as_ref().and_then(by_person),
+                    priority: by_person(&inputs.priority),
+                };
+                reprioritised(self.book, &incident.query, now, set, &fact.who).ok()
+            }
+            TermsChange::Expedite => {
+                let rider = &then.expedited.last()?.rider;
+                expedited(self.book, &incident.query, now, rider, fact.effective_at, &fact.who).ok()
+            }
+            // What another incident's terms would have been is that incident's question.
+            TermsChange::Merge => None,
+        }
     }
 
     fn alike(&self, query: &MatchQuery) -> Option<Alike> {
@@ -195,6 +243,13 @@ impl<'a> Replay<'a> {
 struct Out {
     version: u32,
     outcomes: Vec<Outcome>,
+}
+
+fn by_person<T: Copy>(input: &Input<T>) -> Option<T> {
+    match input.by {
+        SetBy::Person { .. } => Some(input.value),
+        SetBy::Book { .. } => None,
+    }
 }
 
 fn note_breaches(found: &mut BTreeMap<ClientId, Vec<IncidentTargets>>, incident: &PastIncident, out: Option<&Out>) {

@@ -216,7 +216,10 @@ pub fn admit(terms: &PinnedTerms, ledger: &[Fact], new: &Fact) -> Result<(), Fac
             let was_handed_over = |fact: &Fact| matches!(fact.kind, FactKind::HandedOver { .. });
             before(ledger, at).any(was_handed_over).then_some(()).ok_or(FactRefused::NotHandedOver { at })
         }
-        FactKind::Worked { from, to, .. } if to <= from => Err(FactRefused::NoWork),
+        // A correction without time takes an entry back.
+        FactKind::Worked { from, to, corrects, .. } if to < from || (to == from && corrects.is_none()) => {
+            Err(FactRefused::NoWork)
+        }
         FactKind::Worked { to, .. } if *to > recorded_at => Err(FactRefused::WorkNotDone { to: *to, recorded_at }),
         FactKind::Worked { .. } => Ok(()),
     }

@@ -134,6 +134,9 @@ pub enum FactKind {
         /// As what, where rates tell roles apart.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         role: Option<BookName>,
+        /// The number of the entry in whose place this one stands; without any time it takes that one back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        corrects: Option<u64>,
     },
 }
 
@@ -242,6 +245,7 @@ mod tests {
             r#""fact":"handed-over","maker":"example-recorders""#,
             r#""fact":"manufacturer-answered","with_whom":"second level""#,
             r#""fact":"worked","worker":"ben","manner":"on-site","from":"2026-11-16T15:00:00Z","to":"2026-11-16T16:00:00Z","role":"engineer""#,
+            r#""fact":"worked","worker":"ben","manner":"phone","from":"2026-11-16T15:00:00Z","to":"2026-11-16T15:00:00Z","corrects":2"#,
         ] {
             let text = format!(
                 r#"{{"number":3,"effective_at":"2026-11-16T16:10:00Z","recorded_at":"2026-11-16T16:11:00Z","who":"ana",{kind}}}"#

@@ -164,3 +164,33 @@ proptest! {
         prop_assert_eq!(bill.total.minor, bill.lines.iter().map(|line| line.amount.minor).sum::<u64>());
     }
 }
+
+#[test]
+fn a_correction_stands_in_the_place_of_an_entry_and_nothing_is_rewritten() {
+    let fact = |number, from: &str, to: &str, corrects| Fact {
+        number,
+        effective_at: on(to),
+        recorded_at: on(to),
+        who: "ana".to_owned(),
+        kind: FactKind::Worked {
+            worker: "ben".to_owned(),
+            manner: Manner::OnSite,
+            from: on(from),
+            to: on(to),
+            role: None,
+            corrects,
+        },
+    };
+    let facts = [
+        fact(1, "09:00", "11:00", None),
+        fact(2, "12:00", "13:00", None),
+        fact(3, "09:30", "11:00", Some(1)),
+        fact(4, "13:00", "13:00", Some(2)),
+    ];
+    let entries = entries(&facts);
+    assert_eq!(entries.iter().map(|entry| entry.corrected_by).collect::<Vec<_>>(), [Some(3), Some(4), None, None]);
+    let charged: Vec<u64> = entries.iter().filter(|entry| entry.is_charged()).map(|entry| entry.fact).collect();
+    assert_eq!(charged, [3]);
+    let turned: Vec<Fact> = facts.iter().rev().cloned().collect();
+    assert_eq!(super::entries(&turned), entries);
+}
