@@ -398,6 +398,7 @@ fn what_is_said_of_disputes_work_and_the_manufacturer_is_refused_by_name_where_i
         from: local(from),
         to: local(to),
         role: None,
+        corrects: None,
     };
     for (when, kind, said) in [
         ("17 10:00", disputed(3), Ok(())),
