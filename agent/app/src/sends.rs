@@ -39,6 +39,8 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::NetIcmp { .. } => "network echoes",
         ProbeSpec::NetTcp { .. } => "services by TCP",
         ProbeSpec::NetHttp { .. } => "web services",
+        ProbeSpec::NetLink { .. } => "this host's network ports",
+        ProbeSpec::UpsNut { .. } => "power supplies",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
         ProbeSpec::BackupFiles(_) => "ages of backups",
     }
@@ -54,6 +56,13 @@ fn describe(check: &CheckSpec) -> String {
         }
         ProbeSpec::NetHttp { url, .. } => {
             (format!("GET {url}"), "status, times, days left of the certificate; no body")
+        }
+        ProbeSpec::NetLink { interface, .. } => (
+            format!("the port {}", interface.as_deref().unwrap_or("of the default route")),
+            "whether it is up, speed, duplex, drops and errors as the kernel counts them",
+        ),
+        ProbeSpec::UpsNut { target, port, ups } => {
+            (format!("NUT {target}:{port}, supply {ups}"), "status, voltages, charge, load, temperature, model, alarm")
         }
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")

@@ -70,10 +70,12 @@ impl Lane {
 /// a host is bad when it is so for ten minutes (PROBES 10).
 fn confirms_fast(probe: &ProbeSpec) -> bool {
     match probe {
-        ProbeSpec::Host { .. } => false,
+        // Nor where the kernel counts what is missed between two looks.
+        ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. } => false,
         ProbeSpec::NetIcmp { .. }
         | ProbeSpec::NetTcp { .. }
         | ProbeSpec::NetHttp { .. }
+        | ProbeSpec::UpsNut { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_) => true,
     }

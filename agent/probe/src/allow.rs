@@ -27,7 +27,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use upheld_model::address::Place;
+use upheld_model::{address::Place, check::NUT_PORT};
 
 use subnet::Subnet;
 
@@ -200,7 +200,8 @@ impl AllowList {
     fn permits_loopback(&self, reach: Reach) -> bool {
         match reach {
             Reach::Echo => self.loopback_echo,
-            Reach::Connect(port) => matches!(port, 3493 | 3551) || self.loopback_ports.contains(&port),
+            Reach::Connect(port) => matches!(port, NUT_PORT | 3551) || self.loopback_ports.contains(&port),
+            Reach::Nut(port) => port == NUT_PORT || self.loopback_ports.contains(&port),
             Reach::Http(port) => self.loopback_ports.contains(&port),
         }
     }
@@ -225,13 +226,15 @@ pub(crate) enum Reach {
     Connect(u16),
     /// An HTTP request to a port.
     Http(u16),
+    /// Questions of NUT's protocol to a port.
+    Nut(u16),
 }
 
 impl Reach {
     fn is_echo_or(self, allowed: u16) -> bool {
         match self {
             Self::Echo => true,
-            Self::Connect(port) | Self::Http(port) => port == allowed,
+            Self::Connect(port) | Self::Http(port) | Self::Nut(port) => port == allowed,
         }
     }
 }
@@ -276,7 +279,7 @@ impl fmt::Display for Refusal {
             Self::Loopback { reach: Reach::Echo } => {
                 f.write_str("this is the agent's own host; loopback_echo = true in allow.toml would allow it")
             }
-            Self::Loopback { reach: Reach::Connect(port) | Reach::Http(port) } => {
+            Self::Loopback { reach: Reach::Connect(port) | Reach::Http(port) | Reach::Nut(port) } => {
                 write!(f, "this is the agent's own host; loopback_ports = [{port}] in allow.toml would allow it")
             }
             Self::Collector { address } => {
@@ -288,7 +291,7 @@ impl fmt::Display for Refusal {
             Self::Public { asked, reach: Reach::Echo } => {
                 write!(f, "a public address; public_hosts = [\"{asked}\"] in allow.toml would allow it")
             }
-            Self::Public { asked, reach: Reach::Connect(port) | Reach::Http(port) } => {
+            Self::Public { asked, reach: Reach::Connect(port) | Reach::Http(port) | Reach::Nut(port) } => {
                 write!(f, "a public address; public_hosts = [\"{asked}:{port}\"] in allow.toml would allow it")
             }
             Self::Path { path } => {

@@ -18,6 +18,9 @@ mod freshness;
 pub mod host;
 mod http;
 mod icmp;
+mod link;
+mod memory;
+mod nut;
 mod result;
 mod surroundings;
 mod target;
@@ -26,6 +29,7 @@ mod tcp;
 mod testing;
 
 pub use allow::{AllowError, AllowList};
+pub use memory::Memory;
 pub use result::ProbeResult;
 
 use std::{
@@ -45,6 +49,8 @@ use freshness::Freshness;
 use host::Host;
 use http::{Expectation, Http};
 use icmp::Echoes;
+use link::Links;
+use nut::Nut;
 use target::Targets;
 
 /// Runs checks. Cheap to clone; clones share sockets and the memory of earlier runs (growth, processor time).
@@ -63,6 +69,8 @@ struct Inner {
     http: Http,
     echoes: Echoes,
     freshness: Freshness,
+    links: Links,
+    nut: Nut,
 }
 
 impl Prober {
@@ -76,6 +84,8 @@ impl Prober {
             http: Http::new(),
             echoes: Echoes::new(),
             freshness: Freshness::new(),
+            links: Links::new(),
+            nut: Nut::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -83,6 +93,17 @@ impl Prober {
     /// Tells the prober that the collector's name resolves to other addresses than before.
     pub fn collector_is_at(&self, addresses: Vec<SocketAddr>) {
         self.inner.targets.collector_is_at(addresses);
+    }
+
+    /// What is to outlive this process.
+    pub fn memory(&self) -> Memory {
+        Memory { links: self.inner.links.memory() }
+    }
+
+    /// Goes on with what outlived the last one.
+    pub fn recall(&self, memory: Memory) {
+        let Memory { links } = memory;
+        self.inner.links.recall(links);
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.
@@ -118,6 +139,13 @@ impl Inner {
                 let (status, tls_warn_days, tls_bad_days) = (*status, *tls_warn_days, *tls_bad_days);
                 let expected = Expectation { status, tls_warn_days, tls_bad_days };
                 self.http.run(&self.targets, url, expected, deadline).await
+            }
+            ProbeSpec::NetLink { interface, speed_mbps } => {
+                self.links.run(&self.blocking, &spec.id, interface.as_deref(), *speed_mbps, deadline).await
+            }
+            ProbeSpec::UpsNut { target, port, ups } => {
+                let address = nut::Address { target: target.clone(), port: *port, ups: ups.clone() };
+                self.nut.run(&self.targets, &spec.id, &address, deadline).await
             }
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await

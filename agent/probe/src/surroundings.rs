@@ -16,19 +16,37 @@ pub(crate) fn resolvers() -> Vec<IpAddr> {
     std::fs::read_to_string("/etc/resolv.conf").map(|text| parse_resolvers(&text)).unwrap_or_default()
 }
 
-/// Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask …, addresses as the kernel's own words in
-/// hexadecimal. Flags 1 is "up", 2 is "gateway".
+/// The interface of the default route of the lowest metric.
+pub(crate) fn default_interface() -> Option<String> {
+    let table = std::fs::read_to_string("/proc/net/route").ok()?;
+    default_routes(&table).into_iter().next().map(|route| route.interface)
+}
+
+/// A default route that leads over a gateway.
+struct Route {
+    metric: u32,
+    interface: String,
+    gateway: IpAddr,
+}
+
 fn parse_routes(table: &str) -> Vec<IpAddr> {
+    default_routes(table).into_iter().map(|route| route.gateway).collect()
+}
+
+/// Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask …, addresses as the kernel's own words in
+/// hexadecimal. Flags 1 is "up", 2 is "gateway". By metric.
+fn default_routes(table: &str) -> Vec<Route> {
     let route = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let hex = |at: usize| u32::from_str_radix(columns.get(at)?, 16).ok();
         let is_default = hex(1)? == 0 && hex(7)? == 0 && hex(3)? & 3 == 3;
-        let metric: u32 = columns.get(6)?.parse().ok()?;
-        is_default.then_some((metric, hex(2)?.to_ne_bytes()))
+        let gateway = IpAddr::V4(Ipv4Addr::from(hex(2)?.to_ne_bytes()));
+        let (metric, interface) = (columns.get(6)?.parse().ok()?, (*columns.first()?).to_owned());
+        is_default.then_some(Route { metric, interface, gateway })
     };
-    let mut routes: Vec<_> = table.lines().skip(1).filter_map(route).collect();
-    routes.sort_by_key(|(metric, _)| *metric);
-    routes.into_iter().map(|(_, octets)| IpAddr::V4(Ipv4Addr::from(octets))).collect()
+    let mut routes: Vec<Route> = table.lines().skip(1).filter_map(route).collect();
+    routes.sort_by_key(|route| route.metric);
+    routes
 }
 
 fn parse_resolvers(text: &str) -> Vec<IpAddr> {

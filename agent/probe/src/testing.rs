@@ -84,20 +84,25 @@ pub(crate) fn is_root() -> bool {
 /// Runs `body` in a network namespace of its own that `setup` (shell) has prepared: this test starts itself once
 /// more inside it. `name` is the test's full name.
 pub(crate) fn in_namespace(name: &str, setup: &str, body: impl AsyncFnOnce()) {
-    in_namespace_as(name, "--net", setup, "exec \"$@\"", body);
+    in_namespaces(name, &["--net"], setup, body);
+}
+
+/// The same in namespaces of its own of these kinds.
+pub(crate) fn in_namespaces(name: &str, kinds: &[&str], setup: &str, body: impl AsyncFnOnce()) {
+    in_namespaces_as(name, kinds, setup, "exec \"$@\"", body);
 }
 
 /// The same in a mount namespace of its own.
 pub(crate) fn in_mount_namespace(name: &str, setup: &str, body: impl AsyncFnOnce()) {
-    in_namespace_as(name, "--mount", setup, "exec \"$@\"", body);
+    in_namespaces(name, &["--mount"], setup, body);
 }
 
 /// The same without any right: as `nobody`.
 pub(crate) fn in_namespace_as_nobody(name: &str, setup: &str, body: impl AsyncFnOnce()) {
-    in_namespace_as(name, "--net", setup, "exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"", body);
+    in_namespaces_as(name, &["--net"], setup, "exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"", body);
 }
 
-fn in_namespace_as(name: &str, kind: &str, setup: &str, exec: &str, body: impl AsyncFnOnce()) {
+fn in_namespaces_as(name: &str, kinds: &[&str], setup: &str, exec: &str, body: impl AsyncFnOnce()) {
     const INSIDE: &str = "UPHELD_TEST_INSIDE";
     const SEEN: &str = "the body ran to its end";
     if std::env::var(INSIDE).as_deref() == Ok(name) {
@@ -110,7 +115,8 @@ fn in_namespace_as(name: &str, kind: &str, setup: &str, exec: &str, body: impl A
         return;
     }
     let output = Command::new("unshare")
-        .args([kind, "sh", "-ec", &format!("{setup}\n{exec}"), "sh"])
+        .args(kinds)
+        .args(["sh", "-ec", &format!("{setup}\n{exec}"), "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
         .env(INSIDE, name)

@@ -11,6 +11,8 @@ use crate::{ids::CheckId, vocabulary::IncidentClass};
 
 /// The most checks one agent takes.
 pub const CHECKS_MAX: usize = 2_000;
+/// Where a NUT server listens.
+pub const NUT_PORT: u16 = 3493;
 
 /// One check: what to ask, how often, and when to believe it. Durations are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +78,27 @@ pub enum ProbeSpec {
         #[serde(default = "default_tls_bad_days")]
         tls_bad_days: u16,
     },
+    /// A port of this host: carrier and its drops as the kernel counts them, speed, duplex, errors.
+    #[serde(rename = "net.link")]
+    NetLink {
+        /// The interface, such as `eth0`; that of the default route when it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interface: Option<String>,
+        /// The speed that is meant, in Mbit/s; the best that was seen when it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        speed_mbps: Option<u32>,
+    },
+    /// A power supply with a battery, as its NUT server tells.
+    #[serde(rename = "ups.nut")]
+    UpsNut {
+        /// The server: a host name or address.
+        target: String,
+        /// Its port.
+        #[serde(default = "default_nut_port")]
+        port: u16,
+        /// The supply's name at the server.
+        ups: String,
+    },
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -116,10 +139,14 @@ fn default_bytes_min() -> u64 {
     1
 }
 
+fn default_nut_port() -> u16 {
+    NUT_PORT
+}
+
 impl ProbeSpec {
     /// The kinds that this version probes.
     pub const KINDS: &'static [&'static str] =
-        &["host", "net.icmp", "net.tcp", "net.http", "rec.freshness", "backup.files"];
+        &["host", "net.icmp", "net.tcp", "net.http", "net.link", "ups.nut", "rec.freshness", "backup.files"];
 
     /// The kind's name as it stands in the book.
     pub fn kind(&self) -> &'static str {
@@ -128,6 +155,8 @@ impl ProbeSpec {
             Self::NetIcmp { .. } => "net.icmp",
             Self::NetTcp { .. } => "net.tcp",
             Self::NetHttp { .. } => "net.http",
+            Self::NetLink { .. } => "net.link",
+            Self::UpsNut { .. } => "ups.nut",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
         }
@@ -138,10 +167,20 @@ impl ProbeSpec {
     pub fn class(&self) -> IncidentClass {
         match self {
             Self::Host { .. } => IncidentClass::Host,
-            Self::NetIcmp { .. } | Self::NetTcp { .. } | Self::NetHttp { .. } => IncidentClass::NetworkLan,
+            Self::NetIcmp { .. } | Self::NetTcp { .. } | Self::NetHttp { .. } | Self::NetLink { .. } => {
+                IncidentClass::NetworkLan
+            }
+            Self::UpsNut { .. } => IncidentClass::Power,
             Self::RecFreshness(_) => IncidentClass::Recording,
             Self::BackupFiles(_) => IncidentClass::Backup,
         }
+    }
+
+    /// For how long the last sample is believed where nobody says: three intervals and one run. A supply that is asked
+    /// each second is no less known when its server is slow for a few (PROBES 1).
+    pub fn usual_stale_after_ms(&self, every_ms: u64, timeout_ms: u64) -> u64 {
+        let least = if matches!(self, Self::UpsNut { .. }) { 15_000 } else { 0 };
+        every_ms.saturating_mul(3).saturating_add(timeout_ms).max(least)
     }
 }
 
@@ -197,17 +236,16 @@ impl CheckSpec {
             // Two seconds: a target that swallows packets is confirmed within the 15 s that liveness promises.
             ProbeSpec::NetTcp { .. } => (10, 2, 3, 2),
             ProbeSpec::NetHttp { .. } => (10, 10, 3, 2),
+            // The kernel counts each drop, however short; down for a minute it is a failure and no drop any more.
+            ProbeSpec::NetLink { .. } => (10, 2, 6, 2),
+            // A dip of 1.2 s is seen. For how long a supply may run on battery the probe knows; two in a row, since some
+            // devices say "low" for a moment at each transfer.
+            ProbeSpec::UpsNut { .. } => (1, 2, 2, 2),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
         };
-        Self {
-            id,
-            probe,
-            every_ms: every_s * 1000,
-            timeout_ms: timeout_s * 1000,
-            fail_after,
-            recover_after,
-            stale_after_ms: 1000 * (3 * every_s + timeout_s),
-        }
+        let (every_ms, timeout_ms) = (every_s * 1000, timeout_s * 1000);
+        let stale_after_ms = probe.usual_stale_after_ms(every_ms, timeout_ms);
+        Self { id, probe, every_ms, timeout_ms, fail_after, recover_after, stale_after_ms }
     }
 
     /// The time between two runs.
@@ -246,6 +284,17 @@ impl CheckSpec {
                 }
                 self.bound("tls_warn_days", (*tls_warn_days).into(), u64::from(*tls_bad_days), 3_650)
             }
+            ProbeSpec::NetLink { interface, speed_mbps } => {
+                if let Some(interface) = interface {
+                    self.interface(interface)?;
+                }
+                speed_mbps.map_or(Ok(()), |speed| self.bound("speed_mbps", speed.into(), 1, 1_600_000))
+            }
+            ProbeSpec::UpsNut { target, port, ups } => {
+                self.target(target)?;
+                self.bound("port", (*port).into(), 1, 65_535)?;
+                self.ups(ups)
+            }
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
                     || spec.path.len() > 1_000
@@ -263,6 +312,27 @@ impl CheckSpec {
             Ok(())
         } else {
             Err(self.parameter("target", target, "must be a host name or an address"))
+        }
+    }
+
+    /// A name that is one word of NUT's protocol, so that it can say nothing else there.
+    fn ups(&self, ups: &str) -> Result<(), SpecError> {
+        let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_');
+        if (1..=64).contains(&ups.len()) && ups.bytes().all(fits) {
+            Ok(())
+        } else {
+            Err(self.parameter("ups", ups, "must be 1 to 64 letters, digits, dots, dashes or underscores"))
+        }
+    }
+
+    /// A name that is one folder of /sys/class/net, and none above it.
+    fn interface(&self, interface: &str) -> Result<(), SpecError> {
+        let fits = |c: u8| c.is_ascii_graphic() && !matches!(c, b'/' | b':' | b'\\');
+        let is_dots = matches!(interface, "." | "..");
+        if (1..=15).contains(&interface.len()) && interface.bytes().all(fits) && !is_dots {
+            Ok(())
+        } else {
+            Err(self.parameter("interface", interface, "must be an interface of the agent's host, such as eth0"))
         }
     }
 
@@ -311,6 +381,8 @@ mod tests {
             ProbeSpec::NetIcmp { target: "gateway".into(), tcp_port: None },
             ProbeSpec::NetTcp { target: "10.0.0.1".into(), port: 22 },
             ProbeSpec::NetHttp { url: "https://x/".into(), status: None, tls_warn_days: 21, tls_bad_days: 7 },
+            ProbeSpec::NetLink { interface: Some("eth0".into()), speed_mbps: None },
+            ProbeSpec::UpsNut { target: "127.0.0.1".into(), port: NUT_PORT, ups: "ups1".into() },
             ProbeSpec::RecFreshness(freshness.clone()),
             ProbeSpec::BackupFiles(freshness),
         ] {
@@ -330,6 +402,18 @@ mod tests {
         for bad in ["", "a b", "$(id)", "-o;x", "http://x"] {
             let outcome = tcp(bad).validate();
             assert!(outcome.is_err() || bad == "-o", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_supply_or_port_whose_name_would_say_more_is_refused() {
+        let ups = |ups: &str| ProbeSpec::UpsNut { target: "10.0.0.1".into(), port: NUT_PORT, ups: ups.into() };
+        let link = |interface: &str| ProbeSpec::NetLink { interface: Some(interface.into()), speed_mbps: None };
+        for probe in ["", "ups1 x", "ups1\nFSD ups1", "\"ups1\""].map(ups) {
+            assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
+        }
+        for probe in ["", "..", "../../etc", "a b", "an-interface-too-long"].map(link) {
+            assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
         }
     }
 

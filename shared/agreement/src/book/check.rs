@@ -6,7 +6,7 @@
 use toml::de::DeValue;
 use upheld_model::{
     AssetId, CheckId, CheckName, CheckSpec, ProbeSpec,
-    check::{FreshnessSpec, SpecError},
+    check::{FreshnessSpec, NUT_PORT, SpecError},
 };
 
 use super::{
@@ -24,12 +24,10 @@ pub use unbuilt::UnbuiltCheck;
 
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
-    "ups.nut",
     "ups.apcupsd",
     "ups.snmp",
     "power.boot",
     "net.path",
-    "net.link",
     "net.tls",
     "net.dns",
     "net.ntp",
@@ -147,6 +145,8 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "net.icmp" => Some(read_icmp),
         "net.tcp" => Some(read_tcp),
         "net.http" => Some(read_http),
+        "net.link" => Some(read_link),
+        "ups.nut" => Some(read_nut),
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,
@@ -179,7 +179,7 @@ impl Schedule {
         check.timeout_ms = self.timeout.map_or(check.timeout_ms, ms);
         check.fail_after = self.fail_after.unwrap_or(check.fail_after);
         check.recover_after = self.recover_after.unwrap_or(check.recover_after);
-        let usual = check.every_ms.saturating_mul(3).saturating_add(check.timeout_ms);
+        let usual = check.probe.usual_stale_after_ms(check.every_ms, check.timeout_ms);
         check.stale_after_ms = self.stale_after.map_or(usual, ms);
         check
     }
@@ -225,6 +225,27 @@ fn read_http(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<P
         given.map_or(usual, |seconds| u16::try_from(seconds.0 / 86_400).unwrap_or(u16::MAX))
     };
     Some(ProbeSpec::NetHttp { url: url?, status, tls_warn_days: days(warn, 21), tls_bad_days: days(bad, 7) })
+}
+
+fn read_link(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let interface = fields.optional("interface", reading);
+    let speed_mbps = small(fields, "speed_mbps", reading);
+    Some(ProbeSpec::NetLink { interface, speed_mbps })
+}
+
+fn read_nut(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let target = fields.required("target", reading);
+    let ups = fields.required("ups", reading);
+    let port = small(fields, "port", reading).unwrap_or(NUT_PORT);
+    if let Some(starttls) = fields.node("starttls") {
+        let place = reading.place(starttls);
+        reading.report(
+            Diagnostic::new(Code::NotBuilt, &place, "NUT over TLS is known but not built yet")
+                .label("the agent speaks to the server in plain text")
+                .help("take `starttls` out, and let the agent ask on loopback or within the site's own network"),
+        );
+    }
+    Some(ProbeSpec::UpsNut { target: target?, port, ups: ups? })
 }
 
 fn read_recording(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {

@@ -25,6 +25,9 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::NetIcmp { target, tcp_port: _ } => format!("{target} does not answer ping"),
         ProbeSpec::NetTcp { target: _, port } => format!("TCP service on port {port} does not answer"),
         ProbeSpec::NetHttp { url, .. } => format!("web service at {} does not answer as it should", authority(url)),
+        ProbeSpec::NetLink { interface: Some(interface), .. } => format!("{interface} has no link"),
+        ProbeSpec::NetLink { interface: None, .. } => "the port of its default route has no link".to_owned(),
+        ProbeSpec::UpsNut { ups, .. } => format!("power supply {ups} runs on battery, or its battery is low"),
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
     }
@@ -66,6 +69,11 @@ mod tests {
             (
                 ProbeSpec::NetHttp { url, status: None, tls_warn_days: 21, tls_bad_days: 7 },
                 "web service at nvr.local:8443 does not answer as it should",
+            ),
+            (ProbeSpec::NetLink { interface: Some("eth0".to_owned()), speed_mbps: None }, "eth0 has no link"),
+            (
+                ProbeSpec::UpsNut { target: "x".to_owned(), port: 3493, ups: "ups1".to_owned() },
+                "power supply ups1 runs on battery, or its battery is low",
             ),
             (ProbeSpec::RecFreshness(files(119)), "no new recording for more than 119 s"),
             (ProbeSpec::RecFreshness(files(600)), "no new recording for more than 10 min"),

@@ -1,0 +1,105 @@
+//! `net.link`: a port of this host: carrier, speed, duplex, and what the kernel counts at it.
+//!
+//! Drops are the kernel's own count (`carrier_down_count`, Linux 4.16), so that three drops between two looks are three.
+//! A speed is judged by what the check asks for, else by the best that was ever seen of this adapter, which outlives a
+//! restart ([`crate::Memory`]).
+//!
+//! Read from `/sys/class/net`, which shows the network namespace in which it was mounted: where that is another than
+//! ours the check is unknown. Linux only. Windows would need GetIfTable2 (MIB_IF_ROW2: MediaConnectState,
+//! TransmitLinkSpeed, InErrors, OutErrors), the events 27 and 32 of the adapters' drivers for the count of drops, since
+//! LastChange cannot be relied on, and NotifyIpInterfaceChange; until then the check says there that it cannot probe.
+
+mod judge;
+#[cfg(target_os = "linux")]
+mod sysfs;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use upheld_model::{CheckId, UnknownReason};
+
+use crate::{ProbeResult, blocking::Blocking, deadline::Deadline};
+
+/// What the checks of ports remember.
+pub(crate) type LinkMemory = BTreeMap<CheckId, Usual>;
+
+/// What is usual at one port.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Usual {
+    /// The interface's name: a default route is gone with its link.
+    interface: String,
+    /// The adapter's own address; with another adapter everything begins anew.
+    address: String,
+    /// The best speed that was seen.
+    speed_mbps: Option<u32>,
+}
+
+/// The checks of ports.
+pub(crate) struct Links {
+    memory: Arc<Mutex<LinkMemory>>,
+}
+
+impl Links {
+    pub(crate) fn new() -> Self {
+        Self { memory: Arc::default() }
+    }
+
+    pub(crate) async fn run(
+        &self,
+        blocking: &Blocking,
+        check: &CheckId,
+        interface: Option<&str>,
+        meant_mbps: Option<u32>,
+        deadline: Deadline,
+    ) -> ProbeResult {
+        let (memory, owned, interface) = (Arc::clone(&self.memory), check.clone(), interface.map(str::to_owned));
+        blocking.run(&check.to_string(), deadline, move || look(&memory, &owned, interface, meant_mbps)).await
+    }
+
+    /// What is to outlive this process.
+    pub(crate) fn memory(&self) -> LinkMemory {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on with what outlived the last one.
+    pub(crate) fn recall(&self, memory: LinkMemory) {
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = memory;
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn look(memory: &Mutex<LinkMemory>, check: &CheckId, named: Option<String>, meant_mbps: Option<u32>) -> ProbeResult {
+    let usual = memory.lock().unwrap_or_else(PoisonError::into_inner).get(check).cloned().unwrap_or_default();
+    let by_route = || crate::surroundings::default_interface();
+    let remembered = || Some(usual.interface.clone()).filter(|name| !name.is_empty());
+    let Some(interface) = named.or_else(by_route).or_else(remembered) else {
+        return ProbeResult::unknown(UnknownReason::Local, "this host has no default route; name the interface");
+    };
+    let seen = match sysfs::read(&interface) {
+        Ok(seen) => seen,
+        Err(sysfs::Unseen::Missing { others }) => return judge::missing(&interface, &usual, &others),
+        Err(sysfs::Unseen::OtherNamespace) => {
+            let why = "/sys shows another network namespace than the agent's: mount it in the agent's own";
+            return ProbeResult::unknown(UnknownReason::CannotProbe, why);
+        }
+        Err(sysfs::Unseen::Unreadable { error }) => {
+            let why = format!("{interface}: {}", crate::fault::in_words(&error));
+            return ProbeResult::unknown(UnknownReason::Local, why);
+        }
+    };
+    let usual = judge::learn(usual, &interface, &seen);
+    let result = judge::judge(&interface, &seen, meant_mbps, &usual);
+    memory.lock().unwrap_or_else(PoisonError::into_inner).insert(check.clone(), usual);
+    result
+}
+
+#[cfg(not(target_os = "linux"))]
+fn look(_: &Mutex<LinkMemory>, _: &CheckId, _: Option<String>, _: Option<u32>) -> ProbeResult {
+    ProbeResult::unknown(UnknownReason::CannotProbe, "net.link is built for Linux only in this version")
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

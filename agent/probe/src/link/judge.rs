@@ -1,0 +1,161 @@
+//! What a port's state is worth, and what is usual there.
+
+use upheld_model::{Counter, Outcome, UnknownReason};
+
+use super::{Usual, sysfs::Seen};
+use crate::{ProbeResult, host::boot_id};
+
+/// What is usual, with what is seen: the best speed of this adapter, however long ago. A port that has been slow for a
+/// month is not usually slow.
+pub(super) fn learn(usual: Usual, interface: &str, seen: &Seen) -> Usual {
+    let is_same = usual.interface == interface && usual.address == seen.address;
+    let before = if is_same { usual.speed_mbps } else { None };
+    let now = if seen.has_carrier { seen.speed_mbps } else { None };
+    Usual { interface: interface.to_owned(), address: seen.address.clone(), speed_mbps: before.max(now) }
+}
+
+/// Down is bad; slower than meant or usual, or half duplex, is a warning.
+pub(super) fn judge(interface: &str, seen: &Seen, meant_mbps: Option<u32>, usual: &Usual) -> ProbeResult {
+    let mut result = if !seen.is_enabled {
+        ProbeResult::bad(format!("{interface} is switched off on this host"))
+    } else if !seen.has_carrier {
+        let why = "has no link: the cable is out or broken, or the port or device at its other end is off";
+        ProbeResult::bad(format!("{interface} {why}"))
+    } else {
+        up(interface, seen, meant_mbps, usual)
+    };
+    let is_up = seen.is_enabled && seen.has_carrier;
+    result = result.value("up", f64::from(u8::from(is_up))).value("interface", interface);
+    if let Some(speed) = seen.speed_mbps.filter(|_| is_up) {
+        result = result.value("speed_mbps", f64::from(speed));
+    }
+    if let Some(is_half) = seen.is_half_duplex.filter(|_| is_up) {
+        result = result.value("duplex", if is_half { "half" } else { "full" });
+    }
+    // The kernel's counts begin with the interface, and the interface with the boot or with its adapter.
+    let epoch = format!("{}/{}", boot_id(), seen.index);
+    let counted = seen.counters.iter();
+    counted.fold(result, |result, (name, count)| result.counter(name, Counter(epoch.as_str().into(), *count)))
+}
+
+fn up(interface: &str, seen: &Seen, meant_mbps: Option<u32>, usual: &Usual) -> ProbeResult {
+    let mut why = Vec::new();
+    if let (Some(speed), Some(expected)) = (seen.speed_mbps, meant_mbps.or(usual.speed_mbps))
+        && speed < expected
+    {
+        let by = if meant_mbps.is_some() { "are meant" } else { "were usual" };
+        why.push(format!(
+            "runs at {speed} Mbit/s where {expected} {by}: a damaged cable or plug does that, or the port at its other end"
+        ));
+    }
+    if seen.is_half_duplex == Some(true) {
+        why.push("runs at half duplex: its other end does not negotiate, or is set by hand".to_owned());
+    }
+    if why.is_empty() {
+        let speed = seen.speed_mbps.map(|speed| format!(" at {speed} Mbit/s")).unwrap_or_default();
+        return ProbeResult::new(Outcome::Ok).evidence(format!("{interface} is up{speed}{}", drops(seen)));
+    }
+    ProbeResult::new(Outcome::Warn).evidence(format!("{interface} {}{}", why.join(", and "), drops(seen)))
+}
+
+fn drops(seen: &Seen) -> String {
+    let counted = |wanted: &str| seen.counters.iter().find(|(name, _)| *name == wanted).map_or(0, |(_, count)| *count);
+    match (counted("carrier_down"), counted("rx_crc_errors")) {
+        (0, 0) => String::new(),
+        (downs, 0) => format!("; it was down {downs} times since the kernel knows it"),
+        (downs, errors) => format!("; down {downs} times and {errors} damaged frames since the kernel knows it"),
+    }
+}
+
+/// An interface that is not there is bad where it was known, and a mistake in the book where it never was.
+pub(super) fn missing(interface: &str, usual: &Usual, others: &[String]) -> ProbeResult {
+    if usual.interface == interface {
+        return ProbeResult::bad(format!("{interface} is gone: its adapter was removed, or has failed"))
+            .value("up", 0.0);
+    }
+    let why = format!("this host has no interface {interface}; it has {}", others.join(", "));
+    ProbeResult::unknown(UnknownReason::CannotProbe, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_slower_than_it_was_is_a_warning_in_a_sentence() {
+        let mut port = Port::new();
+        assert_eq!(port.runs_at(1_000).outcome, Outcome::Ok);
+        let slow = port.runs_at(100);
+        assert_eq!(slow.outcome, Outcome::Warn);
+        assert!(text(&slow).starts_with("eth0 runs at 100 Mbit/s where 1000 were usual: a damaged cable"), "{slow:?}");
+        assert_eq!(port.runs_at(100).outcome, Outcome::Warn, "it does not become usual");
+        assert_eq!(port.runs_at(2_500).outcome, Outcome::Ok);
+        port.seen.address = "another adapter".to_owned();
+        assert_eq!(port.runs_at(100).outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn what_is_meant_goes_before_what_was_usual() {
+        let mut port = Port { meant: Some(100), ..Port::new() };
+        port.runs_at(1_000);
+        assert_eq!(port.runs_at(100).outcome, Outcome::Ok);
+        assert_eq!(port.runs_at(10).outcome, Outcome::Warn);
+    }
+
+    #[test]
+    fn half_duplex_is_a_warning_and_no_link_is_bad() {
+        let mut port = Port::new();
+        port.seen.is_half_duplex = Some(true);
+        assert!(text(&port.runs_at(1_000)).contains("half duplex"));
+        port.seen.has_carrier = false;
+        let down = port.runs_at(1_000);
+        assert_eq!((&down.outcome, &down.values["up"]), (&Outcome::Bad, &0.0.into()));
+        assert!(text(&down).contains("has no link") && !down.values.contains_key("speed_mbps"));
+        port.seen.is_enabled = false;
+        assert!(text(&port.runs_at(1_000)).contains("switched off on this host"));
+    }
+
+    #[test]
+    fn a_port_that_never_was_is_the_books_mistake_and_one_that_was_is_gone() {
+        let mut port = Port::new();
+        let unknown = missing("eth0", &port.usual, &["lo".to_owned()]);
+        assert_eq!(unknown.outcome, Outcome::unknown(UnknownReason::CannotProbe));
+        assert!(text(&unknown).ends_with("it has lo"));
+        port.runs_at(1_000);
+        assert_eq!(missing("eth0", &port.usual, &[]).outcome, Outcome::Bad);
+    }
+
+    #[test]
+    fn an_adapter_that_comes_back_begins_a_new_count() {
+        let mut port = Port::new();
+        port.seen.counters = vec![("carrier_down", 7)];
+        let before = port.runs_at(1_000).counters["carrier_down"].clone();
+        port.seen.index += 1;
+        port.seen.counters = vec![("carrier_down", 9)];
+        assert_eq!(port.runs_at(1_000).counters["carrier_down"].since(&before), None);
+    }
+
+    fn text(result: &ProbeResult) -> &str {
+        result.evidence.as_ref().unwrap().as_str()
+    }
+
+    /// A port, and what was learned of it.
+    struct Port {
+        seen: Seen,
+        usual: Usual,
+        meant: Option<u32>,
+    }
+
+    impl Port {
+        fn new() -> Self {
+            let seen = Seen { index: 2, is_enabled: true, has_carrier: true, ..Seen::default() };
+            Self { seen, usual: Usual::default(), meant: None }
+        }
+
+        fn runs_at(&mut self, speed_mbps: u32) -> ProbeResult {
+            self.seen.speed_mbps = Some(speed_mbps);
+            self.usual = learn(self.usual.clone(), "eth0", &self.seen);
+            judge("eth0", &self.seen, self.meant, &self.usual)
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! What probes have learned of a site and must not learn anew after each restart.
+
+use serde::{Deserialize, Serialize};
+
+use crate::link::LinkMemory;
+
+/// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
+/// usual, and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// What is usual at this host's ports.
+    #[serde(default)]
+    pub(crate) links: LinkMemory,
+}
