@@ -11,6 +11,9 @@ faketime|faketime|libfaketime
 nginx|nginx|libpcre2-8-0
 nft|nftables|libnftables1 libedit2 libbsd0 libmd0 libgmp10 libjansson4 libmnl0 libnftnl11 libxtables12
 openssl|openssl|libssl3
+upsd|nut-server|libwrap0 libnsl2 libtirpc3 libnss3 libnspr4 libupsclient6
+dummy-ups|nut-server|libnss3 libnspr4 libupsclient6
+upsc|nut-client|libnss3 libnspr4 libupsclient6
 LIST
 }
 
@@ -71,7 +74,9 @@ peers_unpack() {
         dpkg -x "$peers/debs/${package}"_*.deb "$peers/root" || return 1
     done
     local found
-    found=$(find "$peers/root" -type f -path "*/bin/$program" -o -type f -path "*/sbin/$program" | head -n 1)
+    # NUT's own folder first: its /sbin/upsd only starts what /etc/nut names.
+    found=$(find "$peers/root" -type f -path "*/lib/nut/$program")
+    [ -n "$found" ] || found=$(find "$peers/root" -type f \( -path "*/bin/$program" -o -path "*/sbin/$program" \) | head -n 1)
     [ -n "$found" ] || return 1
     local root
     root=$(cd "$peers/root" && pwd)

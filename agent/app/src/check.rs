@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use serde::Serialize;
 use tokio::{sync::Semaphore, task::JoinSet};
-use upheld_model::{CheckId, CheckSpec, DeviceText, Outcome, sample::Value};
+use upheld_model::{CheckId, CheckSpec, Counter, DeviceText, Outcome, sample::Value};
 use upheld_probe::{ProbeResult, Prober};
 
 use crate::{
@@ -34,6 +34,8 @@ struct CheckReport {
     took_ms: u128,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     values: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    counters: BTreeMap<String, Counter>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<DeviceText>,
 }
@@ -46,6 +48,7 @@ pub(crate) async fn now(common: &Common, name: Option<&str>, exit_code: bool) ->
     let chosen = choose(checks, name)?;
     let allow = Settings::load(common, Some(&identity))?.allow_list(common, Some(&identity))?;
     let prober = Prober::new(allow, uplink::addresses(&identity.collector).await);
+    prober.recall(state.probes());
 
     let reports = run_all(prober, chosen).await;
     let bad = reports.iter().filter(|report| report.outcome != Outcome::Ok).count();
@@ -104,6 +107,7 @@ fn report(check: CheckSpec, result: ProbeResult) -> CheckReport {
         outcome: result.outcome,
         took_ms: result.took.as_millis(),
         values: result.values,
+        counters: result.counters,
         evidence: result.evidence,
     }
 }

@@ -59,6 +59,8 @@ pub(crate) enum Command {
     },
     /// Keep this configuration for the next start.
     KeepConfig(Box<AgentConfig>),
+    /// Keep what probes have learned for the next start.
+    KeepProbes(Box<upheld_probe::Memory>),
     /// Keep this for the next start, if every record before is durable.
     Remember(Box<EngineSnapshot>),
     /// Flush, and end.

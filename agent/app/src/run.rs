@@ -70,6 +70,8 @@ struct Agent {
     recorder: Recorder,
     link: Link,
     prober: Prober,
+    /// What probes had learned when it was kept last.
+    probes_kept: upheld_probe::Memory,
     slots: Rc<Semaphore>,
     incoming: mpsc::Sender<Incoming>,
     started_at: Timestamp,
@@ -271,6 +273,10 @@ impl Agent {
         let snapshot = Box::new(self.engine.snapshot(clocks::reading()));
         let now = self.moment();
         self.recorder.tell(now, Command::Remember(snapshot));
+        let learned = self.prober.memory();
+        if learned != self.probes_kept && self.recorder.tell(now, Command::KeepProbes(Box::new(learned.clone()))) {
+            self.probes_kept = learned;
+        }
     }
 
     fn tell(&mut self, event: Event) {

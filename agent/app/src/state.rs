@@ -73,6 +73,11 @@ impl StateFolder {
         self.root.join("memory.json")
     }
 
+    /// What probes have learned of this site.
+    pub(crate) fn probes_json(&self) -> PathBuf {
+        self.root.join("probes.json")
+    }
+
     /// The socket that `status` asks.
     pub(crate) fn status_socket(&self) -> PathBuf {
         self.root.join("status.sock")
@@ -148,6 +153,16 @@ impl StateFolder {
         self.write_json(&self.config_json(), config)
     }
 
+    /// What probes had learned; nothing where it cannot be read, since they learn it again.
+    pub(crate) fn probes(&self) -> upheld_probe::Memory {
+        self.read_json(&self.probes_json()).ok().flatten().unwrap_or_default()
+    }
+
+    /// Keeps what probes have learned for the next start.
+    pub(crate) fn save_probes(&self, memory: &upheld_probe::Memory) -> Result<(), Failure> {
+        self.write_json(&self.probes_json(), memory)
+    }
+
     /// Moves everything of an earlier enrolment aside, so that nothing of it is sent under a new identity; returns
     /// where it is.
     pub(crate) fn set_aside(&self, now: Timestamp) -> Result<PathBuf, Failure> {
@@ -161,6 +176,7 @@ impl StateFolder {
             self.roots_pem(),
             self.config_json(),
             self.memory_json(),
+            self.probes_json(),
             self.journal(),
         ];
         for path in all.iter().filter(|path| path.exists()) {

@@ -9,6 +9,9 @@ use upheld_wire::v1::AgentConfig;
 /// Bounds of [`AgentConfig::heartbeat_ms`].
 const HEARTBEAT_MS: std::ops::RangeInclusive<u64> = 1_000..=300_000;
 
+/// What hangs on what: more edges than this no site has, at 2,000 checks.
+const EDGES_MAX: usize = 20_000;
+
 /// Why a configuration is refused; the old one stays in use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigRefused {
@@ -30,6 +33,14 @@ pub enum ConfigRefused {
         /// The value.
         heartbeat_ms: u64,
     },
+    /// More relations than any site has.
+    #[error("configuration {version}: {edges} relations between assets, at most {EDGES_MAX} are allowed")]
+    Relations {
+        /// Its version.
+        version: u64,
+        /// How many there were.
+        edges: usize,
+    },
     /// A check is refused.
     #[error("configuration {version} is refused as a whole")]
     Check {
@@ -49,6 +60,11 @@ pub(crate) fn judge(agent: &AgentId, config: &AgentConfig) -> Result<(), ConfigR
     }
     if !HEARTBEAT_MS.contains(&config.heartbeat_ms) {
         return Err(ConfigRefused::Heartbeat { version, heartbeat_ms: config.heartbeat_ms });
+    }
+    let relations = &config.relations;
+    let edges = relations.parents.values().map(|parents| 1 + parents.len()).sum::<usize>() + relations.critical.len();
+    if edges > EDGES_MAX {
+        return Err(ConfigRefused::Relations { version, edges });
     }
     validate_all(&config.checks).map_err(|why| ConfigRefused::Check { version, why })
 }

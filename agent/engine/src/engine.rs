@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use upheld_detection::fold::{CheckFold, FoldRule};
 use upheld_model::{
     AgentEvent, AgentId, AssetId, BootId, CheckId, CheckSpec, DeviceText, Mono, ObservedAt, UnknownReason,
+    finding::CheckState,
 };
-use upheld_wire::v1::{AgentConfig, Body, CheckNow, ClockReading, Now};
+use upheld_wire::v1::{AgentConfig, Body, CheckNow, ClockReading, Now, Relations};
 
 use crate::{
     ConfigRefused, Effect, ProbeResult,
@@ -36,6 +37,8 @@ pub struct Engine {
     refused_version: Option<u64>,
     lanes: Vec<Lane>,
     by_check: BTreeMap<CheckId, usize>,
+    /// By lane, the lanes of what its asset hangs on.
+    parents: Vec<Vec<usize>>,
     /// Checks that are not configured any more and had an open finding: it goes on if they come back.
     retired: BTreeMap<CheckId, CheckFold>,
     /// Runs of checks that are not configured any more: if they come back before the answer, they do not overlap.
@@ -99,6 +102,7 @@ impl Engine {
             refused_version: None,
             lanes: Vec::new(),
             by_check: BTreeMap::new(),
+            parents: Vec::new(),
             retired: BTreeMap::new(),
             leaving: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -127,7 +131,7 @@ impl Engine {
         }
         self.refused_version = None;
         self.outgoing.transition(vec![AgentEvent::Configured { at, version, refused: None }]);
-        self.install(&config.checks, now.mono);
+        self.install(&config.checks, &config.relations, now.mono);
         self.config = Some(config);
         Ok(())
     }
@@ -144,6 +148,7 @@ impl Engine {
         let Run::InFlight { since, asked, slept } = std::mem::replace(&mut lane.run, Run::Idle) else {
             return Err(not_awaited());
         };
+        let failed_before = is_failing(lane.fold.state());
         if asked.probe == lane.spec.probe {
             let started = result.started.clamp(since, now.mono.max(since));
             let sample = sample(check, self.clock.at(started), result, slept);
@@ -153,6 +158,9 @@ impl Engine {
         }
         let next = lane.next_run(since, now.mono);
         self.schedule.set(index, Some(next));
+        if is_failing(self.lanes[index].fold.state()) && !failed_before {
+            self.check_parents(index, now.mono);
+        }
         Ok(())
     }
 
@@ -259,7 +267,7 @@ impl Engine {
     }
 
     /// Replaces the lanes by those of `checks`: what was known of a check that stays is kept.
-    fn install(&mut self, checks: &[CheckSpec], now: Mono) {
+    fn install(&mut self, checks: &[CheckSpec], relations: &Relations, now: Mono) {
         let at = self.clock.at(now);
         let mut before: BTreeMap<CheckId, Lane> =
             self.lanes.drain(..).map(|lane| (lane.spec.id.clone(), lane)).collect();
@@ -279,7 +287,7 @@ impl Engine {
                 self.retired.insert(id, lane.fold);
             }
         }
-        self.adopt(lanes, now);
+        self.adopt(lanes, relations, now);
     }
 
     /// A check that was not watched until now: new, or one that comes back with an open finding.
@@ -297,11 +305,11 @@ impl Engine {
         };
         self.outgoing.transition(events);
         let run = self.leaving.remove(&spec.id).unwrap_or(Run::Idle);
-        Lane { spec: Arc::new(spec.clone()), fold, run }.with_spec(spec)
+        Lane { spec: Arc::new(spec.clone()), fold, run, began: None }.with_spec(spec)
     }
 
     /// Takes these lanes and places each on the schedule.
-    fn adopt(&mut self, lanes: Vec<Lane>, now: Mono) {
+    fn adopt(&mut self, lanes: Vec<Lane>, relations: &Relations, now: Mono) {
         let at = self.clock.at(now);
         self.schedule = Schedule::default();
         for (index, lane) in lanes.iter().enumerate() {
@@ -312,6 +320,7 @@ impl Engine {
             self.schedule.set(index, next);
         }
         self.by_check = lanes.iter().enumerate().map(|(index, lane)| (lane.spec.id.clone(), index)).collect();
+        self.parents = parents(&lanes, relations);
         self.lanes = lanes;
     }
 
@@ -330,6 +339,16 @@ impl Engine {
         }
     }
 
+    /// A check began to fail: what its asset hangs on is asked at once, so that a cause is known as early as its symptom.
+    /// Many that fail together ask once.
+    fn check_parents(&mut self, index: usize, now: Mono) {
+        for parent in self.parents[index].clone() {
+            if !self.lanes[parent].was_asked_lately(now) {
+                self.start_run(parent, now);
+            }
+        }
+    }
+
     /// Asks for a run unless one is under way: a check never overlaps with itself.
     fn start_run(&mut self, index: usize, now: Mono) {
         let lane = &mut self.lanes[index];
@@ -337,6 +356,7 @@ impl Engine {
             Run::InFlight { .. } => {}
             Run::Idle => {
                 lane.run = Run::InFlight { since: now, asked: Arc::clone(&lane.spec), slept: false };
+                lane.began = Some(now);
                 let stale_at = lane.stale_at(now, self.clock.at(now));
                 self.outgoing.probe(Effect::Probe(Arc::clone(&lane.spec)));
                 self.schedule.set(index, stale_at);
@@ -367,6 +387,27 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether the latest sample that could judge was bad.
+fn is_failing(state: CheckState) -> bool {
+    match state {
+        CheckState::Suspect | CheckState::Failed => true,
+        CheckState::Ok | CheckState::Recovering | CheckState::Unknown { .. } => false,
+    }
+}
+
+/// By lane, the lanes of the assets that its asset hangs on. An asset without a check here is somebody else's to look at.
+fn parents(lanes: &[Lane], relations: &Relations) -> Vec<Vec<usize>> {
+    let mut by_asset: BTreeMap<&AssetId, Vec<usize>> = BTreeMap::new();
+    for (index, lane) in lanes.iter().enumerate() {
+        by_asset.entry(&lane.spec.id.asset).or_default().push(index);
+    }
+    let above = |lane: &Lane| {
+        let assets = relations.parents.get(&lane.spec.id.asset).into_iter().flatten();
+        assets.filter_map(|asset| by_asset.get(asset)).flatten().copied().collect()
+    };
+    lanes.iter().map(above).collect()
 }
 
 /// An error with its causes, for a person.

@@ -21,6 +21,8 @@ pub(crate) struct Lane {
     pub(crate) fold: CheckFold,
     /// Whether it is being asked.
     pub(crate) run: Run,
+    /// When it was asked last.
+    pub(crate) began: Option<Mono>,
 }
 
 /// Whether a check is being asked.
@@ -47,6 +49,11 @@ impl Lane {
             self.spec = Arc::new(spec.clone());
         }
         self
+    }
+
+    /// Whether it was asked so lately that to ask again now would say nothing new.
+    pub(crate) fn was_asked_lately(&self, now: Mono) -> bool {
+        self.began.is_some_and(|began| now.since(began) < SUSPECT_EVERY)
     }
 
     /// When to run again after a run that began at `began` and has ended.

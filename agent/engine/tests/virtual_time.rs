@@ -14,7 +14,7 @@ use upheld_model::{
     AgentEvent, AgentId, BootId, CheckId, CheckSpec, Mono, ObservedAt, Outcome, ProbeSpec, Sample, UnknownReason,
     finding::CheckState,
 };
-use upheld_wire::v1::{AgentConfig, Body};
+use upheld_wire::v1::{AgentConfig, Body, Relations};
 
 const S: u64 = 1_000;
 const HOUR: u64 = 3_600 * S;
@@ -64,6 +64,55 @@ fn a_suspect_check_is_probed_every_two_seconds_until_it_is_judged() {
     assert_eq!(gaps[..2], [2, 2], "{starts:?}");
     assert_eq!(gaps[2] + 4, 10, "back to its place on the grid");
     assert_eq!(gaps[3], 10, "confirmed: no hurry any more");
+}
+
+#[test]
+fn what_an_asset_hangs_on_is_checked_at_once_when_it_fails_up_to_the_root() {
+    let checks = ["cam-1/net.tcp", "sw-4/net.tcp", "ups-2/net.tcp", "srv-9/net.tcp"];
+    for fault in [60 * S + 200, 63 * S + 700, 67 * S] {
+        let mut world = World::new(checks.map(tcp).to_vec(), move |check, now| {
+            if now < fault || check.asset.as_str() == "srv-9" { good() } else { bad() }
+        });
+        world.configure(AgentConfig { version: 2, relations: hanging(), ..config(checks.map(tcp).to_vec()) });
+        world.run_until(fault + 11 * S);
+        let first_bad = |check: &str| world.samples().find(|s| s.check == id(check) && s.outcome == Outcome::Bad);
+        let of = |check: &str| first_bad(check).unwrap_or_else(|| panic!("{check} was not asked")).at;
+        let camera = of("cam-1/net.tcp");
+        for parent in ["sw-4/net.tcp", "ups-2/net.tcp"] {
+            let after = camera.0.duration_until(of(parent).0);
+            assert!(after.as_millis() <= 50, "{parent} was asked {after:?} after the camera had failed");
+        }
+    }
+}
+
+#[test]
+fn many_that_fail_together_ask_once_for_what_they_hang_on() {
+    let cameras: Vec<String> = (0..200).map(|number| format!("cam-{number}/net.tcp")).collect();
+    let mut checks: Vec<_> = cameras.iter().map(|camera| tcp(camera)).collect();
+    checks.push(CheckSpec { every_ms: HOUR, stale_after_ms: 3 * HOUR, ..tcp("sw-4/net.tcp") });
+    let mut world =
+        World::new(
+            checks.clone(),
+            |check, now| {
+                if now < 60 * S || check.asset.as_str() == "sw-4" { good() } else { bad() }
+            },
+        );
+    let above = |camera: &String| (id(camera).asset, ["sw-4".parse().unwrap()].into());
+    let relations = Relations { parents: cameras.iter().map(above).collect(), ..Relations::default() };
+    world.configure(AgentConfig { version: 2, relations, ..config(checks) });
+    world.run_until(75 * S);
+    let starts = &world.starts_by_check()[&id("sw-4/net.tcp")];
+    let asked = starts.iter().filter(|at| **at >= 60 * S).count();
+    assert!((1..=6).contains(&asked), "200 cameras failed within 10 s, the switch was asked {asked} times");
+}
+
+#[test]
+fn a_configuration_with_more_relations_than_any_site_has_is_refused() {
+    let mut world = World::new(vec![], |_, _| good());
+    let critical = (0..30_000).map(|number| format!("cam-{number}").parse().unwrap()).collect();
+    let huge = AgentConfig { version: 2, relations: Relations { critical, ..Relations::default() }, ..config(vec![]) };
+    let now = world.reading();
+    assert!(matches!(world.engine.configure(huge, now), Err(ConfigRefused::Relations { edges: 30_000, .. })));
 }
 
 #[test]
@@ -672,7 +721,14 @@ fn result(outcome: Outcome, now: u64, took: u64) -> ProbeResult {
 }
 
 fn config(checks: Vec<CheckSpec>) -> AgentConfig {
-    AgentConfig { version: 1, agent: agent(), heartbeat_ms: 30_000, checks }
+    AgentConfig { version: 1, agent: agent(), heartbeat_ms: 30_000, checks, relations: Relations::default() }
+}
+
+/// A camera at a switch, both fed by one supply.
+fn hanging() -> Relations {
+    let asset = |name: &str| name.parse().unwrap();
+    let parents = [(asset("cam-1"), [asset("sw-4")].into()), (asset("sw-4"), [asset("ups-2")].into())];
+    Relations { parents: parents.into(), ..Relations::default() }
 }
 
 fn agent() -> AgentId {

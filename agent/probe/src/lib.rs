@@ -50,7 +50,7 @@ use host::Host;
 use http::{Expectation, Http};
 use icmp::Echoes;
 use link::Links;
-use nut::Nut;
+use nut::{Looks, Nut};
 use target::Targets;
 
 /// Runs checks. Cheap to clone; clones share sockets and the memory of earlier runs (growth, processor time).
@@ -145,7 +145,7 @@ impl Inner {
             }
             ProbeSpec::UpsNut { target, port, ups } => {
                 let address = nut::Address { target: target.clone(), port: *port, ups: ups.clone() };
-                self.nut.run(&self.targets, &spec.id, &address, deadline).await
+                self.nut.run(&self.targets, &spec.id, &address, Looks::at(spec.every()), deadline).await
             }
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await

@@ -7,10 +7,10 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::json;
-use upheld_agreement::book::{Book, Refused};
+use upheld_agreement::book::{Book, Refused, Site};
 use upheld_model::{AgentId, ClientId, Digest, SiteId};
 use upheld_store::{ReadTx, Tx, books::BookRow};
-use upheld_wire::v1::AgentConfig;
+use upheld_wire::v1::{AgentConfig, Relations};
 
 use crate::{Actor, Desk, DeskError, audit, clock};
 
@@ -101,8 +101,18 @@ impl Desk {
 impl CurrentBook {
     /// What an agent of this site should watch: all checks of the site.
     pub fn config_for(&self, agent: &AgentId, client: &ClientId, site: &SiteId) -> AgentConfig {
-        let checks = self.book.site(client, site).map(|site| site.checks()).unwrap_or_default();
-        AgentConfig { version: self.version, agent: agent.clone(), heartbeat_ms: HEARTBEAT_MS, checks }
+        let entry = self.book.site(client, site);
+        let checks = entry.map(|site| site.checks()).unwrap_or_default();
+        let relations = entry.map(|entry| self.relations(client, entry)).unwrap_or_default();
+        AgentConfig { version: self.version, agent: agent.clone(), heartbeat_ms: HEARTBEAT_MS, checks, relations }
+    }
+
+    /// What hangs on what at a site, by its typed edges, and what must not fail.
+    fn relations(&self, client: &ClientId, site: &Site) -> Relations {
+        let hanging = site.assets.values().filter(|asset| !asset.edges.is_empty());
+        let parents = hanging.map(|asset| (asset.id.clone(), asset.edges.iter().map(|edge| edge.to.clone()).collect()));
+        let critical = site.assets.keys().filter(|asset| self.book.is_critical(client, &site.id, asset));
+        Relations { parents: parents.collect(), critical: critical.cloned().collect() }
     }
 }
 

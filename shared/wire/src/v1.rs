@@ -11,11 +11,13 @@ pub mod enroll;
 pub mod limits;
 pub mod record;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use upheld_model::{AgentId, BootId, CheckId, CheckSpec, Digest, Epoch, Mono, ObservedAt, finding::CheckState};
+use upheld_model::{
+    AgentId, AssetId, BootId, CheckId, CheckSpec, Digest, Epoch, Mono, ObservedAt, finding::CheckState,
+};
 
 pub use record::{Body, EpochLink, Omitted, Record};
 
@@ -210,4 +212,25 @@ pub struct AgentConfig {
     pub heartbeat_ms: u64,
     /// The checks; refused as a whole by `upheld_model::check::validate_all`, the old ones kept then.
     pub checks: Vec<CheckSpec>,
+    /// What the agent has to know of the assets that it watches. An agent that does not, works as well, only later.
+    #[serde(default, skip_serializing_if = "Relations::is_empty")]
+    pub relations: Relations,
+}
+
+/// What hangs on what at a site, and what must not fail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relations {
+    /// By asset, those that it hangs on: checked at once when one of its own checks fails (DETECTION 2).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parents: BTreeMap<AssetId, BTreeSet<AssetId>>,
+    /// Assets whose failure the agent itself tells of while its collector is away (DETECTION 4.10).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub critical: BTreeSet<AssetId>,
+}
+
+impl Relations {
+    /// Whether there is nothing to know.
+    pub fn is_empty(&self) -> bool {
+        self.parents.is_empty() && self.critical.is_empty()
+    }
 }

@@ -62,5 +62,9 @@ fn enrolment_and_renewal_read() {
 
 #[test]
 fn a_configuration_reads() {
-    reads::<AgentConfig>(include_str!("golden/agent-config.json"));
+    let before: AgentConfig = reads(include_str!("golden/agent-config.json"));
+    assert!(before.relations.is_empty());
+    let config: AgentConfig = reads(include_str!("golden/agent-config-relations.json"));
+    assert_eq!(config.relations.parents.len(), 2);
+    assert!(config.relations.critical.contains(&"nvr-02".parse().unwrap()));
 }

@@ -91,6 +91,11 @@ impl DiskThread {
                     tracing::warn!(%failure, "The configuration could not be kept; it will be asked for again.");
                 }
             }
+            Command::KeepProbes(memory) => {
+                if let Err(failure) = self.state.save_probes(&memory) {
+                    tracing::warn!(%failure, "What probes have learned could not be kept; it is tried again.");
+                }
+            }
             Command::Remember(snapshot) => self.remember(*snapshot, now),
             // Taken by the loop.
             Command::Close => {}

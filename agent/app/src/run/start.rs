@@ -47,6 +47,8 @@ impl Agent {
         let config = state.config()?;
         let addresses = tokio::time::timeout(NAME_WAIT, uplink::addresses(&identity.collector)).await;
         let prober = Prober::new(allow, addresses.unwrap_or_default());
+        let probes_kept = state.probes();
+        prober.recall(probes_kept.clone());
 
         let memory = Memory::recall(&state);
         let (reporter, reports) = mpsc::channel(INCOMING_MAX);
@@ -68,6 +70,7 @@ impl Agent {
             recorder,
             link,
             prober,
+            probes_kept,
             slots: Rc::new(Semaphore::new(PROBES_AT_ONCE)),
             incoming,
             started_at: clocks::wall(),

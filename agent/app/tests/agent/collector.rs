@@ -241,6 +241,7 @@ impl State {
             agent: "a-1".parse().expect("an id"),
             heartbeat_ms: 1_000,
             checks: self.config.clone(),
+            relations: Default::default(),
         }
     }
 

@@ -62,7 +62,7 @@ impl Engine {
                         };
                         fold.set_rule(FoldRule::from(spec));
                         self.outgoing.transition(fold.handle_timeout(at));
-                        lanes.push(Lane { spec: Arc::new(spec.clone()), fold, run: Run::Idle });
+                        lanes.push(Lane { spec: Arc::new(spec.clone()), fold, run: Run::Idle, began: None });
                     }
                     self.config = Some(config);
                 }
@@ -73,7 +73,8 @@ impl Engine {
             }
         }
         self.retired = folds.into_iter().filter(|(_, fold)| fold.finding().is_some()).collect();
-        self.adopt(lanes, now.mono);
+        let relations = self.config.as_ref().map(|config| config.relations.clone()).unwrap_or_default();
+        self.adopt(lanes, &relations, now.mono);
     }
 }
 

@@ -14,8 +14,10 @@ use upheld_model::{CheckSpec, Outcome, ProbeSpec, UnknownReason};
 
 use crate::testing::{self, evidence};
 
+/// Looked at once in a run.
 fn supply(port: u16) -> CheckSpec {
-    testing::check(ProbeSpec::UpsNut { target: "127.0.0.1".into(), port, ups: "ups1".into() })
+    let probe = ProbeSpec::UpsNut { target: "127.0.0.1".into(), port, ups: "ups1".into() };
+    CheckSpec { every_ms: 5_000, ..testing::check(probe) }
 }
 
 fn reason(outcome: &Outcome) -> Option<UnknownReason> {
@@ -117,6 +119,25 @@ async fn an_answer_in_pieces_is_read_by_line_and_the_connection_is_kept() {
         assert_eq!(next.evidence, None, "what is well is not explained each second");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn of_two_looks_the_one_on_battery_is_told() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&looks);
+    let port = serve(move |question, stream| {
+        // On battery at the second look only; the second listing is because of the change.
+        let status = if asked.fetch_add(1, Ordering::SeqCst) == 0 { "OL" } else { "OB" };
+        match question {
+            "LIST VAR ups1" => stream.write_all(list(status).as_bytes()),
+            "GET VAR ups1 ups.status" => writeln!(stream, "VAR ups1 ups.status \"{status}\""),
+            _ => stream.write_all(b"ERR VAR-NOT-SUPPORTED\n"),
+        }
+    });
+    let each_second = CheckSpec { every_ms: 1_000, ..supply(port) };
+    let result = testing::prober(&format!("loopback_ports = [{port}]")).run(&each_second).await;
+    assert_eq!((&result.outcome, &result.values["status"]), (&Outcome::Warn, &"OB".into()), "{result:?}");
+    assert_eq!(result.counters["transfers"].1, 1);
 }
 
 #[tokio::test]
