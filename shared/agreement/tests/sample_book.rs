@@ -33,6 +33,27 @@ fn a_check_that_no_agent_can_run_is_kept_with_what_it_says_and_sent_to_nobody() 
 }
 
 #[test]
+fn the_whole_sample_has_three_clients_and_no_mistake_but_checks_that_are_not_built() {
+    let files = common::whole();
+    assert!(common::sample().keys().all(|path| files.contains_key(path)));
+    let refused = match Book::read(&files) {
+        Ok(book) => {
+            let clients: Vec<&str> = book.clients.keys().map(|client| client.as_str()).collect();
+            assert_eq!(clients, ["harbor-dental", "northgate", "st-brendan"]);
+            return;
+        }
+        Err(refused) => refused,
+    };
+    let other: Vec<String> = refused
+        .errors
+        .iter()
+        .filter(|error| error.code != Code::NotBuilt)
+        .map(|error| error.render(&files, false))
+        .collect();
+    assert!(other.is_empty(), "{}", other.join("\n"));
+}
+
+#[test]
 fn without_them_it_is_a_book_and_says_what_it_keeps_without_acting_on_it() {
     let book = common::book(&[]);
     assert!(book.warnings().is_empty(), "{:?}", book.warnings());

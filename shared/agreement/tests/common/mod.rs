@@ -5,13 +5,13 @@ use upheld_agreement::book::{Book, Files};
 
 macro_rules! files {
     ($($path:literal),+ $(,)?) => {
-        Files::from([$(($path.to_owned(), include_str!(concat!("../sample-book/", $path)).to_owned())),+])
+        Files::from([$(($path.to_owned(), include_str!(concat!("../../sample-book/", $path)).to_owned())),+])
     };
 }
 
-/// The sample book, file by file.
+/// The sample book with one client who has one site: in it single rules have single mistakes.
 pub fn sample() -> Files {
-    files![
+    let mut files = files![
         "provider.toml",
         "catalogue.toml",
         "calendars/24x7.toml",
@@ -23,7 +23,28 @@ pub fn sample() -> Files {
         "clients/northgate/client.toml",
         "clients/northgate/ssa.toml",
         "clients/northgate/sites/plant-2.toml",
-    ]
+    ];
+    edit(&mut files, "clients/northgate/ssa.toml", "sites = [\"plant-1\", \"plant-2\"]", "sites = [\"plant-2\"]");
+    files
+}
+
+/// The whole sample book, with all its clients: every file of the folder.
+pub fn whole() -> Files {
+    let mut files = Files::new();
+    gather(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/sample-book")), "", &mut files);
+    files
+}
+
+fn gather(folder: &std::path::Path, within: &str, files: &mut Files) {
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        let name = format!("{within}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            gather(&path, &format!("{name}/"), files);
+        } else {
+            files.insert(name, std::fs::read_to_string(&path).unwrap());
+        }
+    }
 }
 
 /// The sample book without the checks that are not built.
