@@ -20,7 +20,11 @@ mod rows;
 mod said;
 mod text;
 
-pub use plain::{NoSuchAgreement, agreement};
+pub use plain::{
+    AssetClaim, AvailabilityClaim, BandsClaim, CapClaim, Case, Claim, CoversClaim, CreditClaim, DisputeClaim,
+    EscalationClaim, FeeClaim, FollowsClaim, HoursClaim, IssueClaim, KeptClaim, MannerRate, NoSuchAgreement,
+    PlainAgreement, PreventionClaim, PriorityClaim, RateClaim, Section, Sentence, TargetClaim, agreement, plain,
+};
 pub use said::Cells;
 pub use text::duration;
 

@@ -10,8 +10,8 @@ use upheld_model::{AssetId, CheckName, ClientId, IncidentClass, IncidentKind, Si
 
 use crate::{
     book::{Agreement, Asset, Book, Client, Site, Version},
-    terms::{PinnedTerms, Why},
-    words::OpenIncidents,
+    terms::{PinnedTerms, Target, Why},
+    words::{Level, OpenIncidents, Priority},
 };
 
 mod change;
@@ -200,6 +200,26 @@ pub fn amended(book: &Book, query: &MatchQuery, terms: PinnedTerms) -> PinnedTer
         })
         .collect();
     PinnedTerms { amendments, ..terms }
+}
+
+/// What a version promises at a site, for issues of a complexity and a priority: as [`resolve`] pins it. Nothing, where the
+/// site has no asset that an incident could be about.
+pub(crate) fn promised(
+    book: &Book,
+    client: &Client,
+    version: &Version,
+    site: &Site,
+    complexity: Option<Level>,
+    priority: Priority,
+) -> Vec<Target> {
+    let asset = site.assets.values().next();
+    match (&client.agreement, asset, book.plans.get(&version.plan.value)) {
+        (Some(agreement), Some(asset), Some(plan)) => {
+            let candidate = Candidate { client, agreement, version, site, asset };
+            targets::targets(book, plan, &candidate, complexity, priority).0
+        }
+        (_, _, _) => Vec::new(),
+    }
 }
 
 /// A version that may hold, with what it covers looked up.

@@ -33,24 +33,34 @@ fn a_check_that_no_agent_can_run_is_kept_with_what_it_says_and_sent_to_nobody() 
 }
 
 #[test]
-fn the_whole_sample_has_three_clients_and_no_mistake_but_checks_that_are_not_built() {
+fn the_whole_sample_has_three_clients_and_no_mistake() {
     let files = common::whole();
     assert!(common::sample().keys().all(|path| files.contains_key(path)));
-    let refused = match Book::read(&files) {
-        Ok(book) => {
-            let clients: Vec<&str> = book.clients.keys().map(|client| client.as_str()).collect();
-            assert_eq!(clients, ["harbor-dental", "northgate", "st-brendan"]);
-            return;
-        }
-        Err(refused) => refused,
-    };
-    let other: Vec<String> = refused
-        .errors
-        .iter()
-        .filter(|error| error.code != Code::NotBuilt)
-        .map(|error| error.render(&files, false))
+    let book = Book::read(&files).unwrap_or_else(|refused| {
+        let shown: Vec<String> = refused.errors.iter().map(|error| error.render(&files, false)).collect();
+        panic!("{}", shown.join("\n"))
+    });
+    let plans: Vec<_> = book
+        .clients
+        .values()
+        .flat_map(|client| client.agreement.iter().map(move |agreement| (client, agreement)))
+        .flat_map(|(client, agreement)| agreement.versions.iter().map(move |version| (client, version)))
+        .map(|(client, version)| (client.id.as_str(), client.sites.len(), version.plan.as_str(), version.riders.len()))
         .collect();
-    assert!(other.is_empty(), "{}", other.join("\n"));
+    let expected = [
+        ("harbor-dental", 1, "silver", 0),
+        ("northgate", 2, "gold", 0),
+        ("northgate", 2, "gold", 1),
+        ("st-brendan", 1, "platinum", 0),
+    ];
+    assert_eq!(plans, expected);
+    let limits = book
+        .client(&"st-brendan".parse().unwrap())
+        .unwrap()
+        .agreement
+        .iter()
+        .flat_map(|agreement| &agreement.asset_terms);
+    assert!(limits.filter_map(|entry| entry.terms.longest_downtime).any(|limit| limit.seconds == 12 * 3600));
 }
 
 #[test]

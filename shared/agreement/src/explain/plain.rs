@@ -1,19 +1,103 @@
-//! `book explain <client>`: the agreement as a person would say it, from the same terms that the clocks run on.
+//! `book explain <client>`: an agreement as a person would say it, fit for signature (TERMS 7).
 //!
-//! What a version of Upheld keeps and does not act on is not in these sentences: they are what is watched.
+//! Every [`Sentence`] is made from a [`Claim`], which is data: the stage, the priorities, the calendar, the time, the
+//! manner, the money. Claims are asked of the engine where it has an answer (the matcher pins the targets, the fee's
+//! share is that of a credit) and are never read from the sentence. `tests/plain_words.rs` takes each claim of each
+//! client of the sample book and holds it against the clock, the tariff, the credits and the calendar, and the
+//! sentence against the claim.
+//!
+//! One file of this folder is one part of an agreement. It looks nothing up outside of the book and knows no time but
+//! the one it is asked for. The signed text governs.
 
-use std::fmt::Write as _;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
+use upheld_model::{ClientId, SiteId};
 
-use jiff::{Timestamp, tz::TimeZone};
-use upheld_model::ClientId;
-
-use super::text::duration;
 use crate::{
-    book::{Agreement, Book, Client, TargetTerms, Version},
-    calendar::{Calendar, CalendarDef, Hours, Weekly},
-    terms::Within,
-    words::{BookName, Manner, SatisfiedBy, Stage},
+    bands::Band,
+    book::{Agreement, Book, Client, Plan, Rounding, Site, Version, Window},
+    calendar::{Calendar, CalendarDef},
+    money::{Money, Per},
+    words::BookName,
 };
+
+mod accord;
+mod asset;
+mod care;
+mod hours;
+mod measure;
+mod priority;
+mod rate;
+mod say;
+mod target;
+
+pub use accord::{CoversClaim, DisputeClaim, FeeClaim, FollowsClaim, KeptClaim};
+pub use asset::AssetClaim;
+pub use care::{EscalationClaim, PreventionClaim};
+pub use hours::{BandsClaim, HoursClaim};
+pub use measure::{AvailabilityClaim, CapClaim, CreditClaim};
+pub use priority::{IssueClaim, PriorityClaim};
+pub use rate::{MannerRate, RateClaim};
+pub use target::{Case, TargetClaim};
+
+/// An agreement in plain words, sentence by sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlainAgreement {
+    /// Whose.
+    pub client: ClientId,
+    /// The agreement's number.
+    pub agreement: String,
+    /// The version that is said.
+    pub version: u32,
+    /// Between whom, which version, from when to when.
+    pub heading: Vec<String>,
+    /// Its parts.
+    pub sections: Vec<Section>,
+    /// What is to be known of this text.
+    pub footing: Vec<String>,
+}
+
+/// A part of an agreement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Section {
+    /// What it is about.
+    pub title: &'static str,
+    /// Its sentences.
+    pub sentences: Vec<Sentence>,
+}
+
+/// What is said, and the claim behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sentence {
+    /// In words; one sentence or a few that belong together.
+    pub text: String,
+    /// As data; `None` where the words are the same for every agreement.
+    pub claim: Option<Claim>,
+}
+
+/// What a sentence claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "each variant is the claim of its type, which says what it is")]
+pub enum Claim {
+    Covers(CoversClaim),
+    Hours(HoursClaim),
+    Priority(PriorityClaim),
+    Issue(IssueClaim),
+    Target(Box<TargetClaim>),
+    Bands(BandsClaim),
+    Rate(RateClaim),
+    Availability(AvailabilityClaim),
+    Asset(AssetClaim),
+    Credit(CreditClaim),
+    Cap(CapClaim),
+    Escalation(EscalationClaim),
+    Prevention(PreventionClaim),
+    Fee(FeeClaim),
+    Dispute(DisputeClaim),
+    Follows(FollowsClaim),
+    Kept(KeptClaim),
+}
 
 /// Why there is nothing to explain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,48 +128,320 @@ pub enum NoSuchAgreement {
     },
 }
 
-/// The agreement of a client as it holds at an instant, in plain words.
+/// The agreement of a client as it holds at an instant, as one text.
 pub fn agreement(book: &Book, client: &ClientId, at: Timestamp) -> Result<String, NoSuchAgreement> {
-    let found = book.client(client).ok_or_else(|| NoSuchAgreement::NoClient {
-        client: client.clone(),
-        known: book.clients.keys().map(ClientId::as_str).collect::<Vec<_>>().join(", "),
-    })?;
-    let agreement = found.agreement.as_ref().ok_or_else(|| NoSuchAgreement::NoAgreement { client: client.clone() })?;
-    let version = agreement.in_force(at).next().ok_or_else(|| NoSuchAgreement::NotInForce {
-        agreement: agreement.number.clone(),
-        at,
-        versions: dates(agreement),
-    })?;
-    let zone = TimeZone::get(&book.provider.zone).unwrap_or(TimeZone::UTC);
-    let mut text = heading(found, agreement, version, &zone);
-    sentence(&mut text, "We cover", &sites(found, version));
-    for calendar in calendars(book, version) {
-        if let Some(def) = book.calendars.get(calendar) {
-            sentence(&mut text, "", &format!("`{calendar}` is {}.", hours(def)));
-        }
-    }
-    for (stage, said) in targets(book, version) {
-        sentence(&mut text, verb(stage), &said);
-    }
-    if let Some(fee) = version.fee {
-        sentence(&mut text, "It costs", &format!("{fee}{}.", rider_prices(book, version)));
-    }
-    for calendar in calendars(book, version) {
-        if let Some(said) = book.calendars.get(calendar).and_then(|def| openings(def, at)) {
-            sentence(&mut text, "Next open", &format!("`{calendar}`: {said}."));
-        }
-    }
-    Ok(text)
+    Ok(plain(book, client, at)?.text())
 }
 
-fn heading(client: &Client, agreement: &Agreement, version: &Version, zone: &TimeZone) -> String {
-    let day = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%-d %b %Y").to_string();
-    // The end is exclusive: the day before is the last one on which the version holds.
-    let last_day = agreement.ends(version).and_then(|end| end.checked_sub(jiff::SignedDuration::from_secs(1)).ok());
-    let until = last_day.map(|last| format!(" until {}", day(last))).unwrap_or_default();
-    let note = version.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-    let (name, number) = (&client.name, &agreement.number);
-    format!("{name}, {number} v{}{note}, in force from {}{until}\n", version.number, day(version.from))
+/// The agreement of a client as it holds at an instant, sentence by sentence.
+pub fn plain(book: &Book, client: &ClientId, at: Timestamp) -> Result<PlainAgreement, NoSuchAgreement> {
+    let asked = Asked::of(book, client, at)?;
+    let sections = vec![
+        section("Where", [said(accord::covers(&asked), CoversClaim::say, Claim::Covers)]),
+        section("When", hours::gather(&asked).into_iter().map(|claim| said(claim, HoursClaim::say, Claim::Hours))),
+        pressing(&asked),
+        section(
+            "How fast",
+            target::gather(&asked)
+                .into_iter()
+                .map(|claim| said(claim, TargetClaim::say, |claim| Claim::Target(Box::new(claim)))),
+        ),
+        working(&asked),
+        section("What we owe you", owed(&asked)),
+        section("What work costs", rates(&asked)),
+        section("Before anything breaks", care(&asked)),
+        section("The agreement", accord(&asked)),
+    ];
+    Ok(PlainAgreement {
+        client: client.clone(),
+        agreement: asked.agreement.number.clone(),
+        version: asked.version.number,
+        heading: asked.heading(),
+        sections: sections.into_iter().filter(|section| !section.sentences.is_empty()).collect(),
+        footing: asked.footing(at),
+    })
+}
+
+fn section(title: &'static str, sentences: impl IntoIterator<Item = Sentence>) -> Section {
+    Section { title, sentences: sentences.into_iter().collect() }
+}
+
+fn said<T>(claim: T, say: impl Fn(&T) -> String, wrap: impl Fn(T) -> Claim) -> Sentence {
+    Sentence { text: say(&claim), claim: Some(wrap(claim)) }
+}
+
+fn pressing(asked: &Asked<'_>) -> Section {
+    let impact = Sentence { text: priority::IMPACT.to_owned(), claim: None };
+    let issues = priority::issues(asked).into_iter().map(|claim| said(claim, IssueClaim::say, Claim::Issue));
+    let of = priority::priorities(asked).into_iter().map(|claim| said(claim, PriorityClaim::say, Claim::Priority));
+    let urgency =
+        "How urgent an incident is follows from what it is, which is the first of these that fits:".to_owned();
+    let urgency = Sentence { text: urgency, claim: None };
+    section("How pressing", std::iter::once(urgency).chain(issues).chain([impact]).chain(of))
+}
+
+fn working(asked: &Asked<'_>) -> Section {
+    let availability =
+        measure::availability(asked).map(|claim| said(claim, AvailabilityClaim::say, Claim::Availability));
+    let assets = asset::gather(asked).into_iter().map(|claim| said(claim, AssetClaim::say, Claim::Asset));
+    section("How much of the time it works", availability.into_iter().chain(assets))
+}
+
+fn owed(asked: &Asked<'_>) -> Vec<Sentence> {
+    let credits = measure::credits(asked).into_iter().map(|claim| said(claim, CreditClaim::say, Claim::Credit));
+    credits.chain(measure::cap(asked).map(|claim| said(claim, CapClaim::say, Claim::Cap))).collect()
+}
+
+fn rates(asked: &Asked<'_>) -> Vec<Sentence> {
+    let bands = asked.tariff_calendar().map(|(calendar, bands)| {
+        let claim = BandsClaim { calendar: calendar.clone(), bands: bands.to_vec() };
+        said(claim, BandsClaim::say, Claim::Bands)
+    });
+    let rates = rate::gather(asked).into_iter().map(|claim| said(claim, RateClaim::say, Claim::Rate));
+    bands.into_iter().chain(rates).collect()
+}
+
+fn care(asked: &Asked<'_>) -> Vec<Sentence> {
+    let prevention = care::prevention(asked).map(|claim| said(claim, |claim| claim.say().join(" "), Claim::Prevention));
+    let escalation = care::escalation(asked).map(|claim| said(claim, EscalationClaim::say, Claim::Escalation));
+    prevention.into_iter().chain(escalation).collect()
+}
+
+fn accord(asked: &Asked<'_>) -> Vec<Sentence> {
+    let fee = accord::fee(asked).map(|claim| said(claim, FeeClaim::say, Claim::Fee));
+    let dispute = accord::dispute(asked).map(|claim| said(claim, DisputeClaim::say, Claim::Dispute));
+    let follows = accord::follows(asked).map(|claim| said(claim, FollowsClaim::say, Claim::Follows));
+    let kept = accord::kept(asked).map(|claim| said(claim, KeptClaim::say, Claim::Kept));
+    [fee, dispute, follows, kept].into_iter().flatten().collect()
+}
+
+impl PlainAgreement {
+    /// Every claim.
+    pub fn claims(&self) -> impl Iterator<Item = (&str, &Claim)> {
+        let sentences = self.sections.iter().flat_map(|section| &section.sentences);
+        sentences.filter_map(|sentence| Some((sentence.text.as_str(), sentence.claim.as_ref()?)))
+    }
+
+    /// All of it as text, in lines of a page's width.
+    pub fn text(&self) -> String {
+        let mut lines: Vec<String> = self.heading.iter().flat_map(|line| wrapped(line, 0)).collect();
+        for section in &self.sections {
+            lines.push(String::new());
+            lines.push(section.title.to_owned());
+            lines.extend(section.sentences.iter().flat_map(|sentence| wrapped(&sentence.text, 2)));
+        }
+        lines.push(String::new());
+        lines.extend(self.footing.iter().flat_map(|line| wrapped(line, 0)));
+        lines.join("\n") + "\n"
+    }
+}
+
+/// The most letters of a line.
+const WIDTH: usize = 100;
+
+/// A paragraph in lines; those after the first are indented further.
+fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = " ".repeat(indent);
+    let mut is_empty = true;
+    for word in text.split(' ') {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(line);
+            line = " ".repeat(indent + 2);
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    lines.push(line);
+    lines
+}
+
+/// What is asked: one version of one client's agreement, with what every part needs of it.
+struct Asked<'a> {
+    book: &'a Book,
+    client: &'a Client,
+    agreement: &'a Agreement,
+    version: &'a Version,
+    plan: &'a Plan,
+    /// The provider's, in which the agreement's dates are read.
+    zone: TimeZone,
+}
+
+impl<'a> Asked<'a> {
+    fn of(book: &'a Book, id: &ClientId, at: Timestamp) -> Result<Self, NoSuchAgreement> {
+        let client = book.client(id).ok_or_else(|| NoSuchAgreement::NoClient {
+            client: id.clone(),
+            known: book.clients.keys().map(ClientId::as_str).collect::<Vec<_>>().join(", "),
+        })?;
+        let agreement = client.agreement.as_ref().ok_or_else(|| NoSuchAgreement::NoAgreement { client: id.clone() })?;
+        let not_in_force =
+            || NoSuchAgreement::NotInForce { agreement: agreement.number.clone(), at, versions: dates(agreement) };
+        let version = agreement.in_force(at).next().ok_or_else(not_in_force)?;
+        // A book with a version whose plan it lacks was refused.
+        let plan = book.plans.get(&version.plan.value).ok_or_else(not_in_force)?;
+        let zone = TimeZone::get(&book.provider.zone).unwrap_or(TimeZone::UTC);
+        Ok(Self { book, client, agreement, version, plan, zone })
+    }
+
+    /// The sites that the version covers.
+    fn sites(&self) -> impl Iterator<Item = &'a Site> {
+        let sites = &self.client.sites;
+        self.version.sites.iter().filter_map(|site| sites.get(&site.value))
+    }
+
+    /// `Plant 2, which is far`: the distance where it changes a time.
+    fn site_in_words(&self, id: &SiteId) -> String {
+        let Some(site) = self.client.sites.get(id) else { return id.to_string() };
+        let band = site.distance.as_ref().map(|band| band.value.as_str());
+        let factor = self.plan.modifiers.distance.iter().find(|(known, _)| Some(known.as_str()) == band);
+        match factor.filter(|(_, factor)| factor.0 != crate::ratio::Ratio::ONE) {
+            Some((band, _)) => format!("{}, which is {band}", site.name),
+            None => site.name.clone(),
+        }
+    }
+
+    /// The calendars of the plan's and the riders' targets.
+    fn target_calendars(&self) -> impl Iterator<Item = &'a BookName> {
+        let book = self.book;
+        let riders = self.version.riders.iter().filter_map(|rider| book.riders.get(&rider.value));
+        let targets = self.plan.targets.iter().chain(riders.flat_map(|rider| &rider.overrides));
+        targets.map(|target| &target.calendar.value)
+    }
+
+    /// The calendars of the manufacturers' support desks behind the client's assets.
+    fn support_calendars(&self) -> impl Iterator<Item = &'a BookName> {
+        let book = self.book;
+        let makers = self.agreement.asset_terms.iter().filter_map(|entry| entry.terms.manufacturer.as_ref());
+        let makers = makers.filter_map(|terms| book.manufacturers.get(&terms.maker)?.support.as_ref());
+        makers.filter_map(|support| support.hours.as_ref()).map(|hours| &hours.value)
+    }
+
+    /// The first of the plan's calendars that has all bands of its rates, as the bill takes it.
+    fn tariff_calendar(&self) -> Option<(&'a BookName, &'a [Band])> {
+        let measured = self.plan.availability.iter().map(|measured| &measured.calendar.value);
+        let own = self.plan.targets.iter().map(|target| &target.calendar.value);
+        let bands = |name: &'a BookName| {
+            let bands = self.book.calendar_files.get(name)?.bands.as_slice();
+            let mut named = self.plan.rates.iter().flat_map(|rate| &rate.band);
+            let has_all = named.all(|band| bands.iter().any(|known| known.name == band.value));
+            (has_all && !self.plan.rates.is_empty()).then_some((name, bands))
+        };
+        own.chain(measured).find_map(bands)
+    }
+
+    /// The version's first and last day.
+    fn dates(&self) -> (Date, Option<Date>) {
+        let last = self.agreement.ends(self.version).and_then(|end| self.zone.to_datetime(end).date().yesterday().ok());
+        (self.zone.to_datetime(self.version.from).date(), last)
+    }
+
+    /// What a window costs at the version's prices, riders included; `None` where it says no fee of a month or year.
+    fn fee_of(&self, window: Window) -> Option<Money> {
+        let riders = self.version.riders.iter().filter_map(|rider| self.book.riders.get(&rider.value)?.price);
+        let mut monthly = 0_u64;
+        for price in std::iter::once(self.version.fee?).chain(riders) {
+            let of_month = match price.per {
+                Per::Month => price.amount.minor,
+                Per::Year => price.amount.share(1, 12, Rounding::HalfEven).minor,
+                Per::Once | Per::Hour => return None,
+            };
+            monthly = monthly.checked_add(of_month)?;
+        }
+        let months = match window {
+            Window::Month => 1,
+            Window::Quarter => 3,
+            Window::Year => 12,
+        };
+        Some(Money { minor: monthly.checked_mul(months)?, currency: self.book.provider.currency })
+    }
+
+    /// The files of the book that this version is made of.
+    fn files(&self) -> Vec<String> {
+        let id = &self.client.id;
+        let mut files = vec![
+            "provider.toml".to_owned(),
+            "catalogue.toml".to_owned(),
+            format!("plans/{}.toml", self.version.plan.value),
+            format!("clients/{id}/client.toml"),
+            format!("clients/{id}/ssa.toml"),
+        ];
+        files.extend(self.version.riders.iter().map(|rider| format!("plans/{}.toml", rider.value)));
+        files.extend(self.sites().map(|site| format!("clients/{id}/sites/{}.toml", site.id)));
+        let calendars = self.target_calendars().chain(self.tariff_calendar().map(|(name, _)| name));
+        files.extend(calendars.map(|name| format!("calendars/{name}.toml")));
+        let makers = self.agreement.asset_terms.iter().filter_map(|entry| entry.terms.manufacturer.as_ref());
+        files.extend(makers.map(|terms| format!("manufacturers/{}.toml", terms.maker)));
+        files
+    }
+
+    fn heading(&self) -> Vec<String> {
+        let Self { client, agreement, version, plan, .. } = self;
+        let (from, until) = self.dates();
+        let until = until.map(|until| format!(" to {}", say::day(until))).unwrap_or_default();
+        let note = version.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+        let signed = version.signed.map(|on| format!(", signed {}", say::day(on))).unwrap_or_default();
+        let riders: Vec<&str> = version
+            .riders
+            .iter()
+            .map(|rider| self.book.riders.get(&rider.value).map_or(rider.value.as_str(), |known| &known.name))
+            .collect();
+        let with = if riders.is_empty() { String::new() } else { format!(" with {}", say::list(&riders, "and")) };
+        vec![
+            format!(
+                "{}: service support agreement {}, version {}{note}",
+                client.name, agreement.number, version.number
+            ),
+            format!(
+                "{}{with}{signed}. In force from {}{until}, in the time of {}.",
+                plan.name,
+                say::day(from),
+                self.book.provider.zone
+            ),
+            format!("\"We\" are {}, \"you\" are {}.", self.book.provider.name, client.name),
+        ]
+    }
+
+    fn footing(&self, at: Timestamp) -> Vec<String> {
+        let mut said = vec![
+            "The signed text governs. These are its terms in plain words, made from the same data that every clock \
+             runs on; they are no legal advice."
+                .to_owned(),
+        ];
+        let mut names: Vec<&BookName> = Vec::new();
+        for name in self.target_calendars() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let defs = names.into_iter().filter_map(|name| Some((name, self.book.calendars.get(name)?)));
+        said.extend(defs.filter_map(|(name, def)| openings(name, def, at)));
+        said
+    }
+}
+
+/// `On Mon 16 Nov 16:10 "business" hours are open; they close Mon 16 Nov 18:00, …`; nothing for one that never closes.
+fn openings(name: &BookName, def: &CalendarDef, at: Timestamp) -> Option<String> {
+    let calendar = Calendar::compile(def).ok()?;
+    let zone = TimeZone::get(&def.tz).ok()?;
+    let stamp = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%a %-d %b %Y %H:%M").to_string();
+    let mut closings = Vec::new();
+    let mut after = at;
+    while closings.len() < 3
+        && let Some(closing) = calendar.next_closing(after)
+    {
+        closings.push(stamp(closing));
+        after = closing;
+    }
+    let open = match calendar.is_open(at) {
+        true => "are open".to_owned(),
+        false => format!("are closed and open {}", stamp(calendar.next_opening(at)?)),
+    };
+    let next = say::list(&closings, "and");
+    (!closings.is_empty()).then(|| format!("On {} \"{name}\" hours {open}; they next close {next}.", stamp(at)))
 }
 
 fn dates(agreement: &Agreement) -> String {
@@ -98,201 +454,4 @@ fn dates(agreement: &Agreement) -> String {
         })
         .collect();
     each.join("; ")
-}
-
-fn sentence(text: &mut String, verb: &str, said: &str) {
-    let _ = writeln!(text, "  {verb:<15} {said}");
-}
-
-fn sites(client: &Client, version: &Version) -> String {
-    let names: Vec<&str> = version
-        .sites
-        .iter()
-        .map(|site| client.sites.get(&site.value).map_or(site.value.as_str(), |known| known.name.as_str()))
-        .collect();
-    let left_out: Vec<String> =
-        version.not_covered.iter().map(|path| format!("{}/{}", path.site, path.asset)).collect();
-    let but = if left_out.is_empty() { String::new() } else { format!(", but not {}", left_out.join(", ")) };
-    if names.is_empty() { "no site.".to_owned() } else { format!("{}{but}.", names.join(", ")) }
-}
-
-/// The calendars that the version's targets count under, each once.
-fn calendars<'a>(book: &'a Book, version: &Version) -> Vec<&'a BookName> {
-    let mut names: Vec<&BookName> = Vec::new();
-    for (target, _) in all_targets(book, version) {
-        if !names.contains(&&target.calendar.value) {
-            names.push(&target.calendar.value);
-        }
-    }
-    names
-}
-
-/// The plan's targets and the riders', each with the rider's name.
-fn all_targets<'a>(book: &'a Book, version: &Version) -> Vec<(&'a TargetTerms, Option<&'a str>)> {
-    let plan = book.plans.get(&version.plan.value).into_iter().flat_map(|plan| &plan.targets);
-    let riders = version.riders.iter().filter_map(|rider| book.riders.get(&rider.value));
-    let riders = riders.flat_map(|rider| rider.overrides.iter().map(|target| (target, Some(rider.name.as_str()))));
-    plan.map(|target| (target, None)).chain(riders).collect()
-}
-
-fn targets(book: &Book, version: &Version) -> Vec<(Stage, String)> {
-    let all = all_targets(book, version);
-    let mut said = Vec::new();
-    for &stage in Stage::ALL {
-        let of_stage: Vec<_> = all.iter().filter(|(target, _)| target.stage.value == stage).collect();
-        for (index, (target, rider)) in of_stage.iter().enumerate() {
-            let factors = match rider {
-                Some(_) => String::new(),
-                None => factors(book, version, stage),
-            };
-            let beside = of_stage[..index].iter().any(|(other, _)| target.shares_a_priority_with(other));
-            let rider = rider.map(|rider| format!(" ({rider})")).unwrap_or_default();
-            let earlier = if beside { "; the earlier due counts" } else { "" };
-            said.push((stage, format!("{}{rider}{earlier}.", promise(target, &factors))));
-        }
-    }
-    said
-}
-
-fn promise(target: &TargetTerms, factors: &str) -> String {
-    let when = match target.within.value {
-        Within::Covered { seconds } => {
-            format!("within {} of `{}`{factors}", duration(seconds.0), target.calendar.value)
-        }
-        Within::NextBusinessDay { by, received_by } => {
-            let cut_off = received_by
-                .map(|at| format!(" (received after {}, the one after)", at.strftime("%H:%M")))
-                .unwrap_or_default();
-            format!("by {} of the next day of `{}`{cut_off}", by.strftime("%H:%M"), target.calendar.value)
-        }
-    };
-    let whose = match target.priority.as_slice() {
-        [] => String::new(),
-        some => format!(" for {}", some.iter().map(|p| p.as_str()).collect::<Vec<_>>().join(", ")),
-    };
-    let manner = match target.manner.as_slice() {
-        [] => String::new(),
-        some => format!(", {}", some.iter().map(|&m| manner_words(m)).collect::<Vec<_>>().join(" or ")),
-    };
-    let after = target
-        .after
-        .as_ref()
-        .map(|after| {
-            format!(", counted from {} after the response, if it is not restored", duration(after.unresolved_for.0))
-        })
-        .unwrap_or_default();
-    let satisfied = match target.satisfied_by {
-        Some(SatisfiedBy::Acknowledge) => "; acknowledging it is enough",
-        Some(SatisfiedBy::Response) | None => "",
-    };
-    let pauses = match target.pause_for.as_slice() {
-        [] => String::new(),
-        some => {
-            let reasons: Vec<&str> = some.iter().map(|reason| reason.as_str()).collect();
-            format!("; it may wait for {}", reasons.join(" or "))
-        }
-    };
-    let longest = target
-        .longest_pause_s
-        .map(|at_most| format!(", at most {} at a time", duration(at_most.0)))
-        .unwrap_or_default();
-    format!("{when}{whose}{manner}{after}{satisfied}{pauses}{longest}")
-}
-
-fn manner_words(manner: Manner) -> &'static str {
-    match manner {
-        Manner::Remote => "remotely",
-        Manner::Phone => "by phone",
-        Manner::OnSite => "on site",
-    }
-}
-
-/// The factors of on-site and resolve, as the matcher applies them; other stages have none.
-fn factors(book: &Book, version: &Version, stage: Stage) -> String {
-    match stage {
-        Stage::OnSite | Stage::Resolve => {}
-        Stage::Acknowledge
-        | Stage::Respond
-        | Stage::Update
-        | Stage::Workaround
-        | Stage::VisitReport
-        | Stage::RestoreTest => return String::new(),
-    }
-    let Some(plan) = book.plans.get(&version.plan.value) else { return String::new() };
-    let distance = plan.modifiers.distance.iter().map(|(band, factor)| (format!("distance {band}"), factor.0));
-    let complexity = plan.modifiers.complexity.iter().map(|(level, factor)| (format!("complexity {level}"), factor.0));
-    let said: Vec<String> = distance
-        .chain(complexity)
-        .filter(|(_, factor)| *factor != crate::ratio::Ratio::ONE)
-        .map(|(what, factor)| format!("× {} for {what}", factor.as_decimal()))
-        .collect();
-    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
-}
-
-fn verb(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Acknowledge => "We acknowledge",
-        Stage::Respond => "We respond",
-        Stage::OnSite => "We come",
-        Stage::Update => "We report",
-        Stage::Workaround => "We work around",
-        Stage::Resolve => "We resolve",
-        Stage::VisitReport => "We write",
-        Stage::RestoreTest => "We restore",
-    }
-}
-
-fn rider_prices(book: &Book, version: &Version) -> String {
-    let riders = version.riders.iter().filter_map(|rider| book.riders.get(&rider.value));
-    riders.filter_map(|rider| Some(format!(", {} {}", rider.name, rider.price?))).collect()
-}
-
-/// `Mon-Thu 08:00-18:00, Fri 08:00-12:00 and 13:00-18:00, in America/Chicago, except 3 holidays`.
-fn hours(def: &CalendarDef) -> String {
-    let days = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    let weekly: [&[Hours]; 7] = Weekly::days(&def.weekly);
-    let mut runs: Vec<(usize, usize)> = Vec::new();
-    for day in (0..7).filter(|&day| !weekly[day].is_empty()) {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == day && weekly[*last] == weekly[day] => *last = day,
-            Some(_) | None => runs.push((day, day)),
-        }
-    }
-    let said: Vec<String> = runs
-        .into_iter()
-        .map(|(first, last)| {
-            let name = if first == last { days[first].to_owned() } else { format!("{}-{}", days[first], days[last]) };
-            let each: Vec<String> = weekly[first].iter().map(|Hours(from, to)| format!("{from}-{to}")).collect();
-            format!("{name} {}", each.join(" and "))
-        })
-        .collect();
-    let extra = if def.extra.is_empty() {
-        String::new()
-    } else {
-        format!(", and extra hours on {}", counted(def.extra.len(), "date"))
-    };
-    let holidays = def.holidays.len() + def.yearly_holidays.len();
-    let except = if holidays == 0 { String::new() } else { format!(", except {}", counted(holidays, "holiday")) };
-    format!("{}{extra}, {} time{except}", said.join(", "), def.tz)
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// `Tue 17 Nov 08:00; closings: Tue 17 Nov 18:00, …`; nothing for a calendar that never closes.
-fn openings(def: &CalendarDef, at: Timestamp) -> Option<String> {
-    let calendar = Calendar::compile(def).ok()?;
-    let zone = TimeZone::get(&def.tz).ok()?;
-    let stamp = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%a %-d %b %H:%M").to_string();
-    let open = if calendar.is_open(at) { "open at that time".to_owned() } else { stamp(calendar.next_opening(at)?) };
-    let mut closings = Vec::new();
-    let mut after = at;
-    while closings.len() < 3
-        && let Some(closing) = calendar.next_closing(after)
-    {
-        closings.push(stamp(closing));
-        after = closing;
-    }
-    (!closings.is_empty()).then(|| format!("{open}; next closings: {}", closings.join(", ")))
 }

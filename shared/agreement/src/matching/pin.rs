@@ -22,7 +22,7 @@ pub(super) fn pin(
         plan: version.plan.value.to_string(),
     })?;
     let judged = issue::judge(book, plan, candidate, query, asked);
-    let (targets, why_targets) = targets::targets(book, plan, candidate, &judged.issue, judged.priority);
+    let (targets, why_targets) = targets::targets(book, plan, candidate, judged.issue.complexity, judged.priority);
     let calendars: BTreeMap<_, _> = targets
         .iter()
         .filter_map(|target| Some((target.calendar.clone(), book.calendars.get(&target.calendar)?.clone())))

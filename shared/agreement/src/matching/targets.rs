@@ -3,8 +3,8 @@
 use super::Candidate;
 use crate::{
     book::{Book, Plan, TargetTerms},
-    terms::{CoveredSeconds, Issue, Modified, Target, Why, Within},
-    words::{BookName, Manner, MeasuredFrom, Priority, SatisfiedBy, Stage},
+    terms::{CoveredSeconds, Modified, Target, Why, Within},
+    words::{BookName, Level, Manner, MeasuredFrom, Priority, SatisfiedBy, Stage},
 };
 
 /// The targets, and why these.
@@ -12,7 +12,7 @@ pub(super) fn targets(
     book: &Book,
     plan: &Plan,
     candidate: &Candidate<'_>,
-    issue: &Issue,
+    complexity: Option<Level>,
     priority: Priority,
 ) -> (Vec<Target>, Vec<Why>) {
     let plan_name = &candidate.version.plan.value;
@@ -23,7 +23,7 @@ pub(super) fn targets(
             why.push(not_used(terms, &source, priority));
             continue;
         }
-        let factors = factors(plan, plan_name, candidate, issue, terms.stage.value);
+        let factors = factors(plan, plan_name, candidate, complexity, terms.stage.value);
         targets.push(pinned(terms, source, factors));
     }
     for rider in &candidate.version.riders {
@@ -90,7 +90,13 @@ fn inherit(target: &mut Target, terms: &TargetTerms, before: &[Target]) {
 }
 
 /// The plan's factors for on-site and resolve; other stages have none.
-fn factors(plan: &Plan, name: &BookName, candidate: &Candidate<'_>, issue: &Issue, stage: Stage) -> Vec<Modified> {
+fn factors(
+    plan: &Plan,
+    name: &BookName,
+    candidate: &Candidate<'_>,
+    complexity: Option<Level>,
+    stage: Stage,
+) -> Vec<Modified> {
     match stage {
         Stage::OnSite | Stage::Resolve => {}
         Stage::Acknowledge
@@ -102,7 +108,7 @@ fn factors(plan: &Plan, name: &BookName, candidate: &Candidate<'_>, issue: &Issu
     }
     let band = candidate.site.distance.as_ref().map(|band| band.value.as_str());
     let distance = plan.modifiers.distance.iter().find(|(known, _)| Some(known.as_str()) == band);
-    let complexity = plan.modifiers.complexity.iter().find(|(level, _)| Some(*level) == issue.complexity);
+    let complexity = plan.modifiers.complexity.iter().find(|(level, _)| Some(*level) == complexity);
     let by_distance = distance.map(|(band, factor)| (format!("distance {band}"), factor.0));
     let by_complexity = complexity.map(|(level, factor)| (format!("complexity {level}"), factor.0));
     by_distance

@@ -28,23 +28,35 @@ pub fn sample() -> Files {
     files
 }
 
-/// The whole sample book, with all its clients: every file of the folder.
+/// The whole sample book, with all its clients.
 pub fn whole() -> Files {
-    let mut files = Files::new();
-    gather(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/sample-book")), "", &mut files);
-    files
-}
-
-fn gather(folder: &std::path::Path, within: &str, files: &mut Files) {
-    for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
-        let path = entry.unwrap().path();
-        let name = format!("{within}{}", path.file_name().unwrap().to_str().unwrap());
-        if path.is_dir() {
-            gather(&path, &format!("{name}/"), files);
-        } else {
-            files.insert(name, std::fs::read_to_string(&path).unwrap());
-        }
-    }
+    files![
+        "calendars/24x7.toml",
+        "calendars/business.toml",
+        "calendars/hospital-24x7.toml",
+        "calendars/hospital-days.toml",
+        "calendars/office-pacific.toml",
+        "catalogue.toml",
+        "clients/harbor-dental/client.toml",
+        "clients/harbor-dental/sites/office.toml",
+        "clients/harbor-dental/ssa.toml",
+        "clients/northgate/client.toml",
+        "clients/northgate/sites/plant-1.toml",
+        "clients/northgate/sites/plant-2.toml",
+        "clients/northgate/ssa.toml",
+        "clients/st-brendan/client.toml",
+        "clients/st-brendan/sites/main-campus.toml",
+        "clients/st-brendan/ssa.toml",
+        "holidays/us-2026.toml",
+        "holidays/us-federal.ics",
+        "manufacturers/example-access.toml",
+        "manufacturers/example-recorders.toml",
+        "plans/gold.toml",
+        "plans/platinum.toml",
+        "plans/premium-response.toml",
+        "plans/silver.toml",
+        "provider.toml",
+    ]
 }
 
 /// The sample book without the checks that are not built.
