@@ -12,7 +12,7 @@ use upheld_model::{AgentId, ClientId, Digest, SiteId};
 use upheld_store::{ReadTx, Tx, books::BookRow};
 use upheld_wire::v1::{AgentConfig, Relations};
 
-use crate::{Actor, Desk, DeskError, audit, clock};
+use crate::{Actor, Desk, DeskError, audit, clock, maintenance};
 
 /// The time between two heartbeats of an agent. Doubled, a silent site is noticed half a minute later; halved, 50,000
 /// agents cost the collector twice as much.
@@ -170,6 +170,7 @@ fn apply(
         applied_by: who.id(tx).map_err(ApplyError::Desk)?,
     };
     tx.insert_book(&row).map_err(DeskError::from)?;
+    maintenance::follow_book(tx, book, who, now)?;
     audit::note(tx, now, who, None, "book.applied", &json!({ "version": version, "hash": hash }))?;
     Ok(Applied { version, hash, changed: true })
 }

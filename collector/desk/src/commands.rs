@@ -134,8 +134,8 @@ impl Desk {
         let ask = Ask {
             verb: "incident.responded",
             action: Some(Action::Respond),
-            fact: Some(FactKind::Responded { manner, with_whom: with_whom.map(short) }),
-            note: note.map(short),
+            fact: Some(FactKind::Responded { manner, with_whom: with_whom.map(|text| words(&text)) }),
+            note: note.map(|text| words(&text)),
             at: effective_at,
             ..Ask::default()
         };
@@ -158,7 +158,7 @@ impl Desk {
             allowed: "the reasons that the terms name in pause_for".to_owned(),
         };
         let reason: PauseReason = reason.parse().map_err(not_a_name)?;
-        let note = short(note);
+        let note = words(&note);
         let ask = Ask {
             verb: "clock.paused",
             fact: Some(FactKind::Paused { reason, note: Some(note) }),
@@ -197,7 +197,7 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        let note = note.map(short).filter(|note| !note.trim().is_empty());
+        let note = note.map(|text| words(&text)).filter(|note| !note.trim().is_empty());
         let rests_on = if note.is_some() { Resolution::OnWord } else { Resolution::Measured };
         let ask = Ask {
             verb: "incident.resolved",
@@ -218,7 +218,7 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        let text = short(text);
+        let text = words(&text);
         let ask = Ask { verb: "incident.noted", action: Some(Action::Note { text }), ..Ask::default() };
         self.carry_out(scope, incident, who, now, ask).await
     }
@@ -259,8 +259,20 @@ impl Desk {
     }
 }
 
-/// A person's words, bounded: a ledger is not a place for books.
-fn short(text: String) -> String {
+/// A person's words as they are kept: without control and bidirectional characters, which could move a cursor or turn a
+/// line around, trimmed, and bounded, because a ledger is not a place for books.
+pub(crate) fn words(text: &str) -> String {
     const CHARS_MAX: usize = 2_000;
-    if text.chars().count() <= CHARS_MAX { text } else { text.chars().take(CHARS_MAX).chain(['…']).collect() }
+    let mut clean = String::new();
+    for c in text.trim().chars().take(CHARS_MAX) {
+        match c {
+            '\n' | '\r' | '\t' => clean.push(' '),
+            _ if upheld_model::text::is_hostile(c) => clean.extend(c.escape_unicode()),
+            _ => clean.push(c),
+        }
+    }
+    if text.trim().chars().nth(CHARS_MAX).is_some() {
+        clean.push('…');
+    }
+    clean
 }

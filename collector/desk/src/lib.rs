@@ -20,6 +20,7 @@ pub mod commands;
 pub mod deliver;
 pub mod enroll;
 mod error;
+pub mod maintenance;
 mod problem;
 mod random;
 pub mod secrets;

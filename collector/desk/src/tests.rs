@@ -5,6 +5,7 @@ mod chain;
 mod clocks;
 mod delivery;
 mod enrolment;
+mod maintenance;
 mod outbox;
 mod people;
 mod silence;

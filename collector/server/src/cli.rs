@@ -10,6 +10,7 @@ mod cases;
 mod codes;
 mod incident;
 mod init;
+mod maintenance;
 mod queue;
 mod replay;
 mod serve;
@@ -67,6 +68,9 @@ enum Command {
     Respond(incident::RespondArgs),
     /// Take an incident: acknowledge it and own it.
     Acknowledge(incident::AcknowledgeArgs),
+    /// Windows of agreed work: enter, end, list, and whether one is in force.
+    #[command(subcommand)]
+    Maintenance(maintenance::Command),
     /// The calculator of due times, on its own.
     #[command(subcommand)]
     Clock(cases::ClockCommand),
@@ -161,6 +165,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Explain(args) => incident::explain(&args, context),
         Command::Respond(args) => incident::respond(args, context),
         Command::Acknowledge(args) => incident::acknowledge(&args, context),
+        Command::Maintenance(command) => maintenance::run(command, context),
         Command::Clock(cases::ClockCommand::Due(args)) => cases::due(&args, context),
         Command::Uptime(args) => cases::uptime(&args, context),
         Command::Replay(args) => replay::run(&args, context),

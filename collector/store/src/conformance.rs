@@ -12,6 +12,7 @@ use crate::{
     findings::FindingRow,
     incidents::IncidentRow,
     ledger::LedgerRow,
+    maintenance::MaintenanceRow,
     outbox::{AttemptRow, OutboxRow, OutboxStatus, Settled},
     records::{AgentKey, HeadRow, RecordRow},
     tokens::TokenRow,
@@ -36,6 +37,43 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     runs_tell_when_the_collector_was_down(open()).await;
     names_are_kept_apart_from_what_people_did(open()).await;
     a_command_is_known_by_its_giver_and_key_for_a_time(open()).await;
+    a_window_of_work_ends_once_and_is_found_while_it_holds(open()).await;
+}
+
+async fn a_window_of_work_ends_once_and_is_found_while_it_holds(store: Store) {
+    let window = |client: &str, over: Option<i64>| MaintenanceRow {
+        client: client.parse().unwrap(),
+        number: 0,
+        site: "north".parse().unwrap(),
+        origin: "person".to_owned(),
+        body: "{}".to_owned(),
+        entered_at: at(1),
+        entered_by: "p-1".to_owned(),
+        over_at: over.map(at),
+        ended_by: None,
+    };
+    store
+        .write::<_, StoreError, _>("windows", move |tx| {
+            let (acme, north) = ("acme".parse().unwrap(), "north".parse().unwrap());
+            assert_eq!(tx.insert_maintenance(&window("acme", None))?, 1);
+            assert_eq!(tx.insert_maintenance(&window("acme", Some(50)))?, 2);
+            assert_eq!(tx.insert_maintenance(&window("other", None))?, 1, "numbers are each client's own");
+            let numbers = |rows: Vec<MaintenanceRow>| rows.into_iter().map(|row| row.number).collect::<Vec<_>>();
+            assert_eq!(numbers(tx.maintenance_of_site(&acme, &north, at(49))?), [1, 2]);
+            assert_eq!(numbers(tx.maintenance_of_site(&acme, &north, at(50))?), [1]);
+            assert!(!tx.end_maintenance(&acme, 2, at(60), "p-2")?, "it is over by itself");
+            assert!(tx.end_maintenance(&acme, 2, at(40), "p-2")?);
+            assert!(!tx.end_maintenance(&acme, 2, at(30), "p-3")?, "ended once");
+            assert!(tx.end_maintenance(&acme, 1, at(60), "p-2")?);
+            assert_eq!(numbers(tx.maintenance_of_site(&acme, &north, at(45))?), [1]);
+            let ended = tx.maintenance(&acme, 2)?.unwrap();
+            assert_eq!((ended.over_at, ended.ended_by.as_deref()), (Some(at(40)), Some("p-2")));
+            assert_eq!(numbers(tx.all_maintenance(Some(&acme))?), [1, 2]);
+            assert_eq!(tx.all_maintenance(None)?.len(), 3);
+            Ok(())
+        })
+        .await
+        .unwrap();
 }
 
 async fn an_error_undoes_all_that_its_transaction_wrote_and_nothing_else(store: Store) {

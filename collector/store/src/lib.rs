@@ -23,6 +23,7 @@ pub mod findings;
 mod handle;
 pub mod incidents;
 pub mod ledger;
+pub mod maintenance;
 pub mod outbox;
 pub mod people;
 pub mod records;

@@ -46,7 +46,7 @@ pub use plan::{
 };
 pub use provider::{Channel, Contact, Provider, Retention, WebhookChannel};
 pub use scalar::{Factor, Moment, PlainSeconds};
-pub use site::{Asset, Edge, Maintenance, Site};
+pub use site::{Asset, Begins, Edge, Maintenance, Site};
 pub use source::{Files, Located, Place};
 pub use ssa::{Agreement, AssetEntry, AssetPath, Version};
 pub use versions::VersionSummary;

@@ -12,6 +12,7 @@
 //! | [`downtime`], [`credit`] | how long was it down, and what is owed for promises that were not kept |
 //! | [`outcome`] | how did each promise of an incident come out |
 //! | [`account`] | what did an agreement come to over a period: did the client get what he pays for |
+//! | [`maintenance`] | which stretches of time are agreed windows of work |
 //! | [`rate`] | what does work cost, by whom and at which hour |
 //! | [`explain`] | why: every segment, every reason, in words |
 //! | [`what_if`] | how would it have come out under other terms |
@@ -35,6 +36,7 @@ pub mod credit;
 pub mod downtime;
 pub mod explain;
 pub mod ledger_file;
+pub mod maintenance;
 pub mod matching;
 pub mod money;
 pub mod outcome;

@@ -98,7 +98,20 @@ const CASES: &[Case] = &[
         &[(GOLD, "within = \"4h\"", "within = \"4h\"\nby = \"12:00 next business day\"")],
         &[Code::BadValue],
     ),
+    ("window-rule", &[(SITE, "FREQ=MONTHLY;BYDAY=2SU", "FREQ=MONTHLY;COUNT=3;BYDAY=2SU")], &[Code::BadValue]),
+    ("window-without-rule", &[(SITE, "rrule = \"FREQ=MONTHLY;BYDAY=2SU\"\n", "")], &[Code::MissingKey]),
+    ("window-with-offset", &[(SITE, WINDOW, "at = 2026-12-06T02:00:00Z")], &[Code::BadValue]),
+    ("window-once-and-again", &[(SITE, WINDOW, "at = 2026-12-06T02:00:00\nrrule = \"FREQ=DAILY\"")], &[Code::BadValue]),
+    ("window-too-long", &[(SITE, "for = \"1h\"", "for = \"5w\"")], &[Code::OutOfBounds]),
+    (
+        "window-on-no-check",
+        &[(SITE, "[[maintenance]]", "[[maintenance]]\nchecks = [\"nvr-02/hots\"]")],
+        &[Code::NoSuchThing],
+    ),
 ];
+
+/// The sample's window of work.
+const WINDOW: &str = "rrule = \"FREQ=MONTHLY;BYDAY=2SU\"\nfrom = \"02:00\"";
 
 fn edited(edits: &[(&str, &str, &str)]) -> Files {
     let mut files = common::built();

@@ -1,6 +1,9 @@
 //! The sample book is the language: all of it must be readable.
 
-use upheld_agreement::book::{Book, Code};
+use upheld_agreement::{
+    book::{Book, Code},
+    maintenance::{Upon, Window},
+};
 use upheld_model::{EdgeKind, ProbeSpec};
 
 mod common;
@@ -114,4 +117,25 @@ fn a_versions_hash_holds_what_it_promises_and_the_version_before() {
     let no_edit_of_another_calendar =
         hashes(&[("calendars/business.toml", "mon = [\"08:00-18:00\"]", "mon = [\"08:00-17:00\"]")]);
     assert_ne!(plain[0], no_edit_of_another_calendar[0], "an edited calendar changes what was promised");
+}
+
+#[test]
+fn windows_of_work_recur_or_are_once_on_assets_checks_or_the_site() {
+    const WINDOW: &str = "assets = [\"nvr-02\"]\nrrule = \"FREQ=MONTHLY;BYDAY=2SU\"\nfrom = \"02:00\"\nfor = \"1h\"";
+    let window = |text: &str| {
+        let book = common::book(&[("clients/northgate/sites/plant-2.toml", WINDOW, text)]);
+        let site = book.site(&"northgate".parse().unwrap(), &"plant-2".parse().unwrap()).unwrap();
+        site.maintenance[0].window(&site.zone)
+    };
+    let december = |window: &Window| {
+        window.when.stretches(common::at("2026-12-01T00:00:00Z"), common::at("2027-01-01T00:00:00Z")).unwrap()
+    };
+    let sunday = (common::at("2026-12-13T08:00:00Z"), common::at("2026-12-13T09:00:00Z"));
+    let recurring = window(WINDOW);
+    assert_eq!(december(&recurring), [sunday]);
+    assert_eq!(recurring.upon, Upon::Parts { assets: vec!["nvr-02".parse().unwrap()], checks: Vec::new() });
+    let once = window("at = 2026-12-13T02:00:00\nfor = \"1h\"\nreason = \"new disks\"");
+    assert_eq!((december(&once), &once.upon, once.reason.as_deref()), (vec![sunday], &Upon::Site, Some("new disks")));
+    let check = window("checks = [\"nvr-02/host\"]\nat = 2026-12-13T02:00:00\nfor = \"1h\"");
+    assert!(check.upon.check(&"nvr-02/host".parse().unwrap()) && !check.upon.asset(&"nvr-02".parse().unwrap()));
 }

@@ -42,7 +42,8 @@ impl DeviceText {
     }
 }
 
-fn is_hostile(c: char) -> bool {
+/// Whether a character could move a cursor or turn a line around, or is not seen at all.
+pub fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -1,13 +1,13 @@
 //! The collector's own runs: its signs of life, and so the stretches in which it could not receive (TERMS F11,
 //! DELIVERY 6).
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use upheld_store::Tx;
 
 use super::Report;
-use crate::{Desk, DeskError, clock};
+use crate::{Actor, Desk, DeskError, clock, maintenance};
 
 /// How often a sign of life is written. An outage is known to be at most so much shorter than it is counted, in the
 /// client's favour.
@@ -32,7 +32,19 @@ impl Desk {
     /// own (F11), and the start-up guard begins (DETECTION 4.7).
     pub async fn start_run(&self, now: Timestamp) -> Result<(), DeskError> {
         let now = clock::stored(now);
-        let run = self.store.write("desk.start_run", move |tx| begin(tx, now)).await?;
+        let shared = Arc::clone(&self.shared);
+        let run = self
+            .store
+            .write("desk.start_run", move |tx| {
+                // Windows of a book that was applied by a version that did not keep them yet.
+                match shared.books.current(&*tx) {
+                    Ok(book) => maintenance::follow_book(tx, &book.book, &Actor::Collector, book.applied_at)?,
+                    Err(DeskError::NoBook) => {}
+                    Err(error) => return Err(error),
+                }
+                begin(tx, now)
+            })
+            .await?;
         *self.shared.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
         Ok(())
     }

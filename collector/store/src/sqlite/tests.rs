@@ -9,7 +9,7 @@ use super::{Options, open, open_with};
 use crate::{
     Store, StoreError, access, agents, clocks, commands,
     conformance::{self, agent},
-    findings, incidents, ledger, outbox, people, records, tokens,
+    findings, incidents, ledger, maintenance, outbox, people, records, tokens,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,6 +35,7 @@ fn no_hot_query_scans_a_table() {
         findings::HOT,
         incidents::HOT,
         ledger::HOT,
+        maintenance::HOT,
         outbox::HOT,
         people::HOT,
         records::HOT,
@@ -97,6 +98,8 @@ async fn a_database_of_an_older_version_is_brought_up_to_date_with_its_rows() {
         let (who, given, at) = key("2026-11-16T22:09:00Z");
         let noted = store.read("key", move |tx| tx.command(&who, &given, at)).await.unwrap();
         assert_eq!(noted, Some(upheld_model::Digest([7; 32])));
+        let client = "acme".parse().unwrap();
+        assert_eq!(store.read("windows", move |tx| tx.all_maintenance(Some(&client))).await.unwrap(), []);
         drop(store);
         let connection = Connection::open(&path).unwrap();
         let now: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();

@@ -8,7 +8,7 @@ use jiff::{
 };
 use serde::Serialize;
 use toml::de::DeValue;
-use upheld_model::{AssetClass, AssetId, CheckName, ClientId, IncidentClass, IncidentKind, SiteId};
+use upheld_model::{AssetClass, AssetId, CheckId, CheckName, ClientId, IncidentClass, IncidentKind, SiteId};
 
 use super::{
     code::Code,
@@ -286,7 +286,7 @@ macro_rules! names {
     };
 }
 
-names!(BookName, PauseReason, ClientId, SiteId, AssetId, CheckName);
+names!(BookName, PauseReason, ClientId, SiteId, AssetId, CheckId, CheckName);
 
 #[cfg(test)]
 mod tests {

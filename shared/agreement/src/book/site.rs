@@ -4,23 +4,29 @@ use std::collections::BTreeMap;
 
 use jiff::{
     Timestamp,
-    civil::{Date, Time},
+    civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
 use serde::Serialize;
-use toml::{Spanned, de::DeTable};
-use upheld_model::{AssetClass, AssetId, CheckSpec, EdgeKind, SiteId};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+use upheld_model::{AssetClass, AssetId, CheckId, CheckSpec, EdgeKind, SiteId};
 
 use super::{
     check::{self, Checks, UnbuiltCheck},
     code::Code,
     diagnostic::Diagnostic,
-    fields::{Fields, Node, Read, Reading},
+    fields::{Fields, Node, Read, Reading, shown},
     provider::Zone,
     scalar::PlainSeconds,
     source::{Located, Place},
 };
-use crate::words::BookName;
+use crate::{
+    maintenance::{LASTS_MAX_S, Recurrence, Upon, When, Window},
+    words::BookName,
+};
 
 /// A site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,7 +45,7 @@ pub struct Site {
     pub access: Option<String>,
     /// Its assets.
     pub assets: BTreeMap<AssetId, Asset>,
-    /// Agreed windows of work. Kept.
+    /// Agreed windows of work.
     pub maintenance: Vec<Maintenance>,
     /// Its file.
     #[serde(skip)]
@@ -85,14 +91,58 @@ pub struct Edge {
 /// An agreed window of work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Maintenance {
-    /// On which assets; on all, when empty.
+    /// On which assets; on all, when it names neither assets nor checks.
     pub assets: Vec<Located<AssetId>>,
-    /// On which days (RFC 5545).
-    pub rrule: String,
-    /// From which wall time of the site.
-    pub from: Time,
+    /// On which single checks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Located<CheckId>>,
+    /// When it begins.
+    pub begins: Begins,
     /// For how long.
     pub for_s: PlainSeconds,
+    /// What is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// When a window of work begins, in the site's zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Begins {
+    /// Once: `at = 2026-12-06T02:00:00`.
+    Once {
+        /// The wall time.
+        at: DateTime,
+    },
+    /// On the days of a recurrence (RFC 5545).
+    Recurring {
+        /// Which days.
+        rrule: String,
+        /// From which wall time.
+        from: Time,
+    },
+}
+
+impl Maintenance {
+    /// The window as it is counted with, in the zone of its site.
+    pub fn window(&self, time_zone: &str) -> Window {
+        let upon = if self.assets.is_empty() && self.checks.is_empty() {
+            Upon::Site
+        } else {
+            Upon::Parts {
+                assets: self.assets.iter().map(|asset| asset.value.clone()).collect(),
+                checks: self.checks.iter().map(|check| check.value.clone()).collect(),
+            }
+        };
+        let for_s = self.for_s.0;
+        let when = match &self.begins {
+            Begins::Once { at } => When::once_at(*at, time_zone, for_s),
+            Begins::Recurring { rrule, from } => {
+                When::Recurring { rrule: rrule.clone(), from: *from, for_s, time_zone: time_zone.to_owned() }
+            }
+        };
+        Window { upon, when, reason: self.reason.clone() }
+    }
 }
 
 impl Site {
@@ -123,9 +173,6 @@ pub(crate) fn read(id: SiteId, table: &Spanned<DeTable<'_>>, reading: &mut Readi
     let commissioned = fields.optional("commissioned", reading);
     let access = fields.optional("access", reading);
     let listed: Vec<Located<Asset>> = fields.list("asset", reading);
-    if let Some(node) = fields.node("maintenance") {
-        reading.keep("maintenance windows", node);
-    }
     let maintenance = fields.list("maintenance", reading);
     fields.finish(reading);
     let assets = unique(listed, reading);
@@ -178,10 +225,68 @@ impl Read for Maintenance {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         let mut fields = Fields::of(value, "a maintenance window", reading)?;
         let assets = fields.list("assets", reading);
-        let rrule = fields.required("rrule", reading);
-        let from = fields.required("from", reading);
-        let for_s = fields.required("for", reading);
+        let checks = fields.list("checks", reading);
+        let (once, rule) = (fields.node("at"), fields.node("rrule"));
+        let begins = match (once, rule) {
+            (Some(once), None) => DateTime::read(once, reading).map(|at| Begins::Once { at }),
+            (None, _) => {
+                let rrule = fields.required::<Recurring>("rrule", reading);
+                let from = fields.required("from", reading);
+                rrule.zip(from).map(|(Recurring(rrule), from)| Begins::Recurring { rrule, from })
+            }
+            (Some(once), Some(_)) => {
+                let message = "a window begins once (`at`) or on the days of a rule (`rrule` and `from`), not both";
+                reading.report(Diagnostic::new(Code::BadValue, &reading.place(once), message));
+                None
+            }
+        };
+        let for_node = fields.node("for");
+        let for_s = fields.required::<PlainSeconds>("for", reading);
+        if let (Some(node), Some(for_s)) = (for_node, for_s)
+            && !(1..=LASTS_MAX_S).contains(&for_s.0)
+        {
+            let message = "a window of work lasts from one second to 31 days";
+            reading.report(Diagnostic::new(Code::OutOfBounds, &reading.place(node), message));
+        }
+        let reason = fields.optional("reason", reading);
         fields.finish(reading);
-        Some(Self { assets, rrule: rrule?, from: from?, for_s: for_s? })
+        Some(Self { assets, checks, begins: begins?, for_s: for_s?, reason })
+    }
+}
+
+/// A recurrence that was read and understood, as it is written.
+struct Recurring(String);
+
+impl Read for Recurring {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let text = String::read(value, reading)?;
+        match Recurrence::read(&text) {
+            Ok(_) => Some(Self(text)),
+            Err(error) => {
+                reading.bad_value(value, error.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// `2026-12-06T02:00:00` as a wall time of the site.
+impl Read for DateTime {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let DeValue::Datetime(written) = value.get_ref() else {
+            reading.wrong_type(value, "a wall time of the site without quotes, 2026-12-06T02:00:00");
+            return None;
+        };
+        if written.offset.is_some() || written.time.is_none() {
+            reading
+                .bad_value(value, "write a date and a wall time of the site, without an offset: 2026-12-06T02:00:00");
+            return None;
+        }
+        let text = written.to_string();
+        let read = text.parse().ok();
+        if read.is_none() {
+            reading.bad_value(value, format!("{} is not a date and a time", shown(&text)));
+        }
+        read
     }
 }

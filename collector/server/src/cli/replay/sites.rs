@@ -17,7 +17,6 @@ use upheld_detection::{
 };
 use upheld_model::{AssetId, CheckId, ClientId, ProbeSpec, SiteId};
 
-use super::maintenance;
 use crate::failure::{Exit, Failure};
 
 /// How far beyond the last sample calendars are asked: deadlines may fall after it.
@@ -74,7 +73,7 @@ fn site_of(
                     Some(name) => Expected::Within(hours(book, &name.value, wide)?),
                     None => Expected::ByClass,
                 },
-                maintenance: windows(site, id, &zone, wide)?,
+                maintenance: windows(site, id, wide)?,
                 // No terms are matched here: nothing waits longer than its time to settle.
                 max_wait: None,
             },
@@ -104,16 +103,12 @@ fn hours(book: &Book, name: &BookName, wide: Span) -> Result<Vec<Span>, Failure>
     Ok(open)
 }
 
-fn windows(site: &book::Site, asset: &AssetId, zone: &TimeZone, wide: Span) -> Result<Vec<Span>, Failure> {
-    let concerns = |window: &&book::Maintenance| {
-        window.assets.is_empty() || window.assets.iter().any(|named| named.value == *asset)
-    };
+fn windows(site: &book::Site, asset: &AssetId, wide: Span) -> Result<Vec<Span>, Failure> {
     let mut spans = Vec::new();
-    for window in site.maintenance.iter().filter(concerns) {
-        let lasts = Duration::from_secs(window.for_s.0);
-        let own = maintenance::windows(&window.rrule, window.from, lasts, zone, wide)
-            .map_err(|error| Failure::of(Exit::Config, &error))?;
-        spans.extend(own);
+    let windows = site.maintenance.iter().map(|window| window.window(&site.zone));
+    for window in windows.filter(|window| window.upon.asset(asset)) {
+        let own = window.when.stretches(wide.from, wide.to).map_err(|error| Failure::of(Exit::Config, &error))?;
+        spans.extend(own.into_iter().map(|(from, to)| Span { from, to }));
     }
     Ok(spans)
 }

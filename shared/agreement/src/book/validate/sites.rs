@@ -1,6 +1,6 @@
 //! Sites: what hangs on what must be there, and not in a circle.
 
-use upheld_model::{AssetId, EdgeKind};
+use upheld_model::{AssetId, CheckId, EdgeKind};
 
 use super::Check;
 use crate::book::{Asset, Code, Diagnostic, Located, Site};
@@ -20,6 +20,18 @@ pub(super) fn validate(check: &mut Check<'_>) {
         for asset in site.maintenance.iter().flat_map(|window| &window.assets) {
             known_asset(asset, site, check);
         }
+        for named in site.maintenance.iter().flat_map(|window| &window.checks) {
+            known_check(named, site, check);
+        }
+    }
+}
+
+fn known_check(named: &Located<CheckId>, site: &Site, check: &mut Check<'_>) {
+    let there: Vec<String> = site.checks().into_iter().map(|check| check.id.to_string()).collect();
+    let name = named.value.to_string();
+    if !there.contains(&name) {
+        let there: Vec<&str> = there.iter().map(String::as_str).collect();
+        check.no_such_thing("check", &name, &named.place, &there);
     }
 }
 
