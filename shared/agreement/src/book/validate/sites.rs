@@ -27,7 +27,8 @@ pub(super) fn validate(check: &mut Check<'_>) {
 }
 
 fn known_check(named: &Located<CheckId>, site: &Site, check: &mut Check<'_>) {
-    let there: Vec<String> = site.checks().into_iter().map(|check| check.id.to_string()).collect();
+    let unbuilt = site.unbuilt().map(|check| check.id.to_string());
+    let there: Vec<String> = site.checks().into_iter().map(|check| check.id.to_string()).chain(unbuilt).collect();
     let name = named.value.to_string();
     if !there.contains(&name) {
         let there: Vec<&str> = there.iter().map(String::as_str).collect();
