@@ -110,7 +110,8 @@ impl CurrentBook {
     /// What hangs on what at a site, by its typed edges, and what must not fail.
     fn relations(&self, client: &ClientId, site: &Site) -> Relations {
         let hanging = site.assets.values().filter(|asset| !asset.edges.is_empty());
-        let parents = hanging.map(|asset| (asset.id.clone(), asset.edges.iter().map(|edge| edge.to.clone()).collect()));
+        let parents =
+            hanging.map(|asset| (asset.id.clone(), asset.edges.iter().map(|edge| edge.to.value.clone()).collect()));
         let critical = site.assets.keys().filter(|asset| self.book.is_critical(client, &site.id, asset));
         Relations { parents: parents.collect(), critical: critical.cloned().collect() }
     }
