@@ -5,7 +5,10 @@
 //! omission would make a promise wrong, and the rest of what is not acted on is listed by [`Book::not_acted_on`].
 //! The language is that of TERMS 1 and 2; one file of this folder reads one file of the book.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::{civil::Date, tz::TimeZone};
 use serde::Serialize;
@@ -39,7 +42,7 @@ pub use client::{Client, Manufacturer, Promises, Support, User};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use fields::NotActedOn;
-pub use layout::{FILE_BYTES_MAX, FILES_MAX};
+pub use layout::{BOOK_BYTES_MAX, FILE_BYTES_MAX, FILES_MAX};
 pub use plan::{
     Amount, Availability, AvailabilityPer, CountsAs, Credit, CreditLimits, CreditWhen, Escalation, Every, Exclusion,
     Matrix, Modifiers, Plan, Prevention, Rate, RatePrice, Rider, Rounding, Step, TargetTerms, Window,
@@ -54,7 +57,7 @@ pub use versions::VersionSummary;
 use client::ClientFile;
 use fields::Reading;
 use layout::Role;
-use plan::PlanFile;
+use plan::{PlanFile, extend::PlanFiles};
 use ssa::AgreementFile;
 
 use crate::{
@@ -110,6 +113,8 @@ impl Book {
         found.sort_by(|a, b| a.primary.place.cmp(&b.primary.place).then(a.code.cmp(&b.code)));
         found.dedup();
         let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|d| d.severity() == Severity::Error);
+        let errors = bounded(errors, Code::MoreMistakes, "only the first 100 mistakes of this file are listed");
+        let warnings = bounded(warnings, Code::MoreWarnings, "only the first 100 warnings of this file are listed");
         if is_whole && errors.is_empty() {
             Ok(Self { warnings, not_acted_on: kept, ..book })
         } else {
@@ -177,8 +182,8 @@ struct Parts {
     catalogue: Option<Catalogue>,
     calendar_files: BTreeMap<BookName, CalendarFile>,
     holidays: BTreeMap<BookName, HolidayList>,
-    plans: BTreeMap<BookName, Plan>,
-    riders: BTreeMap<BookName, Rider>,
+    plans: PlanFiles,
+    unread_plans: BTreeSet<BookName>,
     manufacturers: BTreeMap<BookName, Manufacturer>,
     clients: BTreeMap<ClientId, ClientFile>,
     agreements: BTreeMap<ClientId, AgreementFile>,
@@ -207,13 +212,16 @@ impl Draft {
                 parts.holidays.extend(list.map(|list| (name.clone(), list)));
             } else if let Some(table) = reading.parse(text) {
                 parts.take(role, &table, &mut reading);
+            } else if let Role::Plan(name) = role {
+                parts.unread_plans.insert(name.clone());
             }
             currency = reading.currency;
         }
         report_missing_clients(&roles, files, &mut found);
         let agreements = std::mem::take(&mut parts.agreements);
         let is_whole = parts.provider.is_some() && parts.catalogue.is_some();
-        Self { book: parts.put_together(), is_whole, agreements, found, kept }
+        let book = parts.put_together(&mut found);
+        Self { book, is_whole, agreements, found, kept }
     }
 
     /// Completes the amendments, which needs the provider's zone.
@@ -241,13 +249,12 @@ impl Parts {
                 self.holidays.extend(calendars::read_holidays(table, reading).map(|list| (name.clone(), list)));
             }
             Role::Plan(name) => match plan::read(table, reading) {
-                Some(PlanFile::Plan(plan)) => {
-                    self.plans.insert(name.clone(), *plan);
+                Some(file) => {
+                    self.plans.insert(name.clone(), file);
                 }
-                Some(PlanFile::Rider(rider)) => {
-                    self.riders.insert(name.clone(), rider);
+                None => {
+                    self.unread_plans.insert(name.clone());
                 }
-                None => {}
             },
             Role::Manufacturer(name) => {
                 self.manufacturers.extend(client::read_manufacturer(table, reading).map(|maker| (name.clone(), maker)));
@@ -263,7 +270,7 @@ impl Parts {
 
     /// The parts as one. Where the provider or the catalogue could not be read, an empty one stands in, so that the
     /// mistakes between the other parts are found in the same run; such a draft never becomes a book.
-    fn put_together(mut self) -> Book {
+    fn put_together(mut self, found: &mut Vec<Diagnostic>) -> Book {
         let lists = &self.holidays;
         let calendars = self
             .calendar_files
@@ -279,13 +286,18 @@ impl Parts {
                 (id.clone(), Client { id, name, contact, users, ended, agreement: None, sites })
             })
             .collect();
+        let plans = plan::extend::complete(&self.plans, &self.unread_plans, found);
+        let riders = self.plans.into_iter().filter_map(|(name, file)| match file {
+            PlanFile::Rider(rider) => Some((name, rider)),
+            PlanFile::Plan(_) => None,
+        });
         Book {
             provider: self.provider.unwrap_or_else(Provider::empty),
             calendars,
             calendar_files: self.calendar_files,
             holidays: self.holidays,
-            plans: self.plans,
-            riders: self.riders,
+            plans,
+            riders: riders.collect(),
             catalogue: self.catalogue.unwrap_or_else(Catalogue::empty),
             manufacturers: self.manufacturers,
             clients,
@@ -295,14 +307,35 @@ impl Parts {
     }
 }
 
+/// The most mistakes of one file that are listed, and the most warnings.
+const LISTED_MAX: usize = 100;
+
+/// The first [`LISTED_MAX`] of each file, and one that says that there are more.
+fn bounded(sorted: Vec<Diagnostic>, more: Code, message: &str) -> Vec<Diagnostic> {
+    let mut bounded: Vec<Diagnostic> = Vec::new();
+    let mut in_file = 0;
+    for found in sorted {
+        let is_same = bounded.last().is_some_and(|last| last.primary.place.file == found.primary.place.file);
+        in_file = if is_same { in_file + 1 } else { 1 };
+        match in_file.cmp(&(LISTED_MAX + 1)) {
+            std::cmp::Ordering::Less => bounded.push(found),
+            std::cmp::Ordering::Equal => {
+                let notice = Diagnostic::new(more, &found.primary.place, message);
+                bounded.push(notice.help("put these right, then check again"));
+            }
+            std::cmp::Ordering::Greater => {}
+        }
+    }
+    bounded
+}
+
 /// A folder below `clients` that lacks its `client.toml`.
 fn report_missing_clients(roles: &[(Role, Arc<str>)], files: &Files, found: &mut Vec<Diagnostic>) {
-    let mut reported: Vec<&ClientId> = Vec::new();
+    let mut reported: BTreeSet<&ClientId> = BTreeSet::new();
     for (role, path) in roles {
         let (Role::Agreement(client) | Role::Site(client, _)) = role else { continue };
         let needed = format!("clients/{client}/client.toml");
-        if !files.contains_key(&needed) && !reported.contains(&client) {
-            reported.push(client);
+        if !files.contains_key(&needed) && reported.insert(client) {
             let place = client::folder_place(path);
             let message = format!("the folder of client `{client}` has no client.toml");
             found.push(

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::words::{Category, Level, Manner};
 
+/// The most entries: each is compared with those before it.
+const ISSUES_MAX: usize = 2_000;
+
 /// The issue catalogue, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Catalogue {
@@ -81,7 +84,7 @@ impl IssueMatch {
 pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> Option<Catalogue> {
     let place = reading.start_of_file();
     let mut fields = Fields::top(table, "the catalogue", reading);
-    let issues = fields.list("issue", reading);
+    let issues = fields.list_up_to(ISSUES_MAX, "issue", reading);
     fields.finish(reading);
     Some(Catalogue { issues, place })
 }

@@ -3,6 +3,8 @@
 //! A check of a kind that no agent of this version can run is kept beside the others, with what it says
 //! ([`UnbuiltCheck`]), and warned about: it is known, its state is unknown, and it is sent to nobody.
 
+use std::collections::BTreeMap;
+
 use toml::de::DeValue;
 use upheld_model::{
     AssetId, CheckId, CheckName, CheckSpec, ProbeSpec,
@@ -14,7 +16,7 @@ use super::{
     diagnostic::Diagnostic,
     fields::{Fields, Node, Read, Reading, shown},
     scalar::PlainSeconds,
-    source::Located,
+    source::{Located, Place},
 };
 use crate::ratio::Ratio;
 
@@ -73,20 +75,20 @@ pub(crate) fn read_all(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'
         reading.wrong_type(node, "an array of checks, [{ kind = \"host\" }]");
         return checks;
     };
-    let mut seen: Vec<Located<CheckId>> = Vec::new();
+    let mut seen: BTreeMap<CheckId, Place> = BTreeMap::new();
     for item in items.iter() {
         let Some(check) = read_one(asset, item, reading) else { continue };
         let place = reading.place(item);
         let id = check.id().clone();
-        if let Some(first) = seen.iter().find(|first| first.value == id) {
+        if let Some(first) = seen.get(&id) {
             reading.report(
                 Diagnostic::new(Code::Twice, &place, format!("check `{id}` is there twice"))
-                    .other(&first.place, "the first one")
+                    .other(first, "the first one")
                     .help("give one of them a `name` of its own"),
             );
             continue;
         }
-        seen.push(Located { value: id, place });
+        seen.insert(id, place);
         match check {
             Check::Built(check) => checks.built.push(check),
             Check::Unbuilt(check) => checks.unbuilt.push(check),

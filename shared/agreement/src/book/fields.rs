@@ -13,17 +13,30 @@ use toml::{
 
 use super::{
     code::Code,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Severity},
     nearest::nearest,
     source::{Located, Place},
 };
 use crate::money::Currency;
+
+/// The most mistakes and the most warnings of one file that are kept: more than is ever listed.
+const REPORTED_MAX: usize = 200;
+
+/// The most of all files; beyond it the first mistake of each file is kept.
+const FOUND_MAX: usize = 20_000;
+
+/// The most entries of a list, where nothing tighter is said.
+const LIST_MAX: usize = 20_000;
 
 /// The state of reading one file.
 pub(crate) struct Reading<'a> {
     file: Arc<str>,
     /// The book's currency; `None` while it is not known, and then money is only checked for its form.
     pub(crate) currency: Option<Currency>,
+    /// How many mistakes of this file have been reported; what is far beyond what is listed is not even kept.
+    errors: usize,
+    /// How many warnings.
+    warnings: usize,
     /// Everything wrong so far, of all files.
     pub(crate) found: &'a mut Vec<Diagnostic>,
     /// What is kept and not acted on, of all files.
@@ -61,7 +74,7 @@ impl<'a> Reading<'a> {
         found: &'a mut Vec<Diagnostic>,
         kept: &'a mut Vec<NotActedOn>,
     ) -> Self {
-        Self { file: Arc::from(file), currency, found, kept }
+        Self { file: Arc::from(file), currency, errors: 0, warnings: 0, found, kept }
     }
 
     pub(crate) fn place<T>(&self, value: &Spanned<T>) -> Place {
@@ -79,7 +92,16 @@ impl<'a> Reading<'a> {
     }
 
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
-        self.found.push(diagnostic);
+        // An error is never crowded out by warnings: it refuses the book, whether it is listed or not.
+        let (reported, at_least) = match diagnostic.severity() {
+            Severity::Error => (&mut self.errors, 1),
+            Severity::Warning => (&mut self.warnings, 0),
+        };
+        *reported += 1;
+        let room = if self.found.len() < FOUND_MAX { REPORTED_MAX } else { at_least };
+        if *reported <= room {
+            self.found.push(diagnostic);
+        }
     }
 
     /// Notes that what stands at `place` is kept and not acted on.
@@ -209,7 +231,19 @@ impl<'t, 'i> Fields<'t, 'i> {
 
     /// A list that is empty when the key is missing; a single value stands for a list of one.
     pub(crate) fn list<T: Read>(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Vec<T> {
-        self.node(key).map(|value| one_or_many(value, reading)).unwrap_or_default()
+        self.list_up_to(LIST_MAX, key, reading)
+    }
+
+    /// The same with at most so many entries.
+    pub(crate) fn list_up_to<T: Read>(&mut self, max: usize, key: &'static str, reading: &mut Reading<'_>) -> Vec<T> {
+        let Some(value) = self.node(key) else { return Vec::new() };
+        if let Some(count) = value.get_ref().as_array().map(|items| items.len()).filter(|&count| count > max) {
+            let place = reading.place(value);
+            let message = format!("`{key}` has {count} entries; at most {max} are read");
+            reading.report(Diagnostic::new(Code::TooLarge, &place, message));
+            return Vec::new();
+        }
+        one_or_many(value, reading)
     }
 
     /// Reports that a key is missing.
@@ -225,7 +259,8 @@ impl<'t, 'i> Fields<'t, 'i> {
 
     /// Reports every key that nobody asked for.
     pub(crate) fn finish(self, reading: &mut Reading<'_>) {
-        for key in self.table.keys().filter(|key| !self.asked.contains(&key.get_ref().as_ref())) {
+        let unknown = self.table.keys().filter(|key| !self.asked.contains(&key.get_ref().as_ref()));
+        for key in unknown.take(REPORTED_MAX) {
             let (place, what) = (reading.place(key), self.what);
             let message = format!("unknown key `{}` in {what}", shown(key.get_ref()));
             let unknown = Diagnostic::new(Code::UnknownKey, &place, message);

@@ -12,11 +12,14 @@ use super::{
 };
 use crate::words::BookName;
 
-/// The most files of a book.
-pub const FILES_MAX: usize = 2_000;
+/// The most files of a book: a provider of 1,000 clients with 3 sites each has 5,000.
+pub const FILES_MAX: usize = 50_000;
 
-/// The most bytes of one of them.
-pub const FILE_BYTES_MAX: usize = 1 << 20;
+/// The most bytes of one of them: 10,000 holidays as an iCalendar file are a third of it.
+pub const FILE_BYTES_MAX: usize = 4 << 20;
+
+/// The most bytes of all of them.
+pub const BOOK_BYTES_MAX: usize = 64 << 20;
 
 /// What a file of the book is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,10 +39,18 @@ pub(crate) enum Role {
 /// alone; a TOML file in the wrong place is refused, because its author believes that it holds.
 pub(crate) fn roles(files: &Files, found: &mut Vec<Diagnostic>) -> Vec<(Role, Arc<str>)> {
     let mut roles = Vec::new();
-    if files.len() > FILES_MAX {
+    let bytes: usize = files.values().map(String::len).sum();
+    let too_large = match (files.len(), bytes) {
+        (count, _) if count > FILES_MAX => Some(format!("the book has {count} files; at most {FILES_MAX} are read")),
+        (_, bytes) if bytes > BOOK_BYTES_MAX => {
+            Some(format!("the book has {bytes} bytes; at most {BOOK_BYTES_MAX} are read"))
+        }
+        (_, _) => None,
+    };
+    if let Some(message) = too_large {
         let place = Place { file: Arc::from(""), from: 0, to: 0 };
-        let message = format!("the book has {} files; at most {FILES_MAX} are read", files.len());
-        found.push(Diagnostic::new(Code::TooLarge, &place, message));
+        let refused = Diagnostic::new(Code::TooLarge, &place, message);
+        found.push(refused.help("name the book's folder, the one with provider.toml"));
         return roles;
     }
     for (path, text) in files.iter().filter(|(path, _)| !is_beside_the_language(path)) {
@@ -47,7 +58,8 @@ pub(crate) fn roles(files: &Files, found: &mut Vec<Diagnostic>) -> Vec<(Role, Ar
         let place = Place { file: Arc::clone(&file), from: 0, to: 0 };
         if text.len() > FILE_BYTES_MAX {
             let message = format!("the file has {} bytes; at most {FILE_BYTES_MAX} are read", text.len());
-            found.push(Diagnostic::new(Code::TooLarge, &place, message));
+            let refused = Diagnostic::new(Code::TooLarge, &place, message);
+            found.push(refused.help("split it: a list of holidays, a plan or a site is a file each"));
             continue;
         }
         match role(path) {

@@ -4,8 +4,10 @@
 /// and a letter too many counting once. `None` when nothing is near.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = folded(word);
+    let is_as_long = |candidate: &&str| wanted.len().abs_diff(candidate.chars().count()) <= 3;
     candidates
         .into_iter()
+        .filter(is_as_long)
         .map(|candidate| (distance(&wanted, &folded(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= wanted.len().max(candidate.len()).div_ceil(3).min(3))
         .min_by_key(|(distance, _)| *distance)

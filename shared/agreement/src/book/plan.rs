@@ -10,9 +10,11 @@ use super::{
 };
 use crate::{
     money::Price,
-    words::{Level, Priority},
+    words::{BookName, Level, Priority},
 };
+use extend::Said;
 
+pub(crate) mod extend;
 mod kept;
 mod target;
 
@@ -22,10 +24,13 @@ pub use kept::{
 };
 pub use target::TargetTerms;
 
+/// The most targets of a plan or rider; eight stages for five priorities are forty.
+const TARGETS_MAX: usize = 100;
+
 /// What one file below `plans` is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum PlanFile {
-    Plan(Box<Plan>),
+    Plan(Box<Said>),
     Rider(Rider),
 }
 
@@ -36,7 +41,7 @@ pub struct Plan {
     pub name: String,
     /// Impact × urgency.
     pub matrix: Matrix,
-    /// Its targets in the order of the file.
+    /// Its targets in the order of the file, those of the plan that it extends behind them.
     pub targets: Vec<TargetTerms>,
     /// Factors on the targets `on-site` and `resolve`.
     pub modifiers: Modifiers,
@@ -52,6 +57,9 @@ pub struct Plan {
     pub escalation: Option<Escalation>,
     /// What is done before anything breaks. Kept.
     pub prevention: Option<Prevention>,
+    /// The plans that it extends, the nearest first; what they say is in it.
+    #[serde(skip)]
+    pub extends: Vec<BookName>,
     /// Its file.
     #[serde(skip)]
     pub place: Place,
@@ -119,17 +127,18 @@ fn read_rider(mut fields: Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<R
     let name = fields.required("name", reading);
     fields.node("rider");
     let price = fields.optional("price", reading);
-    let overrides = fields.list("override", reading);
+    let overrides = targets(fields.list_up_to(TARGETS_MAX, "override", reading), "override", reading);
     fields.finish(reading);
     Some(Rider { name: name?, price, overrides, place })
 }
 
-fn read_plan(mut fields: Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<Plan> {
+fn read_plan(mut fields: Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<Said> {
     let place = reading.start_of_file();
     let name = fields.required("name", reading);
-    let matrix = fields.optional("priority", reading).unwrap_or(Matrix::USUAL);
-    let targets = fields.list("target", reading);
-    let modifiers = fields.optional("modifiers", reading).unwrap_or_default();
+    let extends = fields.optional("extends", reading);
+    let matrix = fields.optional("priority", reading);
+    let targets = targets(fields.list_up_to(TARGETS_MAX, "target", reading), "target", reading);
+    let modifiers = fields.optional("modifiers", reading);
     for (key, feature) in [
         ("availability", "availability"),
         ("credit", "credits"),
@@ -149,19 +158,28 @@ fn read_plan(mut fields: Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<Pl
     let escalation = fields.optional("escalation", reading);
     let prevention = fields.optional("prevention", reading);
     fields.finish(reading);
-    Some(Plan {
+    let plan = Plan {
         name: name?,
-        matrix,
+        matrix: Matrix::USUAL,
         targets,
-        modifiers,
+        modifiers: Modifiers::default(),
         availability,
         credits,
         credit_limits,
         rates,
         escalation,
         prevention,
+        extends: Vec::new(),
         place,
-    })
+    };
+    Some(Said { extends, matrix, modifiers, plan })
+}
+
+/// The targets with the places by which explanations name them: `plans/gold.toml target 1`.
+fn targets(read: Vec<TargetTerms>, what: &str, reading: &Reading<'_>) -> Vec<TargetTerms> {
+    let file = reading.start_of_file().file;
+    let number = |(index, target)| TargetTerms { source: format!("{file} {what} {}", index + 1), ..target };
+    read.into_iter().enumerate().map(number).collect()
 }
 
 impl Read for Matrix {

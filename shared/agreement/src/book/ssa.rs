@@ -24,6 +24,9 @@ mod complete;
 
 pub use assets::{AssetEntry, AssetPath};
 
+/// The most versions of an agreement: an amendment a week for twenty years.
+const VERSIONS_MAX: usize = 1_000;
+
 /// A client's agreement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Agreement {
@@ -132,7 +135,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> O
     if fields.node("version").is_none() {
         fields.missing("version", reading);
     }
-    let versions = fields.list("version", reading);
+    let versions = fields.list_up_to(VERSIONS_MAX, "version", reading);
     let asset_terms = fields.list("asset_terms", reading);
     fields.finish(reading);
     Some(AgreementFile { number: number?, dispute_within_s, sites, not_covered, fee, versions, asset_terms, place })

@@ -1,6 +1,8 @@
 //! What can be wrong between the parts of a book, once each of them could be read.
 
-use jiff::civil::Date;
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::{Timestamp, civil::Date};
 
 use super::{
     Book, CalendarFile,
@@ -16,38 +18,50 @@ use crate::{
 };
 
 mod agreements;
+mod catalogue;
+mod dues;
 mod plans;
 mod sites;
+
+use dues::Dues;
 
 /// How many days ahead a list of holidays that ends is worth a warning.
 const HOLIDAYS_WARN_DAYS: i32 = 90;
 
 /// Reports everything that is wrong between the parts.
 pub(crate) fn validate(book: &Book, files: &Files, found: &mut Vec<Diagnostic>) {
-    let mut check = Check { book, files, found };
+    let wrong = found.iter().filter(|found| found.severity() == Severity::Error);
+    let wrong = wrong.map(|found| Arc::clone(&found.primary.place.file)).collect();
+    let mut check = Check { book, files, wrong, found };
+    let mut dues = Dues::of(book);
     check.calendars();
-    check.catalogue();
+    catalogue::validate(&mut check);
     check.manufacturers();
-    plans::validate(&mut check);
+    plans::validate(&mut check, &mut dues);
     sites::validate(&mut check);
-    agreements::validate(&mut check);
+    agreements::validate(&mut check, &mut dues);
 }
 
 /// The book under examination.
 pub(super) struct Check<'a> {
     pub(super) book: &'a Book,
     files: &'a Files,
+    /// The files with mistakes.
+    wrong: BTreeSet<Arc<str>>,
     pub(super) found: &'a mut Vec<Diagnostic>,
 }
 
 impl Check<'_> {
     pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        if diagnostic.severity() == Severity::Error {
+            self.wrong.insert(Arc::clone(&diagnostic.primary.place.file));
+        }
         self.found.push(diagnostic);
     }
 
     /// Whether something is wrong with a file already.
     pub(super) fn has_mistakes(&self, file: &str) -> bool {
-        self.found.iter().any(|found| found.severity() == Severity::Error && &*found.primary.place.file == file)
+        self.wrong.contains(file)
     }
 
     /// Whether the book has a file, readable or not.
@@ -101,9 +115,10 @@ impl Check<'_> {
                         some => bad.help(format!("its holidays stand in {}", some.join(", "))),
                     });
                 }
-                Ok(calendar) if calendar.warnings().contains(&CalendarWarning::CoversNothing) => {
+                Ok(calendar) if is_never_open(&calendar) => {
                     let message = format!("calendar `{name}` covers no time at all: no target can fall due");
-                    self.report(Diagnostic::new(Code::NeverOpen, &file.place, message));
+                    let never = Diagnostic::new(Code::NeverOpen, &file.place, message);
+                    self.report(never.help("write weekly hours that its holidays leave: mon = [\"08:00-18:00\"]"));
                 }
                 Ok(_) => {}
             }
@@ -123,37 +138,6 @@ impl Check<'_> {
         }
     }
 
-    fn catalogue(&mut self) {
-        let catalogue = &self.book.catalogue;
-        let mut catch_all: Option<&Place> = None;
-        let mut seen: Vec<&Located<String>> = Vec::new();
-        for issue in &catalogue.issues {
-            if let Some(first) = seen.iter().find(|first| first.value == issue.id.value) {
-                let message = format!("issue `{}` is there twice", issue.id.value);
-                let twice = Diagnostic::new(Code::Twice, &issue.id.place, message).other(&first.place, "the first one");
-                self.report(twice);
-            }
-            seen.push(&issue.id);
-            if let Some(first) = catch_all {
-                let message = format!("issue `{}` can never match", issue.id.value);
-                let unreachable = Diagnostic::new(Code::Unreachable, &issue.id.place, message);
-                self.report(unreachable.other(first, "this one matches everything, and the first match wins"));
-            } else if issue.matches.is_catch_all() {
-                catch_all = Some(&issue.id.place);
-            }
-        }
-        // A catalogue that could not be read has been reported already, and stands here without entries.
-        let was_read = !self.has_mistakes(&catalogue.place.file);
-        if catch_all.is_none() && was_read {
-            let missing = Diagnostic::new(
-                Code::NoCatchAll,
-                &catalogue.place,
-                "the catalogue has no entry that matches everything",
-            );
-            self.report(missing.help("end it with an entry that has `match = {}`"));
-        }
-    }
-
     fn manufacturers(&mut self) {
         for maker in self.book.manufacturers.values() {
             if let Some(hours) = maker.support.as_ref().and_then(|support| support.hours.as_ref()) {
@@ -161,6 +145,11 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// Whether a calendar covers no instant of the two centuries that it knows, be it for its hours or for its holidays.
+fn is_never_open(calendar: &Calendar) -> bool {
+    calendar.warnings().contains(&CalendarWarning::CoversNothing) || calendar.next_opening(Timestamp::MIN).is_none()
 }
 
 /// W0107: a list of holidays ends within [`HOLIDAYS_WARN_DAYS`] of `today`, or has ended, while an agreement counts

@@ -17,8 +17,8 @@ pub(super) fn targets(
 ) -> (Vec<Target>, Vec<Why>) {
     let plan_name = &candidate.version.plan.value;
     let (mut targets, mut why) = (Vec::new(), Vec::new());
-    for (index, terms) in plan.targets.iter().enumerate() {
-        let source = format!("plans/{plan_name}.toml target {}", index + 1);
+    for terms in &plan.targets {
+        let source = terms.source.clone();
         if !terms.holds_for(priority) {
             why.push(not_used(terms, &source, priority));
             continue;
@@ -28,8 +28,8 @@ pub(super) fn targets(
     }
     for rider in &candidate.version.riders {
         let Some(overrides) = book.riders.get(&rider.value).map(|rider| &rider.overrides) else { continue };
-        for (index, terms) in overrides.iter().enumerate() {
-            let source = format!("plans/{}.toml override {}", rider.value, index + 1);
+        for terms in overrides {
+            let source = terms.source.clone();
             if !terms.holds_for(priority) {
                 why.push(not_used(terms, &source, priority));
                 continue;

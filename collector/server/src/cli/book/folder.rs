@@ -6,17 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use upheld_agreement::book::Files;
+use upheld_agreement::book::{BOOK_BYTES_MAX, FILE_BYTES_MAX, FILES_MAX, Files};
 
 use crate::{
     failure::{Exit, Failure},
     files::FileError,
 };
 
-/// Files in one book: a provider of 1,000 clients with 3 sites each has 5,000.
-const FILES_MAX: usize = 50_000;
-/// Bytes in one file.
-const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Folders within folders; `clients/<client>/sites` is three.
 const DEPTH_MAX: usize = 8;
 
@@ -32,13 +28,13 @@ pub(in crate::cli) struct BookFolder {
 impl BookFolder {
     /// Reads the folder. Hidden files and what is neither TOML nor iCalendar are no part of a book.
     pub(in crate::cli) fn read(dir: &Path) -> Result<Self, Failure> {
-        let mut files = Files::new();
+        let (mut files, mut bytes) = (Files::new(), 0);
         if !dir.is_dir() {
             let what = if dir.exists() { "is not a folder" } else { "does not exist" };
             return Err(Failure::new(Exit::Failed, format!("{} {what}", dir.display()))
                 .todo("name the book's folder, the one with provider.toml"));
         }
-        gather(dir, "", 0, &mut files)?;
+        gather(dir, "", 0, &mut files, &mut bytes)?;
         if files.is_empty() {
             return Err(Failure::new(Exit::Config, format!("there is no book in {}", dir.display()))
                 .because("it holds no .toml file")
@@ -49,7 +45,7 @@ impl BookFolder {
     }
 }
 
-fn gather(dir: &Path, prefix: &str, depth: usize, files: &mut Files) -> Result<(), Failure> {
+fn gather(dir: &Path, prefix: &str, depth: usize, files: &mut Files, bytes: &mut usize) -> Result<(), Failure> {
     for entry in fs::read_dir(dir).map_err(FileError::of("read the folder", dir))? {
         let entry = entry.map_err(FileError::of("read the folder", dir))?;
         let path = entry.path();
@@ -64,12 +60,17 @@ fn gather(dir: &Path, prefix: &str, depth: usize, files: &mut Files) -> Result<(
             if depth >= DEPTH_MAX {
                 return Err(too_much(&path, format!("folders are nested deeper than {DEPTH_MAX}")));
             }
-            gather(&path, &format!("{within}/"), depth + 1, files)?;
+            gather(&path, &format!("{within}/"), depth + 1, files, bytes)?;
         } else if name.ends_with(".toml") || name.ends_with(".ics") {
-            files.insert(within, text(&path)?);
+            let text = text(&path)?;
+            *bytes += text.len();
+            files.insert(within, text);
         }
         if files.len() > FILES_MAX {
             return Err(too_much(dir, format!("more than {FILES_MAX} files")));
+        }
+        if *bytes > BOOK_BYTES_MAX {
+            return Err(too_much(dir, format!("more than {BOOK_BYTES_MAX} bytes in all")));
         }
     }
     Ok(())
@@ -77,7 +78,7 @@ fn gather(dir: &Path, prefix: &str, depth: usize, files: &mut Files) -> Result<(
 
 fn text(path: &PathBuf) -> Result<String, Failure> {
     let length = fs::metadata(path).map_err(FileError::of("look at", path))?.len();
-    if length > FILE_BYTES_MAX {
+    if length > FILE_BYTES_MAX as u64 {
         return Err(too_much(path, format!("{length} bytes, at most {FILE_BYTES_MAX} are read")));
     }
     let bytes = fs::read(path).map_err(FileError::of("read", path))?;

@@ -42,6 +42,9 @@ pub struct TargetTerms {
     pub longest_pause_s: Option<PlainSeconds>,
     /// What a tightening change must leave (F3).
     pub grace_s: Option<PlainSeconds>,
+    /// Where it is written: `plans/gold.toml target 1`.
+    #[serde(skip)]
+    pub source: String,
 }
 
 impl TargetTerms {
@@ -91,6 +94,7 @@ impl Read for TargetTerms {
             pause_for,
             longest_pause_s,
             grace_s,
+            source: String::new(),
         })
     }
 }

@@ -1,13 +1,15 @@
 //! Plans and riders: targets that contradict each other.
 
-use super::Check;
+use std::collections::BTreeSet;
+
+use super::{Check, Dues};
 use crate::{
     book::{CalendarFile, Code, Diagnostic, Located, Plan, TargetTerms},
     terms::{CoveredSeconds, Within},
-    words::{Priority, Stage},
+    words::{Level, MeasuredFrom, Priority, Stage},
 };
 
-pub(super) fn validate(check: &mut Check<'_>) {
+pub(super) fn validate<'a>(check: &mut Check<'a>, dues: &mut Dues<'a>) {
     let book = check.book;
     for plan in book.plans.values() {
         for target in &plan.targets {
@@ -18,9 +20,11 @@ pub(super) fn validate(check: &mut Check<'_>) {
         }
         bands_of_rates(plan, check);
         // A target that could not be read is missing here: what the others make of that is not a mistake of theirs.
-        if !check.has_mistakes(&plan.place.file) {
-            response_before_resolution(&plan.targets, check);
+        let bases = plan.extends.iter().map(|base| format!("plans/{base}.toml"));
+        if bases.chain([plan.place.file.to_string()]).all(|file| !check.has_mistakes(&file)) {
+            contradictions(&plan.targets, check, dues);
             chains(&plan.targets, check);
+            priorities_without_promise(plan, check);
         }
     }
     for rider in book.riders.values() {
@@ -46,25 +50,72 @@ fn bands_of_rates(plan: &Plan, check: &mut Check<'_>) {
     }
 }
 
-/// E0212, for targets of one priority under one calendar; under two calendars hours cannot be compared.
-fn response_before_resolution(targets: &[TargetTerms], check: &mut Check<'_>) {
-    let stage = |wanted: Stage| targets.iter().filter(move |target| target.stage.value == wanted);
-    for respond in stage(Stage::Respond) {
-        let contradicted = stage(Stage::Resolve).find(|resolve| {
-            resolve.calendar == respond.calendar
-                && respond.shares_a_priority_with(resolve)
-                && matches!((covered(respond), covered(resolve)), (Some(a), Some(b)) if a > b)
-        });
-        if let (Some(resolve), Some(CoveredSeconds(resolution_s))) = (contradicted, contradicted.and_then(covered)) {
-            let message = "the response target is longer than the resolution target";
-            let hours = crate::explain::duration(resolution_s);
-            let contradiction = Diagnostic::new(Code::ResponseAfterResolution, &respond.within.place, message);
+/// E0212: what comes first is due after what comes later. Under one calendar the hours are compared; under two, the
+/// dues at every start.
+fn contradictions<'a>(targets: &'a [TargetTerms], check: &mut Check<'a>, dues: &mut Dues<'a>) {
+    let stage =
+        |wanted: Stage| targets.iter().filter(move |target| target.stage.value == wanted && target.after.is_none());
+    for (first, first_word, then, then_word) in [
+        (Stage::Acknowledge, "acknowledgement", Stage::Resolve, "resolution"),
+        (Stage::Respond, "response", Stage::Resolve, "resolution"),
+        (Stage::Workaround, "workaround", Stage::Resolve, "resolution"),
+    ] {
+        for earlier in stage(first) {
+            let contradicted = stage(then).find(|later| is_always_later(earlier, later, dues));
+            let Some(later) = contradicted else { continue };
+            let message = format!("the {first_word} target is longer than the {then_word} target");
+            let contradiction = Diagnostic::new(Code::ResponseAfterResolution, &earlier.within.place, message);
             check.report(
                 contradiction
-                    .label("this is later than the resolution")
-                    .other(&resolve.within.place, format!("resolution is {hours} of covered time")),
+                    .label(format!("this is later than the {then_word}"))
+                    .other(&later.within.place, format!("{then_word} is {}", by_when(later)))
+                    .help(format!(
+                        "let the {first_word} be due before the {then_word}, or give the {then_word} longer"
+                    )),
             );
         }
+    }
+}
+
+/// Whether `first` is due after `second` whenever both hold.
+fn is_always_later<'a>(first: &'a TargetTerms, second: &'a TargetTerms, dues: &mut Dues<'a>) -> bool {
+    let from = |target: &TargetTerms| target.measured_from.unwrap_or(MeasuredFrom::Received);
+    if !first.shares_a_priority_with(second) || from(first) != from(second) {
+        return false;
+    }
+    match (covered(first), covered(second)) {
+        (Some(a), Some(b)) if first.calendar == second.calendar => a > b,
+        (_, _) => match (dues.all(first), dues.all(second)) {
+            (Some(first), Some(second)) => first.iter().zip(second.iter()).all(|(a, b)| a > b),
+            (None, _) | (_, None) => false,
+        },
+    }
+}
+
+/// `16 h of covered time of calendar `business``, `12:00 of the next business day`.
+pub(super) fn by_when(target: &TargetTerms) -> String {
+    match target.within.value {
+        Within::Covered { seconds: CoveredSeconds(seconds) } => {
+            format!("{} of calendar `{}`", crate::explain::duration(seconds), target.calendar.value)
+        }
+        Within::NextBusinessDay { by, .. } => {
+            format!("{} of the next business day of calendar `{}`", by.strftime("%H:%M"), target.calendar.value)
+        }
+    }
+}
+
+/// W0108: a priority that the matrix gives and no target holds for.
+fn priorities_without_promise(plan: &Plan, check: &mut Check<'_>) {
+    let given: BTreeSet<Priority> = Level::ALL
+        .iter()
+        .flat_map(|&impact| Level::ALL.iter().map(move |&urgency| plan.matrix.priority(impact, urgency)))
+        .collect();
+    let without = given.into_iter().filter(|&priority| !plan.targets.iter().any(|target| target.holds_for(priority)));
+    let without: Vec<&str> = without.map(|priority| priority.as_str()).collect();
+    if !without.is_empty() {
+        let message = format!("plan \"{}\" promises nothing for {}", plan.name, without.join(" and "));
+        let lacking = Diagnostic::new(Code::NothingPromised, &plan.place, message);
+        check.report(lacking.help("add a target for it, or one without `priority`, which holds for all"));
     }
 }
 
@@ -87,7 +138,7 @@ fn chains(targets: &[TargetTerms], check: &mut Check<'_>) {
     }
 }
 
-fn covered(target: &TargetTerms) -> Option<CoveredSeconds> {
+pub(super) fn covered(target: &TargetTerms) -> Option<CoveredSeconds> {
     match target.within.value {
         Within::Covered { seconds } => Some(seconds),
         Within::NextBusinessDay { .. } => None,
