@@ -140,11 +140,13 @@ fn causes(asset: &Asset) -> impl Iterator<Item = &AssetId> {
 
 /// W0110: a window that begins again before it ends, all year.
 fn endless(window: &Maintenance, site: &Site, check: &mut Check<'_>) {
+    // Any year and a month show how it recurs.
     let from = Timestamp::UNIX_EPOCH;
     let to = from.saturating_add(SignedDuration::from_hours(400 * 24)).unwrap_or(from);
     let Ok(stretches) = window.window(&site.zone).when.stretches(from, to) else { return };
     let (Some(first), Some(last)) = (stretches.first(), stretches.last()) else { return };
-    let has_gaps = stretches.windows(2).any(|pair| pair[0].1 < pair[1].0);
+    // The day on which summer time ends has an hour more than a window of 24 hours.
+    let has_gaps = stretches.windows(2).any(|pair| pair[1].0.duration_since(pair[0].1) > SignedDuration::from_hours(1));
     if !has_gaps && first.0 <= from && last.1 >= to {
         let whole = window.assets.first().map_or(&site.place, |asset| &asset.place);
         let message = format!(
