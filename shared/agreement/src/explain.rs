@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use upheld_model::Digest;
 
 use crate::{
-    clock::{Clock, ClockView, Leg, PauseView},
+    clock::{Clock, ClockView, Era, Fact, FactKind, Leg, Origin, PauseView, TermsChange, eras},
     terms::{After, PinnedTerms, Why},
     words::{BookName, MeasuredFrom, Stage},
 };
@@ -64,6 +64,8 @@ pub struct Explanation {
     pub rows: Vec<Row>,
     /// Whether there were more than [`ROWS_MAX`] rows.
     pub is_cut: bool,
+    /// The terms that took over from those at the start, in order.
+    pub took_over: Vec<TookOver>,
     /// The other targets of the stage, whose due is later or which are satisfied.
     pub beside: Vec<Beside>,
     /// Why these terms, and what was ruled out.
@@ -114,6 +116,15 @@ pub enum RowWhy {
     },
 }
 
+/// Terms that took over while the clock was there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TookOver {
+    /// When.
+    pub at: Timestamp,
+    /// What, in words: `SSA-2026-014 v2 (carry_elapsed)`.
+    pub what: String,
+}
+
 /// Another target of the same stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beside {
@@ -133,7 +144,7 @@ impl Clock {
         // A clock has at least one target (`Clock::with_calendars` refuses one without), so one governs.
         let governing = crate::clock::governing(&legs).expect("a clock has at least one target");
         let (rows, is_cut) = rows::rows(governing, now);
-        let version = governing.amendment().and_then(|amendment| terms.amendments.get(amendment)).unwrap_or(terms);
+        let version = governing.origin().terms(terms, self.facts());
         Explanation {
             as_of: now,
             version: version.version_label(),
@@ -152,11 +163,40 @@ impl Clock {
             promised_s: governing.promised_s(),
             rows,
             is_cut,
+            took_over: self.took_over(terms, now),
             beside: legs.iter().filter(|leg| !std::ptr::eq(*leg, governing)).map(beside).collect(),
             terms: version.explanation.clone(),
             clock,
         }
     }
+}
+
+impl Clock {
+    /// What amended or changed the terms of this stage by `now`.
+    fn took_over(&self, terms: &PinnedTerms, now: Timestamp) -> Vec<TookOver> {
+        let eras = eras(terms, self.facts()).into_iter().filter(|era| era.at <= now);
+        let eras = eras.filter(|era| era.terms.targets_of(self.stage()).next().is_some());
+        eras.map(|era| TookOver { at: era.at, what: took_over_in_words(&era, self.facts()) }).collect()
+    }
+}
+
+fn took_over_in_words(era: &Era<'_>, facts: &[Fact]) -> String {
+    let version = era.terms.version_label();
+    let changed = match era.origin {
+        Origin::Opening | Origin::Amendment(_) | Origin::Change { amendment: Some(_), .. } => None,
+        Origin::Change { fact, amendment: None } => facts.iter().find(|known| known.number == fact),
+    };
+    let Some(fact) = changed else { return format!("{version} ({})", era.terms.open_incidents) };
+    let FactKind::TermsChanged { why, .. } = &fact.kind else { return version };
+    let what = match why {
+        TermsChange::Priority => format!("priority {}, seconds carried over", era.terms.priority),
+        TermsChange::Merge => format!("priority {} of the incident that it carries on", era.terms.priority),
+        TermsChange::Expedite => {
+            let bought = era.terms.expedited.last().map_or("a rider", |bought| bought.rider.as_str());
+            format!("{bought} bought for this incident, beside the rest")
+        }
+    };
+    format!("{version}: {what} ({})", fact.who)
 }
 
 fn beside(leg: &Leg) -> Beside {

@@ -63,6 +63,9 @@ pub struct PinnedTerms {
     pub fee: Option<Price>,
     /// What the agreement says about this asset in particular.
     pub asset_terms: Option<AssetTerms>,
+    /// The manufacturer behind the asset with his own promise, where he makes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manufacturer: Option<PinnedManufacturer>,
     /// How long the client may dispute a pause, a cause or a resolution, in seconds (F13).
     pub dispute_within_s: Option<u64>,
     /// What the priority and the factors were made of, each with who or what set it; `None` in terms that were pinned
@@ -280,6 +283,21 @@ pub struct ManufacturerTerms {
     pub hand_over_after: Option<Ratio>,
     /// His share of what is owed.
     pub share: Option<Ratio>,
+}
+
+/// What a manufacturer promises us, with his hours inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedManufacturer {
+    /// Who.
+    pub maker: BookName,
+    /// His name.
+    pub name: String,
+    /// By when he answers.
+    pub respond: Within,
+    /// His hours; all hours of the provider's zone, where his file says none.
+    pub hours: CalendarDef,
+    /// Where it is written: `manufacturers/example-recorders.toml promises`.
+    pub source: String,
 }
 
 /// A finding of the matcher with its reasons below it: a tree, the answer at the root.

@@ -89,7 +89,8 @@ fn carry_out(told: &mut Vec<Told>, clock: &Clock, effect: Effect) -> (EventKind,
         Effect::Announce { announced } => {
             told.push(Told { announced, withdrawn: None });
             let event = match announced.milestone {
-                upheld_agreement::clock::Milestone::Warning { .. } => EventKind::ClockWarning,
+                upheld_agreement::clock::Milestone::Warning { .. }
+                | upheld_agreement::clock::Milestone::HandOver { .. } => EventKind::ClockWarning,
                 upheld_agreement::clock::Milestone::Breach => EventKind::ClockBreached,
             };
             (event, Subject::Milestone { stage, announced, because: None }, announced.due_at)

@@ -140,6 +140,7 @@ fn milestone_word(announced: &Announced) -> String {
     match announced.milestone {
         Milestone::Warning { fraction } => format!("warning at {fraction}"),
         Milestone::Breach => "breach".to_owned(),
+        Milestone::HandOver { fraction } => format!("hand over to the manufacturer at {fraction}"),
     }
 }
 

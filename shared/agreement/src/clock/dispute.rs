@@ -1,6 +1,139 @@
 //! Disputes (TERMS F13): what the client says is not so is shown as such, and counted both ways until settled.
+//!
+//! Counting it his way means to strike it: a pause that was not, a service that was not back. What was settled in his
+//! favour is struck for good; its dues are dated by themselves, however late they are noticed (F6).
 
-use super::ledger::{Fact, FactKind};
+use std::collections::BTreeSet;
+
+use super::{
+    ledger::{DisputeOutcome, Fact, FactKind},
+    leg::{Leg, StopWhy},
+    view::{Dispute, Settled},
+};
+use crate::{
+    book::Exclusion,
+    clock::{CancelReason, in_effective_order},
+    words::Stage,
+};
+
+/// Every dispute of an incident, in the order in which they began.
+pub fn disputes(facts: &[Fact]) -> Vec<Dispute> {
+    let facts = in_effective_order(facts);
+    all(&facts.iter().collect::<Vec<_>>())
+}
+
+/// What an incident is put down to, as availability counts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The fact that says so.
+    pub fact: u64,
+    /// Whose it is.
+    pub cause: Exclusion,
+    /// Who says so.
+    pub who: String,
+    /// What the client says to it. While that is open, the time counts both ways.
+    pub dispute: Option<Dispute>,
+}
+
+/// The cause that holds: the last that was set and that no settled dispute struck.
+pub fn cause(facts: &[Fact]) -> Option<Cause> {
+    let facts = in_effective_order(facts);
+    let facts: Vec<&Fact> = facts.iter().collect();
+    let disputes = all(&facts);
+    let standing = settled(&facts);
+    let last = standing.iter().rfind(|fact| matches!(fact.kind, FactKind::CauseSet { .. }))?;
+    let FactKind::CauseSet { cause: Some(cause), .. } = last.kind else { return None };
+    let dispute = disputes.into_iter().find(|dispute| dispute.item == last.number);
+    Some(Cause { fact: last.number, cause, who: last.who.clone(), dispute })
+}
+
+fn all(facts: &[&Fact]) -> Vec<Dispute> {
+    let began = facts.iter().filter_map(|fact| {
+        let FactKind::Disputed { item, why } = &fact.kind else { return None };
+        let disputed = facts.iter().find(|known| known.number == *item)?;
+        let settled = facts.iter().find_map(|known| match_settled(known, *item));
+        let (why, who) = (why.clone(), fact.who.clone());
+        Some(Dispute { item: *item, what: in_words(disputed), why, who, at: fact.effective_at, settled })
+    });
+    began.collect()
+}
+
+fn match_settled(fact: &Fact, item: u64) -> Option<Settled> {
+    let FactKind::DisputeSettled { item: settled, outcome } = &fact.kind else { return None };
+    (*settled == item).then(|| Settled { outcome: *outcome, at: fact.effective_at, who: fact.who.clone() })
+}
+
+fn in_words(fact: &Fact) -> String {
+    let of = if let FactKind::Paused { reason, .. } = &fact.kind { format!(" for {reason}") } else { String::new() };
+    format!("{}{of} at {} by {}", fact.kind.word(), fact.effective_at, fact.who)
+}
+
+/// The facts without those that a dispute, settled in the client's favour, struck.
+pub(super) fn settled<'a>(facts: &[&'a Fact]) -> Vec<&'a Fact> {
+    if !facts.iter().any(|fact| matches!(fact.kind, FactKind::DisputeSettled { .. })) {
+        return facts.to_vec();
+    }
+    let struck = all(facts).into_iter().filter(is_won).map(|dispute| dispute.item);
+    strike(facts, &struck.collect())
+}
+
+/// The facts as the client says, where something of the clock is in dispute.
+pub(super) fn as_client_says<'a>(facts: &[&'a Fact], of_clock: &[Dispute]) -> Option<Vec<&'a Fact>> {
+    of_clock.iter().find(|dispute| dispute.settled.is_none())?;
+    let struck = all(facts).into_iter().filter(|dispute| dispute.settled.is_none() || is_won(dispute));
+    Some(strike(facts, &struck.map(|dispute| dispute.item).collect()))
+}
+
+/// The disputes that touch a clock: of pauses that hold it, and of what ended it or would have.
+pub(super) fn of_clock(facts: &[&Fact], legs: &[Leg]) -> Vec<Dispute> {
+    if !facts.iter().any(|fact| matches!(fact.kind, FactKind::Disputed { .. })) {
+        return Vec::new();
+    }
+    let touches = |dispute: &Dispute| {
+        let item = facts.iter().find(|fact| fact.number == dispute.item);
+        item.is_some_and(|item| legs.iter().any(|leg| touches(leg, item, is_won(dispute))))
+    };
+    all(facts).into_iter().filter(touches).collect()
+}
+
+fn touches(leg: &Leg, item: &Fact, is_struck: bool) -> bool {
+    if let FactKind::Paused { reason, .. } = &item.kind {
+        return leg.target.pause_for.contains(reason);
+    }
+    if !matches!(item.kind, FactKind::Restored | FactKind::Resolved) {
+        return false;
+    }
+    if is_struck {
+        return matches!(leg.target.stage, Stage::Resolve | Stage::Workaround | Stage::Update);
+    }
+    leg.stops.iter().any(|stop| match &stop.why {
+        StopWhy::Satisfied(by) => {
+            by.fact == item.number || (by.at == item.effective_at && leg.target.stage == Stage::Resolve)
+        }
+        StopWhy::Cancelled(why) => *why == CancelReason::Resolved && stop.from == item.effective_at,
+    })
+}
+
+fn is_won(dispute: &Dispute) -> bool {
+    let outcome = dispute.settled.as_ref().map(|settled| settled.outcome);
+    match outcome {
+        Some(DisputeOutcome::ClientIsRight) => true,
+        Some(DisputeOutcome::ProviderIsRight | DisputeOutcome::Withdrawn) | None => false,
+    }
+}
+
+/// Without these facts. A resolution goes with everything that ended the fault since it last returned: the restoration
+/// and the resolution that confirms it are one thing to the client.
+fn strike<'a>(facts: &[&'a Fact], items: &BTreeSet<u64>) -> Vec<&'a Fact> {
+    let mut kept = Vec::with_capacity(facts.len());
+    for run in facts.chunk_by(|_, next| next.kind != FactKind::Reopened) {
+        let ends = |fact: &Fact| matches!(fact.kind, FactKind::Restored | FactKind::Resolved);
+        let is_not_over = run.iter().any(|fact| ends(fact) && items.contains(&fact.number));
+        let holds = |fact: &&&Fact| !(items.contains(&fact.number) || (is_not_over && ends(fact)));
+        kept.extend(run.iter().filter(holds).copied());
+    }
+    kept
+}
 
 /// Whether the client may dispute such a fact: a pause, a cause that excludes time, or a resolution.
 pub(super) fn can_be_disputed(kind: &FactKind) -> bool {

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Promised,
+    eras::Origin,
     ledger::{CancelReason, Fact, FactKind},
     start::whole_second,
     view::{DueAt, PauseView, Satisfaction},
@@ -55,6 +56,17 @@ pub(crate) struct Link {
 pub(crate) struct Past {
     warnings: Vec<(Ratio, Timestamp)>,
     breached_at: Option<Timestamp>,
+    /// The rounds before, of a stage that comes again.
+    rounds: Rounds,
+}
+
+/// The rounds of a stage that are over: "update every…".
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rounds {
+    /// The warnings that passed in them.
+    pub(super) warnings: Vec<(Ratio, Timestamp)>,
+    /// The dues of those that were missed.
+    pub(super) missed: Vec<Timestamp>,
 }
 
 /// A stretch in which a target had ended; without `to` it still has.
@@ -79,7 +91,7 @@ pub(crate) enum StandsFor<'a> {
 }
 
 impl Leg {
-    pub(crate) fn fold(promised: &Promised, begins: Option<Timestamp>, facts: &[Fact]) -> Self {
+    pub(crate) fn fold(promised: &Promised, begins: Option<Timestamp>, facts: &[&Fact]) -> Self {
         Self::settle(vec![Link::new(promised, None, facts)], begins, Past::default())
     }
 
@@ -89,7 +101,7 @@ impl Leg {
         promised: &Promised,
         change: (Timestamp, AmendMode),
         past: Past,
-        facts: &[Fact],
+        facts: &[&Fact],
     ) -> Self {
         let link = Link::new(promised, Some(change), facts);
         Self::settle(self.links.iter().cloned().chain([link]).collect(), self.start, past)
@@ -98,6 +110,32 @@ impl Leg {
     /// A target that had not begun when an amendment took effect begins under the new terms.
     pub(super) fn with_past(self, past: Past) -> Self {
         Self { past, ..self }
+    }
+
+    /// One round of several.
+    pub(super) fn after_rounds(self, rounds: Rounds) -> Self {
+        Self { past: Past { rounds, ..self.past }, ..self }
+    }
+
+    /// The rounds before this one.
+    pub(super) fn rounds(&self) -> &Rounds {
+        &self.past.rounds
+    }
+
+    /// A target that nothing promises yet: whatever ended the incident, it has kept nothing.
+    pub(super) fn without_promise(mut self) -> Self {
+        for stop in &mut self.stops {
+            stop.why = StopWhy::Cancelled(CancelReason::Resolved);
+        }
+        self
+    }
+
+    /// The same, with nothing left to do from an instant on.
+    pub(super) fn not_needed_from(mut self, from: Timestamp) -> Self {
+        if self.ended().is_none() {
+            self.stops.push(Stop { from, to: None, why: StopWhy::Cancelled(CancelReason::Resolved) });
+        }
+        self
     }
 
     fn settle(links: Vec<Link>, start: Option<Timestamp>, past: Past) -> Self {
@@ -135,10 +173,10 @@ impl Leg {
         self.start
     }
 
-    /// Which amendment of the pinned terms counts at last; `None` for the terms themselves.
-    pub(crate) fn amendment(&self) -> Option<usize> {
+    /// Which terms count at last.
+    pub(crate) fn origin(&self) -> Origin {
         let last = self.stretches.last().map_or(self.links.len().saturating_sub(1), |last| last.term);
-        self.links.get(last)?.promised.amendment
+        self.links.get(last).map_or(Origin::Opening, |link| link.promised.origin)
     }
 
     /// The terms that hold, and those before an amendment, each with the time in which they count within `[from, to)`.
@@ -167,18 +205,20 @@ impl Leg {
     /// that an amendment makes pass is passed when the amendment takes effect.
     pub(crate) fn warnings(&self) -> Vec<(Ratio, Timestamp)> {
         let mut found = self.past.warnings.clone();
-        let Some(last) = self.stretches.last() else { return found };
-        let held = self.links[last.term].held().0;
-        let changed = self.links[last.term].change.map(|(at, _)| at);
-        for &fraction in &self.target.warn_at {
-            let part = Fraction::ppm(u32::try_from(fraction.of(1_000_000)).unwrap_or(u32::MAX));
-            let Some(at) = self.warning(part, last, &held).at() else { continue };
-            let at = self.past_a_stop(changed.map_or(at, |changed| at.max(changed)));
-            if self.runs_at(at) && !self.past.warnings.iter().any(|(told, _)| *told == fraction) {
-                found.push((fraction, at));
-            }
-        }
+        let untold = |fraction: &&Ratio| !self.past.warnings.iter().any(|(told, _)| told == *fraction);
+        let untold = self.target.warn_at.iter().filter(untold);
+        found.extend(untold.filter_map(|&fraction| Some((fraction, self.used_at(fraction)?))));
         found
+    }
+
+    /// The instant at which that fraction of the target is used, if it is reached unsatisfied.
+    pub(super) fn used_at(&self, fraction: Ratio) -> Option<Timestamp> {
+        let last = self.stretches.last()?;
+        let link = &self.links[last.term];
+        let part = Fraction::ppm(u32::try_from(fraction.of(1_000_000)).unwrap_or(u32::MAX));
+        let at = self.warning(part, last, &link.held().0).at()?;
+        let at = self.past_a_stop(link.change.map_or(at, |(changed, _)| at.max(changed)));
+        self.runs_at(at).then_some(at)
     }
 
     fn warning(&self, part: Fraction, last: &Stretch, held: &[Pause]) -> Due {
@@ -238,7 +278,7 @@ impl Leg {
 }
 
 impl Link {
-    fn new(promised: &Promised, change: Option<(Timestamp, AmendMode)>, facts: &[Fact]) -> Self {
+    fn new(promised: &Promised, change: Option<(Timestamp, AmendMode)>, facts: &[&Fact]) -> Self {
         let stops = stops(&promised.target, facts);
         let ended = stops.last().filter(|stop| stop.to.is_none()).map(|stop| stop.from);
         let pauses = pauses(&promised.target, facts, ended);
@@ -262,6 +302,7 @@ impl Past {
         Self {
             warnings: warnings.into_iter().filter(|(_, warned)| *warned < at).collect(),
             breached_at: legs.iter().filter_map(Leg::breached_at).filter(|&breached| breached < at).min(),
+            rounds: Rounds::default(),
         }
     }
 }
@@ -299,7 +340,7 @@ fn pauses_of(links: &[Link]) -> Vec<PauseView> {
 
 /// When a target begins that waits for another stage: so long after the response, or after the response was due,
 /// whichever came first. Not to answer buys no time.
-pub(crate) fn begins_after(first: &[Leg], after: After, promised: &Promised, facts: &[Fact]) -> Option<Timestamp> {
+pub(crate) fn begins_after(first: &[Leg], after: After, promised: &Promised, facts: &[&Fact]) -> Option<Timestamp> {
     let answered = first.iter().filter_map(|leg| match leg.ended()?.why {
         StopWhy::Satisfied(ref satisfaction) => Some(satisfaction.at),
         StopWhy::Cancelled(_) => None,
@@ -314,7 +355,7 @@ pub(crate) fn begins_after(first: &[Leg], after: After, promised: &Promised, fac
 }
 
 /// Which facts end a target, and which let it run on.
-fn stops(target: &Target, facts: &[Fact]) -> Vec<Stop> {
+fn stops(target: &Target, facts: &[&Fact]) -> Vec<Stop> {
     let mut stops: Vec<Stop> = Vec::new();
     let mut can_reopen = false;
     for fact in facts {
@@ -363,8 +404,10 @@ fn end_by(target: &Target, fact: &Fact) -> Option<(StopWhy, bool)> {
     if satisfies(target, &fact.kind) {
         return Some((StopWhy::Satisfied(satisfaction(fact)), is_end_of_fault));
     }
-    // What waits for the response to fail is not needed once the service is back.
-    let nothing_left = fact.kind == FactKind::Resolved || (fact.kind == FactKind::Restored && target.after.is_some());
+    // What waits for the response to fail is not needed once the service is back. What comes after the end does.
+    let comes_after = matches!(target.stage, Stage::VisitReport | Stage::RestoreTest);
+    let nothing_left = !comes_after
+        && (fact.kind == FactKind::Resolved || (fact.kind == FactKind::Restored && target.after.is_some()));
     nothing_left.then_some((StopWhy::Cancelled(CancelReason::Resolved), true))
 }
 
@@ -410,29 +453,33 @@ fn satisfaction(fact: &Fact) -> Satisfaction {
 
 /// The pauses of the incident that hold this target: those whose reason it allows, each cut at the longest pause, and
 /// at the end of the target where nobody ended it before.
-fn pauses(target: &Target, facts: &[Fact], ended: Option<Timestamp>) -> Vec<PauseView> {
-    let allowed = facts.iter().enumerate().filter_map(|(index, fact)| {
-        let FactKind::Paused { reason, .. } = &fact.kind else { return None };
-        target.pause_for.contains(reason).then_some((index, fact, reason))
-    });
-    allowed
-        .map(|(index, fact, reason)| {
-            let from = fact.effective_at;
-            let resumed =
-                facts[index + 1..].iter().find(|later| later.kind == FactKind::Resumed).map(|later| later.effective_at);
-            let longest = target
-                .longest_pause_s
-                .and_then(|longest| from.checked_add(SignedDuration::from_secs(i64::try_from(longest).ok()?)).ok());
-            let ended = ended.filter(|&ended| ended >= from);
-            let to = [resumed, longest, ended].into_iter().flatten().min();
-            PauseView {
-                fact: fact.number,
-                reason: reason.clone(),
-                who: fact.who.clone(),
-                from,
-                to,
-                ends_by_itself: longest.is_some() && to == longest,
-            }
-        })
-        .collect()
+fn pauses(target: &Target, facts: &[&Fact], ended: Option<Timestamp>) -> Vec<PauseView> {
+    let mut resumed = None;
+    let mut found = Vec::new();
+    // From the last to the first, so that the next resumption is always known.
+    for fact in facts.iter().rev() {
+        let FactKind::Paused { reason, .. } = &fact.kind else {
+            resumed = if fact.kind == FactKind::Resumed { Some(fact.effective_at) } else { resumed };
+            continue;
+        };
+        if !target.pause_for.contains(reason) {
+            continue;
+        }
+        let from = fact.effective_at;
+        let longest = target
+            .longest_pause_s
+            .and_then(|longest| from.checked_add(SignedDuration::from_secs(i64::try_from(longest).ok()?)).ok());
+        let ended = ended.filter(|&ended| ended >= from);
+        let to = [resumed, longest, ended].into_iter().flatten().min();
+        found.push(PauseView {
+            fact: fact.number,
+            reason: reason.clone(),
+            who: fact.who.clone(),
+            from,
+            to,
+            ends_by_itself: longest.is_some() && to == longest,
+        });
+    }
+    found.reverse();
+    found
 }

@@ -16,7 +16,9 @@ pub(super) fn view(stage: Stage, legs: &[Leg], now: Timestamp) -> ClockView {
     let end = governing.ended().map_or(now, |stop| stop.from.min(now));
     let counted_s = governing.counted_s(end);
     let promised_s = governing.promised_s();
-    let breached_at = legs.iter().filter_map(Leg::breached_at).min().filter(|&at| at <= now);
+    let own = legs.iter().filter_map(Leg::breached_at).min().filter(|&at| at <= now);
+    let missed: Vec<Timestamp> = governing.rounds().missed.iter().copied().filter(|&at| at <= now).chain(own).collect();
+    let breached_at = missed.first().copied();
     let overdue_s = governing.due.instant().map_or(0, |due| governing.counted_between_s(due, end));
     let warned = leading(legs).map(Leg::warnings).unwrap_or_default().into_iter().filter(|(_, at)| *at <= now);
     ClockView {
@@ -29,10 +31,13 @@ pub(super) fn view(stage: Stage, legs: &[Leg], now: Timestamp) -> ClockView {
         due: governing.due,
         warned: warned.map(|(fraction, at)| Warned { fraction, at }).collect(),
         breached_at,
+        missed,
         satisfied_by: satisfied_by(legs),
         pauses: governing.pauses.clone(),
         manners: governing.target.manners.clone(),
         source: governing.target.source.clone(),
+        disputes: Vec::new(),
+        if_client_is_right: None,
     }
 }
 

@@ -1,8 +1,11 @@
 //! What falls due on a clock, what of it must be told, and what was told wrongly.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{
+    Clock,
     ledger::{Fact, FactKind},
     leg::Leg,
     view::{Announced, Effect, LateFact, Milestone},
@@ -15,27 +18,41 @@ pub(super) fn leading(legs: &[Leg]) -> Option<&Leg> {
 }
 
 /// Everything that has fallen due or will, each with its instant.
-fn milestones(legs: &[Leg]) -> Vec<(Milestone, Timestamp)> {
-    let warnings = leading(legs).map(Leg::warnings).unwrap_or_default().into_iter();
-    let mut found: Vec<_> = warnings.map(|(fraction, at)| (Milestone::Warning { fraction }, at)).collect();
-    found.extend(legs.iter().filter_map(Leg::breached_at).min().map(|at| (Milestone::Breach, at)));
+fn milestones(clock: &Clock, legs: &[Leg]) -> BTreeSet<(Milestone, Timestamp)> {
+    let warning = |(fraction, at)| (Milestone::Warning { fraction }, at);
+    let breach = |at| (Milestone::Breach, at);
+    let mut found: BTreeSet<_> =
+        leading(legs).map(Leg::warnings).unwrap_or_default().into_iter().map(warning).collect();
+    found.extend(legs.iter().filter_map(Leg::breached_at).min().map(breach));
+    // Every leg of a stage that comes again knows the rounds before.
+    if let Some(rounds) = legs.first().map(Leg::rounds) {
+        found.extend(rounds.warnings.iter().copied().map(warning));
+        found.extend(rounds.missed.iter().copied().map(breach));
+    }
+    found.extend(clock.hands_over(legs));
     found
 }
 
-pub(super) fn due(legs: &[Leg], facts: &[Fact], now: Timestamp, told: &[Announced]) -> Vec<Effect> {
-    let fallen: Vec<_> = milestones(legs).into_iter().filter(|(_, at)| *at <= now).collect();
+pub(super) fn due(clock: &Clock, legs: &[Leg], now: Timestamp, told: &[Announced]) -> Vec<Effect> {
+    let fallen: BTreeSet<_> = milestones(clock, legs).into_iter().filter(|(_, at)| *at <= now).collect();
+    let known: BTreeSet<_> = told.iter().map(|told| (told.milestone, told.due_at)).collect();
     let untrue = told.iter().filter(|told| !fallen.contains(&(told.milestone, told.due_at)));
-    let untold = fallen.iter().filter(|fallen| !told.iter().any(|told| (told.milestone, told.due_at) == **fallen));
-    let withdrawn = untrue.map(|&announced| Effect::Withdraw { announced, because: late_fact(facts, announced) });
-    let announced = untold
+    let withdrawn =
+        untrue.map(|&announced| Effect::Withdraw { announced, because: late_fact(clock.facts(), announced) });
+    let announced = fallen
+        .difference(&known)
         .map(|&(milestone, due_at)| Effect::Announce { announced: Announced { milestone, due_at, noticed_at: now } });
+    let mut announced: Vec<Effect> = announced.collect();
+    announced.sort_by_key(|effect| match effect {
+        Effect::Announce { announced } | Effect::Withdraw { announced, .. } => (announced.due_at, announced.milestone),
+    });
     withdrawn.chain(announced).collect()
 }
 
-pub(super) fn next_deadline(legs: &[Leg], after: Timestamp) -> Option<Timestamp> {
+pub(super) fn next_deadline(clock: &Clock, legs: &[Leg], after: Timestamp) -> Option<Timestamp> {
     let begins = legs.iter().filter_map(|leg| leg.begins.filter(|_| leg.ended().is_none()));
     let pause_ends = legs.iter().flat_map(|leg| leg.pauses.iter().filter(|pause| pause.ends_by_itself));
-    let milestones = milestones(legs).into_iter().map(|(_, at)| at);
+    let milestones = milestones(clock, legs).into_iter().map(|(_, at)| at);
     milestones.chain(begins).chain(pause_ends.filter_map(|pause| pause.to)).filter(|&at| at > after).min()
 }
 

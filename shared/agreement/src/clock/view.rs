@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ledger::CancelReason;
+use super::ledger::{CancelReason, DisputeOutcome};
 use crate::{
     ratio::Ratio,
     words::{Manner, PauseReason, Stage},
@@ -30,6 +30,8 @@ pub struct ClockView {
     pub warned: Vec<Warned>,
     /// The due instant that passed unsatisfied. A fact, not a state: a breached clock runs on (F6).
     pub breached_at: Option<Timestamp>,
+    /// Every due that passed unsatisfied, in order: more than one only where a stage comes again.
+    pub missed: Vec<Timestamp>,
     /// The fact that satisfied it.
     pub satisfied_by: Option<Satisfaction>,
     /// The pauses that held this clock, in order.
@@ -38,6 +40,52 @@ pub struct ClockView {
     pub manners: Vec<Manner>,
     /// Where the target that governs is written.
     pub source: String,
+    /// What of it the client disputes or has disputed (F13).
+    pub disputes: Vec<Dispute>,
+    /// How it stands if he is right in all that is not settled; `None` where nothing is in dispute. Everything else here
+    /// is as the provider counts.
+    pub if_client_is_right: Option<Box<IfClientIsRight>>,
+}
+
+/// A dispute of one fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispute {
+    /// The number of the fact that is disputed.
+    pub item: u64,
+    /// What that is, in words: `paused for site-access from 2026-11-17T16:30:00Z by ana`.
+    pub what: String,
+    /// Why the client says that it is not so.
+    pub why: String,
+    /// Who says so.
+    pub who: String,
+    /// When he said it.
+    pub at: Timestamp,
+    /// How it ended; `None` while it is open.
+    pub settled: Option<Settled>,
+}
+
+/// How a dispute ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// Who was right.
+    pub outcome: DisputeOutcome,
+    /// When that was settled.
+    pub at: Timestamp,
+    /// By whom.
+    pub who: String,
+}
+
+/// A clock counted the other way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IfClientIsRight {
+    /// Its state.
+    pub state: ClockState,
+    /// Counted seconds so far.
+    pub counted_s: u64,
+    /// When it is due.
+    pub due: DueAt,
+    /// The due that passed unsatisfied.
+    pub breached_at: Option<Timestamp>,
 }
 
 /// The state of a clock.
@@ -167,6 +215,11 @@ pub enum Milestone {
     },
     /// The target passed unsatisfied.
     Breach,
+    /// The manufacturer is to be handed the incident: the fraction of the target that the agreement leaves us is used.
+    HandOver {
+        /// The fraction.
+        fraction: Ratio,
+    },
 }
 
 /// A milestone that was told.

@@ -5,9 +5,12 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{Explanation, Row, RowWhy, text::duration};
 use crate::{
-    clock::{ClockState, Counting, DueAt},
+    clock::{ClockState, Counting, Dispute, DisputeOutcome, DueAt, Settled},
     words::{MeasuredFrom, Stage},
 };
+
+/// The most missed dues that one line lists.
+const MISSED_SHOWN: usize = 20;
 
 /// One stretch of time in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +39,11 @@ impl Explanation {
     pub fn headline(&self) -> String {
         let zone = &self.time_zone();
         let due = due_words(self.clock.due, zone);
+        let has_passed = self.clock.due.instant().is_some_and(|due| due <= self.as_of);
         let left = match (self.clock.breached_at, self.clock.remaining_s) {
-            (Some(_), _) => format!("{} overdue", duration(self.clock.overdue_s)),
-            (None, Some(left)) => format!("{} left", duration(left)),
-            (None, None) => "time left not known".to_owned(),
+            (Some(_), _) if has_passed => format!("{} overdue", duration(self.clock.overdue_s)),
+            (Some(_) | None, Some(left)) => format!("{} left", duration(left)),
+            (Some(_) | None, None) => "time left not known".to_owned(),
         };
         let used = self.share_used().map(|used| format!(" ({used})")).unwrap_or_default();
         match &self.clock.state {
@@ -63,7 +67,9 @@ impl Explanation {
     /// The rows in words, as many as there are [`Explanation::rows`].
     pub fn cells(&self) -> Vec<Cells> {
         let zone = self.time_zone();
-        self.rows.iter().map(|row| cells(row, &zone)).collect()
+        let in_dispute =
+            |fact| self.clock.disputes.iter().any(|dispute| dispute.item == fact && dispute.settled.is_none());
+        self.rows.iter().map(|row| cells(row, &zone, in_dispute)).collect()
     }
 
     /// What stands between the rows that have passed and those that have not.
@@ -85,11 +91,45 @@ impl Explanation {
         }
         notes.push(format!("Counts: from {}.", self.counts_from(&zone)));
         notes.push(format!("Rule: {} [{}].", self.rule, self.source));
+        notes.extend(self.took_over.iter().map(|new| format!("From {}: {}.", stamp(new.at, &zone), new.what)));
+        notes.extend(self.earlier_breaches(&zone));
+        notes.extend(self.disputes(&zone));
         notes.extend(self.beside.iter().map(|beside| {
             let due = due_words(beside.due, &zone);
             format!("Beside: {} [{}], {due}.", beside.rule, beside.source)
         }));
         notes
+    }
+
+    /// The dues that were missed before the one that is shown: earlier rounds, or terms that an amendment loosened.
+    fn earlier_breaches(&self, zone: &TimeZone) -> Option<String> {
+        let earlier = self.clock.missed.iter().filter(|&&at| Some(at) != self.clock.due.instant());
+        let earlier: Vec<String> = earlier.map(|&at| stamp(at, zone)).collect();
+        let (shown, rest) = earlier.split_at(earlier.len().min(MISSED_SHOWN));
+        let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+        (!shown.is_empty()).then(|| format!("Missed: due {}{more}.", shown.join(", ")))
+    }
+
+    /// What is disputed, and how the clock stands if the client is right (F13).
+    fn disputes(&self, zone: &TimeZone) -> Vec<String> {
+        let mut said: Vec<String> = self
+            .clock
+            .disputes
+            .iter()
+            .map(|Dispute { item, what, why, who, at, settled }| {
+                let settled = settled.as_ref().map(|Settled { outcome, at, who }| {
+                    format!("; settled {} by {who}: {}", stamp(*at, zone), outcome_words(*outcome))
+                });
+                let open = settled.unwrap_or_else(|| "; not settled".to_owned());
+                format!("Disputed by {who} {}: fact {item}, {what}: {why}{open}.", stamp(*at, zone))
+            })
+            .collect();
+        if let Some(other) = &self.clock.if_client_is_right {
+            let counted = duration(other.counted_s);
+            let breached = other.breached_at.map(|at| format!(", missed {}", stamp(at, zone))).unwrap_or_default();
+            said.push(format!("If the client is right: {}, {counted} counted{breached}.", due_words(other.due, zone)));
+        }
+        said
     }
 
     fn satisfied(&self) -> String {
@@ -141,6 +181,14 @@ fn name(stage: Stage) -> &'static str {
     }
 }
 
+fn outcome_words(outcome: DisputeOutcome) -> &'static str {
+    match outcome {
+        DisputeOutcome::ClientIsRight => "the client is right",
+        DisputeOutcome::ProviderIsRight => "it stands",
+        DisputeOutcome::Withdrawn => "withdrawn",
+    }
+}
+
 fn due_words(due: DueAt, zone: &TimeZone) -> String {
     match due {
         DueAt::At { at } => format!("due {}", stamp(at, zone)),
@@ -155,7 +203,7 @@ fn stamp(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%a %-d %b %H:%M:%S %Z").to_string()
 }
 
-fn cells(row: &Row, zone: &TimeZone) -> Cells {
+fn cells(row: &Row, zone: &TimeZone, in_dispute: impl Fn(u64) -> bool) -> Cells {
     let (from, to) = (row.from.to_zoned(zone.clone()), row.to.to_zoned(zone.clone()));
     let to_format = if from.date() == to.date() { "%H:%M:%S" } else { "%a %-d %b %H:%M:%S" };
     Cells {
@@ -163,12 +211,12 @@ fn cells(row: &Row, zone: &TimeZone) -> Cells {
         to: to.strftime(to_format).to_string(),
         counted: if row.counted_s > 0 { duration(row.counted_s) } else { "-".to_owned() },
         left: row.left_s.map(duration).unwrap_or_default(),
-        why: why_words(&row.why),
+        why: why_words(&row.why, in_dispute),
         source: row.source.clone(),
     }
 }
 
-fn why_words(why: &RowWhy) -> String {
+fn why_words(why: &RowWhy, in_dispute: impl Fn(u64) -> bool) -> String {
     match why {
         RowWhy::Counted => "covered hours".to_owned(),
         RowWhy::OutsideCoverage => "outside coverage".to_owned(),
@@ -176,7 +224,8 @@ fn why_words(why: &RowWhy) -> String {
         RowWhy::Holiday { name: None } => "holiday".to_owned(),
         RowWhy::Paused { pause } => {
             let end = if pause.ends_by_itself { ", ends by itself" } else { "" };
-            format!("paused: {} ({}{end})", pause.reason, pause.who)
+            let disputed = if in_dispute(pause.fact) { ", disputed" } else { "" };
+            format!("paused: {} ({}{end}{disputed})", pause.reason, pause.who)
         }
         RowWhy::Ended { how } => format!("ended: {how}"),
     }

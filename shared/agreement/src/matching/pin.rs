@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::time;
+
 use super::{Asked, Candidate, MatchQuery, NoMatch, issue, moment, targets};
 use crate::{
-    book::{Agreement, Book, Channel, Version},
-    terms::{PinnedTerms, Why},
+    book::{Agreement, Book, Channel, PlainSeconds, Version},
+    calendar::{CalendarDef, Hours, Weekly},
+    terms::{AssetTerms, CoveredSeconds, PinnedManufacturer, PinnedTerms, Why, Within},
 };
 
 pub(super) fn pin(
@@ -58,12 +61,33 @@ pub(super) fn pin(
         tell: tellable(book),
         fee: version.fee,
         asset_terms: agreement.terms_of(&query.site, &query.asset).cloned(),
+        manufacturer: manufacturer(book, agreement.terms_of(&query.site, &query.asset)),
         dispute_within_s: agreement.dispute_within_s.map(|seconds| seconds.0),
         inputs: Some(judged.inputs),
         expedited: asked.expedited.clone(),
         explanation: Why::because(what).with(why),
         amendments: Vec::new(),
     })
+}
+
+/// The manufacturer's own promise. "Next business day" without a time of day is until that day ends.
+fn manufacturer(book: &Book, asset: Option<&AssetTerms>) -> Option<PinnedManufacturer> {
+    let maker = &asset?.manufacturer.as_ref()?.maker;
+    let known = book.manufacturers.get(maker)?;
+    let promise = known.promises.as_ref()?.respond.as_deref()?;
+    let respond = match PlainSeconds::parse(promise) {
+        Some(seconds) => Within::Covered { seconds: CoveredSeconds(seconds.0) },
+        None => Within::NextBusinessDay { by: time(23, 59, 59, 0), received_by: None },
+    };
+    let hours = known.support.as_ref().and_then(|support| support.hours.as_ref());
+    let hours = hours.and_then(|hours| book.calendars.get(&hours.value)).cloned().unwrap_or_else(|| CalendarDef {
+        tz: book.provider.zone.clone(),
+        weekly: Weekly::every_day(&[Hours("00:00".to_owned(), "24:00".to_owned())]),
+        ..CalendarDef::default()
+    });
+    let (maker, name) = (maker.clone(), known.name.clone());
+    let source = format!("manufacturers/{maker}.toml promises");
+    Some(PinnedManufacturer { maker, name, respond, hours, source })
 }
 
 /// The channels that are told: every one of the provider's, by its name.

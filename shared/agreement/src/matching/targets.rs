@@ -121,9 +121,10 @@ fn factors(
 
 /// A target as a reason: `respond within 4 h of business, by remote or phone`.
 pub(crate) fn in_words(target: &Target) -> String {
+    let word = if target.stage == Stage::Update { "every" } else { "within" };
     let within = match target.within {
         Within::Covered { seconds } => {
-            format!("within {} of calendar `{}`", crate::explain::duration(seconds.0), target.calendar)
+            format!("{word} {} of calendar `{}`", crate::explain::duration(seconds.0), target.calendar)
         }
         Within::NextBusinessDay { by, received_by } => {
             let cut_off = received_by.map(|at| format!(", received by {}", at.strftime("%H:%M"))).unwrap_or_default();
@@ -134,5 +135,13 @@ pub(crate) fn in_words(target: &Target) -> String {
     let manners = if manners.is_empty() { String::new() } else { format!(", by {}", manners.join(" or ")) };
     let factors: String =
         target.modified.iter().map(|by| format!(", × {} for {}", by.factor.as_decimal(), by.by)).collect();
-    format!("{} {within}{manners}{factors}", target.stage)
+    let satisfied = match target.satisfied_by {
+        SatisfiedBy::Acknowledge => ", satisfied by an acknowledgement too",
+        SatisfiedBy::Response => "",
+    };
+    let measured = match target.measured_from {
+        MeasuredFrom::Received => String::new(),
+        from @ (MeasuredFrom::Detected | MeasuredFrom::Reported) => format!(", measured from {from}"),
+    };
+    format!("{} {within}{manners}{factors}{satisfied}{measured}", target.stage)
 }

@@ -63,11 +63,9 @@ impl Read for TargetTerms {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         let mut fields = Fields::of(value, "a target", reading)?;
         let stage = fields.required::<Located<Stage>>("stage", reading);
-        if let Some(stage) = &stage {
-            refuse_unbuilt(stage, reading);
-        }
         let priority = fields.list("priority", reading);
-        let within = read_within(&mut fields, reading);
+        let recurs = stage.as_ref().is_some_and(|stage| stage.value == Stage::Update);
+        let within = if recurs { read_every(&mut fields, reading) } else { read_within(&mut fields, reading) };
         let calendar = fields.required("calendar", reading);
         let manner = fields.list("manner", reading);
         let satisfied_by = fields.optional("satisfied_by", reading);
@@ -99,15 +97,14 @@ impl Read for TargetTerms {
     }
 }
 
-/// Stages that no clock watches yet: to accept one would promise what nobody keeps.
-fn refuse_unbuilt(stage: &Located<Stage>, reading: &mut Reading<'_>) {
-    match stage.value {
-        Stage::Acknowledge | Stage::Respond | Stage::OnSite | Stage::Workaround | Stage::Resolve => {}
-        Stage::Update | Stage::VisitReport | Stage::RestoreTest => {
-            let message = format!("target stage `{}` is known but not built yet", stage.value);
-            reading.report(Diagnostic::new(Code::NotBuilt, &stage.place, message));
-        }
+/// `every = "2h"`: an update is due again and again.
+fn read_every(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<Located<Within>> {
+    let every: Located<CoveredSeconds> = fields.required("every", reading)?;
+    if every.value.0 == 0 {
+        reading.report(Diagnostic::new(Code::OutOfBounds, &every.place, "an update cannot be due all the time"));
+        return None;
     }
+    Some(Located { value: Within::Covered { seconds: every.value }, place: every.place })
 }
 
 /// `within = "4h"`, or `by = "12:00 next business day"` with `received_by = "16:00"`.
