@@ -190,8 +190,9 @@ impl Clock {
     /// passes, a pause ends at its longest, an amendment takes effect. `None` when nothing will.
     pub fn next_deadline(&self, after: Timestamp) -> Option<Timestamp> {
         let legs = self.legs(None, after);
+        let runs_until = |at| legs.iter().any(|leg| leg.ended().is_none_or(|stop| stop.from > at));
         let amendments = self.amendments.iter().map(|amendment| amendment.at).filter(|&at| at > after);
-        let amended = amendments.min().filter(|_| legs.iter().any(|leg| leg.ended().is_none()));
+        let amended = amendments.filter(|&at| runs_until(at)).min();
         [milestones::next_deadline(self, &legs, after), amended].into_iter().flatten().min()
     }
 
@@ -289,7 +290,7 @@ impl Clock {
         let begins = |promised: &Promised| self.begins(promised, facts, as_of);
         // What is promised for the first time counts from the change on, or from what it waits for.
         let newly = |promised: &Promised| begins(promised).map(|begins| begins.max(whole_second(at)));
-        let past = leg::Past::of(&legs, at);
+        let past = leg::Past::of(&legs, at, self.hand_over);
         let mode = match amendment.how {
             How::Beside => {
                 let is_new = |new: &&Promised| !legs.iter().any(|leg| leg.target.source == new.target.source);

@@ -9,17 +9,34 @@ use upheld_agreement::{
     book::Book,
     calendar::Calendar,
     cases::{AmendMode, Version, amend},
-    clock::{Announced, CancelReason, Clock, ClockStart, ClockState, Effect, Fact, FactKind},
-    matching::resolve,
+    clock::{
+        Announced, CancelReason, Clock, ClockStart, ClockState, DisputeOutcome, DueAt, Effect, Fact, FactKind,
+        TermsChange,
+    },
+    matching::{Set, expedited, reprioritised, resolve},
     terms::PinnedTerms,
-    words::{Manner, Stage},
+    words::{Manner, Priority, Stage},
 };
 
 mod common;
+mod small;
 
 const DETECTED: &str = "2026-11-16T22:10:00Z";
 
-/// The sample's terms with the rider, and those of an incident that meets an amendment four days later, one for each
+/// The small book's terms, with a clock for every stage but two, and what they can be changed to.
+fn changes() -> &'static [PinnedTerms] {
+    static TERMS: OnceLock<Vec<PinnedTerms>> = OnceLock::new();
+    TERMS.get_or_init(|| {
+        let (book, query) = (small::book(&[]), small::query(at(DETECTED)));
+        let terms = resolve(&book, &query).unwrap();
+        let set = |priority| Set { priority: Some(priority), ..Set::default() };
+        let low = reprioritised(&book, &query, &terms, set(Priority::P3), "ana").unwrap();
+        let fast = expedited(&book, &query, &terms, &"fast".parse().unwrap(), at(DETECTED), "ana").unwrap();
+        vec![terms, low, fast]
+    })
+}
+
+/// The sample's terms with the rider, the small book's, and those of an incident that meets an amendment four days later, one for each
 /// way of meeting it.
 fn terms() -> impl Strategy<Value = &'static PinnedTerms> {
     static TERMS: OnceLock<Vec<PinnedTerms>> = OnceLock::new();
@@ -36,7 +53,8 @@ fn terms() -> impl Strategy<Value = &'static PinnedTerms> {
             resolve(&book(&edits), &recorder_down(DETECTED)).unwrap()
         });
         assert!(amended.iter().all(|terms| terms.amendments.len() == 1));
-        std::iter::once(resolve(&book(&[]), &recorder_down(DETECTED)).unwrap()).chain(amended).collect()
+        let sample = resolve(&book(&[]), &recorder_down(DETECTED)).unwrap();
+        [sample, changes()[0].clone()].into_iter().chain(amended).collect()
     });
     (0..all.len()).prop_map(|index| &all[index])
 }
@@ -70,13 +88,26 @@ fn kind() -> impl Strategy<Value = FactKind> {
         Just(FactKind::Resolved),
         Just(FactKind::Reopened),
         Just(FactKind::Cancelled { why: CancelReason::Duplicate }),
+        Just(FactKind::Updated { note: None }),
+        Just(FactKind::VisitReported),
+        Just(FactKind::RestoreTested),
+        (0..2_usize, any::<bool>()).prop_map(|(index, is_bought)| {
+            let (why, index) = if is_bought { (TermsChange::Expedite, 2) } else { (TermsChange::Priority, index) };
+            FactKind::TermsChanged { why, terms: Box::new(changes()[index].clone()) }
+        }),
+        (1..9_u64).prop_map(|item| FactKind::Disputed { item, why: "no".to_owned() }),
+        (1..9_u64, any::<bool>()).prop_map(|(item, is_right)| {
+            let outcome = if is_right { DisputeOutcome::ClientIsRight } else { DisputeOutcome::ProviderIsRight };
+            FactKind::DisputeSettled { item, outcome }
+        }),
+        Just(FactKind::HandedOver { maker: "acme".parse().unwrap(), reference: None }),
     ]
 }
 
 /// Facts of two weeks at any millisecond, each recorded up to a day after it took effect.
 fn ledger() -> impl Strategy<Value = Vec<Fact>> {
     let fact = (0..14 * 86_400_000_i64, 0..86_400_000_i64, kind());
-    proptest::collection::vec(fact, 0..8).prop_map(|facts| {
+    proptest::collection::vec(fact, 0..12).prop_map(|facts| {
         facts
             .into_iter()
             .zip(1..)
@@ -100,6 +131,11 @@ fn apply(effects: Vec<Effect>, told: &mut Vec<Announced>) {
     }
 }
 
+/// Without a due comes last.
+fn order(due: DueAt) -> Timestamp {
+    due.instant().unwrap_or(Timestamp::MAX)
+}
+
 fn dated(told: &[Announced]) -> Vec<(upheld_agreement::clock::Milestone, Timestamp)> {
     let mut dated: Vec<_> = told.iter().map(|told| (told.milestone, told.due_at)).collect();
     dated.sort();
@@ -113,7 +149,7 @@ proptest! {
     fn the_order_in_which_facts_arrive_does_not_show(
         terms in terms(),
         facts in ledger(),
-        order in proptest::collection::vec(any::<u64>(), 8),
+        order in proptest::collection::vec(any::<u64>(), 12),
         at_s in 0..20 * 86_400_i64,
     ) {
         let mut shuffled: Vec<_> = facts.iter().zip(&order).map(|(fact, key)| (*key, fact.clone())).collect();
@@ -181,6 +217,48 @@ proptest! {
         let state = clock.view(after_start(40 * 86_400)).state;
         let is_met = matches!(state, ClockState::Met { .. } | ClockState::MetLate { .. });
         prop_assert!(!is_met, "{state:?}");
+    }
+
+    #[test]
+    fn a_disputed_pause_is_never_due_later_if_the_client_is_right(
+        terms in terms(),
+        facts in ledger(),
+        disputed in 0..12_usize,
+        at_s in 0..20 * 86_400_i64,
+    ) {
+        let mut facts: Vec<Fact> =
+            facts.into_iter().filter(|fact| !matches!(fact.kind, FactKind::Disputed { .. })).collect();
+        let pauses: Vec<u64> =
+            facts.iter().filter(|fact| matches!(fact.kind, FactKind::Paused { .. })).map(|fact| fact.number).collect();
+        let Some(&item) = pauses.get(disputed % pauses.len().max(1)) else { return Ok(()) };
+        let said = after_start(0);
+        let kind = FactKind::Disputed { item, why: "no".to_owned() };
+        facts.retain(|fact| !matches!(fact.kind, FactKind::DisputeSettled { item: settled, .. } if settled == item));
+        facts.push(Fact { number: 99, effective_at: said, recorded_at: said, who: "client".to_owned(), kind });
+        let now = after_start(at_s);
+        for stage in [Stage::Acknowledge, Stage::Respond, Stage::Workaround, Stage::Resolve] {
+            let Ok(clock) = Clock::replay(terms, stage, &start(), &facts) else { continue };
+            let view = clock.view(now);
+            let Some(other) = view.if_client_is_right else { continue };
+            prop_assert!(order(other.due) <= order(view.due), "{:?} and {:?}", other.due, view.due);
+            prop_assert!(other.counted_s >= view.counted_s);
+        }
+    }
+
+    #[test]
+    fn a_rider_bought_for_one_incident_never_lengthens(facts in ledger(), bought_s in 0..14 * 86_400_i64) {
+        let terms = &changes()[0];
+        let is_change = |fact: &Fact| matches!(fact.kind, FactKind::TermsChanged { .. });
+        let facts: Vec<Fact> = facts.into_iter().filter(|fact| !is_change(fact)).collect();
+        let at = after_start(bought_s);
+        let kind = FactKind::TermsChanged { why: TermsChange::Expedite, terms: Box::new(changes()[2].clone()) };
+        let bought = Fact { number: 99, effective_at: at, recorded_at: at, who: "ana".to_owned(), kind };
+        let with: Vec<Fact> = facts.iter().cloned().chain([bought]).collect();
+        let due = |facts: &[Fact]| {
+            let clock = Clock::replay(terms, Stage::Respond, &start(), facts).unwrap();
+            order(clock.view(after_start(20 * 86_400)).due)
+        };
+        prop_assert!(due(&with) <= due(&facts));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{
     Promised,
     eras::Origin,
     ledger::{CancelReason, Fact, FactKind},
+    manufacturer::HandOver,
     start::whole_second,
     view::{DueAt, PauseView, Satisfaction},
 };
@@ -56,6 +57,7 @@ pub(crate) struct Link {
 pub(crate) struct Past {
     warnings: Vec<(Ratio, Timestamp)>,
     breached_at: Option<Timestamp>,
+    handed_over_at: Option<Timestamp>,
     /// The rounds before, of a stage that comes again.
     rounds: Rounds,
 }
@@ -221,6 +223,11 @@ impl Leg {
         self.runs_at(at).then_some(at)
     }
 
+    /// The instant at which the manufacturer is to be handed the incident, under whatever terms.
+    pub(super) fn hands_over_at(&self, hand_over: HandOver) -> Option<Timestamp> {
+        self.past.handed_over_at.or_else(|| self.used_at(hand_over.after))
+    }
+
     fn warning(&self, part: Fraction, last: &Stretch, held: &[Pause]) -> Due {
         match (self.target.within, self.links[last.term].change, self.due.instant()) {
             (Within::Covered { seconds: target }, _, _) => {
@@ -297,11 +304,13 @@ impl Link {
 
 impl Past {
     /// What had fallen due before an amendment took effect.
-    pub(super) fn of(legs: &[Leg], at: Timestamp) -> Self {
+    pub(super) fn of(legs: &[Leg], at: Timestamp, hand_over: Option<HandOver>) -> Self {
+        let handed_over_at = hand_over.and_then(|hand_over| super::milestones::leading(legs)?.hands_over_at(hand_over));
         let warnings = super::milestones::leading(legs).map(Leg::warnings).unwrap_or_default();
         Self {
             warnings: warnings.into_iter().filter(|(_, warned)| *warned < at).collect(),
             breached_at: legs.iter().filter_map(Leg::breached_at).filter(|&breached| breached < at).min(),
+            handed_over_at: handed_over_at.filter(|&handed| handed < at),
             rounds: Rounds::default(),
         }
     }

@@ -24,7 +24,7 @@ use crate::{
 /// When our own clock says that the manufacturer is to be handed the incident.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HandOver {
-    after: Ratio,
+    pub(super) after: Ratio,
     until: Option<Date>,
 }
 
@@ -41,9 +41,9 @@ impl HandOver {
 impl Clock {
     /// The instant at which to hand over, unless that was done by then or his agreement has ended.
     pub(super) fn hands_over(&self, legs: &[Leg]) -> Option<(Milestone, Timestamp)> {
-        let HandOver { after, until } = self.hand_over?;
+        let hand_over @ HandOver { after, until } = self.hand_over?;
         let leading = leading(legs)?;
-        let at = leading.used_at(after)?;
+        let at = leading.hands_over_at(hand_over)?;
         let was_handed_over = |fact: &Fact| matches!(fact.kind, FactKind::HandedOver { .. }) && fact.effective_at <= at;
         let zone = TimeZone::get(leading.calendar.zone_name()).unwrap_or(TimeZone::UTC);
         let has_ended = until.is_some_and(|until| zone.to_datetime(at).date() > until);
