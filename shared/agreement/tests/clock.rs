@@ -258,6 +258,7 @@ fn in_words(effect: &Effect) -> String {
     let milestone = |announced: &Announced| match announced.milestone {
         Milestone::Warning { fraction } => format!("warning {} at {}", fraction.as_percent(), announced.due_at),
         Milestone::Breach => format!("breach at {}", announced.due_at),
+        Milestone::HandOver { fraction } => format!("hand over {} at {}", fraction.as_percent(), announced.due_at),
     };
     match effect {
         Effect::Announce { announced } => milestone(announced),
@@ -311,7 +312,9 @@ fn a_late_pause_moves_what_was_told() {
     assert_eq!(
         drive(&moved, "18 12:30", &mut told),
         [
-            "withdrawn: breach at 2026-11-18T18:10:00Z: resumed at 2026-11-17T18:00:00Z, recorded at 2026-11-18T18:30:00Z by ana"
+            "withdrawn: hand over 50 % at 2026-11-17T20:10:00Z: resumed at 2026-11-17T18:00:00Z, recorded at 2026-11-18T18:30:00Z by ana",
+            "withdrawn: breach at 2026-11-18T18:10:00Z: resumed at 2026-11-17T18:00:00Z, recorded at 2026-11-18T18:30:00Z by ana",
+            "hand over 50 % at 2026-11-18T14:10:00Z",
         ]
     );
     assert_eq!(drive(&moved, "18 16:10", &mut told), ["breach at 2026-11-18T22:10:00Z"]);

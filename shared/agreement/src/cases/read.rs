@@ -85,7 +85,23 @@ struct VersionLine<'l> {
     effective_from: Option<Timestamp>,
     #[serde(borrow)]
     calendar: &'l RawValue,
-    target_s: u64,
+    target_s: WholeSeconds,
+}
+
+/// Seconds; `3600.0`, as some languages write whole numbers, is one too.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "serde_json::Number")]
+struct WholeSeconds(u64);
+
+impl TryFrom<serde_json::Number> for WholeSeconds {
+    type Error = String;
+
+    fn try_from(number: serde_json::Number) -> Result<Self, String> {
+        // Every whole number below 2^53 is exact as a float.
+        let from_float = |float: f64| (float.fract() == 0.0 && (0.0..9.0e15).contains(&float)).then_some(float as u64);
+        let seconds = number.as_u64().or_else(|| number.as_f64().and_then(from_float));
+        seconds.map(Self).ok_or_else(|| format!("{number} is no whole number of seconds from 0 to {}", u64::MAX))
+    }
 }
 
 pub(super) fn case<'l>(line: &'l str, calendars: &mut Calendars) -> Case<'l> {
@@ -134,7 +150,7 @@ fn question(keys: &Line<'_>, calendars: &mut Calendars) -> Result<Question, Case
         "due" => Ok(Question::Due {
             calendar: calendar()?,
             start: start()?,
-            target_s: value("target_s", keys.target_s)?,
+            target_s: value::<WholeSeconds>("target_s", keys.target_s)?.0,
             pauses: pauses(keys.pauses)?,
         }),
         "elapsed" => {
@@ -175,7 +191,7 @@ fn versions(raw: Option<&RawValue>, calendars: &mut Calendars) -> Result<Vec<Ver
         serde_json::from_str(raw.get()).map_err(|error| CaseError::key("versions", error))?;
     let version = |line: VersionLine<'_>| {
         let calendar = calendars.get(line.calendar.get())?;
-        Ok(Version { effective_from: line.effective_from, calendar, target_s: line.target_s })
+        Ok(Version { effective_from: line.effective_from, calendar, target_s: line.target_s.0 })
     };
     lines.into_iter().map(version).collect()
 }
