@@ -52,7 +52,16 @@ const CASES: &[Case] = &[
     ),
     ("unbuilt-check-misnamed", &[(SITE, "kind = \"host\"", "kind = \"snmp\", name = \"a b\"")], &[Code::BadName]),
     ("out-of-bounds", &[(GOLD, "\"75%\"]", "\"175%\"]")], &[Code::OutOfBounds]),
-    ("stage-not-built", &[(GOLD, "stage = \"resolve\"", "stage = \"visit-report\"")], &[Code::NotBuilt]),
+    (
+        "after-not-built",
+        &[(GOLD, "after = { stage = \"respond\"", "after = { stage = \"acknowledge\"")],
+        &[Code::NotBuilt],
+    ),
+    (
+        "update-without-every",
+        &[(GOLD, "stage = \"resolve\"", "stage = \"update\"")],
+        &[Code::MissingKey, Code::UnknownKey],
+    ),
     ("no-such-calendar", &[(GOLD, "calendar = \"business\"", "calendar = \"busness\"")], &[Code::NoSuchThing]),
     ("no-such-plan", &[(SSA, "plan = \"gold\"", "plan = \"golden\"")], &[Code::NoSuchThing]),
     ("rider-as-plan", &[(SSA, "plan = \"gold\"", "plan = \"premium-response\"")], &[Code::NoSuchThing]),
