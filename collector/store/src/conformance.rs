@@ -1,6 +1,8 @@
 //! What every database behind a [`Store`] must do. Each function takes a store with nothing in it; a second backend
 //! runs the same list.
 
+mod facts;
+
 use jiff::{SignedDuration, Timestamp};
 use upheld_model::{Digest, IncidentNumber, RecordId, Seq};
 
@@ -9,7 +11,7 @@ use crate::{
     agents::{AgentNowRow, AgentRow, AgentStatus},
     audit::AuditRow,
     clocks::ClockRow,
-    findings::FindingRow,
+    findings::{FindingRow, Over},
     incidents::IncidentRow,
     ledger::LedgerRow,
     maintenance::MaintenanceRow,
@@ -38,6 +40,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     names_are_kept_apart_from_what_people_did(open()).await;
     a_command_is_known_by_its_giver_and_key_for_a_time(open()).await;
     a_window_of_work_ends_once_and_is_found_while_it_holds(open()).await;
+    facts::all(open).await;
 }
 
 async fn a_window_of_work_ends_once_and_is_found_while_it_holds(store: Store) {
@@ -385,11 +388,13 @@ async fn a_finding_opens_once_and_ends_once(store: Store) {
             assert!(!tx.insert_finding(&FindingRow { opened: "again".into(), ..row.clone() })?);
             assert_eq!(tx.open_findings(&row.client, &row.site)?, std::slice::from_ref(&row));
             tx.assign_finding(&row.client, &row.site, &row.id, IncidentNumber(4))?;
-            assert!(tx.end_finding(&row.client, &row.site, &row.id, "end")?);
-            assert!(!tx.end_finding(&row.client, &row.site, &row.id, "another end")?);
+            let over = Over { after: Some(at(7)), by: at(8), confirmed: at(9), received: at(10) };
+            assert!(tx.end_finding(&row.client, &row.site, &row.id, "end", &over)?);
+            assert!(!tx.end_finding(&row.client, &row.site, &row.id, "another end", &over)?);
             assert_eq!(tx.open_findings(&row.client, &row.site)?, []);
             let held = tx.finding(&row.client, &row.site, &row.id)?.unwrap();
-            assert_eq!(held, FindingRow { ended: Some("end".into()), incident: Some(IncidentNumber(4)), ..row });
+            let ended = FindingRow { ended: Some("end".into()), over: Some(over), ..row };
+            assert_eq!(held, FindingRow { incident: Some(IncidentNumber(4)), ..ended });
             Ok(())
         })
         .await
@@ -534,6 +539,8 @@ fn finding() -> FindingRow {
         opened: "{}".into(),
         ended: None,
         incident: None,
+        begun: None,
+        over: None,
     }
 }
 

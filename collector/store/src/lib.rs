@@ -19,6 +19,7 @@ pub mod commands;
 #[cfg(test)]
 mod conformance;
 mod error;
+pub mod facts;
 pub mod findings;
 mod handle;
 pub mod incidents;

@@ -14,7 +14,7 @@ pub use reading::{Reading, Supply};
 pub(crate) use reading::{loss, signal, supply};
 
 use crate::{
-    facts::{CheckFacts, Ended, FindingFact},
+    facts::{CheckFacts, Count, Ended, FindingFact, OnBattery},
     fold::{CheckFold, FoldRule, rank},
     incident::Bounds,
     plan::Check,
@@ -38,11 +38,28 @@ pub fn observe(
 ) -> CheckFacts {
     let readings = in_order(readings, off);
     let mut facts = fold(check, plan, &readings, until);
-    facts.on_battery = battery::stretches(plan, &readings);
-    facts.counts = counters::counts(plan, &readings, &facts.on_battery);
-    facts.degraded = degraded(&readings);
+    Unfolded { on_battery: facts.on_battery, counts: facts.counts, degraded: facts.degraded } =
+        unfolded(plan, &readings);
     look_at_hours(&mut facts, zone, &readings);
     facts
+}
+
+/// What a fold of outcomes does not see.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Unfolded {
+    /// When the supply ran on battery.
+    pub on_battery: Vec<OnBattery>,
+    /// What was counted.
+    pub counts: Vec<Count>,
+    /// When it worked worse than it should.
+    pub degraded: Vec<Span>,
+}
+
+/// Batteries, counters and warnings of readings that come in order.
+pub fn unfolded(plan: &Check, readings: &[Reading]) -> Unfolded {
+    let on_battery = battery::stretches(plan, readings);
+    let counts = counters::counts(plan, readings, &on_battery);
+    Unfolded { on_battery, counts, degraded: degraded(readings) }
 }
 
 /// By time, one of each instant: the worst, so that the order of arrival decides nothing.

@@ -10,11 +10,13 @@ mod cells;
 use std::collections::BTreeMap;
 
 use jiff::{ToSpan as _, civil::Date, civil::Weekday};
+use serde::{Deserialize, Serialize};
 
-pub use cells::{CountCells, Hours, LossCells, RttCells};
+pub use cells::{CountCells, Hours, LossCells, RttCells, rtt_bucket};
 
 /// What is looked at by the hour. The threshold is divided by how many of them a check has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Signal {
     /// More than 1 % of the packets were lost.
     Loss,

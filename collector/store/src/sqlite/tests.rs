@@ -9,7 +9,7 @@ use super::{Options, open, open_with};
 use crate::{
     Store, StoreError, access, agents, clocks, commands,
     conformance::{self, agent},
-    findings, incidents, ledger, maintenance, outbox, people, records, tokens,
+    facts, findings, incidents, ledger, maintenance, outbox, people, records, tokens,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -32,6 +32,7 @@ fn no_hot_query_scans_a_table() {
         agents::HOT,
         clocks::HOT,
         commands::HOT,
+        facts::HOT,
         findings::HOT,
         incidents::HOT,
         ledger::HOT,

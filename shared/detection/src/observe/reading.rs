@@ -1,6 +1,7 @@
 //! One sample, as far as judging uses it; the same whether it comes from an agent or from a trace.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use upheld_model::{Counter, Outcome, Sample, sample::Value};
 
 use crate::time_of_day::Signal;
@@ -25,7 +26,8 @@ pub struct Reading {
 }
 
 /// Where a supply takes its power from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Supply {
     /// From the mains.
     Mains,

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
 
 use super::Cells;
 
@@ -26,6 +30,16 @@ impl Hours {
         Self { zone, latest: None }
     }
 
+    /// When the local hour of an instant began.
+    pub fn begin(&mut self, at: Timestamp) -> Timestamp {
+        self.at(at);
+        match self.latest {
+            Some((from, ..)) => from,
+            // In an hour that the zone's clocks jump into or out of it is told by its own minutes.
+            None => at.saturating_sub(into_hour(&self.zone.to_datetime(at))).unwrap_or(at),
+        }
+    }
+
     /// The local day and hour of an instant. An hour that comes twice in autumn is one cell.
     pub fn at(&mut self, at: Timestamp) -> (Date, usize) {
         if let Some((from, to, day, hour)) = self.latest
@@ -36,14 +50,17 @@ impl Hours {
         }
         let local = self.zone.to_datetime(at);
         let hour = usize::try_from(local.hour()).unwrap_or(0);
-        let into = SignedDuration::from_secs(i64::from(local.minute()) * 60 + i64::from(local.second()))
-            + SignedDuration::from_nanos(i64::from(local.subsec_nanosecond()));
-        let from = at.saturating_sub(into).unwrap_or(at);
+        let from = at.saturating_sub(into_hour(&local)).unwrap_or(at);
         let to = from.saturating_add(SignedDuration::from_hours(1)).unwrap_or(at);
         let is_plain = self.zone.to_offset(from) == self.zone.to_offset(to);
         self.latest = is_plain.then_some((from, to, local.date(), hour));
         (local.date(), hour)
     }
+}
+
+fn into_hour(local: &DateTime) -> SignedDuration {
+    SignedDuration::from_secs(i64::from(local.minute()) * 60 + i64::from(local.second()))
+        + SignedDuration::from_nanos(i64::from(local.subsec_nanosecond()))
 }
 
 /// Packets sent and lost by the hour.
@@ -64,24 +81,41 @@ impl LossCells {
     }
 }
 
-/// Round-trip times by the hour.
+/// The low bits of a round-trip time that are not kept: what is left tells 1 ms from 1.016 ms, and the same on every
+/// machine.
+const RTT_SHIFT: u32 = 46;
+
+/// The bucket of a round-trip time: so many of them fit an hour's row, and their middle one is found without all.
+pub fn rtt_bucket(rtt_ms: f64) -> u32 {
+    u32::try_from(rtt_ms.max(0.0).to_bits() >> RTT_SHIFT).unwrap_or(u32::MAX)
+}
+
+/// The middle of a bucket, in milliseconds.
+fn rtt_of(bucket: u32) -> f64 {
+    f64::from_bits((u64::from(bucket) << RTT_SHIFT) | (1 << (RTT_SHIFT - 1)))
+}
+
+/// Round-trip times by the hour, counted by bucket.
 #[derive(Debug, Clone, Default)]
-pub struct RttCells(BTreeMap<Date, [Vec<f32>; 24]>);
+pub struct RttCells(BTreeMap<Date, [BTreeMap<u32, u32>; 24]>);
 
 impl RttCells {
     /// Counts one round's median.
-    pub fn add(&mut self, (day, hour): (Date, usize), rtt_ms: f64) {
-        // A round-trip time needs no more digits than that.
-        #[expect(clippy::cast_possible_truncation, reason = "milliseconds of a network")]
-        self.0.entry(day).or_default()[hour].push(rtt_ms as f32);
+    pub fn add(&mut self, cell: (Date, usize), rtt_ms: f64) {
+        self.add_many(cell, rtt_bucket(rtt_ms), 1);
+    }
+
+    /// Counts several rounds of one bucket.
+    pub fn add_many(&mut self, (day, hour): (Date, usize), bucket: u32, number: u32) {
+        *self.0.entry(day).or_default()[hour].entry(bucket).or_default() += number;
     }
 
     /// Which hours were bad, measured by their own day.
     pub fn cells(&self) -> Cells {
-        let judge = |hours: &[Vec<f32>; 24]| {
-            let day = median(hours.iter().flatten().copied().collect()).unwrap_or_default();
+        let judge = |hours: &[BTreeMap<u32, u32>; 24]| {
+            let day = median(hours).unwrap_or_default();
             std::array::from_fn(|hour| {
-                let own = median(hours[hour].clone())?;
+                let own = median(std::slice::from_ref(&hours[hour]))?;
                 Some(own > RTT_FACTOR * day && own - day > RTT_ABOVE_MS)
             })
         };
@@ -94,13 +128,13 @@ impl RttCells {
     }
 }
 
-fn median(mut values: Vec<f32>) -> Option<f64> {
-    let middle = values.len() / 2;
-    if values.is_empty() {
-        return None;
+fn median(hours: &[BTreeMap<u32, u32>]) -> Option<f64> {
+    let mut all: BTreeMap<u32, u32> = BTreeMap::new();
+    for (bucket, number) in hours.iter().flatten() {
+        *all.entry(*bucket).or_default() += number;
     }
-    let (_, upper, _) = values.select_nth_unstable_by(middle, f32::total_cmp);
-    Some(f64::from(*upper))
+    let mut left = all.values().sum::<u32>() / 2;
+    all.into_iter().find(|(_, number)| if left < *number { true } else { left -= number; false }).map(|(b, _)| rtt_of(b))
 }
 
 /// Occurrences by the hour: an hour is bad when there was any.
