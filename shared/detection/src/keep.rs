@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
-use upheld_model::{CheckId, Counter, Outcome, UnknownReason};
+use upheld_model::{CheckId, Counter, Outcome, Sample, UnknownReason, sample::Value};
 
 use crate::{
     kind::{CheckKind, Family},
@@ -115,6 +115,18 @@ pub struct BootReading {
     pub id: String,
     /// For how long it has been running.
     pub uptime: Option<SignedDuration>,
+}
+
+impl BootReading {
+    /// What a host's sample says about its last start.
+    pub fn of(sample: &Sample) -> Option<Self> {
+        let (Value::Text(id), uptime) = (sample.values.get("boot_id")?, sample.values.get("uptime_s")) else { return None };
+        let uptime = match uptime {
+            Some(Value::Number(seconds)) => SignedDuration::try_from_secs_f64(*seconds).ok(),
+            Some(Value::Text(_)) | None => None,
+        };
+        Some(Self { id: id.to_string(), uptime })
+    }
 }
 
 /// What came of readings besides the fold itself.
