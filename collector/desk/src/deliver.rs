@@ -6,6 +6,7 @@
 
 mod arrivals;
 mod judged;
+mod keeping;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,6 +16,7 @@ use upheld_delivery::receiver::{Accepted, Content, Fork, Verdict};
 use upheld_store::{
     Tx,
     agents::{AgentNowRow, AgentStatus},
+    facts::{SiteKey, UnheardRow},
     records::{AgentKey, DeadLetterRow, HeadRow, RecordRow},
 };
 use upheld_wire::v1::{Conflict, DeliverRequest, Delivered, Head, Problem, codes};
@@ -23,13 +25,16 @@ use crate::{
     Actor, AgentPeer, Desk, DeskError,
     agents::refusal_of,
     audit,
-    book::CurrentBook,
+    book::{CurrentBook, HEARTBEAT_MS},
     case::text,
     clock,
     problem::{problem, unavailable},
     site,
 };
 use judged::Judged;
+
+/// Three heartbeats (DETECTION 4.6): not heard for longer, an agent's checks are unknown meanwhile.
+const UNHEARD_AFTER: SignedDuration = SignedDuration::from_millis(3 * HEARTBEAT_MS.cast_signed());
 
 /// The answer to an upload.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,20 +54,26 @@ impl Desk {
         let now = clock::stored(now);
         let (request, peer) = (Arc::new(request), Arc::new(peer.clone()));
         let judged = {
-            let (request, peer) = (Arc::clone(&request), Arc::clone(&peer));
-            self.store.read("desk.judge", move |tx| Judged::new(tx, &peer, &request, now)).await
+            let (request, peer, shared) = (Arc::clone(&request), Arc::clone(&peer), Arc::clone(&self.shared));
+            self.store.read("desk.judge", move |tx| Judged::new(tx, &shared.books, &peer, &request, now)).await
         };
         let taken = match judged {
             Err(error) => Err(error),
             Ok(judged) => {
                 let shared = Arc::clone(&self.shared);
-                self.store
+                let (is_late, place) = (judged.keeping.is_late, Arc::clone(&peer));
+                let written = self
+                    .store
                     .write("desk.deliver", move |tx| {
-                        let judged = judged.confirm(tx, &peer, &request, now)?;
+                        let judged = judged.confirm(tx, &shared.books, &peer, &request, now)?;
                         let book = shared.books.current(&*tx)?;
                         Upload { book: &book, peer: &peer, request: &request, now }.take(tx, judged)
                     })
-                    .await
+                    .await;
+                if is_late {
+                    self.shared.cells.forget(&place.client, &place.site);
+                }
+                written
             }
         };
         match taken {
@@ -103,24 +114,24 @@ struct Upload<'a> {
 
 impl Upload<'_> {
     fn take(&self, tx: &mut dyn Tx, judged: Judged) -> Result<Taken, DeskError> {
-        let Some(verdict) = judged.verdict else {
+        let Some(verdict) = &judged.verdict else {
             let unknown = || problem(403, codes::UNKNOWN_AGENT, "this agent is not known here", "");
             return Ok(Taken::refused(refusal_of(judged.row.as_ref(), self.peer).unwrap_or_else(unknown)));
         };
         if judged.row.as_ref().is_some_and(|row| row.first_seen.is_none()) {
             tx.note_first_seen(&self.peer.client, &self.peer.agent, self.now)?;
         }
-        match &verdict {
+        match verdict {
             Verdict::Heartbeat => {
                 let has_news = self.heard(tx)?;
                 Ok(self.delivered(None, has_news))
             }
-            Verdict::Accept(accepted) => self.accept(tx, accepted, &judged.heads),
-            Verdict::Behind { .. } => Ok(self.conflict(&verdict)),
+            Verdict::Accept(accepted) => self.accept(tx, accepted, &judged),
+            Verdict::Behind { .. } => Ok(self.conflict(verdict)),
             Verdict::Fork(fork) => {
                 tx.note_fork(self.key(), &fork.id, self.now)?;
                 tracing::warn!(agent.id = %self.peer.agent, reason = %fork.reason, "an agent's history forks");
-                Ok(self.conflict(&verdict))
+                Ok(self.conflict(verdict))
             }
             Verdict::Clone(fork) => self.quarantine(tx, fork),
             Verdict::Malformed(what) => {
@@ -133,18 +144,20 @@ impl Upload<'_> {
         }
     }
 
-    fn accept(&self, tx: &mut dyn Tx, accepted: &Accepted, heads: &[HeadRow]) -> Result<Taken, DeskError> {
+    fn accept(&self, tx: &mut dyn Tx, accepted: &Accepted, judged: &Judged) -> Result<Taken, DeskError> {
         for fresh in &accepted.fresh {
             self.keep(tx, fresh.index, &fresh.content)?;
         }
         let Head { epoch, len, chain } = accepted.head;
+        let heads = &judged.heads;
         let held = heads.iter().find(|head| head.epoch == epoch);
         if held.is_none_or(|held| held.len != len) {
             let next = heads.iter().map(|head| head.ordinal + 1).max().unwrap_or(0);
             let ordinal = held.map_or(next, |held| held.ordinal);
             tx.put_head(self.key(), &HeadRow { epoch, len, chain, ordinal }, self.now)?;
         }
-        let mut has_news = self.heard(tx)?;
+        judged.keeping.write(tx, self.peer)?;
+        let mut has_news = self.heard(tx)? || judged.keeping.is_news;
         let triggers = arrivals::take_findings(tx, self, accepted)?;
         if !triggers.is_empty() {
             has_news = true;
@@ -186,6 +199,12 @@ impl Upload<'_> {
     /// incident.
     fn heard(&self, tx: &mut dyn Tx) -> Result<bool, DeskError> {
         let was_silent = site::open_silence(&*tx, self.peer)?;
+        if let Some(before) = tx.agent_now(&self.peer.client, &self.peer.agent)?
+            && self.now.duration_since(before.last_seen) > UNHEARD_AFTER
+        {
+            let row = UnheardRow { agent: self.peer.agent.clone(), since: before.last_seen, until: self.now };
+            tx.insert_unheard(self.site(), &row)?;
+        }
         let DeliverRequest { clock, now: present, .. } = self.request;
         tx.put_agent_now(&AgentNowRow {
             client: self.peer.client.clone(),
@@ -241,6 +260,10 @@ impl Upload<'_> {
             None => DeliverAnswer::Problem(problem(400, codes::MALFORMED, "this request cannot be judged", "")),
         };
         Taken { answer, has_news: false }
+    }
+
+    fn site(&self) -> SiteKey<'_> {
+        SiteKey { client: &self.peer.client, site: &self.peer.site }
     }
 
     fn key(&self) -> AgentKey<'_> {

@@ -21,6 +21,9 @@ pub enum DeskError {
     /// There is no book yet.
     #[error("no book has been applied yet: run `upheld-collector book apply DIR`")]
     NoBook,
+    /// A site of the book cannot be judged.
+    #[error("the book's site {0}; correct it: run `upheld-collector book check DIR`")]
+    Plan(#[from] crate::plan::PlanError),
     /// No such incident (or not this client's: the two cannot be told apart, SECURITY 23).
     #[error("there is no incident {0}: see `upheld-collector queue`")]
     NoSuchIncident(String),
@@ -55,6 +58,7 @@ impl DeskError {
             Self::Overtaken(_) | Self::Random(_) => true,
             Self::Unreadable { .. }
             | Self::NoBook
+            | Self::Plan(_)
             | Self::NoSuchIncident(_)
             | Self::Ambiguous { .. }
             | Self::NoSuchAgent(_) => false,

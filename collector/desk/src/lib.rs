@@ -20,7 +20,9 @@ pub mod commands;
 pub mod deliver;
 pub mod enroll;
 mod error;
+mod facts;
 pub mod maintenance;
+pub mod plan;
 mod problem;
 mod random;
 pub mod secrets;
@@ -43,6 +45,7 @@ pub use commands::{CommandError, Pause, Response};
 pub use deliver::DeliverAnswer;
 pub use enroll::{Certificate, NewToken, TokenError};
 pub use error::DeskError;
+pub use facts::SiteHistory;
 pub use problem::unavailable;
 pub use secrets::{Secret, Secrets};
 pub use tasks::deliverer;
@@ -61,6 +64,7 @@ pub struct Desk {
 #[derive(Default)]
 struct Shared {
     books: book::BookCache,
+    cells: facts::CellCache,
     wake: tasks::Wake,
     run: Mutex<Option<tasks::Run>>,
     health: Mutex<tasks::Health>,

@@ -162,8 +162,7 @@ const INSERT_STRETCH: Query = query!(
     "INSERT INTO stretches (client, site, asset, check_name, from_at, agent, to_at, received_at, seen) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING"
 );
-const KEPT: Query =
-    query!("kept_now.get", "SELECT body FROM kept_now WHERE client = ?1 AND site = ?2 AND agent = ?3");
+const KEPT: Query = query!("kept_now.get", "SELECT body FROM kept_now WHERE client = ?1 AND site = ?2 AND agent = ?3");
 const KEPT_OF_SITE: Query =
     query!("kept_now.of_site", "SELECT agent, body FROM kept_now WHERE client = ?1 AND site = ?2 ORDER BY agent");
 const PUT_KEPT: Query = query!(
@@ -171,10 +170,8 @@ const PUT_KEPT: Query = query!(
     "INSERT INTO kept_now (client, site, agent, body) VALUES (?1, ?2, ?3, ?4) \
      ON CONFLICT (client, site, agent) DO UPDATE SET body = excluded.body"
 );
-const HOUR: Query = query!(
-    "hours.get",
-    "SELECT body FROM hours WHERE client = ?1 AND site = ?2 AND from_at = ?4 AND agent = ?3"
-);
+const HOUR: Query =
+    query!("hours.get", "SELECT body FROM hours WHERE client = ?1 AND site = ?2 AND from_at = ?4 AND agent = ?3");
 const HOURS: Query = query!(
     "hours.of_site",
     "SELECT from_at, agent, body FROM hours WHERE client = ?1 AND site = ?2 AND from_at >= ?3 AND from_at < ?4 \
@@ -314,8 +311,7 @@ impl FactWrites for SqliteTx<'_> {
         let StretchRow { check, from, to, agent, received_at, seen } = row;
         let (asset, name) = (check.asset.as_str(), check.name.as_str());
         let (client, site) = (key.client.as_str(), key.site.as_str());
-        let params =
-            params![client, site, asset, name, At(*from), agent.as_str(), At(*to), At(*received_at), seen];
+        let params = params![client, site, asset, name, At(*from), agent.as_str(), At(*to), At(*received_at), seen];
         self.run(&INSERT_STRETCH, params).map(drop)
     }
 

@@ -120,7 +120,9 @@ pub struct BootReading {
 impl BootReading {
     /// What a host's sample says about its last start.
     pub fn of(sample: &Sample) -> Option<Self> {
-        let (Value::Text(id), uptime) = (sample.values.get("boot_id")?, sample.values.get("uptime_s")) else { return None };
+        let (Value::Text(id), uptime) = (sample.values.get("boot_id")?, sample.values.get("uptime_s")) else {
+            return None;
+        };
         let uptime = match uptime {
             Some(Value::Number(seconds)) => SignedDuration::try_from_secs_f64(*seconds).ok(),
             Some(Value::Text(_)) | None => None,

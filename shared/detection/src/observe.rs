@@ -13,6 +13,8 @@ use upheld_model::{AgentEvent, CheckId, ObservedAt, Outcome, Sample, UnknownReas
 pub use reading::{Reading, Supply};
 pub(crate) use reading::{loss, signal, supply};
 
+pub use counters::counted_cells;
+
 use crate::{
     facts::{CheckFacts, Count, Ended, FindingFact, OnBattery},
     fold::{CheckFold, FoldRule, rank},
@@ -201,7 +203,7 @@ fn look_at_hours(facts: &mut CheckFacts, zone: &TimeZone, readings: &[Reading]) 
     if !rtt.is_empty() {
         facts.hours.insert(Signal::Rtt, rtt.cells());
     }
-    counters::look_at_hours(facts, zone, readings);
+    facts.hours.extend(counted_cells(&facts.counts, zone, readings.iter().map(|reading| reading.at)));
 }
 
 #[cfg(test)]

@@ -6,11 +6,19 @@ use jiff::SignedDuration;
 use upheld_delivery::receiver::{Accepted, Content};
 use upheld_detection::incident::{Arrival, Bounds, FindingEnded, FindingSeen, OpeningCause, Trigger};
 use upheld_model::{AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt};
-use upheld_store::{Tx, findings::FindingRow};
+use upheld_store::{
+    Tx,
+    facts::ChangeRow,
+    findings::{Begun, FindingRow, Over},
+};
 use upheld_wire::v1::Record;
 
 use super::Upload;
-use crate::{DeskError, case::text};
+use crate::{
+    DeskError,
+    case::text,
+    facts::{Said, said_row},
+};
 
 /// Stores the findings of the fresh records and says what they mean for the site, in the order of the journal.
 pub(super) fn take_findings(
@@ -29,27 +37,50 @@ pub(super) fn take_findings(
     for Told { event, record, moved } in &told {
         match event {
             AgentEvent::FindingOpened { finding } => {
-                if upload.keep_finding(tx, finding, record)? {
-                    triggers.push(Trigger::FindingOpened(upload.seen(finding, record, *moved, &ends)));
+                let seen = upload.seen(finding, record, *moved, &ends);
+                if upload.keep_finding(tx, finding, record, &seen)? {
+                    triggers.push(Trigger::FindingOpened(seen));
                 }
             }
             AgentEvent::FindingClosed { id, end } => {
                 let ended = text("finding's end", end)?;
-                tx.end_finding(&upload.peer.client, &upload.peer.site, id, &ended)?;
+                let restored = upload.restored(end, *moved);
+                let over = Over {
+                    after: restored.not_before,
+                    by: restored.not_after,
+                    confirmed: upload.corrected(end.confirmed_at, *moved),
+                    received: upload.now,
+                };
+                tx.end_finding(&upload.peer.client, &upload.peer.site, id, &ended, &over)?;
                 triggers.push(Trigger::FindingClosed(FindingEnded {
                     id: id.clone(),
                     restored: upload.restored(end, *moved),
                     confirmed: upload.corrected(end.confirmed_at, *moved),
                 }));
             }
-            // Facts for uptime and for people; they open nothing by themselves.
-            AgentEvent::StateChanged { .. }
-            | AgentEvent::Started { .. }
-            | AgentEvent::Stopping { .. }
-            | AgentEvent::ClockStepped { .. }
-            | AgentEvent::Gap { .. }
-            | AgentEvent::Configured { .. }
-            | AgentEvent::Journal { .. } => {}
+            AgentEvent::StateChanged { check, state, at } => {
+                let row = ChangeRow {
+                    check: check.clone(),
+                    at: upload.corrected(*at, *moved),
+                    agent: upload.peer.agent.clone(),
+                    received_at: upload.now,
+                    state: text("state of a check", state)?,
+                };
+                tx.put_change(upload.site(), &row)?;
+            }
+            AgentEvent::Started { at, boot, last_alive, clean } => {
+                let last_alive = last_alive.map(|at| upload.corrected(at, *moved));
+                upload.note(tx, *at, *moved, &Said::Started { boot: boot.clone(), last_alive, clean: *clean })?;
+            }
+            AgentEvent::Stopping { at, reason } => {
+                upload.note(tx, *at, *moved, &Said::Stopping { reason: reason.to_string() })?;
+            }
+            AgentEvent::Gap { from, to, reason } => {
+                let to = upload.corrected(*to, *moved);
+                upload.note(tx, *from, *moved, &Said::Gap { to, reason: *reason })?;
+            }
+            // In the record they stand for people; nothing is judged by them.
+            AgentEvent::ClockStepped { .. } | AgentEvent::Configured { .. } | AgentEvent::Journal { .. } => {}
         }
     }
     Ok(triggers)
@@ -82,7 +113,24 @@ fn told_events<'a>(upload: &Upload<'a>, accepted: &'a Accepted) -> Vec<Told<'a>>
 }
 
 impl Upload<'_> {
-    fn keep_finding(&self, tx: &mut dyn Tx, finding: &Finding, record: &Record) -> Result<bool, DeskError> {
+    fn note(&self, tx: &mut dyn Tx, at: ObservedAt, moved: SignedDuration, said: &Said) -> Result<(), DeskError> {
+        let row = said_row(&self.peer.agent, self.corrected(at, moved), self.now, said)?;
+        Ok(tx.insert_said(self.site(), &row)?)
+    }
+
+    fn keep_finding(
+        &self,
+        tx: &mut dyn Tx,
+        finding: &Finding,
+        record: &Record,
+        seen: &FindingSeen,
+    ) -> Result<bool, DeskError> {
+        let over = |restored: &Bounds| Over {
+            after: restored.not_before,
+            by: restored.not_after,
+            confirmed: restored.not_after.max(seen.detected),
+            received: self.now,
+        };
         let row = FindingRow {
             client: self.peer.client.clone(),
             site: self.peer.site.clone(),
@@ -95,6 +143,11 @@ impl Upload<'_> {
             opened: text("finding", finding)?,
             ended: None,
             incident: None,
+            begun: Some(Begun { after: seen.started.not_before, by: seen.started.not_after, detected: seen.detected }),
+            over: match &seen.arrival {
+                Arrival::StillFailing => None,
+                Arrival::Over { restored } => Some(over(restored)),
+            },
         };
         Ok(tx.insert_finding(&row)?)
     }
@@ -141,7 +194,7 @@ impl Upload<'_> {
         Bounds { not_before: Some(self.corrected(end.last_bad, moved)), not_after: self.corrected(end.first_ok, moved) }
     }
 
-    fn corrected(&self, at: ObservedAt, moved: SignedDuration) -> jiff::Timestamp {
+    pub(super) fn corrected(&self, at: ObservedAt, moved: SignedDuration) -> jiff::Timestamp {
         crate::clock::stored(at.corrected(self.offset().saturating_add(moved), ReceivedAt(self.now)))
     }
 }

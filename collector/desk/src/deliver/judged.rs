@@ -13,7 +13,11 @@ use upheld_store::{
 };
 use upheld_wire::v1::{DeliverRequest, Head};
 
-use crate::{AgentPeer, DeskError, agents::refusal_of};
+use super::{
+    Upload,
+    keeping::{self, Keeping},
+};
+use crate::{AgentPeer, DeskError, agents::refusal_of, book::BookCache};
 
 /// A verdict, and the history from which it was made.
 pub(super) struct Judged {
@@ -21,18 +25,21 @@ pub(super) struct Judged {
     pub(super) heads: Vec<HeadRow>,
     /// `None` when the agent's row refuses it before its request is looked at.
     pub(super) verdict: Option<Verdict>,
+    /// What its samples leave.
+    pub(super) keeping: Keeping,
 }
 
 impl Judged {
     pub(super) fn new(
         tx: &dyn ReadTx,
+        books: &BookCache,
         peer: &AgentPeer,
         request: &DeliverRequest,
         now: Timestamp,
     ) -> Result<Self, DeskError> {
         let row = tx.agent(&peer.agent)?;
         let Some(known) = row.as_ref().filter(|row| refusal_of(Some(row), peer).is_none()) else {
-            return Ok(Self { row, heads: Vec::new(), verdict: None });
+            return Ok(Self { row, heads: Vec::new(), verdict: None, keeping: Keeping::default() });
         };
         let key = AgentKey { client: &peer.client, agent: &peer.agent };
         let heads = tx.heads(key)?;
@@ -43,14 +50,27 @@ impl Judged {
             signing_key: Some(PublicKey(known.signing_key)),
         };
         let verdict = judge(&held, request, |record, content| tx.is_known(key, record, content))?;
-        Ok(Self { row, heads, verdict: Some(verdict) })
+        let keeping = match &verdict {
+            Verdict::Accept(accepted) => {
+                let book = books.current(tx)?;
+                keeping::keep(tx, &Upload { book: &book, peer, request, now }, accepted)?
+            }
+            Verdict::Heartbeat
+            | Verdict::Behind { .. }
+            | Verdict::Fork(_)
+            | Verdict::Clone(_)
+            | Verdict::Malformed(_)
+            | Verdict::TooLarge { .. } => Keeping::default(),
+        };
+        Ok(Self { row, heads, verdict: Some(verdict), keeping })
     }
 
     /// The same verdict if nothing that it rests on has changed meanwhile, else a new one. What is known of an agent's
-    /// records changes only together with its heads.
+    /// records, and the fold of its samples, change only together with its heads.
     pub(super) fn confirm(
         self,
         tx: &mut dyn Tx,
+        books: &BookCache,
         peer: &AgentPeer,
         request: &DeliverRequest,
         now: Timestamp,
@@ -60,7 +80,7 @@ impl Judged {
         if !is_fork && tx.agent(&peer.agent)? == self.row && tx.heads(key)? == self.heads {
             return Ok(self);
         }
-        Self::new(&*tx, peer, request, now)
+        Self::new(&*tx, books, peer, request, now)
     }
 }
 

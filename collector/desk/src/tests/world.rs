@@ -38,10 +38,14 @@ pub(super) struct World {
 impl World {
     /// A collector with the book applied and a run begun.
     pub(super) async fn new() -> Self {
+        Self::with(book()).await
+    }
+
+    pub(super) async fn with(book: BTreeMap<String, String>) -> Self {
         let folder = Arc::new(TempDir::new().unwrap());
         let store = sqlite::open(&folder.path().join("upheld.db")).unwrap();
         let world = Self { desk: Desk::new(store), now: at(START), folder };
-        world.desk.apply_book(book(), &ana(), world.now).await.unwrap();
+        world.desk.apply_book(book, &ana(), world.now).await.unwrap();
         world.desk.start_run(world.now).await.unwrap();
         world
     }
@@ -175,6 +179,12 @@ impl Agent {
     /// The next record of its journal.
     pub(super) fn record(&mut self, events: Vec<AgentEvent>) -> Record {
         let body = Body { samples: Vec::new(), events };
+        self.record_with(self.next_id(), serde_json::to_string(&body).unwrap())
+    }
+
+    /// A record of samples.
+    pub(super) fn sampled(&mut self, samples: Vec<upheld_model::Sample>) -> Record {
+        let body = Body { samples, events: Vec::new() };
         self.record_with(self.next_id(), serde_json::to_string(&body).unwrap())
     }
 
@@ -367,7 +377,7 @@ pub(super) fn at(text: &str) -> Timestamp {
 }
 
 /// The book: one plan, two clients, one of them without an agreement.
-pub(super) fn book() -> BTreeMap<String, String> {
+pub(crate) fn book() -> BTreeMap<String, String> {
     let site = "name = \"North\"\ntime_zone = \"America/Chicago\"\ncommissioned = 2026-01-15\n\n\
         [[asset]]\nid = \"srv-1\"\nclass = \"server\"\n\
         checks = [{ kind = \"host\" }, { kind = \"net.tcp\", target = \"10.0.0.5\", port = 8080 }]\n";

@@ -5,10 +5,10 @@ use upheld_model::{Counter, Outcome};
 
 use super::Reading;
 use crate::{
-    facts::{CheckFacts, Count, OnBattery},
+    facts::{Count, OnBattery},
     kind::Family,
     plan::Check,
-    time_of_day::{CountCells, Hours, Signal},
+    time_of_day::{Cells, CountCells, Hours, Signal},
 };
 
 /// What was counted, in order.
@@ -77,14 +77,18 @@ fn seen_down(readings: &[Reading]) -> Vec<Count> {
     drops.map(count).collect()
 }
 
-/// The hours in which something was counted.
-pub(super) fn look_at_hours(facts: &mut CheckFacts, zone: &TimeZone, readings: &[Reading]) {
-    let Some(signal) = facts.counts.first().map(|count| count.signal) else { return };
+/// The hours in which something was counted; `watched` are instants at which it could have been.
+pub fn counted_cells(
+    counts: &[Count],
+    zone: &TimeZone,
+    watched: impl Iterator<Item = Timestamp>,
+) -> Option<(Signal, Cells)> {
+    let signal = counts.first()?.signal;
     let mut hours = Hours::of(zone.clone());
     let mut cells = CountCells::default();
-    readings.iter().for_each(|reading| cells.watched(hours.at(reading.at)));
-    facts.counts.iter().for_each(|count| cells.occurred(hours.at(middle(count))));
-    facts.hours.insert(signal, cells.cells());
+    watched.for_each(|at| cells.watched(hours.at(at)));
+    counts.iter().for_each(|count| cells.occurred(hours.at(middle(count))));
+    Some((signal, cells.cells()))
 }
 
 /// An occurrence lies somewhere between two samples; where they are hours apart it is told by when it was noticed.

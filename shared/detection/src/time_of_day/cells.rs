@@ -134,7 +134,16 @@ fn median(hours: &[BTreeMap<u32, u32>]) -> Option<f64> {
         *all.entry(*bucket).or_default() += number;
     }
     let mut left = all.values().sum::<u32>() / 2;
-    all.into_iter().find(|(_, number)| if left < *number { true } else { left -= number; false }).map(|(b, _)| rtt_of(b))
+    all.into_iter()
+        .find(|(_, number)| {
+            if left < *number {
+                true
+            } else {
+                left -= number;
+                false
+            }
+        })
+        .map(|(b, _)| rtt_of(b))
 }
 
 /// Occurrences by the hour: an hour is bad when there was any.

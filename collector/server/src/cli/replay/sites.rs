@@ -1,26 +1,18 @@
 //! The sites of a book, as detection sees them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use jiff::{Timestamp, tz::TimeZone};
-use upheld_agreement::{
-    book::{self, Book, Files, NOT_BUILT},
-    calendar::{Calendar, Why},
-    words::BookName,
-};
+use jiff::Timestamp;
+use upheld_agreement::book::{Book, Files, NOT_BUILT};
+use upheld_desk::plan::{rule_of, site_of};
 use upheld_detection::{
-    fold::FoldRule,
-    incident::Stage,
     kind::{CheckKind, Family},
-    plan::{Asset, Check, Expected, Site},
+    plan::{Check, Site},
     uptime::Span,
 };
-use upheld_model::{AssetId, CheckId, ClientId, ProbeSpec, SiteId};
+use upheld_model::{CheckId, ProbeSpec, SiteId};
 
 use crate::failure::{Exit, Failure};
-
-/// How far beyond the last sample calendars are asked: deadlines may fall after it.
-const BEYOND: Duration = Duration::from_secs(31 * 86_400);
 
 /// Every site of the book. `period` bounds what its calendars and windows of work are asked for.
 pub(super) fn of_book(files: &Files, period: Option<Span>) -> Result<Vec<Site>, Failure> {
@@ -28,89 +20,19 @@ pub(super) fn of_book(files: &Files, period: Option<Span>) -> Result<Vec<Site>, 
     let book = Book::read(&files)
         .map_err(|refused| Failure::new(Exit::Config, refused.to_string()).todo("upheld-collector book check DIR"))?;
     let period = period.unwrap_or(Span { from: Timestamp::UNIX_EPOCH, to: Timestamp::UNIX_EPOCH });
-    let wide = Span {
-        from: period.from.saturating_sub(BEYOND).unwrap_or(period.from),
-        to: period.to.saturating_add(BEYOND).unwrap_or(period.to),
-    };
     let mut sites = Vec::new();
     for (client, entry) in &book.clients {
         for site in entry.sites.values() {
+            // No terms are matched here: nothing waits longer than its time to settle.
+            let mut plan = site_of(&book, client, site, period).map_err(|error| Failure::of(Exit::Config, &error))?;
             let own = apart.get(&(client.to_string(), site.id.to_string()));
-            sites.push(site_of(&book, client, site, own.map(Vec::as_slice).unwrap_or_default(), wide)?);
+            own.into_iter().flatten().for_each(|(id, check)| {
+                plan.checks.entry(id.clone()).or_insert_with(|| check.clone());
+            });
+            sites.push(plan);
         }
     }
     Ok(sites)
-}
-
-fn site_of(
-    book: &Book,
-    client: &ClientId,
-    site: &book::Site,
-    apart: &[(CheckId, Check)],
-    wide: Span,
-) -> Result<Site, Failure> {
-    let zone = TimeZone::get(&site.zone).map_err(|error| Failure::of(Exit::Config, &error))?;
-    let mut checks: BTreeMap<CheckId, Check> = apart.iter().cloned().collect();
-    checks.extend(
-        site.checks()
-            .iter()
-            .map(|spec| (spec.id.clone(), Check { kind: CheckKind::from(&spec.probe), rule: FoldRule::from(spec) })),
-    );
-    checks.extend(site.unbuilt().map(|check| {
-        let kind = CheckKind::new(&check.kind);
-        let rule = rule_of(&kind, check.fail_after, check.recover_after);
-        (check.id.clone(), Check { kind, rule })
-    }));
-    let mut assets = BTreeMap::new();
-    for (id, asset) in &site.assets {
-        assets.insert(
-            id.clone(),
-            Asset {
-                class: asset.class,
-                is_critical: book.is_critical(client, &site.id, id),
-                edges: asset.edges.iter().map(|edge| (edge.kind, edge.to.value.clone())).collect(),
-                expected: match &asset.expected {
-                    Some(name) => Expected::Within(hours(book, &name.value, wide)?),
-                    None => Expected::ByClass,
-                },
-                maintenance: windows(site, id, wide)?,
-                // No terms are matched here: nothing waits longer than its time to settle.
-                max_wait: None,
-            },
-        );
-    }
-    let stage = match site.commissioned_at() {
-        Some(since) => Stage::Commissioned { since },
-        None => Stage::Commissioning,
-    };
-    let (client, site) = (client.clone(), site.id.clone());
-    Ok(Site { client, site, zone, stage, assets, checks })
-}
-
-/// The stretches in which a calendar is open.
-fn hours(book: &Book, name: &BookName, wide: Span) -> Result<Vec<Span>, Failure> {
-    let Some(def) = book.calendars.get(name) else {
-        return Err(Failure::new(Exit::Config, format!("the book has no calendar `{name}`")));
-    };
-    let calendar = Calendar::compile(def).map_err(|error| Failure::of(Exit::Config, &error))?;
-    let mut open: Vec<Span> = Vec::new();
-    for segment in calendar.segments(wide.from, wide.to, &[]).into_iter().filter(|s| s.why == Why::Counted) {
-        match open.last_mut() {
-            Some(last) if last.to == segment.from => last.to = segment.to,
-            Some(_) | None => open.push(Span { from: segment.from, to: segment.to }),
-        }
-    }
-    Ok(open)
-}
-
-fn windows(site: &book::Site, asset: &AssetId, wide: Span) -> Result<Vec<Span>, Failure> {
-    let mut spans = Vec::new();
-    let windows = site.maintenance.iter().map(|window| window.window(&site.zone));
-    for window in windows.filter(|window| window.upon.asset(asset)) {
-        let own = window.when.stretches(wide.from, wide.to).map_err(|error| Failure::of(Exit::Config, &error))?;
-        spans.extend(own.into_iter().map(|(from, to)| Span { from, to }));
-    }
-    Ok(spans)
 }
 
 type Apart = BTreeMap<(String, String), Vec<(CheckId, Check)>>;
@@ -166,16 +88,6 @@ fn check_of(asset: &str, check: &toml::Value) -> Option<(CheckId, Check)> {
     Some((id, Check { kind, rule }))
 }
 
-/// When a check that no agent can run is believed: as its book says, or as is usual for its kind.
-fn rule_of(kind: &CheckKind, fail_after: Option<u32>, recover_after: Option<u32>) -> FoldRule {
-    let usual = kind.usual_rule();
-    FoldRule {
-        fail_after: fail_after.unwrap_or(usual.fail_after).max(1),
-        recover_after: recover_after.unwrap_or(usual.recover_after).max(1),
-        ..usual
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,9 +108,6 @@ mod tests {
     fn checks_that_no_agent_can_run_yet_are_the_books_own() {
         let known: toml::Value = "kind = \"cam.rtsp\"".parse::<toml::Table>().unwrap().into();
         assert_eq!(check_of("a", &known), None);
-        let kind = CheckKind::new("cam.rtsp");
-        assert_eq!(rule_of(&kind, None, Some(0)).recover_after, 1, "never without a sample");
-        assert_eq!(rule_of(&kind, Some(7), None).fail_after, 7);
     }
 
     #[test]

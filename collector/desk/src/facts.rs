@@ -1,0 +1,243 @@
+//! The facts of a site, read from the store as detection and uptime want them: the same ones that a replay of the same
+//! samples has, whatever they were received in.
+
+mod history;
+mod hours;
+mod off;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use upheld_detection::{
+    facts::{Boot, CheckFacts, Ended, FindingFact, SiteFacts},
+    incident::Bounds,
+    keep::{self, Hour, Kept, Stretch},
+    observe::{Reading, Unfolded, unfolded},
+    plan::Site,
+    uptime::Span,
+};
+use upheld_model::{
+    AgentId, AssetId, BootId, CheckId, Finding, FindingEnd, ObservedAt, ReceivedAt, UnknownReason, finding::CheckState,
+};
+use upheld_store::{
+    ReadTx,
+    facts::{SaidRow, SiteKey},
+    findings::FindingRow,
+};
+
+use crate::{DeskError, case::text};
+
+pub use history::SiteHistory;
+pub(crate) use hours::{CellCache, DayCells};
+
+/// How long before a period something may have begun that still matters in it.
+const BEFORE: jiff::SignedDuration = jiff::SignedDuration::from_hours(31 * 24);
+
+/// What an agent said beside its samples, in the collector's time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub(crate) enum Said {
+    /// It started.
+    Started {
+        /// The machine's boot.
+        boot: BootId,
+        /// The last moment at which it is known to have been alive before.
+        last_alive: Option<Timestamp>,
+        /// Whether its previous run ended by request.
+        clean: bool,
+    },
+    /// Its last words.
+    Stopping {
+        /// Who or what asked.
+        reason: String,
+    },
+    /// A stretch that nobody watched, or whose records were lost; it begins when it is said.
+    Gap {
+        /// Until when.
+        to: Timestamp,
+        /// Why.
+        reason: UnknownReason,
+    },
+    /// A host started.
+    Boot {
+        /// Which.
+        asset: AssetId,
+    },
+}
+
+impl Said {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::Stopping { .. } => "stopping",
+            Self::Gap { .. } => "gap",
+            Self::Boot { .. } => "boot",
+        }
+    }
+}
+
+/// The row of something that was said.
+pub(crate) fn said_row(
+    agent: &AgentId,
+    at: Timestamp,
+    received_at: Timestamp,
+    said: &Said,
+) -> Result<SaidRow, DeskError> {
+    let body = text("what an agent said", said)?;
+    Ok(SaidRow { at, agent: agent.clone(), kind: said.word().to_owned(), received_at, body })
+}
+
+/// Reads the sums of an hour.
+pub(crate) fn read_hour(body: &str) -> Result<Hour, DeskError> {
+    serde_json::from_str(body).map_err(|error| DeskError::unreadable("hour", &error))
+}
+
+/// What is known of a site in a period, as far as judging incidents needs it: without the changes of state, which are
+/// uptime's ([`changes`]). The hours of the day are an argument: they change once a day.
+pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCells) -> Result<SiteFacts, DeskError> {
+    let key = SiteKey { client: &plan.client, site: &plan.site };
+    let mut checks: BTreeMap<CheckId, CheckFacts> = BTreeMap::new();
+    for (check, seen) in beyond_findings(tx, plan, period)? {
+        let Unfolded { on_battery, counts, degraded } = seen;
+        let hours = cells.of(&check);
+        checks.insert(check, CheckFacts { on_battery, counts, degraded, hours, ..CheckFacts::default() });
+    }
+    let said = tx.said(key, period.from.saturating_sub(BEFORE).unwrap_or(Timestamp::MIN), period.to)?;
+    let said = said.iter().map(read_said).collect::<Result<Vec<_>, DeskError>>()?;
+    let off = off::stretches(plan, &said);
+    for row in tx.findings_between(key.client, key.site, period.from, period.to)? {
+        let Some(mut fact) = off::apart(finding_fact(&row)?, &off) else { continue };
+        fact.recovering = recovering(tx, key, &fact, period.to)?;
+        checks.entry(row.id.check.clone()).or_default().findings.push(fact);
+    }
+    for facts in checks.values_mut() {
+        facts.findings.sort_by_key(|finding| finding.started.not_after);
+    }
+    let boots = boots(&said).filter(|boot| period.from <= boot.at);
+    let boots = boots.filter(|boot| !off.iter().any(|off| off.asset == boot.asset && off.until == Some(boot.at)));
+    Ok(SiteFacts { until: period.to, checks, boots: boots.collect(), off })
+}
+
+/// Every change of a check's state in a period, and the state before.
+pub(crate) fn changes(
+    tx: &dyn ReadTx,
+    key: SiteKey<'_>,
+    check: &CheckId,
+    period: Span,
+) -> Result<Vec<(Timestamp, CheckState)>, DeskError> {
+    let rows = tx.changes(key, check, period.from, period.to)?;
+    rows.into_iter().map(|row| Ok((row.at, read_state(&row.state)?))).collect()
+}
+
+/// Batteries, counters and warnings of each check of the plan.
+fn beyond_findings(tx: &dyn ReadTx, plan: &Site, period: Span) -> Result<BTreeMap<CheckId, Unfolded>, DeskError> {
+    let key = SiteKey { client: &plan.client, site: &plan.site };
+    let mut stretches: BTreeMap<CheckId, Vec<Stretch>> = BTreeMap::new();
+    for row in tx.stretches(key, period.from, period.to)? {
+        let seen =
+            serde_json::from_str(&row.seen).map_err(|error| DeskError::unreadable("stretch of samples", &error))?;
+        let stretch = Stretch { from: row.from, to: row.to, received: row.received_at, seen };
+        stretches.entry(row.check).or_default().push(stretch);
+    }
+    for (_, body) in tx.kept_of_site(key)? {
+        for (check, stretch) in read_kept(&body)?.latest() {
+            stretches.entry(check.clone()).or_default().push(stretch.clone());
+        }
+    }
+    let known = |(check, stretches): (CheckId, Vec<Stretch>)| {
+        let planned = plan.checks.get(&check)?;
+        let mut readings: Vec<Reading> = keep::readings(stretches.iter());
+        readings.retain(|reading| reading.at < period.to);
+        readings.sort_by_key(|reading| (reading.at, reading.received));
+        Some((check, unfolded(planned, &readings)))
+    };
+    Ok(stretches.into_iter().filter_map(known).collect())
+}
+
+pub(crate) fn read_kept(body: &str) -> Result<Kept, DeskError> {
+    serde_json::from_str(body).map_err(|error| DeskError::unreadable("fold of samples", &error))
+}
+
+fn read_state(state: &str) -> Result<CheckState, DeskError> {
+    serde_json::from_str(state).map_err(|error| DeskError::unreadable("state of a check", &error))
+}
+
+/// Something said, with who and when.
+pub(crate) struct SaidAt {
+    pub(crate) at: Timestamp,
+    pub(crate) received: Timestamp,
+    pub(crate) agent: AgentId,
+    pub(crate) said: Said,
+}
+
+pub(crate) fn read_said(row: &SaidRow) -> Result<SaidAt, DeskError> {
+    let said = serde_json::from_str(&row.body).map_err(|error| DeskError::unreadable("agent's words", &error))?;
+    Ok(SaidAt { at: row.at, received: row.received_at, agent: row.agent.clone(), said })
+}
+
+fn boots(said: &[SaidAt]) -> impl Iterator<Item = Boot> {
+    said.iter().filter_map(|said| match &said.said {
+        Said::Boot { asset } => Some(Boot { asset: asset.clone(), at: said.at, received: said.received }),
+        Said::Started { .. } | Said::Stopping { .. } | Said::Gap { .. } => None,
+    })
+}
+
+/// Since when an open finding looks as if it ended.
+fn recovering(
+    tx: &dyn ReadTx,
+    key: SiteKey<'_>,
+    fact: &FindingFact,
+    until: Timestamp,
+) -> Result<Option<Timestamp>, DeskError> {
+    if fact.ended.is_some() {
+        return Ok(None);
+    }
+    let latest = tx.changes(key, &fact.id.check, until, until)?.into_iter().next_back();
+    Ok(match latest {
+        Some(row) if read_state(&row.state)? == CheckState::Recovering => Some(row.at),
+        Some(_) | None => None,
+    })
+}
+
+/// A finding in the collector's time. Rows of a version that did not keep that have it from their text.
+fn finding_fact(row: &FindingRow) -> Result<FindingFact, DeskError> {
+    let opened: Finding =
+        serde_json::from_str(&row.opened).map_err(|error| DeskError::unreadable("finding", &error))?;
+    let offset = jiff::SignedDuration::from_millis(row.offset_ms);
+    let corrected = |at: ObservedAt| crate::clock::stored(at.corrected(offset, ReceivedAt(row.received_at)));
+    let (started, detected) = match row.begun {
+        Some(begun) => (Bounds { not_before: begun.after, not_after: begun.by }, begun.detected),
+        None => (
+            Bounds { not_before: opened.last_ok.map(corrected), not_after: corrected(opened.first_bad) },
+            corrected(opened.confirmed_at),
+        ),
+    };
+    let ended = match (row.over, &row.ended) {
+        (Some(over), _) => Some(Ended {
+            restored: Bounds { not_before: over.after, not_after: over.by },
+            confirmed: over.confirmed,
+            received: over.received,
+        }),
+        (None, Some(ended)) => {
+            let end: FindingEnd =
+                serde_json::from_str(ended).map_err(|error| DeskError::unreadable("finding's end", &error))?;
+            Some(Ended {
+                restored: Bounds { not_before: Some(corrected(end.last_bad)), not_after: corrected(end.first_ok) },
+                confirmed: corrected(end.confirmed_at),
+                // When it was received was not kept; it was not over when it arrived.
+                received: row.received_at.max(corrected(end.confirmed_at)),
+            })
+        }
+        (None, None) => None,
+    };
+    Ok(FindingFact {
+        id: row.id.clone(),
+        started,
+        detected,
+        received: row.received_at.max(detected),
+        ended,
+        recovering: None,
+        evidence: opened.evidence,
+    })
+}

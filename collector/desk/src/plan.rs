@@ -1,0 +1,199 @@
+//! Sites as detection sees them, built from the book: the one home of that, for the running collector and for a replay.
+//!
+//! Hours in which an asset is expected to run, agreed windows of work and the longest wait become instants here, since
+//! detection knows no calendar and no terms. What a book says that cannot be understood (a recurrence, a zone) is an
+//! error by name, never a guess.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::{Timestamp, tz::TimeZone};
+use upheld_agreement::{
+    book::{self, Book},
+    calendar::{Calendar, Why},
+    matching::{self, Affected, Detected, MatchQuery},
+    terms::Within,
+    words::{BookName, Stage as ClockStage},
+};
+use upheld_detection::{
+    fold::FoldRule,
+    incident::Stage,
+    kind::CheckKind,
+    plan::{Asset, Check, Expected, Site},
+    uptime::Span,
+};
+use upheld_model::{AssetId, ClientId, IncidentKind};
+use upheld_store::ReadTx;
+
+use crate::{DeskError, maintenance};
+
+/// Why a site of the book cannot be judged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{site}: {why}")]
+pub struct PlanError {
+    /// Which site, with its client.
+    pub site: String,
+    /// What is wrong and what to write instead.
+    pub why: String,
+}
+
+/// How far calendars are asked beyond the period that is judged: deadlines may fall after it.
+const BEYOND: Duration = Duration::from_secs(31 * 86_400);
+/// The response target is kept three quarters free for people (DETECTION 4.2).
+const WAIT_SHARE: u64 = 4;
+
+/// The site as detection sees it; `period` is what will be judged.
+pub fn site_of(book: &Book, client: &ClientId, site: &book::Site, period: Span) -> Result<Site, PlanError> {
+    let wrong = |why: String| PlanError { site: format!("{client}/{}", site.id), why };
+    let zone = TimeZone::get(&site.zone).map_err(|error| wrong(error.to_string()))?;
+    let wide = Span {
+        from: period.from.saturating_sub(BEYOND).unwrap_or(period.from),
+        to: period.to.saturating_add(BEYOND).unwrap_or(period.to),
+    };
+    let mut assets = BTreeMap::new();
+    for (id, asset) in &site.assets {
+        let expected = match &asset.expected {
+            Some(name) => Expected::Within(hours(book, &name.value, wide).map_err(wrong)?),
+            None => Expected::ByClass,
+        };
+        assets.insert(
+            id.clone(),
+            Asset {
+                class: asset.class,
+                is_critical: book.is_critical(client, &site.id, id),
+                edges: asset.edges.iter().map(|edge| (edge.kind, edge.to.value.clone())).collect(),
+                expected,
+                maintenance: windows(site, id, wide).map_err(wrong)?,
+                max_wait: None,
+            },
+        );
+    }
+    let stage = match site.commissioned_at() {
+        Some(since) => Stage::Commissioned { since },
+        None => Stage::Commissioning,
+    };
+    let checks = checks_of(site);
+    Ok(Site { client: client.clone(), site: site.id.clone(), zone, stage, assets, checks })
+}
+
+/// The asset on which a site's agent runs: the one whose `host` check the site has, if it has just one.
+pub(crate) fn host_of(plan: &Site) -> Option<AssetId> {
+    let mut hosts = plan.checks.iter().filter(|(_, check)| check.kind.as_str() == "host");
+    match (hosts.next(), hosts.next()) {
+        (Some((check, _)), None) => Some(check.asset.clone()),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
+}
+
+/// What each check of the site asks, and when to believe it.
+pub(crate) fn checks_of(site: &book::Site) -> BTreeMap<upheld_model::CheckId, Check> {
+    let built = site.checks().into_iter().map(|spec| {
+        let check = Check { kind: CheckKind::from(&spec.probe), rule: FoldRule::from(&spec) };
+        (spec.id, check)
+    });
+    let unbuilt = site.unbuilt().map(|check| {
+        let kind = CheckKind::new(&check.kind);
+        let rule = rule_of(&kind, check.fail_after, check.recover_after);
+        (check.id.clone(), Check { kind, rule })
+    });
+    unbuilt.chain(built).collect()
+}
+
+/// When a check that no agent can run is believed: as its book says, or as is usual for its kind.
+pub fn rule_of(kind: &CheckKind, fail_after: Option<u32>, recover_after: Option<u32>) -> FoldRule {
+    let usual = kind.usual_rule();
+    FoldRule {
+        fail_after: fail_after.unwrap_or(usual.fail_after).max(1),
+        recover_after: recover_after.unwrap_or(usual.recover_after).max(1),
+        ..usual
+    }
+}
+
+/// Puts the windows of work that were entered, from the book and by people, in the place of the book's own: each holds
+/// from when somebody knew of it.
+pub(crate) fn enter_windows(plan: &mut Site, tx: &dyn ReadTx, period: Span) -> Result<(), DeskError> {
+    let to = period.to.saturating_add(BEYOND).unwrap_or(period.to);
+    let stretches = maintenance::stretches(tx, &plan.client, &plan.site, period.from, to)?;
+    for (id, asset) in &mut plan.assets {
+        let own = stretches.iter().filter(|stretch| stretch.upon.asset(id));
+        let spans = own.map(|stretch| Span { from: stretch.from.max(stretch.entered_at), to: stretch.to });
+        asset.maintenance = spans.filter(|span| span.from < span.to).collect();
+    }
+    Ok(())
+}
+
+/// Says how long openings may be held back: a quarter of each asset's response target in the terms in force at `at`.
+pub fn limit_waits(plan: &mut Site, book: &Book, at: Timestamp) {
+    let Site { client, site, assets, checks, .. } = plan;
+    for (id, asset) in assets {
+        let Some((check, kind)) = checks.iter().find(|(check, _)| check.asset == *id) else { continue };
+        let query = MatchQuery {
+            client: client.clone(),
+            site: site.clone(),
+            asset: id.clone(),
+            detected: Detected::at(at),
+            class: kind.kind.class_on(asset.class),
+            kind: IncidentKind::Down,
+            check: Some(check.name.clone()),
+            affected: Affected::one(),
+        };
+        let Ok(terms) = matching::resolve(book, &query) else { continue };
+        let responses = terms.targets.iter().filter(|target| target.stage == ClockStage::Respond);
+        let seconds = responses.filter_map(|target| match target.within {
+            Within::Covered { seconds } => Some(seconds.0),
+            Within::NextBusinessDay { .. } => None,
+        });
+        asset.max_wait = seconds.min().map(|seconds| Duration::from_secs(seconds / WAIT_SHARE));
+    }
+}
+
+/// The stretches in which a calendar is open.
+fn hours(book: &Book, name: &BookName, wide: Span) -> Result<Vec<Span>, String> {
+    let def = book.calendars.get(name).ok_or_else(|| format!("the book has no calendar `{name}`"))?;
+    let calendar = Calendar::compile(def).map_err(|error| error.to_string())?;
+    let mut open: Vec<Span> = Vec::new();
+    for segment in calendar.segments(wide.from, wide.to, &[]).into_iter().filter(|s| s.why == Why::Counted) {
+        match open.last_mut() {
+            Some(last) if last.to == segment.from => last.to = segment.to,
+            Some(_) | None => open.push(Span { from: segment.from, to: segment.to }),
+        }
+    }
+    Ok(open)
+}
+
+/// The windows of work that the book has.
+fn windows(site: &book::Site, asset: &AssetId, wide: Span) -> Result<Vec<Span>, String> {
+    let mut spans = Vec::new();
+    let windows = site.maintenance.iter().map(|window| window.window(&site.zone));
+    for window in windows.filter(|window| window.upon.asset(asset)) {
+        let own = window.when.stretches(wide.from, wide.to).map_err(|error| error.to_string())?;
+        spans.extend(own.into_iter().map(|(from, to)| Span { from, to }));
+    }
+    Ok(spans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_that_no_agent_can_run_yet_are_believed_as_the_book_says() {
+        let kind = CheckKind::new("cam.rtsp");
+        assert_eq!(rule_of(&kind, None, Some(0)).recover_after, 1, "never without a sample");
+        assert_eq!(rule_of(&kind, Some(7), None).fail_after, 7);
+    }
+
+    #[test]
+    fn nothing_waits_longer_than_a_quarter_of_its_response_target() {
+        let book = Book::read(&crate::tests::world::book()).unwrap();
+        let (client, site) = ("acme".parse().unwrap(), "north".parse().unwrap());
+        let at = "2026-11-16T16:00:00Z".parse().unwrap();
+        let mut plan = site_of(&book, &client, book.site(&client, &site).unwrap(), Span { from: at, to: at }).unwrap();
+        limit_waits(&mut plan, &book, at);
+        let server: AssetId = "srv-1".parse().unwrap();
+        assert_eq!(plan.assets[&server].max_wait, Some(Duration::from_secs(900)), "an hour is promised");
+        let nobody = "other".parse().unwrap();
+        let mut plan = site_of(&book, &nobody, book.site(&nobody, &site).unwrap(), Span { from: at, to: at }).unwrap();
+        limit_waits(&mut plan, &book, at);
+        assert_eq!(plan.assets[&server].max_wait, None, "nothing is promised");
+    }
+}
