@@ -1,6 +1,8 @@
 //! The calendar against the walk of tests/calendar_oracle, for as many cases as you like:
 //! `cargo run --release -p upheld-agreement --example oracle -- COUNT [SEED]`.
 
+#[path = "../tests/calendar_oracle/amend.rs"]
+mod amend;
 #[path = "../tests/calendar_oracle/draw.rs"]
 mod draw;
 #[path = "../tests/calendar_oracle/judge.rs"]

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p upheld-agreement --example oracle -- 1000000` does the same for longer.
 
+#[path = "calendar_oracle/amend.rs"]
+mod amend;
 #[path = "calendar_oracle/draw.rs"]
 mod draw;
 #[path = "calendar_oracle/judge.rs"]

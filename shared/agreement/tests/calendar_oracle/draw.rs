@@ -103,29 +103,37 @@ impl Subject {
         let is_whole = |days: i64| zone.to_offset(after(about, days * 86_400)).seconds() % 60 == 0;
         let is_whole = (-9..10).all(is_whole) && about.as_second() % 60 == 0;
         let step_s = if is_whole && dice.chance(92) { 60 } else { 1 };
-        let wall = zone.to_datetime(about);
-        let mut subject = Self { def: CalendarDef { tz: tz.to_owned(), ..CalendarDef::default() }, about, step_s };
-        subject.def.weekly = weekly(dice, wall.time());
+        let def = CalendarDef { tz: tz.to_owned(), ..CalendarDef::default() };
+        let mut subject = Self { def, about, step_s };
+        subject.def = subject.other(dice);
+        subject
+    }
+
+    /// Another calendar of the same zone, for another version.
+    pub(crate) fn other(&self, dice: &mut Dice) -> CalendarDef {
+        let wall = TimeZone::get(&self.def.tz).unwrap().to_datetime(self.about);
+        let weekly = weekly(dice, wall.time());
+        let mut def = CalendarDef { tz: self.def.tz.clone(), weekly, ..CalendarDef::default() };
         let near = |dice: &mut Dice| wall.date().checked_add(dice.number(-3, 4).days()).unwrap_or(wall.date());
         for _ in 0..dice.number(0, 3) {
             let on = near(dice);
             if (1900..3000).contains(&on.year()) {
-                subject.def.holidays.push(holiday(dice, on.to_string(), wall.time()));
+                def.holidays.push(holiday(dice, on.to_string(), wall.time()));
             }
         }
         if dice.chance(30) {
             let on = near(dice);
-            let on = format!("{:02}-{:02}", on.month(), on.day());
-            subject.def.yearly_holidays.push(holiday(dice, on, wall.time()));
+            let on = if dice.chance(10) { "02-29".to_owned() } else { format!("{:02}-{:02}", on.month(), on.day()) };
+            def.yearly_holidays.push(holiday(dice, on, wall.time()));
         }
         for _ in 0..dice.number(0, 3) {
             let (on, Hours(from, to)) = (near(dice), hours(dice, wall.time()));
             if (1900..2999).contains(&on.year()) {
                 let counts_on_holiday = dice.chance(40);
-                subject.def.extra.push(ExtraHours { date: on.to_string(), from, to, counts_on_holiday });
+                def.extra.push(ExtraHours { date: on.to_string(), from, to, counts_on_holiday });
             }
         }
-        subject
+        def
     }
 }
 

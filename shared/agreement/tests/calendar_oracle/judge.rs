@@ -3,18 +3,19 @@
 use upheld_agreement::calendar::{Calendar, Due, Why};
 
 use super::{
+    amend,
     draw::{Dice, Question, Subject, Zones},
     walk::Naive,
 };
 
-/// Questions put to each random calendar.
-const QUESTIONS: usize = 10;
+/// Questions put to each random calendar; beside them comes one history of versions, under each of the five modes.
+const QUESTIONS: usize = 9;
 
 /// Judges `count` random cases; the answers that are wrong, each with its case.
 pub(crate) fn run(zones: &Zones, seed: u64, count: usize) -> Vec<String> {
     let mut dice = Dice::new(seed);
     let mut wrong = Vec::new();
-    for _ in 0..count.div_ceil(QUESTIONS) {
+    for _ in 0..count.div_ceil(QUESTIONS + 1) {
         let subject = Subject::draw(zones, &mut dice);
         let calendar = Calendar::compile(&subject.def).unwrap();
         let naive = Naive::new(&subject.def);
@@ -23,6 +24,9 @@ pub(crate) fn run(zones: &Zones, seed: u64, count: usize) -> Vec<String> {
             if let Err(how) = judge(&calendar, &naive, &subject, &question) {
                 wrong.push(format!("{how}\n  {question:?}\n  {:?}", subject.def));
             }
+        }
+        if let Err(how) = amend::judge(zones, &mut dice) {
+            wrong.push(how);
         }
     }
     wrong

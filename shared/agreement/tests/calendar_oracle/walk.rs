@@ -153,7 +153,7 @@ pub(crate) fn after(at: Timestamp, seconds: i64) -> Timestamp {
     Timestamp::from_second(at.as_second() + seconds).unwrap()
 }
 
-fn is_paused(pause: &Pause, at: Timestamp) -> bool {
+pub(crate) fn is_paused(pause: &Pause, at: Timestamp) -> bool {
     pause.from <= at && pause.to.is_none_or(|to| at < to)
 }
 
