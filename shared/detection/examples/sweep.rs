@@ -2,6 +2,8 @@
 //! Prints what was measured; a case that misses its bar panics with its seed.
 #![allow(dead_code, unused_imports, reason = "the cases and their helpers are shared with the tests")]
 
+#[path = "../tests/acceptance/designs.rs"]
+mod designs;
 #[path = "../tests/acceptance/dice.rs"]
 mod dice;
 #[path = "../tests/acceptance/s1_port.rs"]
@@ -38,4 +40,30 @@ fn main() {
     let pages: u64 = months.iter().map(|(pages, _)| pages).sum();
     let most = months.iter().map(|(_, incidents)| incidents).max().copied().unwrap_or_default();
     println!("S5: {seeds} sites, a month each: {pages} pages in all, at most {most} incidents at a site");
+    other_designs(seeds);
+}
+
+/// The same cases, written by somebody else.
+fn other_designs(seeds: u64) {
+    (2_000..2_000 + seeds).for_each(designs::port);
+    println!("S1, other designs: {seeds} of {seeds} runs");
+    let mut found: Vec<u32> = (2_000..2_000 + seeds).map(designs::afternoon).collect();
+    found.sort_unstable();
+    println!(
+        "S2, other designs: found on bad weekday {} median, {} at the latest",
+        found[found.len() / 2],
+        found[found.len() - 1]
+    );
+    for rate in [0.5, 1.0, 2.0] {
+        let alarms = (2_000..2_000 + seeds).filter(|seed| designs::bursts(*seed, rate)).count();
+        println!("S2, other designs: {rate} bursts a day: {alarms} of {seeds} sites alarmed in 90 days");
+    }
+    (2_000..2_000 + 2 * seeds).for_each(designs::dip);
+    println!("S3, other designs: {0} of {0} runs", 2 * seeds);
+    (2_000..2_000 + seeds).for_each(designs::dips);
+    println!("S4, other designs: {seeds} of {seeds} runs");
+    let months: Vec<_> = (2_000..2_000 + seeds).map(designs::quiet).collect();
+    let pages = months.iter().map(|(pages, _)| pages).max().copied().unwrap_or_default();
+    let most = months.iter().map(|(_, incidents)| incidents.len()).max().unwrap_or_default();
+    println!("S5, other designs: {seeds} sites: at most {pages} pages and {most} incidents a month");
 }

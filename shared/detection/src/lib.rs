@@ -15,6 +15,7 @@ pub mod kind;
 pub mod observe;
 pub mod plan;
 pub mod replay;
+pub mod schedule;
 pub mod silence;
 pub mod time_of_day;
 pub mod topology;

@@ -42,7 +42,7 @@ pub fn observe(
     let mut facts = fold(check, plan, &readings, until);
     Unfolded { on_battery: facts.on_battery, counts: facts.counts, degraded: facts.degraded } =
         unfolded(plan, &readings);
-    look_at_hours(&mut facts, zone, &readings);
+    look_at_hours(&mut facts, plan, zone, &readings);
     facts
 }
 
@@ -97,11 +97,12 @@ fn fold(check: &CheckId, plan: &Check, readings: &[Reading], until: Timestamp) -
         counters: Default::default(),
         evidence: None,
     };
+    let mut known = Known { good: first.received, bad: first.received };
     for reading in readings {
         sample.at = ObservedAt(reading.at);
         sample.outcome = reading.outcome.clone();
         let events = fold.handle(&sample);
-        facts.take(events, reading.received);
+        facts.take(events, known.with(reading));
     }
     let events = fold.handle_timeout(ObservedAt(until));
     facts.take(events, until);
@@ -109,6 +110,30 @@ fn fold(check: &CheckId, plan: &Check, readings: &[Reading], until: Timestamp) -
         finding.recovering = Some(fold.since().0);
     }
     facts
+}
+
+/// When a row of samples was complete: when the last of them arrived, in whatever order.
+struct Known {
+    good: Timestamp,
+    bad: Timestamp,
+}
+
+impl Known {
+    fn with(&mut self, reading: &Reading) -> Timestamp {
+        match reading.outcome {
+            Outcome::Ok | Outcome::Warn => {
+                self.good = self.good.max(reading.received);
+                self.bad = Timestamp::MIN;
+                self.good
+            }
+            Outcome::Bad => {
+                self.bad = self.bad.max(reading.received);
+                self.good = Timestamp::MIN;
+                self.bad
+            }
+            Outcome::Unknown { .. } => reading.received,
+        }
+    }
 }
 
 /// The check's rule; stale no sooner than its samples are usually apart. A trace may hold fewer samples than the book
@@ -183,15 +208,18 @@ fn degraded(readings: &[Reading]) -> Vec<Span> {
     spans
 }
 
-fn look_at_hours(facts: &mut CheckFacts, zone: &TimeZone, readings: &[Reading]) {
+/// What could not be judged says nothing about its hour.
+fn look_at_hours(facts: &mut CheckFacts, plan: &Check, zone: &TimeZone, readings: &[Reading]) {
     let mut hours = Hours::of(zone.clone());
     let (mut loss, mut rtt) = (LossCells::default(), RttCells::default());
-    let mut has_loss = false;
-    for reading in readings {
+    // A ping that says no more than its outcome is one packet.
+    let is_by_outcome = plan.kind.as_str() == "net.icmp" && readings.iter().all(|reading| reading.loss.is_none());
+    let has_loss = is_by_outcome || readings.iter().any(|reading| reading.loss.is_some());
+    for reading in readings.iter().filter(|reading| !matches!(reading.outcome, Outcome::Unknown { .. })) {
         let cell = hours.at(reading.at);
-        if let Some((sent, lost)) = reading.loss {
+        let packets = is_by_outcome.then(|| (1.0, f64::from(u8::from(reading.outcome == Outcome::Bad))));
+        if let Some((sent, lost)) = reading.loss.or(packets) {
             loss.add(cell, sent, lost);
-            has_loss = true;
         }
         if let Some(rtt_ms) = reading.rtt_ms {
             rtt.add(cell, rtt_ms);

@@ -1,6 +1,9 @@
 //! Every finding finds its place: with its cause, promoted out of it, or by itself (DETECTION 3, 4.1, 4.2).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use upheld_model::{AssetId, CheckId, FindingId, IncidentClass};
@@ -163,19 +166,38 @@ fn by_itself_item(case: &Case<'_>, run: &[usize]) -> Item {
     let ends: Option<Vec<_>> = run.iter().map(|at| case.findings[*at].over()).collect();
     let end = ends.and_then(|ends| ends.into_iter().max());
     let (opens, otherwise) = match case.asset(&first.id.check.asset) {
-        // A workstation that was off when watching began did not fail.
-        Some(asset) if asset.may_be_off() && first.started.not_before.is_none() => (None, Happened::NotExpected),
+        Some(asset) if asset.may_be_off() && is_its_habit(case, first) => (None, Happened::NotExpected),
         Some(asset) => opening(asset, first.detected, end),
         None => (Some(first.detected), Happened::Passed),
     };
     run_item(case, run, opens, otherwise)
 }
 
+/// How long a workstation is away to have been switched off.
+const SWITCHED_OFF: Duration = Duration::from_secs(3_600);
+/// How long that is remembered.
+const HABIT: Duration = Duration::from_secs(31 * 86_400);
+
+/// Whether a workstation of which nobody said when it runs is away as it is used to: it was off when watching began,
+/// or it was away for an hour before and came back by itself. It is an incident the first time, not every evening.
+pub(super) fn is_its_habit(case: &Case<'_>, finding: &FindingFact) -> bool {
+    let Some(last_good) = finding.started.not_before else { return true };
+    let Some(own) = case.facts.checks.get(&finding.id.check) else { return false };
+    let before = own.findings.partition_point(|other| other.started.not_after < finding.started.not_after);
+    let remembered = own.findings[..before].iter().rev().take_while(|other| last_good <= plus(other.detected, HABIT));
+    remembered
+        .take(HABITS_MAX)
+        .any(|other| other.restored().is_some_and(|restored| plus(other.started.not_after, SWITCHED_OFF) <= restored))
+}
+
+/// How many failures back a habit is looked for.
+const HABITS_MAX: usize = 100;
+
 /// When a failure confirmed at `detected` and over at `end` is an incident, and what it is if it never is.
 fn opening(asset: &Asset, detected: Timestamp, end: Option<Timestamp>) -> (Option<Timestamp>, Happened) {
     let fails_at = |at: Timestamp| end.is_none_or(|end| at < end);
     let view = AssetView { class: asset.class, is_critical: asset.is_critical };
-    let wait = open_after(&view).min(asset.max_wait.unwrap_or(std::time::Duration::MAX));
+    let wait = open_after(&view).min(asset.max_wait.unwrap_or(Duration::MAX));
     let due = plus(detected, wait);
     if !fails_at(due) && !wait.is_zero() {
         return (None, Happened::Passed);

@@ -18,13 +18,14 @@ use upheld_model::{AssetId, Cause, CheckId, FindingId, IncidentClass, IncidentKi
 use super::{
     Case, Judged, Subject,
     episode::{Episode, Episodes},
-    item::Item,
+    item::{Item, is_its_habit},
     window::Windows,
 };
 use crate::{
+    facts::FindingFact,
     incident::{Bounds, Handling, IncidentKey, Root},
     kind::Family,
-    plan::{plus, settle},
+    plan::{Expected, plus, settle},
     time_of_day::Signal,
 };
 
@@ -114,7 +115,14 @@ fn occurrences(case: &Case<'_>, windows: &Windows) -> ByAsset {
             quiet_at: plus(count.at, DAY),
         });
         let is_counted = case.kind(check).is_some_and(|kind| matches!(kind.family(), Family::Power | Family::Link));
-        let findings = facts.findings.iter().filter(|_| !is_counted);
+        let asset = case.asset(&check.asset);
+        let is_habit = |finding: &FindingFact| {
+            asset.is_some_and(|asset| match &asset.expected {
+                Expected::ByClass => asset.may_be_off() && is_its_habit(case, finding),
+                Expected::Within(_) => !asset.is_expected(finding.detected),
+            })
+        };
+        let findings = facts.findings.iter().filter(|finding| !is_counted && !is_habit(finding));
         let unexplained = findings.filter(|finding| windows.of_finding(case, finding).is_none());
         let found = unexplained.map(|finding| Occurrence {
             after: finding.started.not_after,

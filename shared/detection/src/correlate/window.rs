@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use upheld_model::{AssetClass, AssetId, CheckId, FindingId, IncidentClass};
+use upheld_model::{AssetClass, AssetId, CheckId, FindingId, IncidentClass, finding::CheckState};
 
 use super::Case;
 use crate::{
@@ -132,8 +132,8 @@ fn window(
 
 fn on_battery(case: &Case<'_>, check: &CheckId, stretch: &OnBattery) -> Window {
     let by_length = plus(stretch.from.not_after, ON_BATTERY);
-    let opens = stretch.low.map_or(by_length, |low| low.min(by_length));
-    let opens = Some(opens).filter(|at| stretch.until.is_none_or(|until| *at < until));
+    let lasted = |at: &Timestamp| stretch.until.is_none_or(|until| *at < until) && is_judged(case, check, *at);
+    let opens = stretch.low.into_iter().chain(Some(by_length).filter(lasted)).min();
     Window {
         opens,
         received: stretch.received.max(stretch.from.not_after),
@@ -142,6 +142,14 @@ fn on_battery(case: &Case<'_>, check: &CheckId, stretch: &OnBattery) -> Window {
         own_from: Some(stretch.from.not_after),
         ..window(case, &check.asset, Some(check), How::OnBattery, stretch.from, stretch.until)
     }
+}
+
+/// Whether the check said anything then: what went silent on battery is told as silent, not as still on battery.
+fn is_judged(case: &Case<'_>, check: &CheckId, at: Timestamp) -> bool {
+    let Some(facts) = case.facts.checks.get(check) else { return false };
+    let next = facts.changes.partition_point(|(changed, _)| *changed <= at);
+    next.checked_sub(1).is_none_or(|last| !matches!(facts.changes[last].1, CheckState::Unknown { .. }))
+        && at <= case.facts.until
 }
 
 fn overlaps(stretch: &OnBattery, count: &Count) -> bool {

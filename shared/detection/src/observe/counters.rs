@@ -18,14 +18,25 @@ pub(super) fn counts(plan: &Check, readings: &[Reading], on_battery: &[OnBattery
         .iter()
         .flat_map(|reading| reading.counters.iter().filter(|(of, _)| *of == signal).map(move |(_, c)| (reading, c)))
         .collect();
-    if !by_counter.is_empty() {
-        return by_counter.windows(2).filter_map(|pair| counted(signal, pair[0], pair[1])).collect();
-    }
-    match signal {
+    let seen = match signal {
         Signal::Transfers => on_battery.iter().map(seen_on_battery).collect(),
         Signal::LinkDrops => seen_down(readings),
         Signal::Loss | Signal::Rtt => Vec::new(),
+    };
+    if by_counter.is_empty() {
+        return seen;
     }
+    let pairs = || by_counter.windows(2).filter(|pair| pair[0].1.0 == pair[1].1.0);
+    let mut counts: Vec<Count> = pairs().filter_map(|pair| counted(signal, pair[0], pair[1])).collect();
+    // Where the counter was not read, or began anew, what was seen counts.
+    let read: Vec<(Timestamp, Timestamp)> = pairs().map(|pair| (pair[0].0.at, pair[1].0.at)).collect();
+    let is_read = |count: &Count| {
+        let next = read.partition_point(|(_, to)| *to <= count.after);
+        read.get(next).is_some_and(|(from, _)| *from < count.at)
+    };
+    counts.extend(seen.into_iter().filter(|count| !is_read(count)));
+    counts.sort_by_key(|count| (count.at, count.after));
+    counts
 }
 
 fn signal_of(plan: &Check) -> Option<Signal> {

@@ -1,14 +1,14 @@
 //! The evenings at which an hour of the day stood out, and the sentence that says so.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use jiff::{Timestamp, ToSpan as _, civil::Date};
 use upheld_model::{AssetClass, AssetId, CheckId, IncidentClass};
 
 use super::{Case, Occurrence, What};
 use crate::{
-    plan::plus,
-    time_of_day::{Pattern, QUIET_DAYS, Signal, evaluate},
+    plan::{Asset, Expected, plus},
+    time_of_day::{Cells, Pattern, QUIET_DAYS, Signal, evaluate},
 };
 
 /// Facts that end this short before a midnight have seen the whole day.
@@ -24,9 +24,11 @@ struct Found<'a> {
 pub(super) fn occurrences(case: &Case<'_>) -> Vec<(AssetId, IncidentClass, Occurrence)> {
     let mut by_midnight: BTreeMap<(Timestamp, Date), Vec<Found<'_>>> = BTreeMap::new();
     for (check, facts) in &case.facts.checks {
+        let Some(asset) = case.asset(&check.asset).filter(|asset| !asset.may_be_off()) else { continue };
         for (signal, cells) in &facts.hours {
+            let cells = expected_only(case, asset, cells);
             for (midnight, today) in midnights(case, cells.keys()) {
-                if let Some(pattern) = evaluate(cells, today, facts.hours.len()) {
+                if let Some(pattern) = evaluate(&cells, today, facts.hours.len()) {
                     let found = Found { check, signal: *signal, pattern };
                     by_midnight.entry((midnight, today)).or_default().push(found);
                 }
@@ -41,6 +43,21 @@ pub(super) fn occurrences(case: &Case<'_>) -> Vec<(AssetId, IncidentClass, Occur
         }
     }
     all
+}
+
+/// The hours in which it is expected to run: what is switched off loses every packet, and that is no trouble of a line.
+fn expected_only<'a>(case: &Case<'_>, asset: &Asset, cells: &'a Cells) -> Cow<'a, Cells> {
+    let Expected::Within(_) = asset.expected else { return Cow::Borrowed(cells) };
+    let mut expected = cells.clone();
+    for (day, hours) in &mut expected {
+        for (hour, cell) in (0i8..).zip(hours) {
+            let whole = [0, 59].map(|minute| day.at(hour, minute, 0, 0).to_zoned(case.site.zone.clone()));
+            if !whole.iter().all(|at| at.as_ref().is_ok_and(|at| asset.is_expected(at.timestamp()))) {
+                *cell = None;
+            }
+        }
+    }
+    Cow::Owned(expected)
 }
 
 /// The midnights after the days on which there was anything to see.
