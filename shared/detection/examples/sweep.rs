@@ -1,4 +1,4 @@
-//! The acceptance cases over many seeds, in release: `cargo run --release -p upheld-detection --example sweep [SEEDS]`.
+//! The acceptance cases over many seeds, in release: `cargo run --release -p upheld-detection --example sweep [SEEDS [designs]]`.
 //! Prints what was measured; a case that misses its bar panics with its seed.
 #![allow(dead_code, unused_imports, reason = "the cases and their helpers are shared with the tests")]
 
@@ -19,6 +19,9 @@ mod site;
 
 fn main() {
     let seeds: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(100);
+    if std::env::args().nth(2).is_some_and(|text| text == "designs") {
+        return other_designs(seeds);
+    }
     (1_000..1_000 + seeds).for_each(s1_port::run);
     println!("S1: {seeds} of {seeds} runs: one incident, within 60 s of the third drop");
     for (name, installed) in [("Monday", "2026-01-05"), ("Friday", "2026-01-09")] {

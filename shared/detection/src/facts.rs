@@ -3,13 +3,14 @@
 //! Facts have no order and no number of arrivals: whoever gathers them (a replay, a collector that reads its store)
 //! gives the same ones however late they came. Only `received` says when that was.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use upheld_model::{AssetId, CheckId, DeviceText, FindingId, finding::CheckState};
 
 use crate::{
     incident::Bounds,
+    plan::plus,
     time_of_day::{Cells, Signal},
     uptime::{CheckHistory, Span},
 };
@@ -80,6 +81,10 @@ pub struct FindingFact {
     pub evidence: Option<DeviceText>,
 }
 
+/// A finding that arrives later than this is part of a backlog, which is drained in about this long. Doubled, an
+/// outage that is told late pages a minute later.
+const BACKLOG: Duration = Duration::from_secs(60);
+
 impl FindingFact {
     /// The first good sample after it.
     pub fn restored(&self) -> Option<Timestamp> {
@@ -100,14 +105,20 @@ impl FindingFact {
         }
     }
 
-    /// When its end was confirmed, or may be once more is known.
+    /// When it ended: the first good sample of a recovery that was confirmed, or may be once more is known. While a
+    /// check is recovering, nothing opens; a relapse is the same finding again.
     pub fn over(&self) -> Option<Timestamp> {
-        self.ended.map(|ended| ended.confirmed).or(self.recovering)
+        self.restored().or(self.recovering)
     }
 
     /// Whether it was over when it arrived (DETECTION 1).
+    ///
+    /// A backlog comes record by record: what arrives long after the fact is told as over if its end, which was in the
+    /// past too, is in the same backlog.
     pub fn is_retroactive(&self) -> bool {
-        self.received > self.detected && self.ended.is_some_and(|ended| ended.received <= self.received)
+        let Some(ended) = self.ended.filter(|_| self.received > self.detected) else { return false };
+        let is_backlog = plus(self.detected, BACKLOG) < self.received && ended.confirmed <= self.received;
+        ended.received <= if is_backlog { plus(self.received, BACKLOG) } else { self.received }
     }
 }
 

@@ -19,7 +19,7 @@ mod trace;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use upheld_model::{AssetId, CheckId, SiteId};
+use upheld_model::{AssetId, CheckId, ClientId, SiteId};
 
 pub use document::{Document, Event, Finding, Incident, Uptime};
 pub use line::LineError;
@@ -74,7 +74,7 @@ pub fn replay(trace: &Trace, sites: &[Site], unknown: Unknown) -> Result<Documen
     let placed = place::place(trace, sites, unknown)?;
     let Some(period) = trace.period() else { return Ok(Document::default()) };
     let mut document = Document::default();
-    let mut incidents: Vec<(upheld_model::ClientId, Judged)> = Vec::new();
+    let mut by_site: Vec<Vec<Judged>> = Vec::new();
     let names = asset_names(&placed);
     for at in &placed {
         let facts = facts(at, period.to);
@@ -83,10 +83,15 @@ pub fn replay(trace: &Trace, sites: &[Site], unknown: Unknown) -> Result<Documen
         document.pages += correlated.pages_taken_in;
         document.uptime.extend(uptime(at, &facts, period, &names));
         let Correlated { incidents: judged, .. } = correlated;
-        incidents.extend(judged.into_iter().map(|incident| (at.site.client.clone(), incident)));
+        by_site.push(judged);
     }
-    let (silences, silence_pages) = silent::incidents(trace, &placed, period.to);
-    incidents.extend(silences);
+    let (silences, silence_pages) = silent::incidents(trace, &placed, &by_site, period.to);
+    let of_client = |(at, judged): (&Placed<'_>, Vec<Judged>)| {
+        let client = at.site.client.clone();
+        judged.into_iter().map(move |incident| (client.clone(), incident))
+    };
+    let mut incidents: Vec<(ClientId, Judged)> =
+        placed.iter().zip(by_site).flat_map(of_client).chain(silences).collect();
     document.pages += silence_pages + storm::brake(&mut incidents);
     document.add_incidents(incidents.into_iter().map(|(_, incident)| incident));
     Ok(document)

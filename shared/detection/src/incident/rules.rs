@@ -14,11 +14,17 @@ pub struct Rules {
     pub watch: Duration,
     /// How far back resolved incidents belong into [`SiteView::incidents`], so that a late relapse finds its own.
     pub look_back: Duration,
+    /// How long something may be a little wrong before that is an incident; the client's agreement may say so.
+    pub lingering_after: Duration,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { watch: Duration::from_secs(15 * 60), look_back: Duration::from_secs(31 * 86_400) }
+        Self {
+            watch: Duration::from_secs(15 * 60),
+            look_back: Duration::from_secs(31 * 86_400),
+            lingering_after: Duration::from_secs(21 * 86_400),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use upheld_model::{AgentId, AssetId, Cause, ClientId, IncidentClass, IncidentKind};
 
 use super::{Placed, Trace, line::EventWord, trace::Said};
@@ -24,17 +24,26 @@ use heard::{Agent, Outages, Silence};
 const TOGETHER: Duration = Duration::from_secs(2 * 60);
 
 /// Every silence of a trace that has heartbeats, and how many messages tell them.
-pub(super) fn incidents(trace: &Trace, placed: &[Placed<'_>], until: Timestamp) -> (Vec<(ClientId, Judged)>, u64) {
+/// `judged` are the incidents of each site that its checks saw.
+pub(super) fn incidents(
+    trace: &Trace,
+    placed: &[Placed<'_>],
+    judged: &[Vec<Judged>],
+    until: Timestamp,
+) -> (Vec<(ClientId, Judged)>, u64) {
     if !trace.said.iter().any(|said| said.word == EventWord::Heartbeat) {
         return (Vec::new(), 0);
     }
     let outages = Outages::of(&trace.collector, until);
     let mut found: Vec<(usize, Silence)> = Vec::new();
     for (at, site) in placed.iter().enumerate() {
-        let agents = agents(site);
-        found.extend(
-            heard::silences(&agents, &site.site.assets, &outages, until).into_iter().map(|silence| (at, silence)),
-        );
+        let mut agents = agents(site);
+        let mut receipts = receipts(site);
+        if let [only] = agents.as_mut_slice() {
+            only.hear(std::mem::take(&mut receipts));
+        }
+        let silences = heard::silences(&agents, &receipts, &site.site.assets, &outages, until);
+        found.extend(silences.into_iter().map(|silence| (at, silence)));
     }
     found.sort_by_key(|(at, silence)| (silence.due, *at));
     let mut pages = 0;
@@ -43,12 +52,34 @@ pub(super) fn incidents(trace: &Trace, placed: &[Placed<'_>], until: Timestamp) 
         let is_paged = group.iter().any(|(at, silence)| is_commissioned(&placed[*at], silence.due));
         pages += u64::from(is_paged);
         all.extend(group.iter().map(|(at, silence)| {
-            (placed[*at].site.client.clone(), judged(&placed[*at], silence, &together(placed, group)))
+            let together = together(placed, group, &placed[*at].site.zone);
+            let told = Judged { parent: cause_of(&judged[*at], silence), ..told(&placed[*at], silence, &together) };
+            (placed[*at].site.client.clone(), told)
         }));
     }
     let (own, own_pages) = collector(placed, &outages);
     all.extend(own);
     (all, pages + own_pages)
+}
+
+/// When samples of a site were received.
+fn receipts(at: &Placed<'_>) -> Vec<Timestamp> {
+    let readings = at.series.values().flatten().flat_map(|series| &series.readings);
+    let mut receipts: Vec<Timestamp> = readings.map(|reading| reading.received).collect();
+    receipts.sort();
+    receipts.dedup();
+    receipts
+}
+
+/// The power failure that was open when the site fell silent.
+fn cause_of(judged: &[Judged], silence: &Silence) -> Option<IncidentKey> {
+    let is_cause = |incident: &&Judged| {
+        incident.class == IncidentClass::Power
+            && incident.kind == IncidentKind::Down
+            && incident.opened <= silence.due
+            && incident.restored.is_none_or(|restored| restored > silence.since)
+    };
+    judged.iter().find(is_cause).map(|incident| incident.key)
 }
 
 fn agents(at: &Placed<'_>) -> Vec<Agent> {
@@ -67,7 +98,9 @@ fn groups(found: &[(usize, Silence)]) -> impl Iterator<Item = &[(usize, Silence)
     let mut first: Option<Timestamp> = None;
     found.chunk_by(move |a, b| {
         let begin = *first.get_or_insert(a.1.due);
-        let is_together = b.1.due <= plus(begin, TOGETHER);
+        // What goes out within a minute is last heard up to a heartbeat before.
+        let within = TOGETHER.max(b.1.heartbeat.max(a.1.heartbeat).saturating_add(Duration::from_secs(60)));
+        let is_together = b.1.due <= plus(begin, within);
         if !is_together {
             first = None;
         }
@@ -75,19 +108,25 @@ fn groups(found: &[(usize, Silence)]) -> impl Iterator<Item = &[(usize, Silence)
     })
 }
 
-/// What to say about those that fell silent together; empty for one alone.
-fn together(placed: &[Placed<'_>], group: &[(usize, Silence)]) -> String {
-    let sites: BTreeSet<usize> = group.iter().map(|(at, _)| *at).collect();
+/// What to say about sites that fell silent together; empty for one alone.
+fn together(placed: &[Placed<'_>], group: &[(usize, Silence)], zone: &TimeZone) -> String {
+    let whole = || group.iter().filter(|(_, silence)| !silence.is_alone);
+    let sites: BTreeSet<usize> = whole().map(|(at, _)| *at).collect();
     if sites.len() < 2 {
         return String::new();
     }
     let clients: BTreeSet<&ClientId> = sites.iter().map(|at| &placed[*at].site.client).collect();
-    let since = group.iter().map(|(_, silence)| silence.since).min().unwrap_or(Timestamp::MIN);
+    let since = whole().map(|(_, silence)| silence.since).min().unwrap_or(Timestamp::MIN);
     let clients = match clients.len() {
         1 => "1 client".to_owned(),
         number => format!("{number} clients"),
     };
-    format!("; {} sites of {clients} silent since {since}: regional power or internet", sites.len())
+    format!("; {} sites of {clients} silent since {}: regional power or internet", sites.len(), clock(since, zone))
+}
+
+/// A time of day as people at the site read it.
+fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%H:%M").to_string()
 }
 
 fn is_commissioned(at: &Placed<'_>, when: Timestamp) -> bool {
@@ -97,21 +136,26 @@ fn is_commissioned(at: &Placed<'_>, when: Timestamp) -> bool {
     }
 }
 
-fn judged(at: &Placed<'_>, silence: &Silence, together: &str) -> Judged {
+fn told(at: &Placed<'_>, silence: &Silence, together: &str) -> Judged {
     let site = &at.site;
     let host: Option<AssetId> = silence.host.clone().filter(|asset| site.assets.contains_key(asset));
     let handling = if is_commissioned(at, silence.due) { Handling::Desk } else { Handling::AsFound };
     let root = Root::Agent { agent: silence.agent.clone(), host: host.clone() };
     let cause = OpeningCause::Concluded { source: format!("silence/{}", silence.agent), occurrence: silence.since };
+    let since = clock(silence.since, &site.zone);
     let (subject, what) = if silence.is_alone {
         let name = host.as_ref().map_or(silence.agent.as_str(), |host| host.as_str()).to_owned();
         let subject = Subject::Agent { site: site.site.clone(), agent: silence.agent.clone(), host };
-        (subject, format!("{}: {name} silent since {}, the site is heard", site.site, silence.since))
+        (subject, format!("{}: {name} silent since {since}, the site is heard", site.site))
     } else {
-        (Subject::Site { site: site.site.clone() }, format!("{}: silent since {}", site.site, silence.since))
+        (Subject::Site { site: site.site.clone() }, format!("{}: silent since {since}", site.site))
     };
     let is_power = silence.said_power || on_battery_before(at, silence.since);
-    let why = if is_power { "; on battery before: power" } else { "" };
+    let (why, blamed) = match (is_power, silence.went_on) {
+        (true, _) => ("; on battery before: power", Cause::Utility),
+        (false, true) => ("; it ran on and told later: its line was out", Cause::Isp),
+        (false, false) => ("", Cause::Undetermined),
+    };
     Judged {
         key: IncidentKey::new(&site.client, &site.site, &root, &cause),
         class: IncidentClass::Monitoring,
@@ -125,7 +169,7 @@ fn judged(at: &Placed<'_>, silence: &Silence, together: &str) -> Judged {
         parent: None,
         symptoms: BTreeSet::new(),
         title: format!("{what}{why}{together}"),
-        cause: if is_power { Cause::Utility } else { Cause::Undetermined },
+        cause: blamed,
         critical: BTreeSet::new(),
         handling,
         is_ticketed: handling == Handling::Desk,

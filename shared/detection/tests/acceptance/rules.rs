@@ -151,7 +151,7 @@ fn what_is_a_little_wrong_for_three_weeks_is_an_incident_that_pages_nobody() {
     let mut story = Story::new();
     for n in 0..25 * 24 {
         let at = f64::from(n) * 3_600.0;
-        story.sample(at, "srv-1/web", if n % 24 == 3 { "warn" } else { "ok" }, "");
+        story.sample(at, "srv-1/web", if n % 24 < 8 { "warn" } else { "ok" }, "");
     }
     let told = story.told(&[one_server()]);
     let [incident] = told.incidents.as_slice() else { panic!("{:#?}", told.incidents) };

@@ -11,7 +11,7 @@ use super::super::{
 };
 use crate::{
     observe::usual_gap,
-    plan::{Asset, plus},
+    plan::{Asset, minus, plus},
     silence::{GUARD_MAX, UNKNOWN_AFTER_HEARTBEATS, incident_after},
 };
 
@@ -20,13 +20,22 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// An announced shutdown is given this long.
 const ANNOUNCED: Duration = Duration::from_secs(15 * 60);
 
-/// One agent.
+/// One agent. It is heard when something of it is received, whenever that was said.
 pub(super) struct Agent {
     id: AgentId,
     host: Option<AssetId>,
     heard: Vec<Timestamp>,
+    /// When it lived, as far as it said so, then or later.
+    lived: Vec<Timestamp>,
     heartbeat: Duration,
-    last_words: Vec<(Timestamp, LastWords)>,
+    last_words: Vec<Words>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Words {
+    at: Timestamp,
+    received: Timestamp,
+    what: LastWords,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +48,7 @@ enum LastWords {
 /// One silence.
 #[derive(Debug, Clone)]
 pub(super) struct Silence {
-    /// Whose, or the first of a site's.
+    /// Whose, or the last one of a site's to be heard.
     pub(super) agent: AgentId,
     pub(super) host: Option<AssetId>,
     /// Whether another agent of the site was heard meanwhile.
@@ -50,28 +59,45 @@ pub(super) struct Silence {
     pub(super) due: Timestamp,
     pub(super) back: Option<Timestamp>,
     pub(super) said_power: bool,
+    /// Whether it told afterwards that it had been there all the time.
+    pub(super) went_on: bool,
+    pub(super) heartbeat: Duration,
 }
 
 impl Agent {
     pub(super) fn of(agent: &str, said: &[&Said]) -> Self {
-        let mut heard: Vec<Timestamp> = said.iter().map(|said| said.at).collect();
-        heard.sort();
-        heard.dedup();
-        let usual = usual_gap(heard.iter().copied());
+        let sorted = |instants: &mut Vec<Timestamp>| {
+            instants.sort();
+            instants.dedup();
+        };
+        let mut heard: Vec<Timestamp> = said.iter().map(|said| said.received).collect();
+        let mut lived: Vec<Timestamp> = said.iter().map(|said| said.at).collect();
+        sorted(&mut heard);
+        sorted(&mut lived);
+        let usual = usual_gap(lived.iter().copied());
         let heartbeat = if usual.is_zero() { HEARTBEAT } else { usual };
-        let words = |said: &&&Said| said.word == EventWord::LastGasp;
-        let last_words = said.iter().filter(words).map(|said| (said.at, last_words(said.reason.as_deref())));
-        let mut last_words: Vec<_> = last_words.collect();
-        last_words.sort_by_key(|(at, _)| *at);
+        let words = said.iter().filter(|said| said.word == EventWord::LastGasp);
+        let words =
+            words.map(|said| Words { at: said.at, received: said.received, what: last_words(said.reason.as_deref()) });
+        let mut last_words: Vec<_> = words.collect();
+        last_words.sort_by_key(|words| words.at);
         let host = said.iter().filter_map(|said| said.asset.as_ref()?.parse().ok()).min();
         Self {
             // A name that is no agent's cannot be said by one: it is shown as it can be.
             id: agent.parse().unwrap_or_else(|_| "unnamed".parse().expect("letters are an agent's name")),
             host: host.or_else(|| agent.parse().ok()),
             heard,
+            lived,
             heartbeat,
             last_words,
         }
+    }
+
+    /// Samples tell of the only agent that can have taken them.
+    pub(super) fn hear(&mut self, receipts: Vec<Timestamp>) {
+        self.heard.extend(receipts);
+        self.heard.sort();
+        self.heard.dedup();
     }
 
     fn was_heard_within(&self, from: Timestamp, to: Timestamp) -> bool {
@@ -79,15 +105,54 @@ impl Agent {
         self.heard.get(next).is_some_and(|at| *at < to)
     }
 
-    /// Whether it fell silent because its host was switched off as announced: that is judged by the hours in which the
-    /// host is expected to run, as an asset that is off.
-    fn was_switched_off(&self, at: Timestamp, assets: &BTreeMap<AssetId, Asset>) -> bool {
-        self.words_at(at) == Some(LastWords::Requested)
-            && self.host.as_ref().is_some_and(|host| assets.contains_key(host))
+    /// Whether it lived on well into a silence.
+    fn went_on(&self, since: Timestamp, until: Timestamp) -> bool {
+        let unheard = plus(since, self.heartbeat);
+        let next = self.lived.partition_point(|at| *at <= unheard);
+        self.lived.get(next).is_some_and(|at| *at < until)
     }
 
-    fn words_at(&self, at: Timestamp) -> Option<LastWords> {
-        self.last_words.iter().find(|(said, _)| *said == at).map(|(_, words)| *words)
+    /// Its last words before or in a silence; they may have come later.
+    fn words_at(&self, since: Timestamp, back: Option<Timestamp>) -> Option<Words> {
+        let back = back.unwrap_or(Timestamp::MAX);
+        let own =
+            self.last_words.iter().filter(|words| words.received == since || (since <= words.at && words.at < back));
+        own.copied().next()
+    }
+
+    /// A silence of this agent; `None` when it is none: heard again in time, or its host was switched off as
+    /// announced, which is judged by the hours in which the host is expected to run.
+    fn silence(
+        &self,
+        (since, back): (Timestamp, Option<Timestamp>),
+        assets: &BTreeMap<AssetId, Asset>,
+        outages: &Outages,
+        until: Timestamp,
+    ) -> Option<Silence> {
+        let words = self.words_at(since, back);
+        let is_requested = |words: &Words| words.what == LastWords::Requested;
+        let wait = incident_after(self.heartbeat);
+        let announced = words.filter(is_requested).filter(|words| words.received <= plus(since, wait));
+        if announced.is_some() && self.host.as_ref().is_some_and(|host| assets.contains_key(host)) {
+            return None;
+        }
+        let wait = if announced.is_some() { wait.max(ANNOUNCED) } else { wait };
+        let due = outages.fair(plus(since, wait), self.heartbeat);
+        if due > until || back.is_some_and(|back| back <= due) {
+            return None;
+        }
+        Some(Silence {
+            agent: self.id.clone(),
+            host: self.host.clone(),
+            is_alone: false,
+            since,
+            expected_by: plus(since, self.heartbeat),
+            due,
+            back,
+            said_power: words.is_some_and(|words| words.what == LastWords::Power),
+            went_on: self.went_on(since, back.unwrap_or(until)),
+            heartbeat: self.heartbeat,
+        })
     }
 }
 
@@ -102,64 +167,86 @@ fn last_words(reason: Option<&str>) -> LastWords {
     }
 }
 
-/// The silences of a site's agents that became incidents before `until`.
+/// The silences of a site that became incidents before `until`: of the whole site, and of single agents while the site
+/// was heard. `receipts` are those of its samples, in order.
 pub(super) fn silences(
     agents: &[Agent],
+    receipts: &[Timestamp],
     assets: &BTreeMap<AssetId, Asset>,
     outages: &Outages,
     until: Timestamp,
 ) -> Vec<Silence> {
-    let mut found: Vec<Silence> = Vec::new();
-    for agent in agents {
-        let ends = agent.heard.iter().skip(1).map(|at| Some(*at)).chain([None]);
-        for (since, back) in agent.heard.iter().copied().zip(ends) {
-            if agent.was_switched_off(since, assets) {
-                continue;
-            }
-            let words = agent.words_at(since);
-            let wait = incident_after(agent.heartbeat).max(match words {
-                Some(LastWords::Requested) => ANNOUNCED,
-                Some(LastWords::Power | LastWords::Other) | None => Duration::ZERO,
-            });
-            let due = outages.fair(plus(since, wait), agent.heartbeat);
-            if due > until || back.is_some_and(|back| back <= due) {
-                continue;
-            }
-            let unheard = plus(since, agent.heartbeat.saturating_mul(UNKNOWN_AFTER_HEARTBEATS));
+    let mut found = of_site(agents, receipts, assets, outages, until);
+    let sites = found.len();
+    for agent in agents.iter().filter(|_| agents.len() > 1) {
+        for gap in gaps(&agent.heard) {
+            let Some(silence) = agent.silence(gap, assets, outages, until) else { continue };
+            let unheard = plus(silence.since, agent.heartbeat.saturating_mul(UNKNOWN_AFTER_HEARTBEATS));
             let others = agents.iter().filter(|other| other.id != agent.id);
-            let is_alone = others.clone().any(|other| other.was_heard_within(unheard, due));
-            found.push(Silence {
-                agent: agent.id.clone(),
-                host: agent.host.clone(),
-                is_alone,
-                since,
-                expected_by: plus(since, agent.heartbeat),
-                due,
-                back,
-                said_power: words == Some(LastWords::Power),
-            });
+            let is_alone = others.clone().any(|other| other.was_heard_within(unheard, silence.due));
+            let site =
+                found[..sites].iter().find(|site| site.due <= plus(silence.due, TOGETHER) && silence.since < site.due);
+            let due = match site.filter(|_| !is_alone) {
+                None => silence.due,
+                // The site is heard again, this one is not: it has its time from then on.
+                Some(Silence { back: Some(back), .. }) => {
+                    outages.fair(plus(*back, incident_after(agent.heartbeat)), agent.heartbeat)
+                }
+                Some(Silence { back: None, .. }) => continue,
+            };
+            if due <= until && silence.back.is_none_or(|back| due < back) {
+                found.push(Silence { is_alone: true, due, ..silence });
+            }
         }
     }
     found.sort_by(|a, b| (a.due, &a.agent).cmp(&(b.due, &b.agent)));
-    one_per_site(found)
+    found
 }
 
-/// When all agents of a site are silent, the site is: one incident, until one of them is heard again.
-fn one_per_site(found: Vec<Silence>) -> Vec<Silence> {
-    let mut kept: Vec<Silence> = Vec::new();
-    for silence in found {
-        let covers = |site: &&mut Silence| {
-            !site.is_alone && !silence.is_alone && site.back.is_none_or(|back| silence.due < back)
+/// Agents of one site that fall silent within this of each other do so together.
+const TOGETHER: Duration = Duration::from_secs(120);
+
+/// While nobody of a site is heard, the site is silent: one incident, until one of them is heard again.
+fn of_site(
+    agents: &[Agent],
+    receipts: &[Timestamp],
+    assets: &BTreeMap<AssetId, Asset>,
+    outages: &Outages,
+    until: Timestamp,
+) -> Vec<Silence> {
+    let mut heard: Vec<Timestamp> = agents.iter().flat_map(|agent| &agent.heard).chain(receipts).copied().collect();
+    heard.sort();
+    heard.dedup();
+    let last_heard = |at: Timestamp| {
+        let latest =
+            |agent: &&Agent| agent.heard.partition_point(|heard| *heard <= at).checked_sub(1).map(|n| agent.heard[n]);
+        agents
+            .iter()
+            .filter(|agent| latest(agent).is_some())
+            .max_by_key(|agent| (latest(agent), std::cmp::Reverse(&agent.id)))
+    };
+    let of_gap = |gap: (Timestamp, Option<Timestamp>)| {
+        let last = last_heard(gap.0)?;
+        let silence = last.silence(gap, assets, outages, until)?;
+        let in_gap = |agent: &Agent| {
+            agent.words_at(minus(gap.0, TOGETHER), gap.1).is_some_and(|words| words.what == LastWords::Power)
         };
-        match kept.iter_mut().find(covers) {
-            Some(site) => {
-                site.back = [site.back, silence.back].into_iter().flatten().min();
-                site.said_power |= silence.said_power;
-            }
-            None => kept.push(silence),
-        }
-    }
-    kept
+        Some(Silence {
+            said_power: silence.said_power || agents.iter().any(in_gap),
+            went_on: agents.iter().any(|agent| agent.went_on(gap.0, gap.1.unwrap_or(until))),
+            ..silence
+        })
+    };
+    // Short gaps are most of them: no gap under the shortest wait can be a silence.
+    let shortest = agents.iter().map(|agent| incident_after(agent.heartbeat)).min().unwrap_or_default();
+    gaps(&heard)
+        .filter(|(since, back)| back.is_none_or(|back| plus(*since, shortest) < back))
+        .filter_map(of_gap)
+        .collect()
+}
+
+fn gaps(heard: &[Timestamp]) -> impl Iterator<Item = (Timestamp, Option<Timestamp>)> + '_ {
+    heard.iter().copied().zip(heard.iter().skip(1).map(|at| Some(*at)).chain([None]))
 }
 
 /// When the collector could not hear.
@@ -205,6 +292,9 @@ impl Outages {
                     && let Some(from) = open.take()
                 {
                     all.push(Outage { from, to: Some(*at), told: told(begins, from, Some(*at), until), how: begins });
+                } else if *word == CollectorWord::Up && ends == CollectorWord::Up {
+                    // A start of which nobody saw the stop before: it has its guard.
+                    all.push(Outage { from: *at, to: Some(*at), told: *at, how: begins });
                 }
             }
             all.extend(open.map(|from| Outage { from, to: None, told: told(begins, from, None, until), how: begins }));
