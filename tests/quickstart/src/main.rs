@@ -1,12 +1,13 @@
 //! `cargo quickstart`: the whole promise on one's own machine.
 //!
 //! It builds and spawns the two real binaries on loopback, with mTLS and an embedded database in a folder of its
-//! own, and owns what stands around them: a small agreement book, the ticket system's webhook receiver, a TCP
-//! service to watch, a folder that stands for a backup. It depends on neither binary's crate and reads what they say
-//! only through their command lines and the webhook.
+//! own, and owns what stands around them: the sample book made true for this machine and day, the ticket system's
+//! webhook receiver, small TCP services that play a site's devices, a folder that stands for a backup. It depends on
+//! neither binary's crate and reads what they say only through their command lines and the webhook.
 //!
-//! With `--drill` it stops the TCP service for real and follows the chain: fault, confirmation, incident, terms,
-//! clock, ticket, response fact. Anything missing ends it with exit code 1 and the name of what is missing.
+//! With `--drill` it stops a TCP service for real and follows the chain: fault, confirmation, incident, terms, clock,
+//! ticket, response fact. With `--drill=power` a real NUT server goes on battery, all that hangs on it fails, and all
+//! but one comes back. Anything missing ends it with exit code 1 and the name of what is missing.
 #![forbid(unsafe_code)]
 
 mod book;
@@ -15,13 +16,19 @@ mod programs;
 mod receiver;
 mod service;
 mod stage;
+mod ups;
 
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 
-use crate::{book::Calendar, stage::Stage};
+use crate::{
+    book::Calendar,
+    drill::Report,
+    stage::Stage,
+    ups::{Missing, Nut},
+};
 
 /// Shows the promise being kept on this machine: a collector, an agent, a real incident with its clock.
 #[derive(Debug, Parser)]
@@ -47,18 +54,15 @@ struct Options {
 /// What the drill breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Drill {
-    /// The TCP service stops.
+    /// A door controller stops answering and comes back.
     Service,
-    /// The UPS goes on battery.
+    /// The UPS goes on battery, all that hangs on it fails, all but one returns.
     Power,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    if options.drill == Some(Drill::Power) {
-        return fail(&options, 69, "--drill=power is not built yet: this version has no UPS probe");
-    }
     let stopped = async {
         // Without a handler Ctrl-C would end us before the two programs.
         if tokio::signal::ctrl_c().await.is_err() {
@@ -68,14 +72,22 @@ async fn main() -> ExitCode {
     tokio::select! {
         outcome = Box::pin(show(&options)) => match outcome {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&options, 1, &format!("{error:#}")),
+            Err(error) => {
+                let code = if error.is::<Missing>() { 69 } else { 1 };
+                fail(&options, code, &format!("{error:#}"))
+            }
         },
         () = stopped => ExitCode::from(130),
     }
 }
 
 async fn show(options: &Options) -> Result<()> {
-    let mut stage = Box::pin(Stage::set_up(options.calendar, options.exit, options.keep)).await?;
+    // Looked for before anything is built: who lacks it should know at once.
+    let nut = match options.drill {
+        Some(Drill::Power) => Some(Nut::find()?),
+        Some(Drill::Service) | None => None,
+    };
+    let mut stage = Box::pin(Stage::set_up(options.calendar, options.exit, options.keep, nut)).await?;
     let outcome = Box::pin(perform(options, &mut stage)).await;
     let ended = stage.tear_down(outcome.is_err()).await;
     outcome.and(ended)
@@ -86,14 +98,17 @@ async fn perform(options: &Options, stage: &mut Stage) -> Result<()> {
     if !options.exit {
         stage.introduce().await?;
     }
-    if options.drill.is_some() {
-        let chain = drill::run(stage).await?;
+    if let Some(drill) = options.drill {
+        let report: Report = match drill {
+            Drill::Service => Box::pin(drill::service::run(stage)).await?,
+            Drill::Power => Box::pin(drill::power::run(stage)).await?,
+        };
         if options.json {
-            println!("{}", serde_json::to_string_pretty(&chain)?);
+            println!("{:#}", report.document);
         } else {
-            println!("{chain}");
+            println!("{}", report.text);
         }
-        drill::complete(&chain)?;
+        report.complete()?;
     }
     if !options.exit {
         stage::say("Everything keeps running until Ctrl-C.");

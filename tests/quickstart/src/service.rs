@@ -1,4 +1,4 @@
-//! The small TCP service that the agent watches and the drill stops for real.
+//! A small TCP service that the agent watches and a drill stops for real: it plays a device of the site.
 
 use std::net::SocketAddr;
 
@@ -26,7 +26,7 @@ impl Service {
         let task = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 // A visitor that hangs up early is what a port check does.
-                let _ = stream.write_all(b"door service ready\n").await;
+                let _ = stream.write_all(b"ready\n").await;
             }
         });
         Ok(Self { address, task })

@@ -1,9 +1,10 @@
 //! The stage: everything that runs during a demonstration, set up and torn down in one place.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::IsTerminal,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -13,10 +14,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    book::{self, Calendar, Facts},
+    book::{self, Calendar, Facts, Sample},
     programs::{Programs, Running},
     receiver::Receiver,
     service::Service,
+    ups::{Nut, Ups},
 };
 
 /// The longest wait for something that should take seconds.
@@ -33,12 +35,18 @@ pub(crate) struct Stage {
     pub(crate) programs: Programs,
     /// The ticket system.
     pub(crate) receiver: Receiver,
-    /// The TCP service; absent while the drill has stopped it.
-    pub(crate) service: Option<Service>,
+    /// The devices of the site that this machine plays, by their assets; absent while a drill has stopped them.
+    pub(crate) devices: BTreeMap<String, Service>,
+    /// Where the device listened that a drill leaves down for a while.
+    pub(crate) lost: Option<SocketAddr>,
+    /// The supply on which they hang, where the drill needs one.
+    pub(crate) ups: Option<Ups>,
     /// The calendar that the agreement uses.
     pub(crate) calendar: Calendar,
     /// The moment for which the book was written.
     pub(crate) since: Timestamp,
+    /// The book that was made true for this machine.
+    pub(crate) sample: Sample,
     folder: PathBuf,
     portal: String,
     keep: bool,
@@ -47,21 +55,38 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Builds, writes the book, starts collector and agent. `loopback_only` leaves the gateway alone.
-    pub(crate) async fn set_up(calendar: Calendar, loopback_only: bool, keep: bool) -> Result<Self> {
+    /// Builds, writes the book, starts collector and agent. `loopback_only` leaves the gateway alone; with `nut` there is
+    /// a supply.
+    pub(crate) async fn set_up(
+        calendar: Calendar,
+        loopback_only: bool,
+        keep: bool,
+        nut: Option<Nut>,
+    ) -> Result<Self> {
         say("Building the two programs (a few minutes the first time) …");
         let programs = Programs::build().await?;
         let since = Timestamp::now();
         let folder = fresh_folder(since)?;
         let receiver = Receiver::start().await?;
-        let service = Service::start().await?;
+        let sample = Sample::read()?;
+        let mut devices = BTreeMap::new();
+        for asset in sample.devices() {
+            devices.insert(asset, Service::start().await?);
+        }
+        let ups = match nut {
+            Some(nut) => Some(nut.start(&folder.join("nut")).await?),
+            None => None,
+        };
         let port = free_port()?;
         let mut stage = Self {
             programs,
             receiver,
-            service: Some(service),
+            devices,
+            lost: None,
+            ups,
             calendar,
             since,
+            sample,
             portal: format!("https://127.0.0.1:{port}"),
             folder,
             keep,
@@ -83,17 +108,19 @@ impl Stage {
         let backup = self.folder.join("backup");
         fs::create_dir_all(&backup)?;
         fs::write(backup.join("last-night.tar"), vec![0x55; 64 * 1024])?;
-        let service_port = self.service.as_ref().context("the service was just started")?.address.port();
+        let devices: BTreeMap<String, u16> =
+            self.devices.iter().map(|(asset, device)| (asset.clone(), device.address.port())).collect();
         let facts = Facts {
             webhook_url: &self.receiver.url(),
-            service_port,
+            devices: &devices,
+            ups_port: self.ups.as_ref().map(|ups| ups.port),
             portal_url: &self.portal,
             backup_folder: &backup,
             gateway: !loopback_only && Path::new("/proc/net/route").exists(),
             calendar: self.calendar,
             now: self.since,
         };
-        book::write(&self.folder.join("book"), &facts)?;
+        self.sample.write(&self.folder.join("book"), &facts)?;
 
         let listen = format!("127.0.0.1:{port}");
         let data = self.path("data");
@@ -108,7 +135,8 @@ impl Stage {
             .collector(&["agent", "token", "--client", book::CLIENT, "--site", book::SITE, "--data", &data, "--json"])
             .await?;
         let link = token["link"].as_str().context("`agent token --json` gave no link")?.to_owned();
-        let allow = self.write_allow(service_port, port, &backup)?;
+        let ports = devices.into_values().chain(facts.ups_port).chain([port]).collect();
+        let allow = self.write_allow(ports, &backup)?;
         let state = self.path("agent");
         self.enroll(&link, &state, &allow).await?;
         self.agent = Some(self.programs.start("upheld-agent", &["run", "--state", &state], &self.folder)?);
@@ -137,14 +165,17 @@ impl Stage {
         }
     }
 
-    /// Prints where to look.
+    /// Prints where to look, what this machine plays and what to try.
     pub(crate) async fn introduce(&self) -> Result<()> {
         let link = self.collector(&["login-link", "--data", &self.path("data"), "--json"]).await?;
         let link = link["link"].as_str().context("`login-link --json` gave no link")?;
-        println!("The queue of clocks: {}", self.portal);
-        println!("Log in once with:    {link}");
-        println!("  (the certificate is self-made: the browser will ask)");
-        println!("Try:  cargo quickstart --drill");
+        println!("The queue of clocks:  {}", self.portal);
+        println!("Log in once with:     {link}");
+        println!("                      (the certificate is self-made: the browser will ask)");
+        println!("This machine plays:   {}/{}, one of three clients of the sample book", book::CLIENT, book::SITE);
+        println!("What was promised:    upheld-collector book explain {} --data {}", book::CLIENT, self.path("data"));
+        println!("Break something:      cargo quickstart --drill          a door controller, to the ticket and back");
+        println!("                      cargo quickstart --drill=power    the UPS and all that hangs on it");
         println!("Logs, book, database: {}", self.folder.display());
         Ok(())
     }
@@ -163,6 +194,16 @@ impl Stage {
     pub(crate) async fn wait<T>(
         &mut self,
         what: &str,
+        found: impl AsyncFnMut(&Self) -> Result<Option<T>>,
+    ) -> Result<T> {
+        self.wait_within(WITHIN, what, found).await
+    }
+
+    /// The same with another limit.
+    pub(crate) async fn wait_within<T>(
+        &mut self,
+        within: Duration,
+        what: &str,
         mut found: impl AsyncFnMut(&Self) -> Result<Option<T>>,
     ) -> Result<T> {
         let started = Instant::now();
@@ -171,8 +212,8 @@ impl Stage {
             if let Some(value) = found(self).await? {
                 return Ok(value);
             }
-            if started.elapsed() > WITHIN {
-                bail!("{what} did not happen within {} s", WITHIN.as_secs());
+            if started.elapsed() > within {
+                bail!("{what} did not happen within {} s", within.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -197,7 +238,10 @@ impl Stage {
     /// Ends the agent, then the collector; removes the folder unless something failed or it is to be kept.
     pub(crate) async fn tear_down(mut self, failed: bool) -> Result<()> {
         let mut errors = Vec::new();
-        let mut outcome = Ok(());
+        let mut outcome = match self.ups.take() {
+            Some(ups) => ups.stop().await,
+            None => Ok(()),
+        };
         for program in [self.agent.take(), self.collector.take()].into_iter().flatten() {
             let said = program.errors();
             outcome = outcome.and(program.stop().await);
@@ -232,17 +276,21 @@ impl Stage {
         }
     }
 
-    async fn agent_status(&self) -> Result<Value> {
+    /// What the agent says of its checks.
+    pub(crate) async fn agent_status(&self) -> Result<Value> {
         self.programs.json("upheld-agent", &["status", "--state", &self.path("agent"), "--json"]).await
     }
 
     /// The agent watches loopback only because this file, written by the site's administrator (us), says so.
-    fn write_allow(&self, service_port: u16, portal_port: u16, backup: &Path) -> Result<String> {
+    fn write_allow(&self, mut ports: Vec<u16>, backup: &Path) -> Result<String> {
         let path = self.folder.join("allow.toml");
+        ports.sort_unstable();
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
         let text = format!(
             "# Written by the quickstart for its own agent: what it may reach beyond the defaults.\n\
-             loopback_ports = [{service_port}, {portal_port}]\n\
+             loopback_ports = [{}]\n\
              paths = [\"{}\"]\n",
+            ports.join(", "),
             backup.display()
         );
         fs::write(&path, &text)?;
