@@ -369,7 +369,11 @@ mod tests {
         for asset in sample.assets() {
             let played = by_id(&id(asset));
             let apart_from_checks = |asset: &Table| {
-                asset.iter().filter(|(key, _)| *key != "checks").map(|(key, value)| (key.clone(), value.clone())).collect()
+                asset
+                    .iter()
+                    .filter(|(key, _)| *key != "checks")
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect()
             };
             let (own, others): (BTreeMap<_, _>, BTreeMap<_, _>) = (apart_from_checks(asset), apart_from_checks(played));
             assert_eq!(own, others);

@@ -87,7 +87,8 @@ async fn wait_for_message(stage: &mut Stage, within: Duration, kind: &str, asset
             if let Some(why) = inbox.refused.first() {
                 bail!("the receiver refused a webhook: {why}");
             }
-            let found = inbox.posted.values().find(|posted| posted.kind == kind && posted.body["data"]["asset"] == asset);
+            let found =
+                inbox.posted.values().find(|posted| posted.kind == kind && posted.body["data"]["asset"] == asset);
             Ok(found.cloned())
         })
         .await

@@ -57,12 +57,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// Builds, writes the book, starts collector and agent. `loopback_only` leaves the gateway alone; with `nut` there is
     /// a supply.
-    pub(crate) async fn set_up(
-        calendar: Calendar,
-        loopback_only: bool,
-        keep: bool,
-        nut: Option<Nut>,
-    ) -> Result<Self> {
+    pub(crate) async fn set_up(calendar: Calendar, loopback_only: bool, keep: bool, nut: Option<Nut>) -> Result<Self> {
         say("Building the two programs (a few minutes the first time) …");
         let programs = Programs::build().await?;
         let since = Timestamp::now();
@@ -135,7 +130,7 @@ impl Stage {
             .collector(&["agent", "token", "--client", book::CLIENT, "--site", book::SITE, "--data", &data, "--json"])
             .await?;
         let link = token["link"].as_str().context("`agent token --json` gave no link")?.to_owned();
-        let ports = devices.into_values().chain(facts.ups_port).chain([port]).collect();
+        let ports = devices.values().copied().chain(facts.ups_port).chain([port]).collect();
         let allow = self.write_allow(ports, &backup)?;
         let state = self.path("agent");
         self.enroll(&link, &state, &allow).await?;

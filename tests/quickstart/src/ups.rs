@@ -178,7 +178,8 @@ fn user() -> String {
 
 fn restrict(path: &Path, mode: u32) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(|| format!("restricting {}", path.display()))
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .with_context(|| format!("restricting {}", path.display()))
 }
 
 fn target_folder() -> Result<PathBuf> {
