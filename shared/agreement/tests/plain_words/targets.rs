@@ -62,7 +62,7 @@ fn numbers(claim: &TargetClaim, text: &str) {
     assert_eq!(read::percents(text), target.warn_at, "{text}");
     let words = read::words(text);
     for priority in Priority::ALL {
-        let is_said = words.contains(&priority.as_str()) || text.contains("for every priority");
+        let is_said = words.contains(&priority.as_str()) || text.to_lowercase().contains("for every priority");
         assert_eq!(is_said, claim.priorities.contains(priority), "{text}");
     }
     assert_eq!(text.contains("somebody of ours has taken"), target.satisfied_by == SatisfiedBy::Acknowledge);
@@ -74,14 +74,19 @@ fn due(case: &Case, claim: &TargetClaim, terms: &PinnedTerms, within: Within) {
         // Every hour of the day and every day of the week is met, over seven weeks with their holidays.
         let received = case.at + (step * 20 * 60 + step * 7).minutes();
         let start = ClockStart::new(received - 7.minutes(), received);
-        let clock = Clock::replay(terms, claim.target.stage, &start, &[]).unwrap();
-        let view = clock.view(received);
+        // What follows a visit begins with one.
+        let visit = FactKind::Responded { manner: Manner::OnSite, with_whom: None };
+        let came = Some(received + 3.hours()).filter(|_| claim.target.stage == Stage::VisitReport);
+        let facts: Vec<Fact> = came.map(|at| fact(at, visit)).into_iter().collect();
+        let clock = Clock::replay(terms, claim.target.stage, &start, &facts).unwrap();
+        let view = clock.view(came.unwrap_or(received));
         let from = match (claim.target.after, claim.target.measured_from) {
             (Some(after), _) => {
                 let first = Clock::replay(terms, after.stage, &start, &[]).unwrap().view(received);
                 let first = first.due.instant().unwrap();
                 case.hours[claim.target.calendar.as_str()].due(first, after.unresolved_for.0)
             }
+            (None, _) if came.is_some() => received + 3.hours(),
             (None, MeasuredFrom::Received | MeasuredFrom::Reported) => received,
             (None, MeasuredFrom::Detected) => received - 7.minutes(),
         };
@@ -127,6 +132,11 @@ fn answers(claim: &TargetClaim, terms: &PinnedTerms, text: &str, at: Timestamp) 
 /// reason moves nothing.
 fn pauses(claim: &TargetClaim, terms: &PinnedTerms, text: &str, case: &Case) {
     let (Within::Covered { seconds }, None) = (claim.target.within, claim.target.after) else { return };
+    // What comes again or after a visit allows no pause in the sample; the other stages have it.
+    if matches!(claim.target.stage, Stage::Update | Stage::VisitReport) {
+        assert!(claim.target.pause_for.is_empty());
+        return;
+    }
     let start = ClockStart::new(case.at, case.at);
     let due = |reason: &PauseReason| {
         let paused = fact(case.at, FactKind::Paused { reason: reason.clone(), note: None });

@@ -80,8 +80,7 @@ impl PriorityClaim {
 }
 
 impl IssueClaim {
-    /// `HW-07 Recorder storage failure, for what is of recording on a recorder: high urgency, hardware of high
-    /// complexity, usually on site.`
+    /// `HW-07 Recorder storage failure (recording, on a recorder): high urgency, hardware of high complexity.`
     pub(super) fn say(&self) -> String {
         let mut what = format!("{} urgency, {}", self.urgency, self.category);
         if let Some(complexity) = self.complexity {
@@ -93,25 +92,19 @@ impl IssueClaim {
         if let Some(seconds) = self.service_time_s {
             what += &format!(", usually {} of work", say::time(seconds));
         }
-        format!("{} {}, {}: {what}.", self.id, self.name, fits(&self.matches))
+        format!("{} {} ({}): {what}.", self.id, self.name, fits(&self.matches))
     }
 }
 
 fn fits(matches: &IssueMatch) -> String {
     if matches.is_catch_all() {
-        return "for everything that is left".to_owned();
+        return "everything else".to_owned();
     }
     let words = |words: Vec<String>| (!words.is_empty()).then(|| say::list(&words, "or"));
     let class = words(matches.class.iter().map(|class| say::unhyphened(class.as_str())).collect());
     let kind = words(matches.kind.iter().map(|kind| say::unhyphened(kind.as_str())).collect());
     let check = words(matches.check.iter().map(ToString::to_string).collect());
     let asset = words(matches.asset.iter().map(|&class| super::measure::a(class)).collect());
-    let parts = [
-        class.map(|class| format!("of {class}")),
-        kind.map(|kind| format!("that is {kind}")),
-        check.map(|check| format!("found by {check}")),
-        asset.map(|asset| format!("on {asset}")),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    format!("for what is {}", parts.join(" ").trim_start_matches("that is "))
+    let (check, asset) = (check.map(|check| format!("found by {check}")), asset.map(|asset| format!("on {asset}")));
+    [class, kind, check, asset].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

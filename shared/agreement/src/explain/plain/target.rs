@@ -189,10 +189,10 @@ impl TargetClaim {
             Stage::Acknowledge => "we confirm that somebody has taken it",
             Stage::Respond => "we answer you",
             Stage::OnSite => "we come to the site",
-            Stage::Update => "we tell you how it stands",
+            Stage::Update => "we tell you again and again how it stands, until it works,",
             Stage::Workaround => "we have you working again, if not as before,",
             Stage::Resolve => "we have it working again",
-            Stage::VisitReport => "we send the report of a visit",
+            Stage::VisitReport => "you have our report of a visit",
             Stage::RestoreTest => "we restore a backup and open it",
         };
         let counted = match self.target.within {
@@ -249,6 +249,9 @@ impl TargetClaim {
 
     fn by(&self, within: Within) -> String {
         match within {
+            Within::Covered { seconds } if self.target.stage == Stage::Update => {
+                format!("each time within {}", say::time(seconds.0))
+            }
             Within::Covered { seconds } => format!("within {}", say::time(seconds.0)),
             Within::NextBusinessDay { by, received_by } => {
                 let clock = |at: jiff::civil::Time| say::clock(&at.strftime("%H:%M").to_string());
@@ -263,10 +266,13 @@ impl TargetClaim {
 
     /// From where the time is measured.
     fn since(&self) -> String {
-        let since = match self.target.measured_from {
-            MeasuredFrom::Received => "our receiving it",
-            MeasuredFrom::Detected => "its being detected at your site",
-            MeasuredFrom::Reported => "your call, or our receiving it where nobody called",
+        let since = match (self.target.stage, self.target.measured_from) {
+            (Stage::VisitReport, _) => "our coming to the site",
+            (Stage::RestoreTest, _) => "its working again",
+            (Stage::Update, _) => "our receiving it, then from our last word",
+            (_, MeasuredFrom::Received) => "our receiving it",
+            (_, MeasuredFrom::Detected) => "its being detected at your site",
+            (_, MeasuredFrom::Reported) => "your call, or our receiving it where nobody called",
         };
         match self.target.after {
             None => since.to_owned(),
