@@ -162,6 +162,7 @@ impl From<DeskError> for Failure {
                 Self::new(Exit::Config, "no book has been applied yet").todo("upheld-collector book apply DIR")
             }
             DeskError::Overtaken(_) => Self::of(Exit::TryAgain, &error),
+            DeskError::Plan(_) => Self::of(Exit::Config, &error),
             DeskError::Ambiguous { .. }
             | DeskError::Unreadable { .. }
             | DeskError::NoSuchIncident(_)

@@ -137,7 +137,11 @@ impl From<DeskError> for Refusal {
                     .to_owned(),
                 is_json: true,
             },
-            DeskError::Store(_) | DeskError::Unreadable { .. } | DeskError::Overtaken(_) | DeskError::Random(_) => {
+            DeskError::Store(_)
+            | DeskError::Unreadable { .. }
+            | DeskError::Plan(_)
+            | DeskError::Overtaken(_)
+            | DeskError::Random(_) => {
                 tracing::error!(error = %error, "the desk could not answer a request of the portal");
                 Self::Unavailable {
                     why: "Nothing was changed. The collector's log says why; try again.".to_owned(),

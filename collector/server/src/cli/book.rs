@@ -123,10 +123,20 @@ fn in_words(client: &ClientId, at: Option<&str>, folder: Option<PathBuf>, contex
         Some(text) => when::instant(text, &provider_zone(book))?,
         None => Timestamp::now(),
     };
-    let words = explain::agreement(book, client, at).map_err(|error| Failure::of(Exit::Failed, &error))?;
-    context
-        .output
-        .result(&words, || json!({ "schema": "upheld.book-explain/1", "client": client, "at": at, "text": words }))?;
+    let said = explain::plain(book, client, at).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let words = said.text();
+    context.output.result(&words, || {
+        json!({
+            "schema": "upheld.book-explain/1",
+            "client": client,
+            "at": at,
+            "agreement": said.agreement,
+            "version": said.version,
+            "hash": said.hash,
+            "sections": said.sections,
+            "text": words,
+        })
+    })?;
     Ok(Exit::Ok)
 }
 

@@ -11,7 +11,7 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
-use upheld_model::{ClientId, SiteId};
+use upheld_model::{ClientId, Digest, SiteId};
 
 use crate::{
     bands::Band,
@@ -49,6 +49,8 @@ pub struct PlainAgreement {
     pub agreement: String,
     /// The version that is said.
     pub version: u32,
+    /// The hash of that version: what a client accepts.
+    pub hash: Option<Digest>,
     /// Between whom, which version, from when to when.
     pub heading: Vec<String>,
     /// Its parts.
@@ -156,6 +158,7 @@ pub fn plain(book: &Book, client: &ClientId, at: Timestamp) -> Result<PlainAgree
         client: client.clone(),
         agreement: asked.agreement.number.clone(),
         version: asked.version.number,
+        hash: asked.hash(),
         heading: asked.heading(),
         sections: sections.into_iter().filter(|section| !section.sentences.is_empty()).collect(),
         footing: asked.footing(at),
@@ -216,6 +219,18 @@ fn accord(asked: &Asked<'_>) -> Vec<Sentence> {
 }
 
 impl PlainAgreement {
+    /// The same with who accepted the version, and when: a fact that no book holds. The hash is that of what he was
+    /// shown; one of another text is said as that.
+    #[must_use]
+    pub fn accepted(mut self, by: &str, at: Timestamp, hash: &Digest, zone: &TimeZone) -> Self {
+        let day = say::day_of(at, zone);
+        self.heading.push(match self.hash.as_ref() == Some(hash) {
+            true => format!("{by} accepted this version for you on {day}."),
+            false => format!("{by} accepted another text of this version for you on {day}, with the hash {hash}."),
+        });
+        self
+    }
+
     /// Every claim.
     pub fn claims(&self) -> impl Iterator<Item = (&str, &Claim)> {
         let sentences = self.sections.iter().flat_map(|section| &section.sentences);
@@ -232,6 +247,7 @@ impl PlainAgreement {
         }
         lines.push(String::new());
         lines.extend(self.footing.iter().flat_map(|line| wrapped(line, 0)));
+        lines.extend(self.hash.iter().map(|hash| format!("The hash of this version is {hash}.")));
         lines.join("\n") + "\n"
     }
 }
@@ -376,6 +392,11 @@ impl<'a> Asked<'a> {
         let makers = self.agreement.asset_terms.iter().filter_map(|entry| entry.terms.manufacturer.as_ref());
         files.extend(makers.map(|terms| format!("manufacturers/{}.toml", terms.maker)));
         files
+    }
+
+    fn hash(&self) -> Option<Digest> {
+        let versions = self.book.versions_of(self.client).into_iter();
+        versions.filter(|summary| summary.version == self.version.number).map(|summary| summary.hash).next()
     }
 
     fn heading(&self) -> Vec<String> {

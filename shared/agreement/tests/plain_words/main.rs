@@ -79,8 +79,26 @@ fn each_agreement_is_said_in_plain_words() {
         for section in &mut said.sections {
             section.sentences.retain(|sentence| !matches!(sentence.claim, Some(Claim::Kept(_))));
         }
+        said.hash = None;
         insta::assert_snapshot!(format!("{}_v{}", said.client, said.version), said.text());
     }
+}
+
+#[test]
+fn who_accepted_is_said_and_which_text() {
+    let case = Case::new("northgate", "2026-11-16T22:10:00Z");
+    let versions = case.book.versions();
+    let hash = |version| {
+        let own = versions.iter().find(|known| known.client == case.said.client && known.version == version);
+        own.map(|known| known.hash).unwrap()
+    };
+    assert_eq!(case.said.hash, Some(hash(2)));
+    let zone = jiff::tz::TimeZone::get(&case.book.provider.zone).unwrap();
+    let when = at("2026-10-29T03:00:00Z");
+    let accepted = case.said.clone().accepted("Dana Ortiz", when, &hash(2), &zone).text();
+    assert!(accepted.contains("Dana Ortiz accepted this version for you on 28 October 2026."), "{accepted}");
+    let other = case.said.clone().accepted("Dana Ortiz", when, &hash(1), &zone).text();
+    assert!(other.contains("another text") && other.contains(&hash(1).to_string()), "{other}");
 }
 
 #[test]
