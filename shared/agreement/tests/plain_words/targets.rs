@@ -70,9 +70,9 @@ fn numbers(claim: &TargetClaim, text: &str) {
 
 /// The clock is due when a person with the sentence in hand would say so, on every kind of day.
 fn due(case: &Case, claim: &TargetClaim, terms: &PinnedTerms, within: Within) {
-    for step in 0..56 {
+    for step in 0..40 {
         // Every hour of the day and every day of the week is met, over seven weeks with their holidays.
-        let received = case.at + (step * 20 * 60 + step * 7).minutes();
+        let received = case.at + (step * (29 * 60 + 7)).minutes();
         let start = ClockStart::new(received - 7.minutes(), received);
         // What follows a visit begins with one.
         let visit = FactKind::Responded { manner: Manner::OnSite, with_whom: None };

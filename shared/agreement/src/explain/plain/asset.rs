@@ -77,7 +77,7 @@ impl AssetClaim {
         let (asset, class, site) = (&self.asset, measure::noun(self.class), &self.site_name);
         let mut said = vec![format!("{asset} ({class}, {site}){criticality}.")];
         if let Some(limit) = self.terms.longest_downtime {
-            said.push(format!("It is down for {} at most.", measure::downtime(limit)));
+            said.push(format!("It is never down for more than {}.", measure::downtime(limit)));
         }
         if let Some(cost) = self.terms.cost_of_downtime {
             said.push(format!("Its downtime costs you {}, by your own account.", say::price(cost)));

@@ -277,7 +277,7 @@ impl TargetClaim {
         match self.target.after {
             None => since.to_owned(),
             Some(after) => format!(
-                "when {} so counted have passed since our answer, or since it was due, and it does not work again",
+                "when {} so counted have passed since our answer, or since it was due, and it still does not work",
                 say::time(after.unresolved_for.0)
             ),
         }
