@@ -120,7 +120,7 @@ impl<S: Storage> Journal<S> {
         };
         opened.clean = state.closed_at.is_some() && state.closed_at == journal.end();
         opened.last_written = journal.last_written();
-        journal.restore_names(&state);
+        journal.restore_names(&state, dead.is_empty() && opened.damaged == 0);
         journal.clear_away(&dead, &mut opened);
         journal.secure_last();
         journal.tell_wounds(&opened, has_state);
@@ -260,8 +260,9 @@ impl<S: Storage> Journal<S> {
         &mut self.epochs[last]
     }
 
-    /// Puts state and headers together: epochs, tags, and where the last segment may go on.
-    fn restore_names(&mut self, state: &State) {
+    /// Puts state and headers together: epochs, tags, and where the last segment may go on. Where nothing is damaged
+    /// (`is_whole`), what is not here any more was given up.
+    fn restore_names(&mut self, state: &State, is_whole: bool) {
         self.epochs.clone_from(&state.epochs);
         for tag in &state.tags {
             if let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == tag.segment) {
@@ -286,6 +287,9 @@ impl<S: Storage> Journal<S> {
                 let previous = header.filter(|header| header.epoch == epoch).and_then(|header| header.previous);
                 self.learn_epoch(epoch, previous);
             }
+        }
+        if is_whole {
+            self.believe_beginnings();
         }
         self.measure_epochs();
         let current = self.current().epoch;

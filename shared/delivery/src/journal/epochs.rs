@@ -115,6 +115,21 @@ impl<S: Storage> Journal<S> {
         }
     }
 
+    /// An epoch whose first records are not here, and not damaged either: they were acknowledged and given up for room,
+    /// and the process ended before that was saved (a full disk saves nothing). The header of the segment that went on says
+    /// how many they were and what their chain is, so that is claimed: a collector that holds less answers `behind`, and
+    /// only then they are a gap.
+    pub(super) fn believe_beginnings(&mut self) {
+        for index in 0..self.epochs.len() {
+            let epoch = self.epochs[index].epoch;
+            let first = self.pieces_of(epoch).first().copied();
+            let begins = first.and_then(|piece| Some((piece.first, piece.before?)));
+            if let Some((len, chain)) = begins.filter(|(len, _)| *len > self.epochs[index].acked.len) {
+                self.epochs[index].acked = Head { epoch, len, chain };
+            }
+        }
+    }
+
     /// Sets each epoch's length and chain by what is on disk.
     pub(super) fn measure_epochs(&mut self) {
         for index in 0..self.epochs.len() {

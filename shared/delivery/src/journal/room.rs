@@ -61,8 +61,18 @@ impl<S: Storage> Journal<S> {
     pub(super) fn make_room(&mut self) {
         let _ = self.storage.remove(RESERVE).and_then(|()| self.storage.sync_dir());
         self.house_due = self.now.mono.plus(HOUSEKEEPING);
+        // What is acknowledged is about to go: that it is acknowledged must be durable first, or else as soon as there is
+        // room. Otherwise a kill in between forgets what the collector holds.
+        self.save_acknowledgements();
         if let Err(error) = self.give_something_up() {
             self.degraded = Some(error);
+        }
+        self.save_acknowledgements();
+    }
+
+    fn save_acknowledgements(&mut self) {
+        if self.state_due.is_some() {
+            self.save_state();
         }
     }
 

@@ -105,9 +105,12 @@ impl State {
     }
 
     pub(super) fn write(&self, storage: &mut impl Storage) -> Result<(), StorageError> {
-        storage.create(STATE_NEW)?;
-        storage.append(STATE_NEW, &self.encode())?;
-        storage.sync(STATE_NEW)?;
+        let made = storage.create(STATE_NEW).and_then(|()| storage.append(STATE_NEW, &self.encode()));
+        if let Err(error) = made.and_then(|()| storage.sync(STATE_NEW)) {
+            // Half of it would take room on a disk that has none.
+            let _ = storage.remove(STATE_NEW);
+            return Err(error);
+        }
         storage.rename(STATE_NEW, STATE)?;
         storage.sync_dir()
     }

@@ -368,6 +368,77 @@ fn a_full_disk_gives_up_what_is_acknowledged_first() {
     assert_eq!(gaps(&left), []);
 }
 
+/// A collector holds everything, the state does not say so yet (it may wait for a minute), the disk is full. What is
+/// acknowledged is given up for room, and then the process is killed.
+#[test]
+fn a_full_disk_and_a_kill_forget_no_epoch_that_the_collector_holds() {
+    for room in [0, 10, 2_000, 20_000] {
+        let disk = SimStorage::new(1);
+        let (mut journal, _) = open(&disk, 0);
+        fill(&mut journal, 0..4);
+        let held = checked(&mut journal);
+        let head = head_of(held.last().unwrap());
+        journal.acknowledge(head);
+        disk.set_capacity(Some(disk.used() + room));
+        // Transitions, so that each looks for room at once.
+        for number in 4..40 {
+            let _ = journal.append(&transition(number), Urgency::Now, moment(number));
+        }
+        drop(journal);
+        disk.reboot(Crash::Kill);
+        disk.set_capacity(None);
+        let (mut journal, _) = open(&disk, 50);
+        fill(&mut journal, 50..52);
+        let left = checked(&mut journal);
+        let claim = journal.view().into_iter().find(|view| view.acked.epoch == head.epoch);
+        // Either what it holds is still here, or the claim that it holds it is.
+        let is_here = held.iter().all(|record| ids(&left).contains(&record.record_id));
+        let is_claimed = claim.is_some_and(|view| view.acked == head);
+        assert!(is_here || is_claimed, "{room} bytes of room: {:?}", journal.view());
+        // Of what came later some was given up for room, and that is said; nothing is called damaged.
+        assert!(
+            gaps(&left).iter().all(|gap| *gap == UnknownReason::NotKept),
+            "{room} bytes of room: {:?}",
+            gaps(&left)
+        );
+    }
+}
+
+/// As above where the state can never be written: whatever then goes on in the same epoch says where it began.
+#[test]
+fn a_segment_that_goes_on_where_another_was_is_believed_and_a_collector_that_lost_it_is_asked() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..40);
+    let all = checked(&mut journal);
+    drop(journal);
+    // The first segments are gone and nothing says why.
+    let segments: Vec<String> =
+        disk.files().into_iter().map(|(name, _)| name).filter(|name| name.ends_with(".seg")).collect();
+    assert!(segments.len() > 3, "{segments:?}");
+    let mut gone = disk.clone();
+    gone.remove(&segments[0]).unwrap();
+    gone.remove(&segments[1]).unwrap();
+    if disk.files().iter().any(|(name, _)| name == "state") {
+        gone.remove("state").unwrap();
+    }
+    let (mut journal, _) = open(&disk, 30);
+    let left = checked(&mut journal);
+    assert_eq!(gaps(&left), [], "an acknowledged segment is given up without a word");
+    assert_eq!((left[0].epoch, left[0].seq), (all[0].epoch, all[left[0].seq.0 as usize].seq));
+    let first = left[0].seq.0;
+    assert_eq!(journal.view()[0].acked, head_of(&all[first as usize - 1]), "the claim is what its chain says");
+
+    // A collector that holds less says so, and only then it is a gap.
+    journal.believe(&[]).unwrap();
+    journal.flush(moment(31)).unwrap();
+    journal.handle_timeout(moment(32)).unwrap();
+    journal.flush(moment(33)).unwrap();
+    let renamed = checked(&mut journal);
+    assert_eq!(gaps(&renamed), [UnknownReason::NotKept]);
+    assert_ne!(renamed[0].epoch, all[0].epoch);
+}
+
 #[test]
 fn a_full_disk_where_nothing_is_acknowledged_thins_the_oldest_samples() {
     let disk = SimStorage::new(1);
