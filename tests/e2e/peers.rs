@@ -1,10 +1,14 @@
-//! The agent's checks against real peers: a real nginx with certificates that end, and a real link that loses, refuses
-//! and is cut.
+//! The agent's checks against real peers: a real nginx with certificates that end, a real link that loses, refuses and is
+//! cut, and a real NUT server whose supply goes on battery.
 
 #[path = "peers/https.rs"]
 mod https;
 #[path = "peers/icmp.rs"]
 mod icmp;
+#[path = "peers/link.rs"]
+mod link;
+#[path = "peers/nut.rs"]
+mod nut;
 
 use std::process::Command;
 

@@ -1,8 +1,7 @@
 #!/bin/bash
-# nut.sh WORKDIR start PORT|driver|set STATUS|dead|server|stop: a real NUT server (upsd) and its dummy driver on loopback, for
-# one supply `ups1`. `set` writes the supply's status into the driver's file, which it reads each second; a test that must
-# know the moment sets it at the server (user upheld, word upheld). Programs are found on PATH: upsd is Debian's
-# /lib/nut/upsd, since /sbin/upsd only starts what /etc/nut names.
+# nut.sh WORKDIR start PORT|driver|dead|server|stop: a real NUT server (upsd) and its dummy driver on loopback, for one
+# supply `ups1`. The driver reads WORKDIR/etc/ups1.dev again once a second when it has changed. Programs are found on PATH:
+# upsd is Debian's /lib/nut/upsd, since /sbin/upsd only starts what /etc/nut names.
 set -eu
 work=$(mkdir -p "$1" && cd "$1" && pwd)
 export NUT_CONFPATH=$work/etc NUT_STATEPATH=$work/run NUT_ALTPIDPATH=$work/run
@@ -33,10 +32,6 @@ DEVICE
         driver
         upsd -u "$user" > "$work/upsd.log" 2>&1 || { cat "$work/upsd.log" >&2; exit 1; } ;;
     driver) driver ;;
-    set)
-        sed '/^ups.status:/d' "$work/etc/ups1.dev" > "$work/etc/new"
-        printf 'ups.status: %s\n' "$3" >> "$work/etc/new"
-        mv "$work/etc/new" "$work/etc/ups1.dev" ;;
     dead) kill -9 "$(cat "$work/run/dummy-ups-ups1.pid")" ;;
     server) kill "$(cat "$work/run/upsd.pid")" ;;
     stop)

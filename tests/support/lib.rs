@@ -12,6 +12,7 @@ pub mod held;
 pub mod journal;
 pub mod line;
 pub mod namespace;
+pub mod nut;
 pub mod peers;
 pub mod program;
 

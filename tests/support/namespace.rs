@@ -13,6 +13,8 @@ pub enum Own {
     Mounts,
     /// Its network: nothing but a loopback interface, and that is up.
     Network,
+    /// Both.
+    NetworkAndMounts,
 }
 
 /// Set, to the test's name, in the process that runs inside.
@@ -32,12 +34,14 @@ pub fn inside(own: Own, test: &str, body: impl FnOnce()) {
         println!("NOT TESTED: {test} needs root (namespaces)");
         return;
     }
-    let (kind, setup) = match own {
-        Own::Mounts => ("--mount", "true"),
-        Own::Network => ("--net", "ip link set lo up"),
+    let (kinds, setup): (&[&str], _) = match own {
+        Own::Mounts => (&["--mount"], "true"),
+        Own::Network => (&["--net"], "ip link set lo up"),
+        Own::NetworkAndMounts => (&["--net", "--mount"], "ip link set lo up"),
     };
     let output = Command::new("unshare")
-        .args([kind, "sh", "-ec", &format!("{setup}\nexec \"$@\""), "sh"])
+        .args(kinds)
+        .args(["sh", "-ec", &format!("{setup}\nexec \"$@\""), "sh"])
         .arg(std::env::current_exe().expect("the test's own file"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(INSIDE, test)

@@ -62,6 +62,18 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: CheckVerb,
     },
+    /// Write what checks see into a file that `upheld-collector replay` takes. Nothing is sent.
+    Record {
+        /// Run the configured checks here for so long, such as 10min; until Ctrl-C without it.
+        #[arg(long = "for", value_name = "TIME", conflicts_with = "since")]
+        lasts: Option<String>,
+        /// Write what this host's journal holds since then instead: a time back, such as 2h or 7d, or an instant.
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+        /// The file, which must not be there yet; standard output without it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Keep a probe's secret on this host (not built in this version).
     Secret {
         /// Anything.

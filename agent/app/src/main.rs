@@ -6,6 +6,7 @@
 //!
 //! Where to look next: [`run`] for the loop, [`enroll`] for the beginning, [`tls`] for whom it believes.
 
+mod alarm;
 mod check;
 mod cli;
 mod clocks;
@@ -18,6 +19,7 @@ mod http;
 mod identity;
 mod memory;
 mod output;
+mod record;
 mod recorder;
 mod run;
 mod sends;
@@ -79,6 +81,10 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
         Verb::Status { sends, exit_code } => status::status(&cli.common, *sends, *exit_code),
         Verb::Check { verb: CheckVerb::Now { name, exit_code } } => {
             check::now(&cli.common, name.as_deref(), *exit_code).await
+        }
+        Verb::Record { lasts, since, out } => {
+            let wanted = record::Wanted { lasts: lasts.clone(), since: since.clone(), out: out.clone() };
+            record::record(&cli.common, wanted).await
         }
         Verb::Secret { .. } => Err(not_built("secret")),
     }

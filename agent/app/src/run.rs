@@ -19,14 +19,18 @@ use tokio::{
 use upheld_delivery::{
     Moment,
     journal::Urgency,
-    sender::{self, Event},
+    sender::{self, Answer, Event},
 };
-use upheld_engine::{Effect, Engine, ProbeResult, Reading};
+use upheld_engine::{
+    Effect, Engine, ProbeResult, Reading,
+    alarm::{Alarm, Alarms},
+};
 use upheld_model::{AgentEvent, CheckId, CheckSpec, DeviceText, Mono};
 use upheld_probe::Prober;
 use upheld_wire::v1::{AgentConfig, Now};
 
 use crate::{
+    alarm::AlarmLine,
     cli::Common,
     clocks,
     config::UnreadableConfig,
@@ -40,7 +44,7 @@ pub(crate) use link::View;
 use stop::Stop;
 
 /// Probes that run at once (surge-ping loses echoes of its own making beyond 64 in flight: PERFORMANCE, Ping sweep).
-const PROBES_AT_ONCE: usize = 64;
+pub(crate) const PROBES_AT_ONCE: usize = 64;
 /// Things that happened and wait for the loop; who brings more waits.
 const INCOMING_MAX: usize = 256;
 /// How often the states are kept and the certificate is looked at. After a crash at most this much of the journal is
@@ -56,6 +60,8 @@ pub(crate) enum Incoming {
     Disk(Report),
     /// A request to the collector ended.
     Link(link::Heard),
+    /// A message of this agent's own about a failure was taken, or not.
+    Alarmed(Box<Alarm>, bool),
     /// Somebody asks for the status.
     Asked(oneshot::Sender<String>),
     /// Somebody wants the agent to end.
@@ -76,6 +82,9 @@ struct Agent {
     incoming: mpsc::Sender<Incoming>,
     started_at: Timestamp,
     housekeeping_at: Instant,
+    alarms: Alarms,
+    /// `None` where this host's administrator named no address.
+    alarm_line: Option<AlarmLine>,
     stop: Stop,
 }
 
@@ -126,6 +135,7 @@ impl Agent {
             // Taken by the loop.
             Incoming::Disk(Report::Closed(_)) => {}
             Incoming::Link(heard) => self.hear(heard),
+            Incoming::Alarmed(alarm, is_taken) => self.alarms.said(&alarm, is_taken, clocks::mono()),
             Incoming::Asked(answer) => {
                 // Whoever asked may have gone.
                 let _ = answer.send(self.status());
@@ -143,6 +153,7 @@ impl Agent {
             self.housekeeping_at = Instant::now() + HOUSEKEEPING;
             self.remember();
             self.link.renew_if_due(&self.state, clocks::wall());
+            self.look_at_alarms();
         }
         self.go_on_stopping()
     }
@@ -187,6 +198,22 @@ impl Agent {
         });
     }
 
+    /// Tells failures of critical assets to the address that stands in the settings, if the collector is away for long.
+    fn look_at_alarms(&mut self) {
+        let now = clocks::mono();
+        let due = self.alarms.look(self.engine.critical_findings(), now);
+        let (Some(line), Some(away)) = (&self.alarm_line, self.alarms.away_since(now)) else { return };
+        let away_since = self.engine.observed_at(away);
+        for alarm in due {
+            let (line, identity, incoming) = (line.clone(), self.identity.clone(), self.incoming.clone());
+            tokio::task::spawn_local(async move {
+                let is_taken = line.tell(&identity, &alarm, away_since, clocks::wall()).await;
+                // Nobody listens once the agent has ended.
+                let _ = incoming.send(Incoming::Alarmed(Box::new(alarm), is_taken)).await;
+            });
+        }
+    }
+
     /// The collector may have moved: what checks may reach follows it (SECURITY 3).
     fn look_up_collector(&self) {
         let (prober, collector) = (self.prober.clone(), self.identity.collector.clone());
@@ -221,6 +248,9 @@ impl Agent {
         match heard {
             link::Heard::Posted { no, answer } => {
                 self.link.note_answer(&answer, clocks::wall());
+                if has_a_say(&answer) {
+                    self.alarms.reached(clocks::mono());
+                }
                 self.tell(Event::Answered { no, answer });
             }
             link::Heard::Config(answer) => match self.link.read_config(answer) {
@@ -316,6 +346,15 @@ impl Agent {
     }
 }
 
+/// Whether the collector itself decided: one that takes nothing for now, or a proxy in front of it, is as good as away.
+fn has_a_say(answer: &Answer) -> bool {
+    match answer {
+        Answer::Delivered(_) | Answer::Conflict(_) => true,
+        Answer::Refused { status, .. } => matches!(status, 403 | 423),
+        Answer::Failed { .. } => false,
+    }
+}
+
 /// Without its journal the agent has nothing to stand on: whoever runs it starts it again.
 fn journal_thread_ended() -> Failure {
     Failure::new(Code::Failed, "the journal's thread ended by itself")
@@ -323,7 +362,7 @@ fn journal_thread_ended() -> Failure {
         .help("start the agent again; what was synced is kept")
 }
 
-fn probed(seen: upheld_probe::ProbeResult, started: Mono) -> ProbeResult {
+pub(crate) fn probed(seen: upheld_probe::ProbeResult, started: Mono) -> ProbeResult {
     let upheld_probe::ProbeResult { outcome, values, counters, evidence, took } = seen;
     ProbeResult { outcome, values, counters, evidence, started, took }
 }

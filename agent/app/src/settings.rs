@@ -7,6 +7,7 @@ use upheld_probe::AllowList;
 use url::Url;
 
 use crate::{
+    alarm::{AlarmTarget, RawTarget},
     cli::Common,
     failure::{Code, Failure},
     state::Identity,
@@ -22,6 +23,8 @@ const ALLOW_FILE: &str = "/etc/upheld/allow.toml";
 pub(crate) struct Settings {
     /// The `http://` proxy through which the collector is reached; `None` for none.
     pub(crate) proxy: Option<Url>,
+    /// Where this agent itself tells failures of critical assets while its collector is away; `None` for nowhere.
+    pub(crate) alarm: Option<AlarmTarget>,
     /// The allow file that the settings name.
     allow: Option<PathBuf>,
 }
@@ -30,6 +33,7 @@ pub(crate) struct Settings {
 #[serde(deny_unknown_fields)]
 struct Raw {
     proxy: Option<String>,
+    alarm: Option<RawTarget>,
     allow: Option<PathBuf>,
 }
 
@@ -63,7 +67,12 @@ impl Settings {
     fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let raw: Raw = toml::from_str(text).map_err(|error| invalid(path).why(error.to_string().trim_end()))?;
         let proxy = raw.proxy.map(|proxy| parse_proxy(path, &proxy)).transpose()?;
-        Ok(Self { proxy, allow: raw.allow })
+        let alarm = raw.alarm.as_ref().map(AlarmTarget::new).transpose().map_err(|why| {
+            invalid(path)
+                .why(why)
+                .help(r#"write: alarm = { url = "https://alarms.example/agent", secret = "whsec_…" }"#)
+        })?;
+        Ok(Self { proxy, alarm, allow: raw.allow })
     }
 }
 
@@ -112,6 +121,19 @@ mod tests {
         assert_eq!(refused.code(), Code::Invalid);
         let text = refused.to_string();
         assert!(text.contains("agent.toml") && text.contains("proxi") && text.contains("`proxy`"), "{text}");
+    }
+
+    #[test]
+    fn an_alarm_needs_an_address_and_a_secret_and_the_file_is_refused_without_printing_it() {
+        let good = "alarm = { url = \"https://a.example/x\", secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\" }";
+        assert!(parse(good).unwrap().alarm.is_some());
+        assert!(parse("").unwrap().alarm.is_none());
+        let refused = parse(&good.replace("https", "http")).unwrap_err().to_string();
+        assert!(
+            refused.contains("agent.toml") && refused.contains("https://") && !refused.contains("MfKQ"),
+            "{refused}"
+        );
+        assert!(parse("alarm = { url = \"https://a.example/x\" }").is_err());
     }
 
     #[test]

@@ -15,10 +15,31 @@ use upheld_wire::v1;
 
 use crate::{
     identity::{FreshKey, TlsIdentity},
+    state::{Identity, Schema},
     tls,
 };
 
 type Day = (i32, u8, u8);
+
+/// A host that is enrolled.
+pub(crate) fn identity() -> Identity {
+    let at = "2026-11-16T16:00:00Z".parse().unwrap();
+    Identity {
+        schema: Schema::V1,
+        agent: "a-1".parse().unwrap(),
+        client: "northgate".parse().unwrap(),
+        client_name: "Northgate Foods".to_owned(),
+        site: "plant-2".parse().unwrap(),
+        site_name: "Plant 2".to_owned(),
+        provider_name: "Example Security".to_owned(),
+        collector: "collector.example".to_owned(),
+        root_fingerprint: String::new(),
+        link_issued: at,
+        enrolled_at: at,
+        settings_file: None,
+        allow_file: None,
+    }
+}
 
 /// A root, an intermediate, and how long a server's certificate lives.
 pub(crate) struct Provider {

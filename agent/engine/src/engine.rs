@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use upheld_detection::fold::{CheckFold, FoldRule};
 use upheld_model::{
-    AgentEvent, AgentId, AssetId, BootId, CheckId, CheckSpec, DeviceText, Mono, ObservedAt, UnknownReason,
+    AgentEvent, AgentId, AssetId, BootId, CheckId, CheckSpec, DeviceText, Finding, Mono, ObservedAt, UnknownReason,
     finding::CheckState,
 };
 use upheld_wire::v1::{AgentConfig, Body, CheckNow, ClockReading, Now, Relations};
@@ -222,6 +222,13 @@ impl Engine {
             let at = self.clock.at(now.mono);
             self.outgoing.transition(vec![AgentEvent::Stopping { at, reason }]);
         }
+    }
+
+    /// Confirmed failures of critical assets that are not over.
+    pub fn critical_findings(&self) -> impl Iterator<Item = &Finding> {
+        let critical = self.config.as_ref().map(|config| &config.relations.critical);
+        let is_critical = move |finding: &&Finding| critical.is_some_and(|all| all.contains(&finding.check.asset));
+        self.lanes.iter().filter_map(|lane| lane.fold.finding()).filter(is_critical)
     }
 
     /// The present state of every check, for the "now" header. Version, backlog and ailments are the shell's.

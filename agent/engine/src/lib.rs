@@ -7,6 +7,7 @@
 //! executes effects and returns what came of them. It fails only where a configuration is refused, by name.
 #![forbid(unsafe_code)]
 
+pub mod alarm;
 mod batch;
 mod clock;
 mod config;

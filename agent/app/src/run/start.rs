@@ -8,15 +8,16 @@ use tokio::{
     time::Instant,
 };
 use upheld_delivery::Moment;
-use upheld_engine::{Engine, Start};
+use upheld_engine::{Engine, Start, alarm::Alarms};
 use upheld_model::ObservedAt;
 use upheld_probe::Prober;
 
 use super::{Agent, INCOMING_MAX, Incoming, PROBES_AT_ONCE, link::Link, stop::Stop};
 use crate::{
+    alarm::AlarmLine,
     cli::Common,
     clocks,
-    failure::Failure,
+    failure::{Code, Failure},
     identity::{self, TlsIdentity},
     memory::Memory,
     recorder::{Recorder, Report},
@@ -43,6 +44,10 @@ impl Agent {
         let tls_identity = TlsIdentity::load(&state)?;
         let clock = Arc::new(BoundedClock::new(clocks::wall, identity.link_issued));
         let uplink = Uplink::open(&state, &identity, settings.proxy.as_ref(), &clock, provider)?;
+        let alarm_line =
+            settings.alarm.map(|target| AlarmLine::new(target, provider)).transpose().map_err(|error| {
+                Failure::new(Code::Failed, "cannot set up TLS for the alarm address").why(error.to_string())
+            })?;
         let signing_key = identity::load_signing_key(&state)?;
         let config = state.config()?;
         let addresses = tokio::time::timeout(NAME_WAIT, uplink::addresses(&identity.collector)).await;
@@ -75,6 +80,8 @@ impl Agent {
             incoming,
             started_at: clocks::wall(),
             housekeeping_at: Instant::now(),
+            alarms: Alarms::new(clocks::mono()),
+            alarm_line,
             stop: Stop::default(),
         };
         if let Some(config) = config {

@@ -8,10 +8,12 @@ use upheld_wire::v1::AgentConfig;
 
 use super::{Check, Document, StandingWord, socket};
 use crate::{
+    alarm::AlarmTarget,
     cli::Common,
     clocks,
     failure::{Code, Failure},
     output, sends,
+    settings::Settings,
     state::StateFolder,
     words,
 };
@@ -21,6 +23,9 @@ use crate::{
 struct Sends<'a> {
     schema: &'static str,
     to: &'a str,
+    /// Who is told of failures of critical assets while the collector is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alarm_to: Option<String>,
     always: &'a [&'a str],
     checks: Vec<CheckSends>,
     never: &'a str,
@@ -38,7 +43,8 @@ pub(crate) fn status(common: &Common, sends: bool, exit_code: bool) -> Result<()
     let identity = state.require_identity()?;
     if sends {
         let config = state.config()?;
-        return print_sends(common, &identity.collector, config.as_ref());
+        let alarm = Settings::load(common, Some(&identity))?.alarm;
+        return print_sends(common, &identity.collector, alarm.as_ref(), config.as_ref());
     }
     let asked = socket::ask(&state).map_err(|error| {
         Failure::new(Code::Failed, format!("cannot ask the agent on {}", state.root().display()))
@@ -128,19 +134,29 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     words::duration(Duration::from_secs(passed.as_secs()))
 }
 
-fn print_sends(common: &Common, collector: &str, config: Option<&AgentConfig>) -> Result<(), Failure> {
+fn print_sends(
+    common: &Common,
+    collector: &str,
+    alarm: Option<&AlarmTarget>,
+    config: Option<&AgentConfig>,
+) -> Result<(), Failure> {
     let checks = config.map(sends::lines).unwrap_or_default();
     if common.json {
         let checks = checks.into_iter().map(|(check, sends)| CheckSends { check, sends }).collect();
         return output::json(&Sends {
             schema: "upheld.agent-sends/1",
             to: collector,
+            alarm_to: alarm.map(AlarmTarget::host),
             always: sends::ALWAYS,
             checks,
             never: sends::NEVER,
         });
     }
-    let mut lines = vec![format!("This host sends to {collector}, and to nobody else:")];
+    let others = match alarm {
+        None => "and to nobody else".to_owned(),
+        Some(alarm) => format!("and failures of critical assets to {} while that is away for 15 minutes", alarm.host()),
+    };
+    let mut lines = vec![format!("This host sends to {collector}, {others}:")];
     lines.extend(sends::ALWAYS.iter().map(|always| format!("  {always}")));
     lines.extend(checks.iter().map(|(check, sends)| format!("  {check:32} {sends}")));
     lines.push(sends::NEVER.to_owned());

@@ -15,6 +15,11 @@ pub struct Position {
     place: u64,
 }
 
+impl Position {
+    /// Before everything that a journal holds.
+    pub const BEGIN: Self = Self { segment: 0, place: 0 };
+}
+
 impl<S: Storage> Journal<S> {
     /// The end of the journal, after a flush: every body appended so far is durable and before it.
     ///
@@ -35,6 +40,15 @@ impl<S: Storage> Journal<S> {
     /// [`JournalError::Storage`].
     pub fn bodies_since(&mut self, position: Position) -> Result<Vec<Body>, JournalError> {
         let mut bodies = Vec::new();
+        self.each_body_since(position, |body| bodies.push(body))?;
+        Ok(bodies)
+    }
+
+    /// The same, one after the other, for a journal that does not fit into memory.
+    ///
+    /// # Errors
+    /// [`JournalError::Storage`].
+    pub fn each_body_since(&mut self, position: Position, mut take: impl FnMut(Body)) -> Result<(), JournalError> {
         let Self { segments, storage, codec, .. } = self;
         for segment in segments.iter().filter(|segment| segment.number >= position.segment) {
             let start = if segment.number == position.segment { position.place } else { 0 };
@@ -43,7 +57,9 @@ impl<S: Storage> Journal<S> {
             for piece in pieces {
                 let walked = segment.walk(storage, piece.from.max(start), piece.to, |record| {
                     let body = codec.unpack(record).and_then(|text| serde_json::from_str(&text).ok());
-                    bodies.extend(body);
+                    if let Some(body) = body {
+                        take(body);
+                    }
                     Flow::On
                 });
                 match super::read::trouble(walked, segment.number) {
@@ -52,7 +68,7 @@ impl<S: Storage> Journal<S> {
                 }
             }
         }
-        Ok(bodies)
+        Ok(())
     }
 }
 
