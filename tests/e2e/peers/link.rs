@@ -32,6 +32,9 @@ fn s1_three_drops_of_a_real_port_between_two_looks_are_one_unstable_link() {
             assert_eq!(recorded.0, Some(0), "{}", recorded.2);
             recorded.1.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).collect::<Vec<_>>()
         };
+        wait_for("the port is watched", Duration::from_secs(20), || {
+            (agent.status()?["checks"][0]["state"] == "ok").then_some(())
+        });
         // The journal of a running agent is read beside it.
         wait_for("a first look is journalled", Duration::from_secs(40), || (!samples(&agent).is_empty()).then_some(()));
         sh("for drop in 1 2 3; do ip link set far down; ip link set far up; done", &[]);
