@@ -4,11 +4,13 @@
 //! watched. It never fails and never guesses: what no fact covers is unknown, and nothing becomes up by default. The
 //! pieces touch, so they sum to the period. Maintenance, coverage and excluded causes are overlays of the agreement.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use upheld_model::{UnknownReason, finding::CheckState};
+
+mod sweep;
 
 /// From one instant up to, but not including, another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,20 +74,68 @@ pub struct Totals {
     pub unknown: BTreeMap<UnknownReason, SignedDuration>,
 }
 
+/// What the failure of a check makes of its asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WhenFailed {
+    /// It is down.
+    Down,
+    /// It works in part: the agreement does not call this function's failure down.
+    Degraded,
+}
+
 /// Parts `period` into touching pieces by the worst of `checks`, neighbours of one status joined. An asset without
 /// checks is unknown (not monitored). An empty period has no pieces.
 pub fn partition(period: Span, checks: &[CheckHistory]) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
-    let checks: Vec<Sorted<'_>> = checks.iter().map(Sorted::new).collect();
-    for span in cells(period, &checks) {
-        let worst = checks.iter().map(|check| check.status(span.from)).max();
-        let status = worst.unwrap_or(Status::Unknown { reason: UnknownReason::NotMonitored });
-        match pieces.last_mut() {
-            Some(last) if last.status == status => last.span.to = span.to,
-            Some(_) | None => pieces.push(Piece { span, status }),
+    partition_of(period, checks.iter().map(|check| (check, WhenFailed::Down)))
+}
+
+/// The same with checks whose failure makes the asset down or degraded.
+pub fn partition_of<'a>(period: Span, checks: impl IntoIterator<Item = (&'a CheckHistory, WhenFailed)>) -> Vec<Piece> {
+    let parts: Vec<Vec<Piece>> = checks.into_iter().map(|(check, when)| sweep::of_check(period, check, when)).collect();
+    if parts.is_empty() && period.from < period.to {
+        let status = Status::Unknown { reason: UnknownReason::NotMonitored };
+        return vec![Piece { span: period, status }];
+    }
+    worst(parts)
+}
+
+/// The worst at each instant of several partitions of one period, neighbours of one status joined.
+pub fn worst(mut parts: Vec<Vec<Piece>>) -> Vec<Piece> {
+    while parts.len() > 1 {
+        // In pairs, so that many checks cost their number times its logarithm.
+        let mut rest = parts.into_iter();
+        let mut merged = Vec::new();
+        while let Some(one) = rest.next() {
+            merged.push(match rest.next() {
+                Some(other) => worse(&one, &other),
+                None => one,
+            });
         }
+        parts = merged;
+    }
+    parts.pop().unwrap_or_default()
+}
+
+/// Two partitions of one period as one.
+fn worse(one: &[Piece], other: &[Piece]) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::with_capacity(one.len() + other.len());
+    let (mut i, mut j) = (0, 0);
+    while let (Some(a), Some(b)) = (one.get(i), other.get(j)) {
+        let from = a.span.from.max(b.span.from);
+        let to = a.span.to.min(b.span.to);
+        push(&mut pieces, Piece { span: Span { from, to }, status: a.status.max(b.status) });
+        i += usize::from(a.span.to <= to);
+        j += usize::from(b.span.to <= to);
     }
     pieces
+}
+
+fn push(pieces: &mut Vec<Piece>, piece: Piece) {
+    match pieces.last_mut() {
+        Some(last) if last.status == piece.status => last.span.to = piece.span.to,
+        Some(_) | None if piece.span.from < piece.span.to => pieces.push(piece),
+        Some(_) | None => {}
+    }
 }
 
 /// Sums a partition.
@@ -102,62 +152,6 @@ pub fn totals(pieces: &[Piece]) -> Totals {
         *sum = sum.saturating_add(took);
     }
     totals
-}
-
-/// The period cut at every instant at which anything changes: within a cell nothing does.
-fn cells(period: Span, checks: &[Sorted<'_>]) -> Vec<Span> {
-    if period.from >= period.to {
-        return Vec::new();
-    }
-    let mut cuts = BTreeSet::from([period.from, period.to]);
-    for check in checks {
-        cuts.extend(check.changes.iter().map(|(at, _)| *at));
-        let spans = check.history.down.iter().chain(&check.history.degraded);
-        let unwatched = check.history.unwatched.iter().map(|(span, _)| span);
-        cuts.extend(spans.chain(unwatched).flat_map(|span| [span.from, span.to]));
-    }
-    let inside: Vec<Timestamp> = cuts.range(period.from..=period.to).copied().collect();
-    inside.windows(2).map(|pair| Span { from: pair[0], to: pair[1] }).collect()
-}
-
-/// One check's history with its changes in order.
-struct Sorted<'a> {
-    history: &'a CheckHistory,
-    changes: Vec<(Timestamp, CheckState)>,
-}
-
-impl<'a> Sorted<'a> {
-    fn new(history: &'a CheckHistory) -> Self {
-        let mut changes = history.changes.clone();
-        changes.sort_by_key(|(at, _)| *at);
-        Self { history, changes }
-    }
-
-    /// The status in the cell that begins at `at`.
-    fn status(&self, at: Timestamp) -> Status {
-        let holds = |span: &Span| span.from <= at && at < span.to;
-        let unwatched = self.history.unwatched.iter().filter(|(span, _)| holds(span)).map(|(_, reason)| *reason);
-        if let Some(reason) = unwatched.min() {
-            return Status::Unknown { reason };
-        }
-        let next = self.changes.partition_point(|(changed, _)| *changed <= at);
-        let Some((_, state)) = next.checked_sub(1).map(|last| &self.changes[last]) else {
-            return Status::Unknown { reason: UnknownReason::NotMonitored };
-        };
-        let is_down = self.history.down.iter().any(holds);
-        let is_latest = next == self.changes.len();
-        let is_degraded = self.history.degraded.iter().any(holds);
-        match state {
-            CheckState::Unknown { reason } => Status::Unknown { reason: *reason },
-            CheckState::Failed => Status::Down,
-            CheckState::Ok | CheckState::Suspect | CheckState::Recovering if is_down => Status::Down,
-            // What is not confirmed yet: one good sample is not a recovery, one bad sample is no failure and not up.
-            CheckState::Recovering if is_latest => Status::Down,
-            CheckState::Suspect if is_latest => Status::Unknown { reason: UnknownReason::Pending },
-            CheckState::Ok | CheckState::Suspect | CheckState::Recovering if is_degraded => Status::Degraded,
-            CheckState::Ok | CheckState::Suspect | CheckState::Recovering => Status::Up,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -230,7 +224,58 @@ mod tests {
         assert_eq!(told(&[check]), "up 0..10, degraded 10..20, up 20..100");
     }
 
+    #[test]
+    fn a_function_that_is_not_called_down_leaves_its_asset_degraded() {
+        let failed =
+            CheckHistory { down: vec![span(20, 60)], ..changing(&[(0, OK), (20, CheckState::Failed), (60, OK)]) };
+        let silent =
+            CheckHistory { unwatched: vec![(span(50, 70), UnknownReason::AgentSilent)], ..changing(&[(0, OK)]) };
+        let of = [(&failed, WhenFailed::Degraded), (&silent, WhenFailed::Down)];
+        assert_eq!(
+            said(&partition_of(span(0, 100), of)),
+            "up 0..20, degraded 20..50, unknown(agent silent) 50..70, up 70..100"
+        );
+    }
+
+    /// The rule of [`sweep`], asked at one instant by itself: an oracle that looks at everything every time.
+    fn status_at(check: &CheckHistory, at: Timestamp) -> Status {
+        let holds = |span: &Span| span.from <= at && at < span.to;
+        let unwatched = check.unwatched.iter().filter(|(span, _)| holds(span)).map(|(_, reason)| *reason);
+        if let Some(reason) = unwatched.min() {
+            return Status::Unknown { reason };
+        }
+        let mut changes = check.changes.clone();
+        changes.sort_by_key(|(at, _)| *at);
+        let next = changes.partition_point(|(changed, _)| *changed <= at);
+        let Some((_, state)) = next.checked_sub(1).map(|last| changes[last]) else {
+            return Status::Unknown { reason: UnknownReason::NotMonitored };
+        };
+        let (is_down, is_degraded) = (check.down.iter().any(holds), check.degraded.iter().any(holds));
+        match state {
+            CheckState::Unknown { reason } => Status::Unknown { reason },
+            CheckState::Failed => Status::Down,
+            _ if is_down => Status::Down,
+            CheckState::Recovering if next == changes.len() => Status::Down,
+            CheckState::Suspect if next == changes.len() => Status::Unknown { reason: UnknownReason::Pending },
+            _ if is_degraded => Status::Degraded,
+            _ => Status::Up,
+        }
+    }
+
     proptest! {
+        #[test]
+        fn every_second_is_what_the_rule_says_of_it(
+            from in -200i64..200, length in 1i64..200,
+            checks in proptest::collection::vec(history(), 1..4),
+        ) {
+            let pieces = partition(span(from, from + length), &checks);
+            for second in from..from + length {
+                let piece = pieces.iter().find(|piece| piece.span.from <= at(second) && at(second) < piece.span.to);
+                let worst = checks.iter().map(|check| status_at(check, at(second))).max();
+                prop_assert_eq!(piece.map(|piece| piece.status), worst, "second {}", second);
+            }
+        }
+
         #[test]
         fn pieces_touch_and_sum_to_the_period(
             from in -200i64..200, length in 0i64..300,
@@ -294,6 +339,10 @@ mod tests {
     }
 
     fn told(checks: &[CheckHistory]) -> String {
+        said(&partition(span(0, 100), checks))
+    }
+
+    fn said(pieces: &[Piece]) -> String {
         let one = |piece: &Piece| {
             let status = match piece.status {
                 Status::Up => "up".to_owned(),
@@ -303,6 +352,6 @@ mod tests {
             };
             format!("{status} {}..{}", piece.span.from.as_second(), piece.span.to.as_second())
         };
-        partition(span(0, 100), checks).iter().map(one).collect::<Vec<_>>().join(", ")
+        pieces.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 }
