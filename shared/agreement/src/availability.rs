@@ -19,10 +19,12 @@ use crate::{
     uptime_cases::{DegradedAs, Tally, UnknownAs, Uptime, UptimeCase, UptimeState},
 };
 
+mod down_when;
 mod figure;
 mod overlay;
 mod timeline;
 
+pub use down_when::{DownWhen, NotACondition};
 pub use figure::{Figure, Verdict};
 pub use overlay::{ExcludedSpan, Maintenance, NotAgreed};
 pub use timeline::{Piece, Seen, Sums, Timeline, TimelineError, UnknownWhy};

@@ -45,7 +45,7 @@ pub use fields::NotActedOn;
 pub use layout::{BOOK_BYTES_MAX, FILE_BYTES_MAX, FILES_MAX};
 pub use plan::{
     Amount, Availability, AvailabilityPer, CountsAs, Credit, CreditLimits, CreditWhen, Escalation, Every, Exclusion,
-    Matrix, Modifiers, Plan, Prevention, Rate, RatePrice, Rider, Rounding, Step, TargetTerms, Window,
+    IncludedHours, Matrix, Modifiers, Plan, Prevention, Rate, RatePrice, Rider, Rounding, Step, TargetTerms, Window,
 };
 pub use provider::{Channel, Contact, Provider, Retention, WebhookChannel};
 pub use scalar::{Factor, Moment, PlainSeconds};

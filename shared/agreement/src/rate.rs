@@ -75,8 +75,13 @@ pub fn entries(facts: &[Fact]) -> Vec<Entry> {
     found.sort_by_key(|entry| entry.fact);
     let corrections: Vec<(u64, u64)> = found.iter().filter_map(|entry| Some((entry.corrects?, entry.fact))).collect();
     for (corrected, by) in corrections {
-        if let Some(entry) = found.iter_mut().find(|entry| entry.fact == corrected && by > corrected) {
-            entry.corrected_by = Some(by);
+        let place = found.iter().position(|entry| entry.fact == corrected && by > corrected);
+        let Some(entry) = place.map(|place| &mut found[place]) else { continue };
+        // Of two corrections of one entry the later stands, in the place of both.
+        if let Some(earlier) = entry.corrected_by.replace(by)
+            && let Some(earlier) = found.iter_mut().find(|entry| entry.fact == earlier)
+        {
+            earlier.corrected_by = Some(by);
         }
     }
     found

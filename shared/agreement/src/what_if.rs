@@ -23,9 +23,13 @@ use crate::{
 };
 
 mod columns;
+mod condition;
+mod rows;
 
 pub use crate::outcome::{Kept, Outcome};
 pub use columns::{ClientColumn, Columns, Sums, columns};
+pub use condition::{Condition, ConditionError};
+pub use rows::{Row, Value, rows, table};
 
 /// An incident of the past.
 #[derive(Debug, Clone)]

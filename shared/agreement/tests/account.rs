@@ -233,6 +233,26 @@ fn work_is_charged_in_its_bands_and_remote_work_in_business_hours_is_included() 
 }
 
 #[test]
+fn included_hours_go_first_in_each_month_and_what_is_beyond_them_is_said() {
+    let plan = book(&[("name = \"Gold\"", "name = \"Gold\"\nincluded_hours = \"2h per month\"")]);
+    let account = asked(&plan, NOVEMBER, AFTER, &november());
+    // 150 minutes are charged, 60 in business hours and 90 after them: two hours of them are covered.
+    assert_eq!(account.labour.total.minor, 10_500);
+    let [included] = account.labour.included.as_slice() else { panic!("{:?}", account.labour.included) };
+    assert_eq!((included.given_s, included.used_s, included.left_s, included.overage_s), (7_200, 7_200, 0, 1_800));
+    let second_half = asked(&plan, ("2026-11-11T00:00:00Z", NOVEMBER.1), AFTER, &november());
+    assert_eq!(second_half.labour.rows.len(), 0);
+    assert_eq!(second_half.labour.included[0].left_s, 0, "the month's first half has used them");
+    let december = asked(&plan, ("2026-12-01T06:00:00Z", "2027-01-01T06:00:00Z"), AFTER, &november());
+    assert_eq!(december.labour.included[0].left_s, 7_200);
+    assert!(
+        december.text().contains("Work: none was entered; included hours of 2026-12: 0 s of 2 h used"),
+        "{}",
+        december.text()
+    );
+}
+
+#[test]
 fn maintenance_without_notice_counts_and_what_is_disputed_counts_both_ways() {
     let mut happened = november();
     let window = |announced: &str, is_disputed| Maintenance {

@@ -13,6 +13,7 @@ use crate::{
     calendar::Calendar,
     money::{Currency, Money},
     rate::{Line, LineFor, Tariff, Work},
+    terms::DowntimePer,
     words::Manner,
 };
 
@@ -71,7 +72,7 @@ pub struct BandSum {
 pub struct Included {
     /// The calendar month.
     pub month: Stretch,
-    /// The version that gives them: the one in force when the month's first work began.
+    /// The version that gives them: the first one in force in the month.
     pub version: u32,
     /// Seconds that the fee covers.
     pub given_s: u64,
@@ -139,11 +140,16 @@ pub fn tariff<'a>(book: &Book, plan: &'a Plan) -> Result<TariffOf<'a>, NoTariff>
 /// What the work of a period cost a client. Without an agreement nothing of it has a price, and each row says so.
 pub fn labour(book: &Book, client: &ClientId, period: Stretch, work: &[WorkDone]) -> Labour {
     let question = Question { client, period, as_of: Timestamp::MAX, windows: Windows::Whole };
-    let mut here: Vec<&WorkDone> = work.iter().filter(|done| period.holds(done.work.from)).collect();
-    here.sort_by_key(|done| (done.work.from, done.work.to, done.incident.clone(), done.fact));
     let terms = Terms::of(book, question).ok();
-    let mut ledger = Months { book, terms: terms.as_ref(), tariffs: BTreeMap::new(), included: Vec::new() };
-    let rows: Vec<LabourRow> = here.into_iter().map(|done| ledger.charge(done)).collect();
+    let included = terms.as_ref().map(included).unwrap_or_default();
+    // Included hours are of whole months: work before the period, in its first month, has used some of them.
+    let all = included.iter().map(|included| included.month).chain([period]);
+    let (from, to) = all.fold((period.from, period.to), |(from, to), month| (from.min(month.from), to.max(month.to)));
+    let mut here: Vec<&WorkDone> = work.iter().filter(|done| from <= done.work.from && done.work.from < to).collect();
+    here.sort_by_key(|done| (done.work.from, done.work.to, done.incident.clone(), done.fact));
+    let mut ledger = Months { book, terms: terms.as_ref(), tariffs: BTreeMap::new(), included };
+    let mut rows: Vec<LabourRow> = here.into_iter().map(|done| ledger.charge(done)).collect();
+    rows.retain(|row| period.holds(row.work.from));
     let currency = book.provider.currency;
     let minor = rows.iter().filter_map(|row| row.amount).map(|amount| amount.minor).fold(0, u64::saturating_add);
     Labour {
@@ -153,6 +159,17 @@ pub fn labour(book: &Book, client: &ClientId, period: Stretch, work: &[WorkDone]
         not_priced: rows.iter().filter(|row| row.amount.is_none()).count() as u64,
         rows,
     }
+}
+
+/// The included hours of every month that the period touches, before any work: those of the first version in force in it.
+fn included(terms: &Terms<'_>) -> Vec<Included> {
+    let months = terms.windows(DowntimePer::Month, terms.question.period).into_iter();
+    let given = months.filter_map(|month| {
+        let (version, _) = terms.in_force(month).next()?;
+        let given_s = terms.plan(version)?.included_hours?.0;
+        Some(Included { month, version: version.number, given_s, used_s: 0, left_s: given_s, overage_s: 0 })
+    });
+    given.collect()
 }
 
 /// What is charged so far, with the included hours of each month.
@@ -190,8 +207,7 @@ impl Months<'_> {
         let plan = terms.plan(version).ok_or("the plan is missing")?;
         let of = self.tariffs.entry(version.number).or_insert_with(|| tariff(self.book, plan));
         let of = of.as_ref().map_err(ToString::to_string)?;
-        let month = terms.month_of(work.from);
-        let index = self.included.iter().position(|included| included.month == month);
+        let index = self.included.iter().position(|included| included.month.holds(work.from));
         let left_s = index.map_or(0, |index| self.included[index].left_s);
         let bill = of.tariff().bill(std::slice::from_ref(work), left_s).map_err(|error| error.to_string())?;
         if let Some(index) = index {

@@ -1,6 +1,6 @@
 //! Stretches of time, the windows of an agreement's dates, and what a stretch costs.
 
-use jiff::{Timestamp, ToSpan as _};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Terms;
@@ -97,14 +97,5 @@ impl Terms<'_> {
             };
             Some(Money { minor: until(part.to) - until(part.from), currency: monthly.currency })
         }))
-    }
-
-    /// The month that holds an instant.
-    pub(super) fn month_of(&self, at: Timestamp) -> Stretch {
-        let first = self.zone.to_datetime(at).date().first_of_month();
-        let midnight = |date: jiff::civil::Date| date.to_zoned(self.zone.clone()).map(|zoned| zoned.timestamp());
-        let from = midnight(first).unwrap_or(at);
-        let next = first.checked_add(1.month()).and_then(midnight);
-        Stretch { from, to: next.unwrap_or(Timestamp::MAX) }
     }
 }

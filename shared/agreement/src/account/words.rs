@@ -162,10 +162,11 @@ impl Account {
 
     fn said_labour(&self) -> String {
         let labour = &self.labour;
-        if labour.rows.is_empty() {
-            return "Work: none was entered.".to_owned();
-        }
-        let mut said = format!("Work: {} entries, {}", labour.rows.len(), labour.total);
+        let mut said = match labour.rows.len() {
+            0 => "Work: none was entered".to_owned(),
+            1 => format!("Work: one entry, {}", labour.total),
+            entries => format!("Work: {entries} entries, {}", labour.total),
+        };
         for included in &labour.included {
             let _ = write!(
                 said,

@@ -149,7 +149,6 @@ impl Read for ExtraDay {
 }
 
 fn read_bands(node: &Node<'_>, reading: &mut Reading<'_>) -> Vec<Band> {
-    reading.keep("bands", node);
     let found = entries(node, "bands", reading);
     found
         .into_iter()

@@ -20,7 +20,7 @@ mod target;
 
 pub use kept::{
     Amount, Availability, AvailabilityPer, CountsAs, Credit, CreditLimits, CreditWhen, Escalation, Every, Exclusion,
-    Prevention, Rate, RatePrice, Rounding, Step, Window,
+    IncludedHours, Prevention, Rate, RatePrice, Rounding, Step, Window,
 };
 pub use target::TargetTerms;
 
@@ -45,14 +45,17 @@ pub struct Plan {
     pub targets: Vec<TargetTerms>,
     /// Factors on the targets `on-site` and `resolve`.
     pub modifiers: Modifiers,
-    /// The objective of availability. Kept.
+    /// The objective of availability.
     pub availability: Option<Availability>,
-    /// What is owed. Kept.
+    /// What is owed.
     pub credits: Vec<Credit>,
-    /// How credits are capped and rounded. Kept.
+    /// How credits are capped and rounded.
     pub credit_limits: Option<CreditLimits>,
-    /// What work costs. Kept.
+    /// What work costs.
     pub rates: Vec<Rate>,
+    /// Work that the fee covers each calendar month, before the rates charge any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub included_hours: Option<IncludedHours>,
     /// Who is told as the time runs out. Kept, beyond telling the provider's channels.
     pub escalation: Option<Escalation>,
     /// What is done before anything breaks. Kept.
@@ -139,14 +142,7 @@ fn read_plan(mut fields: Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<Sa
     let matrix = fields.optional("priority", reading);
     let targets = targets(fields.list_up_to(TARGETS_MAX, "target", reading), "target", reading);
     let modifiers = fields.optional("modifiers", reading);
-    for (key, feature) in [
-        ("availability", "availability"),
-        ("credit", "credits"),
-        ("credit_limits", "credits"),
-        ("rate", "rates"),
-        ("escalation", "escalation"),
-        ("prevention", "prevention"),
-    ] {
+    for (key, feature) in [("escalation", "escalation"), ("prevention", "prevention")] {
         if let Some(node) = fields.node(key) {
             reading.keep(feature, node);
         }
@@ -155,6 +151,7 @@ fn read_plan(mut fields: Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<Sa
     let credits = fields.list("credit", reading);
     let credit_limits = fields.optional("credit_limits", reading);
     let rates = fields.list("rate", reading);
+    let included_hours = fields.optional("included_hours", reading);
     let escalation = fields.optional("escalation", reading);
     let prevention = fields.optional("prevention", reading);
     fields.finish(reading);
@@ -167,6 +164,7 @@ fn read_plan(mut fields: Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<Sa
         credits,
         credit_limits,
         rates,
+        included_hours,
         escalation,
         prevention,
         extends: Vec::new(),

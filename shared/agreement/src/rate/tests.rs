@@ -191,6 +191,10 @@ fn a_correction_stands_in_the_place_of_an_entry_and_nothing_is_rewritten() {
     assert_eq!(entries.iter().map(|entry| entry.corrected_by).collect::<Vec<_>>(), [Some(3), Some(4), None, None]);
     let charged: Vec<u64> = entries.iter().filter(|entry| entry.is_charged()).map(|entry| entry.fact).collect();
     assert_eq!(charged, [3]);
+    let twice = [facts.as_slice(), &[fact(5, "10:00", "11:00", Some(1))]].concat();
+    let charged: Vec<u64> =
+        super::entries(&twice).iter().filter(|entry| entry.is_charged()).map(|entry| entry.fact).collect();
+    assert_eq!(charged, [5], "two corrections of one entry are not charged twice");
     let turned: Vec<Fact> = facts.iter().rev().cloned().collect();
     assert_eq!(super::entries(&turned), entries);
 }

@@ -148,6 +148,7 @@ impl Said {
             availability: plan.availability.or_else(|| base.availability.clone()),
             credits: said_or(plan.credits, &base.credits),
             credit_limits: plan.credit_limits.or_else(|| base.credit_limits.clone()),
+            included_hours: plan.included_hours.or(base.included_hours),
             rates: said_or(plan.rates, &base.rates),
             escalation: plan.escalation.or_else(|| base.escalation.clone()),
             prevention: plan.prevention.or_else(|| base.prevention.clone()),

@@ -1,7 +1,8 @@
-//! Parts of a plan that are read and kept, and that this version does not act on.
+//! Parts of a plan beside its targets: availability, credits and rates, which statements count, and what is only kept
+//! so far.
 //!
-//! They are parsed to typed data all the same: a slip in a credit tier is found when it is written, not on the day
-//! credits are built.
+//! All are parsed to typed data: a slip in an escalation is found when it is written, not on the day escalations are
+//! built.
 
 mod availability;
 mod credits;
@@ -11,4 +12,4 @@ mod rates;
 pub use availability::{Availability, AvailabilityPer, CountsAs, Exclusion, Window};
 pub use credits::{Amount, Credit, CreditLimits, CreditWhen, Rounding};
 pub use prevention::{Every, Prevention};
-pub use rates::{Escalation, Rate, RatePrice, Step};
+pub use rates::{Escalation, IncludedHours, Rate, RatePrice, Step};

@@ -48,14 +48,8 @@ impl Read for AssetEntry {
         let mut fields = Fields::of(value, "the terms of an asset", reading)?;
         let asset = fields.required("asset", reading);
         let criticality = fields.optional("criticality", reading);
-        for (key, feature) in [
-            ("longest_downtime", "longest downtime"),
-            ("cost_of_downtime", "cost of downtime"),
-            ("manufacturer", "manufacturers' agreements"),
-        ] {
-            if let Some(node) = fields.node(key) {
-                reading.keep(feature, node);
-            }
+        if let Some(node) = fields.node("manufacturer") {
+            reading.keep("manufacturers' agreements", node);
         }
         let longest_downtime = fields.optional::<LongestDowntime>("longest_downtime", reading);
         let cost_of_downtime = fields.optional("cost_of_downtime", reading);

@@ -1,4 +1,4 @@
-//! The objective of availability (TERMS 2). Kept.
+//! The objective of availability (TERMS 2).
 
 use serde::Serialize;
 use upheld_model::AssetClass;
@@ -38,7 +38,7 @@ pub struct Availability {
     pub not_proven_above: Option<Ratio>,
     /// How degraded counts.
     pub degraded: CountsAs,
-    /// What else makes a class down, in words.
+    /// What makes a class down ([`crate::availability::DownWhen`]).
     pub down_when: Vec<(AssetClass, String)>,
 }
 
@@ -81,7 +81,14 @@ fn read_down_when(node: &Node<'_>, reading: &mut Reading<'_>) -> Vec<(AssetClass
     let mut found = Vec::new();
     for (key, value) in entries(node, "what makes a class down", reading) {
         match key.get_ref().parse::<AssetClass>() {
-            Ok(class) => found.extend(String::read(value, reading).map(|text| (class, text))),
+            Ok(class) => {
+                let Some(text) = String::read(value, reading) else { continue };
+                // Other words are a promise all the same: they are kept, listed, and any failed check is down.
+                if text.parse::<crate::availability::DownWhen>().is_err() {
+                    reading.keep("down_when in words of its own", value);
+                }
+                found.push((class, text));
+            }
             Err(error) => {
                 let place = reading.place(key);
                 reading.report(Diagnostic::new(Code::UnknownWord, &place, error.to_string()));

@@ -1,4 +1,4 @@
-//! What is owed when a promise is not kept (TERMS 2). Kept.
+//! What is owed when a promise is not kept (TERMS 2).
 
 use serde::Serialize;
 

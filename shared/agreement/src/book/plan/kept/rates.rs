@@ -1,4 +1,4 @@
-//! What work costs, and who is told as the time runs out (TERMS 2). Kept.
+//! What work costs, and who is told as the time runs out (TERMS 2); the second is kept so far.
 
 use serde::Serialize;
 
@@ -26,6 +26,25 @@ pub struct Rate {
     pub increment_s: Option<PlainSeconds>,
     /// For the way.
     pub travel: Option<Price>,
+}
+
+/// `4h per month`: work that the fee covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct IncludedHours(
+    /// Seconds of each calendar month.
+    pub u64,
+);
+
+impl Read for IncludedHours {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let text = String::read(value, reading)?;
+        let seconds = text.strip_suffix(" per month").and_then(PlainSeconds::parse);
+        if seconds.is_none() {
+            reading.bad_value(value, format!("{:?} is not included work: write \"4h per month\"", shown(&text)));
+        }
+        seconds.map(|seconds| Self(seconds.0))
+    }
 }
 
 /// The price of a manner of work.
