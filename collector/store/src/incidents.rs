@@ -62,6 +62,13 @@ pub trait IncidentReads {
     fn open_incidents(&self, client: Option<&ClientId>) -> Result<Vec<IncidentRow>, StoreError>;
     /// One client's newest incidents, open or not; all clients' when `None`.
     fn newest_incidents(&self, client: Option<&ClientId>, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
+    /// One client's incidents behind a number, open or not, ascending: all of them, page by page.
+    fn incidents_behind(
+        &self,
+        client: &ClientId,
+        behind: IncidentNumber,
+        limit: u32,
+    ) -> Result<Vec<IncidentRow>, StoreError>;
     /// The incidents of this number among all clients, for a person who left the client out.
     fn incidents_numbered(&self, number: IncidentNumber) -> Result<Vec<IncidentRow>, StoreError>;
     /// Incidents whose deadline is `now` or earlier, the oldest deadline first.
@@ -116,6 +123,11 @@ const NEWEST_OF_CLIENT: Query = query!(
     "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
      refusal FROM incidents WHERE client = ?1 ORDER BY number DESC LIMIT ?2"
 );
+const BEHIND: Query = query!(
+    "incidents.behind",
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND number > ?2 ORDER BY number LIMIT ?3"
+);
 const NEWEST_ALL: Query = query!(
     "incidents.newest_all",
     "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
@@ -150,7 +162,7 @@ const UPDATE: Query = query!(
 
 #[cfg(test)]
 pub(crate) const HOT: &[Query] =
-    &[GET, BY_KEY, OPEN_BY_DEDUP, OF_SITE, OPEN_OF_CLIENT, NEWEST_OF_CLIENT, NEWEST_ALL, DUE, UPDATE];
+    &[GET, BY_KEY, OPEN_BY_DEDUP, OF_SITE, OPEN_OF_CLIENT, NEWEST_OF_CLIENT, NEWEST_ALL, BEHIND, DUE, UPDATE];
 
 fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
     Ok(IncidentRow {
@@ -204,6 +216,15 @@ impl IncidentReads for SqliteTx<'_> {
             Some(client) => self.all(&NEWEST_OF_CLIENT, params![client.as_str(), limit], incident_row),
             None => self.all(&NEWEST_ALL, [limit], incident_row),
         }
+    }
+
+    fn incidents_behind(
+        &self,
+        client: &ClientId,
+        behind: IncidentNumber,
+        limit: u32,
+    ) -> Result<Vec<IncidentRow>, StoreError> {
+        self.all(&BEHIND, params![client.as_str(), behind.0, limit], incident_row)
     }
 
     fn incidents_numbered(&self, number: IncidentNumber) -> Result<Vec<IncidentRow>, StoreError> {
