@@ -2,6 +2,7 @@
 //! an audit entry and the messages that follow, in one transaction.
 
 mod ask;
+pub(crate) mod work;
 
 use std::sync::Arc;
 

@@ -29,6 +29,7 @@ use upheld_store::{
 use crate::{DeskError, case::text};
 
 pub use history::SiteHistory;
+pub(crate) use history::history;
 pub(crate) use hours::{CellCache, DayCells};
 
 /// How long before a period something may have begun that still matters in it.

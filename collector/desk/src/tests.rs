@@ -6,6 +6,7 @@ mod clocks;
 mod delivery;
 mod enrolment;
 mod facts;
+mod figures;
 mod maintenance;
 mod outbox;
 mod people;

@@ -8,13 +8,18 @@ mod agent;
 mod book;
 mod cases;
 mod codes;
+mod cost;
 mod incident;
 mod init;
 mod maintenance;
 mod queue;
 mod replay;
 mod serve;
+mod statement;
 mod unbuilt;
+mod uptime;
+mod what_if;
+mod work;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -71,11 +76,20 @@ enum Command {
     /// Windows of agreed work: enter, end, list, and whether one is in force.
     #[command(subcommand)]
     Maintenance(maintenance::Command),
+    /// Work for an incident: enter it, correct it, list it.
+    #[command(subcommand)]
+    Work(work::Command),
+    /// What it would cost to send someone now, and at the next opening.
+    Cost(cost::Args),
     /// The calculator of due times, on its own.
     #[command(subcommand)]
     Clock(cases::ClockCommand),
-    /// The calculator of availability, on its own.
-    Uptime(cases::Args),
+    /// Each asset's time over a period; with --cases, the calculator of availability on its own.
+    Uptime(uptime::Args),
+    /// Did the client get what he pays for: a month's or a quarter's figures, each with its cause.
+    Statement(statement::Args),
+    /// Replay history under another book, beside what happened.
+    WhatIf(what_if::Args),
     /// Replay recorded samples through detection, in virtual time.
     Replay(replay::Args),
     /// Tokens for scripts.
@@ -166,8 +180,12 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Respond(args) => incident::respond(args, context),
         Command::Acknowledge(args) => incident::acknowledge(&args, context),
         Command::Maintenance(command) => maintenance::run(command, context),
+        Command::Work(command) => work::run(command, context),
+        Command::Cost(args) => cost::run(&args, context),
         Command::Clock(cases::ClockCommand::Due(args)) => cases::due(&args, context),
-        Command::Uptime(args) => cases::uptime(&args, context),
+        Command::Uptime(args) => uptime::run(&args, context),
+        Command::Statement(args) => statement::run(&args, context),
+        Command::WhatIf(args) => what_if::run(&args, context),
         Command::Replay(args) => replay::run(&args, context),
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),

@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Usage,
     /// Done with something missing.
     Partial,
+    /// A condition holds that was asked for.
+    Holds,
     /// Another collector serves this data.
     AlreadyRunning,
     /// Not part of this version.
@@ -37,6 +39,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Partial => 3,
+            Self::Holds => 4,
             Self::AlreadyRunning => 11,
             Self::Missing => 69,
             Self::TryAgain => 75,

@@ -97,7 +97,8 @@ impl NonePromised {
     }
 }
 
-fn query(book: &CurrentBook, incident: &Incident, detected: Timestamp) -> Result<MatchQuery, DeskError> {
+/// What the matcher is asked for an incident.
+pub(crate) fn query(book: &CurrentBook, incident: &Incident, detected: Timestamp) -> Result<MatchQuery, DeskError> {
     let asset = match (incident.root.asset(), &incident.root) {
         (Some(asset), _) => asset.clone(),
         // An agent on a host that the book does not name: the agreement is asked for an asset that it cannot know,
@@ -133,7 +134,7 @@ fn affected(book: &CurrentBook, incident: &Incident, root: &AssetId) -> Affected
 }
 
 /// The clocks' start, with the stretches in which this collector could not receive.
-fn start(tx: &dyn ReadTx, detected: Timestamp, received: Timestamp) -> Result<ClockStart, DeskError> {
+pub(crate) fn start(tx: &dyn ReadTx, detected: Timestamp, received: Timestamp) -> Result<ClockStart, DeskError> {
     let mut start = ClockStart::new(detected, received);
     start.outages = outages(&tx.runs_since(detected)?, detected, received);
     Ok(start)

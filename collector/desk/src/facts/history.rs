@@ -57,7 +57,8 @@ impl Desk {
     }
 }
 
-fn history(
+/// The same inside a transaction.
+pub(crate) fn history(
     tx: &dyn ReadTx,
     plan: Site,
     period: Span,

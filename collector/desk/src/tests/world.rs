@@ -41,6 +41,7 @@ impl World {
         Self::with(book()).await
     }
 
+    /// The same with another book.
     pub(super) async fn with(book: BTreeMap<String, String>) -> Self {
         let folder = Arc::new(TempDir::new().unwrap());
         let store = sqlite::open(&folder.path().join("upheld.db")).unwrap();

@@ -35,6 +35,25 @@ pub(super) struct Args {
     timings: bool,
 }
 
+/// The same where cases are one way of asking among others.
+#[derive(Debug, clap::Args)]
+pub(super) struct MaybeCases {
+    /// A file of cases, one a line; `-` reads standard input. No data folder is touched.
+    #[arg(long, value_name = "FILE", id = "cases")]
+    cases: Option<PathBuf>,
+    /// With --cases: say at the end how many cases a second were computed, parsing apart.
+    #[arg(long, requires = "cases")]
+    timings: bool,
+}
+
+impl MaybeCases {
+    /// The cases that were given.
+    pub(super) fn given(&self) -> Result<Args, Failure> {
+        let cases = self.cases.clone().ok_or_else(|| Failure::new(Exit::Usage, "name a client, or --cases FILE"))?;
+        Ok(Args { cases, timings: self.timings })
+    }
+}
+
 pub(super) fn due(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let mut cases = Cases::default();
     run(args, context, |line, timings| {

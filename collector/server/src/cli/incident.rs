@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use jiff::Timestamp;
 use serde_json::json;
+use upheld_agreement::words::Manner;
 use upheld_desk::{Actor, Desk, IncidentView, Response, Scope};
 use upheld_web::words;
 
@@ -56,7 +57,7 @@ pub(super) struct AcknowledgeArgs {
 
 /// The manners of TERMS F12.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum MannerWord {
+pub(super) enum MannerWord {
     /// A call that reached somebody.
     Phone,
     /// Work over the line.
@@ -66,6 +67,15 @@ enum MannerWord {
 }
 
 impl MannerWord {
+    /// As the agreement's words have it.
+    pub(super) fn manner(self) -> Manner {
+        match self {
+            Self::Phone => Manner::Phone,
+            Self::Remote => Manner::Remote,
+            Self::OnSite => Manner::OnSite,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Phone => "phone",

@@ -19,8 +19,6 @@ pub(super) enum Command {
     Ca(Anything),
     /// (not built yet) Set a device's secret, sealed to a site's agents.
     Secret(Anything),
-    /// (not built yet) Replay history under other terms.
-    WhatIf(Anything),
     /// (not built yet) Monthly and quarterly reports.
     Report(Anything),
     /// (not built yet) Back up the data, once or continuously.
@@ -37,7 +35,6 @@ impl Command {
         let name = match self {
             Self::Ca(_) => "ca",
             Self::Secret(_) => "secret",
-            Self::WhatIf(_) => "what-if",
             Self::Report(_) => "report",
             Self::Backup(_) => "backup",
             Self::Restore(_) => "restore",
