@@ -17,15 +17,13 @@ mod words;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use tokio::net::TcpStream;
 use upheld_model::{CheckId, Counter, Outcome, UnknownReason};
 
-use crate::{ProbeResult, allow::Reach, deadline::Deadline, fault, target::Targets};
+use crate::{ProbeResult, allow::Reach, deadline::Deadline, target::Targets, tcp};
 use judge::Held;
 use line::{Line, TalkError};
 
@@ -187,7 +185,8 @@ async fn ask(
         }
     }
     let addresses = targets.addresses(target, Reach::Nut(*port), deadline).await?;
-    let mut line = connect(&addresses, address, deadline).await?;
+    let connected = tcp::connect(&addresses, *port, deadline).await.map_err(as_silence)?;
+    let mut line = Line::new(connected.stream);
     match deadline.bound(line.list(ups)).await {
         Some(Ok(said)) => Ok(Asked { line, said, is_listing: true }),
         Some(Err(TalkError::Refused(token))) if token == "UNKNOWN-UPS" => {
@@ -200,26 +199,13 @@ async fn ask(
 }
 
 /// A server that takes no connection says nothing about the power.
-async fn connect(addresses: &[IpAddr], address: &Address, deadline: Deadline) -> Result<Line, ProbeResult> {
-    let port = address.port;
-    let mut first_failure = None;
-    for (tried, ip) in addresses.iter().enumerate() {
-        let share = deadline.share(addresses.len() - tried);
-        let failure = match share.bound(TcpStream::connect(SocketAddr::new(*ip, port))).await {
-            Some(Ok(stream)) => return Ok(Line::new(stream)),
-            Some(Err(error)) => {
-                let judged = fault::judge(&error, *ip, &format!("connecting to the NUT server on port {port} of"));
-                if judged.outcome == Outcome::Bad { as_silence(judged) } else { judged }
-            }
-            None => no_answer(&ip.to_string(), port),
-        };
-        first_failure.get_or_insert(failure);
+fn as_silence(failed: ProbeResult) -> ProbeResult {
+    match (&failed.outcome, &failed.evidence) {
+        (Outcome::Bad, Some(why)) => {
+            ProbeResult::unknown(UnknownReason::Stale, format!("the NUT server does not answer: {why}"))
+        }
+        (Outcome::Ok | Outcome::Warn | Outcome::Bad | Outcome::Unknown { .. }, _) => failed,
     }
-    Err(first_failure.unwrap_or_else(|| ProbeResult::unknown(UnknownReason::Resolver, "no address to connect to")))
-}
-
-fn as_silence(bad: ProbeResult) -> ProbeResult {
-    ProbeResult { outcome: Outcome::unknown(UnknownReason::Stale), ..bad }
 }
 
 fn no_answer(target: &str, port: u16) -> ProbeResult {
