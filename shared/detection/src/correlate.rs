@@ -194,6 +194,7 @@ struct Case<'a> {
     rules: &'a Rules,
     topology: Topology,
     findings: Vec<&'a FindingFact>,
+    of_asset: BTreeMap<&'a AssetId, Vec<usize>>,
     below: BTreeMap<AssetId, BTreeSet<AssetId>>,
     above: BTreeMap<AssetId, BTreeSet<AssetId>>,
 }
@@ -202,6 +203,11 @@ impl<'a> Case<'a> {
     fn new(site: &'a Site, facts: &'a SiteFacts, rules: &'a Rules) -> Self {
         let mut findings: Vec<_> = facts.checks.values().flat_map(|check| &check.findings).collect();
         findings.sort_by(|a, b| (a.started.not_after, &a.id).cmp(&(b.started.not_after, &b.id)));
+        let mut of_asset: BTreeMap<&AssetId, Vec<usize>> = BTreeMap::new();
+        findings
+            .iter()
+            .enumerate()
+            .for_each(|(at, finding)| of_asset.entry(&finding.id.check.asset).or_default().push(at));
         let topology = Topology::of(site);
         let below: BTreeMap<AssetId, BTreeSet<AssetId>> =
             site.assets.keys().map(|asset| (asset.clone(), topology.below(asset))).collect();
@@ -211,7 +217,12 @@ impl<'a> Case<'a> {
                 above.entry(asset.clone()).or_default().insert(upstream.clone());
             });
         }
-        Self { site, facts, rules, topology, findings, below, above }
+        Self { site, facts, rules, topology, findings, of_asset, below, above }
+    }
+
+    /// The findings on an asset, by their begin.
+    fn findings_on(&self, asset: &AssetId) -> impl Iterator<Item = &'a FindingFact> {
+        self.of_asset.get(asset).into_iter().flatten().map(|at| self.findings[*at])
     }
 
     fn asset(&self, asset: &AssetId) -> Option<&'a Asset> {

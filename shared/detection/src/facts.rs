@@ -155,6 +155,8 @@ pub struct OnBattery {
     pub from: Bounds,
     /// When mains was back; `None` while it is not.
     pub until: Option<Timestamp>,
+    /// The last time that it was seen on battery.
+    pub last_seen: Timestamp,
     /// Since when the battery was low.
     pub low: Option<Timestamp>,
     /// When its first sample was received.

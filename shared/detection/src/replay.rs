@@ -7,6 +7,7 @@
 
 mod document;
 mod infer;
+mod jobs;
 mod lenient;
 mod line;
 mod off;
@@ -16,21 +17,24 @@ mod silent;
 mod storm;
 mod trace;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use upheld_model::{AssetId, CheckId, ClientId, SiteId};
 
-pub use document::{Document, Event, Finding, Incident, Uptime};
+pub use document::{Document, Event, Finding, Incident, Run, Uptime};
+pub use jobs::Jobs;
 pub use line::LineError;
 pub use trace::Trace;
 
 use crate::{
     correlate::{Correlated, Judged, correlate},
     facts::SiteFacts,
+    fold::FoldRule,
     incident::Rules,
     observe::observe,
-    plan::Site,
+    plan::{Check, Site},
+    schedule::Expected,
     uptime::{CheckHistory, Span, partition},
 };
 
@@ -70,6 +74,11 @@ fn and_more(shown: usize, count: &usize) -> String {
 
 /// Replays a trace over sites.
 pub fn replay(trace: &Trace, sites: &[Site], unknown: Unknown) -> Result<Document, ReplayError> {
+    replay_with(trace, sites, &Jobs::new(), unknown)
+}
+
+/// Replays a trace over sites with the jobs whose runs are expected there.
+pub fn replay_with(trace: &Trace, sites: &[Site], jobs: &Jobs, unknown: Unknown) -> Result<Document, ReplayError> {
     let rules = Rules::default();
     let placed = place::place(trace, sites, unknown)?;
     let Some(period) = trace.period() else { return Ok(Document::default()) };
@@ -77,7 +86,9 @@ pub fn replay(trace: &Trace, sites: &[Site], unknown: Unknown) -> Result<Documen
     let mut by_site: Vec<Vec<Judged>> = Vec::new();
     let names = asset_names(&placed);
     for at in &placed {
-        let facts = facts(at, period.to);
+        let runs = jobs::runs(at, jobs, period);
+        runs.iter().for_each(|(check, runs)| document.add_runs(check, runs));
+        let facts = facts(at, &runs, period.to);
         let correlated = correlate(&at.site, &facts, &rules);
         document.add_facts(&facts, &correlated);
         document.pages += correlated.pages_taken_in;
@@ -97,6 +108,9 @@ pub fn replay(trace: &Trace, sites: &[Site], unknown: Unknown) -> Result<Documen
     Ok(document)
 }
 
+/// Longer than any job waits for its next run.
+const JOB_STALE: Duration = Duration::from_secs(400 * 86_400);
+
 /// A site with what the trace says about it.
 struct Placed<'a> {
     site: Site,
@@ -104,7 +118,7 @@ struct Placed<'a> {
     said: Vec<&'a trace::Said>,
 }
 
-fn facts(at: &Placed<'_>, until: Timestamp) -> SiteFacts {
+fn facts(at: &Placed<'_>, runs: &BTreeMap<CheckId, Vec<Expected>>, until: Timestamp) -> SiteFacts {
     let spoken = off::spoken(at);
     let mut facts = SiteFacts { until, checks: BTreeMap::new(), boots: spoken.boots, off: spoken.off };
     for (check, series) in &at.series {
@@ -114,6 +128,15 @@ fn facts(at: &Placed<'_>, until: Timestamp) -> SiteFacts {
             .collect();
         let readings: Vec<_> = series.iter().flat_map(|series| series.readings.iter().cloned()).collect();
         facts.checks.insert(check.clone(), observe(check, plan, &at.site.zone, &readings, &off, until));
+    }
+    for (check, expected) in runs {
+        let Some(plan) = at.site.checks.get(check) else { continue };
+        let said = expected.iter().flat_map(jobs::readings);
+        let samples = at.series.get(check).into_iter().flatten().flat_map(|series| series.readings.iter().cloned());
+        let readings: Vec<_> = said.chain(samples).collect();
+        // A job that has said something is as it said until it is expected again, however rarely that is.
+        let plan = Check { rule: FoldRule { fail_after: 1, recover_after: 1, stale_after: JOB_STALE }, ..plan.clone() };
+        facts.checks.insert(check.clone(), observe(check, &plan, &at.site.zone, &readings, &[], until));
     }
     facts
 }

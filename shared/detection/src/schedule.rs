@@ -76,6 +76,13 @@ impl Schedule {
     }
 }
 
+impl Schedule {
+    /// Reads a length of time: `90s`, `15min`, `6h`, `1d`, sums such as `1h30min`; from a minute to a year.
+    pub fn interval(text: &str) -> Result<Duration, ScheduleError> {
+        interval(text).map_err(|why| ScheduleError { text: text.to_owned(), why })
+    }
+}
+
 impl Calendar {
     /// The first instant after this one; `None` when there is none within a hundred years.
     pub fn next_after(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {

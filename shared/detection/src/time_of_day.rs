@@ -61,8 +61,10 @@ pub fn evaluate(cells: &Cells, today: Date, signals: usize) -> Option<Pattern> {
     let days: Vec<(Date, &[Option<bool>; 24])> = cells.range(from..today).map(|(day, hours)| (*day, hours)).collect();
     let weekdays: Vec<_> = days.iter().copied().filter(|(day, _)| is_weekday(*day)).collect();
     let limit = ALARM / signals.max(1) as f64;
+    let sets =
+        [&days, &weekdays].map(|set| (set, tally(set.iter().flat_map(|(_, hours)| hours.iter().flatten().copied()))));
     let hours: Vec<u8> = (0..24)
-        .filter(|hour| [&days, &weekdays].iter().any(|set| TESTS * chance(set, *hour) < limit))
+        .filter(|hour| sets.iter().any(|(set, all)| TESTS * chance(set, *all, *hour) < limit))
         .filter(|hour| last_bad(&days, &[*hour]).is_some_and(|day| day >= recent))
         .collect();
     let last_bad = last_bad(&days, &hours)?;
@@ -70,16 +72,13 @@ pub fn evaluate(cells: &Cells, today: Date, signals: usize) -> Option<Pattern> {
 }
 
 /// How likely it is that an hour is bad this often by chance, judged by all other hours of the same days.
-fn chance(days: &[(Date, &[Option<bool>; 24])], hour: u8) -> f64 {
+fn chance(days: &[(Date, &[Option<bool>; 24])], (all_seen, all_bad): (u32, u32), hour: u8) -> f64 {
     let own = days.iter().filter_map(|(_, hours)| hours[usize::from(hour)]);
     let (seen, bad) = tally(own);
     if bad < DAYS_MIN {
         return 1.0;
     }
-    let others = days.iter().flat_map(|(_, hours)| {
-        hours.iter().enumerate().filter(|(at, _)| *at != usize::from(hour)).filter_map(|(_, cell)| *cell)
-    });
-    let (others_seen, others_bad) = tally(others);
+    let (others_seen, others_bad) = (all_seen - seen, all_bad - bad);
     let least = 0.5 / (23.0 * f64::from(seen));
     let share = if others_seen == 0 { 0.0 } else { f64::from(others_bad) / f64::from(others_seen) };
     binomial_tail(seen, share.max(least), bad)

@@ -1,6 +1,7 @@
 //! `replay`: a recorded history through detection, with the sites of a book (DETECTION 8). No data folder and no
 //! server are touched.
 
+mod jobs;
 mod sites;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 };
 
 use serde_json::json;
-use upheld_detection::replay::{Document, Trace, Unknown, replay};
+use upheld_detection::replay::{Document, Trace, Unknown, replay_with};
 
 use super::{Context, book::folder::BookFolder};
 use crate::failure::{Exit, Failure};
@@ -32,9 +33,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let folder = BookFolder::read(&args.book)?;
     let trace = read_trace(&args.samples)?;
-    let sites = sites::of_book(&folder.files, trace.period())?;
+    let (sites, jobs) = sites::of_book(&folder.files, trace.period())?;
     let unknown = if args.infer { Unknown::Infer } else { Unknown::Refuse };
-    let document = replay(&trace, &sites, unknown).map_err(|error| Failure::of(Exit::Failed, &error))?;
+    let document = replay_with(&trace, &sites, &jobs, unknown).map_err(|error| Failure::of(Exit::Failed, &error))?;
     let written = serde_json::to_value(&document).map_err(|error| Failure::of(Exit::Failed, &error))?;
     context.output.result(&in_words(&document, trace.lines()), || json!(written))?;
     Ok(Exit::Ok)

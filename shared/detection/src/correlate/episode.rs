@@ -140,10 +140,17 @@ pub(super) fn judge(case: &Case<'_>, windows: &Windows, episodes: Episodes) -> C
         let parent = parent.or(episode.out_of.map(|unstable| unstable_keys[unstable]));
         correlated.incidents.push(judged(case, windows, episode, keys[at], parent));
     }
-    correlated.incidents.extend(episodes.unstable.iter().enumerate().map(|(at, unstable)| {
-        let held = episodes.all.iter().filter(|episode| episode.held_by == Some(at));
-        unstable.judged(case, held.flat_map(|episode| episode.findings(case)).collect())
-    }));
+    let mut held: BTreeMap<usize, BTreeSet<FindingId>> = BTreeMap::new();
+    for (episode, unstable) in episodes.all.iter().filter_map(|episode| Some((episode, episode.held_by?))) {
+        held.entry(unstable).or_default().extend(episode.findings(case));
+    }
+    correlated.incidents.extend(
+        episodes
+            .unstable
+            .iter()
+            .enumerate()
+            .map(|(at, unstable)| unstable.judged(case, held.remove(&at).unwrap_or_default())),
+    );
     correlated
 }
 
@@ -193,7 +200,8 @@ fn judged(
         kind: IncidentKind::Down,
         root: Subject::Asset { asset: episode.asset.clone(), check: first.check.clone() },
         started: first.started,
-        detected: told.detected,
+        // A cause that took something down is known from its first symptom on.
+        detected: told.detected.min(episode.opened(case)),
         received: told.received,
         opened: episode.opened(case).max(told.received),
         restored: episode.restored(),
@@ -230,7 +238,8 @@ fn counted(case: &Case<'_>) -> Vec<Event> {
                 Signal::LinkDrops => Happened::LinkDrop,
                 Signal::Loss | Signal::Rtt => continue,
             };
-            let until = facts.on_battery.iter().find(|stretch| stretch.from.not_after == count.at);
+            let next = facts.on_battery.partition_point(|stretch| stretch.from.not_after < count.at);
+            let until = facts.on_battery.get(next).filter(|stretch| stretch.from.not_after == count.at);
             let event = Event {
                 at: count.at,
                 after: Some(count.after),

@@ -82,11 +82,19 @@ pub(super) struct Unstable {
 
 /// Finds what is unstable, and puts what follows into it.
 pub(super) fn hold(case: &Case<'_>, windows: &Windows, episodes: &mut Episodes) {
+    let mut of_asset: BTreeMap<AssetId, Vec<usize>> = BTreeMap::new();
+    for (at, episode) in episodes.all.iter().enumerate() {
+        of_asset.entry(episode.asset.clone()).or_default().push(at);
+    }
     for ((asset, class), mut occurrences) in occurrences(case, windows) {
         occurrences.sort_by(|a, b| (a.at, &a.check, a.after).cmp(&(b.at, &b.check, b.after)));
         for unstable in sweep(&asset, class, &occurrences) {
             let at = episodes.unstable.len();
-            for episode in episodes.all.iter_mut().filter(|episode| unstable.meets(episode)) {
+            for own in of_asset.get(&asset).into_iter().flatten() {
+                let episode = &mut episodes.all[*own];
+                if !unstable.meets(episode) {
+                    continue;
+                }
                 if lasts(case, episode) {
                     episode.out_of = Some(at);
                 } else if episode.opened(case) >= unstable.opened || !episode.has_promoted() {

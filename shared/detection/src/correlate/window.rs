@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use upheld_model::{AssetClass, AssetId, CheckId, FindingId, IncidentClass, finding::CheckState};
+use upheld_model::{AssetClass, AssetId, CheckId, FindingId, IncidentClass};
 
 use super::Case;
 use crate::{
@@ -72,13 +72,23 @@ struct Source {
     reach: Reach,
     /// Causes by their begin, each with the latest end of all up to it.
     windows: Vec<(usize, Timestamp)>,
+    /// Those that last for long, by their begin: they would keep all after them open.
+    lasting: Vec<usize>,
 }
+
+/// A cause that lasts longer than this is kept apart.
+const LASTING: Duration = Duration::from_secs(2 * 3_600);
 
 pub(super) fn windows(case: &Case<'_>) -> Windows {
     let mut all = Vec::new();
     for (check, facts) in &case.facts.checks {
         all.extend(facts.on_battery.iter().map(|stretch| on_battery(case, check, stretch)));
-        let is_seen = |count: &&Count| facts.on_battery.iter().any(|stretch| overlaps(stretch, count));
+        // Stretches come in order and apart.
+        let is_seen = |count: &&Count| {
+            let next =
+                facts.on_battery.partition_point(|stretch| stretch.until.is_some_and(|until| until < count.after));
+            facts.on_battery.get(next).is_some_and(|stretch| overlaps(stretch, count))
+        };
         all.extend(facts.counts.iter().filter(|count| !is_seen(count)).filter_map(|count| counted(case, check, count)));
         all.extend(facts.findings.iter().filter_map(|finding| lost(case, finding)));
     }
@@ -132,7 +142,8 @@ fn window(
 
 fn on_battery(case: &Case<'_>, check: &CheckId, stretch: &OnBattery) -> Window {
     let by_length = plus(stretch.from.not_after, ON_BATTERY);
-    let lasted = |at: &Timestamp| stretch.until.is_none_or(|until| *at < until) && is_judged(case, check, *at);
+    // What went silent on battery is told as silent, not as still on battery.
+    let lasted = |at: &Timestamp| *at <= stretch.last_seen;
     let opens = stretch.low.into_iter().chain(Some(by_length).filter(lasted)).min();
     Window {
         opens,
@@ -142,14 +153,6 @@ fn on_battery(case: &Case<'_>, check: &CheckId, stretch: &OnBattery) -> Window {
         own_from: Some(stretch.from.not_after),
         ..window(case, &check.asset, Some(check), How::OnBattery, stretch.from, stretch.until)
     }
-}
-
-/// Whether the check said anything then: what went silent on battery is told as silent, not as still on battery.
-fn is_judged(case: &Case<'_>, check: &CheckId, at: Timestamp) -> bool {
-    let Some(facts) = case.facts.checks.get(check) else { return false };
-    let next = facts.changes.partition_point(|(changed, _)| *changed <= at);
-    next.checked_sub(1).is_none_or(|last| !matches!(facts.changes[last].1, CheckState::Unknown { .. }))
-        && at <= case.facts.until
 }
 
 fn overlaps(stretch: &OnBattery, count: &Count) -> bool {
@@ -202,8 +205,7 @@ fn lost(case: &Case<'_>, finding: &FindingFact) -> Option<Window> {
 
 /// Since when a host was away before it started: the begin of what still failed on it then.
 fn began_before(case: &Case<'_>, asset: &AssetId, boot: Timestamp) -> Bounds {
-    let own = case.findings.iter().filter(|finding| finding.id.check.asset == *asset);
-    let before = own.filter(|finding| finding.started.not_after <= boot && finding.fails_at(boot));
+    let before = case.findings_on(asset).filter(|finding| finding.started.not_after <= boot && finding.fails_at(boot));
     let at_boot = Bounds { not_before: None, not_after: boot };
     before.map(|finding| finding.started).min_by_key(|started| started.not_after).unwrap_or(at_boot)
 }
@@ -244,8 +246,12 @@ impl Windows {
                 for asset in reach.assets().chain([&window.asset]) {
                     above.entry(asset.clone()).or_default().push(name.clone());
                 }
-                Source { reach, windows: Vec::new() }
+                Source { reach, ..Source::default() }
             });
+            if plus(window.from, LASTING) < window.last_end() {
+                source.lasting.push(at);
+                continue;
+            }
             let latest = source.windows.last().map_or(Timestamp::MIN, |(_, end)| *end);
             source.windows.push((at, latest.max(window.last_end())));
         }
@@ -320,7 +326,10 @@ impl Windows {
             // The begin of a cause may lie as far back as a counter was not read.
             let oldest = minus(begins, COUNTED_WITHIN);
             let open = source.windows[..end].iter().rev().take_while(|(_, latest)| *latest >= oldest);
-            found.extend(open.map(|(at, _)| *at).filter(|at| is_it(&self.all[*at], &source.reach)));
+            let begun = source.lasting.partition_point(|at| self.all[*at].from <= until);
+            let lasting = source.lasting[..begun].iter().copied().filter(|at| oldest <= self.all[*at].last_end());
+            let open = open.map(|(at, _)| *at).chain(lasting);
+            found.extend(open.filter(|at| is_it(&self.all[*at], &source.reach)));
         }
         found.sort_by(|a, b| b.cmp(a));
         found

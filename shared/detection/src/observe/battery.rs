@@ -20,10 +20,11 @@ pub(super) fn stretches(plan: &Check, readings: &[Reading]) -> Vec<OnBattery> {
                     is_open = true;
                     found.push(begun(reading, last_on_mains));
                 }
-                if let Some(stretch) = found.last_mut()
-                    && is_low
-                {
-                    stretch.low.get_or_insert(reading.at);
+                if let Some(stretch) = found.last_mut() {
+                    stretch.last_seen = reading.at;
+                    if is_low {
+                        stretch.low.get_or_insert(reading.at);
+                    }
                 }
             }
             Some(Supply::Mains) => {
@@ -46,6 +47,7 @@ fn begun(reading: &Reading, last_on_mains: Option<Timestamp>) -> OnBattery {
     OnBattery {
         from: Bounds { not_before: last_on_mains, not_after: reading.at },
         until: None,
+        last_seen: reading.at,
         low: None,
         received: reading.received,
         ended_received: None,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use upheld_model::{AssetId, CheckName, IncidentClass, IncidentKind};
+use upheld_model::{AssetId, CheckId, CheckName, IncidentClass, IncidentKind};
 
 use crate::{
     correlate::{self, Correlated, Judged},
     facts::SiteFacts,
+    schedule::{Expected, Outcome},
     uptime::Status,
 };
 
@@ -21,6 +22,9 @@ pub struct Document {
     pub incidents: Vec<Incident>,
     /// What happened and is no incident.
     pub events: Vec<Event>,
+    /// What became of each expected run of the jobs that the trace tells of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<Run>,
     /// How many immediate messages were sent.
     pub pages: u64,
     /// The account of each asset's time.
@@ -92,6 +96,24 @@ pub struct Event {
     pub until: Option<Timestamp>,
 }
 
+/// One expected run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Run {
+    /// When it was expected.
+    pub expected: Timestamp,
+    /// On which asset.
+    pub asset: AssetId,
+    /// By which check.
+    pub check: CheckName,
+    /// By when it had to be done.
+    pub until: Timestamp,
+    /// `ok`, `late`, `failed`, `missed`, `excused`, `unknown` or `pending`.
+    pub outcome: &'static str,
+    /// When that happened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub t: Option<Timestamp>,
+}
+
 /// The account of one asset's time; the four sum to the period.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Uptime {
@@ -129,6 +151,23 @@ impl Document {
         self.findings.sort();
         self.events.extend(correlated.events.iter().map(Event::from));
         self.events.sort_by(|a, b| (a.t, &a.asset, &a.check, a.event).cmp(&(b.t, &b.asset, &b.check, b.event)));
+    }
+
+    pub(super) fn add_runs(&mut self, check: &CheckId, runs: &[Expected]) {
+        self.runs.extend(runs.iter().map(|run| {
+            let (outcome, t) = match run.outcome {
+                Outcome::Pending => ("pending", None),
+                Outcome::Ok { at } => ("ok", Some(at)),
+                Outcome::Late { at } => ("late", Some(at)),
+                Outcome::Failed { at } => ("failed", Some(at)),
+                Outcome::Missed { at } => ("missed", Some(at)),
+                Outcome::Excused => ("excused", None),
+                Outcome::Unknown => ("unknown", None),
+            };
+            let (asset, check) = (check.asset.clone(), check.name.clone());
+            Run { expected: run.at, asset, check, until: run.until, outcome, t }
+        }));
+        self.runs.sort();
     }
 
     pub(super) fn add_incidents(&mut self, incidents: impl Iterator<Item = Judged>) {

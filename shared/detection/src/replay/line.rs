@@ -44,6 +44,7 @@ pub(super) struct EventLine {
     pub(super) site: Option<String>,
     pub(super) agent: Option<String>,
     pub(super) asset: Option<String>,
+    pub(super) check: Option<String>,
     pub(super) word: EventWord,
     pub(super) reason: Option<String>,
 }
@@ -58,6 +59,8 @@ pub enum EventWord {
     LastGasp,
     /// It is there.
     Heartbeat,
+    /// What a job says of a run; its reason is `start`, `ok` or `fail`.
+    Run,
 }
 
 /// What the collector says of itself.
@@ -163,6 +166,7 @@ fn event(raw: Raw<'_>, word: EventWord) -> EventLine {
         site: raw.site.owned(),
         agent: raw.agent.owned(),
         asset: raw.asset.owned(),
+        check: raw.check.owned(),
         word,
         reason: raw.reason.owned(),
     }

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use upheld_model::{Counter, Outcome, Sample, UnknownReason, sample::Value};
+use upheld_model::{CheckId, Counter, Outcome, Sample, UnknownReason, sample::Value};
 
 pub use super::line::{CollectorWord, EventWord as Word};
 
@@ -57,6 +57,18 @@ pub struct Saying<'a> {
 /// Writes what an agent said.
 pub fn event(saying: &Saying<'_>) -> String {
     json(saying)
+}
+
+/// Writes what a job says of a run: `start`, `ok` or `fail`.
+pub fn run(at: Timestamp, site: Option<&str>, check: &CheckId, what: &str) -> String {
+    json(&RunOut {
+        t: at,
+        site,
+        asset: check.asset.as_str(),
+        check: check.name.as_str(),
+        event: Word::Run,
+        reason: what,
+    })
 }
 
 /// Writes a sample of a check of this kind, without its evidence: a trace leaves the house. `received` is given where
@@ -104,6 +116,17 @@ struct SampleOut<'a> {
     values: &'a BTreeMap<String, Value>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     counters: &'a BTreeMap<String, Counter>,
+}
+
+#[derive(Serialize)]
+struct RunOut<'a> {
+    t: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<&'a str>,
+    asset: &'a str,
+    check: &'a str,
+    event: Word,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]

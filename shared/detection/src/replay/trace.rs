@@ -49,6 +49,7 @@ pub(super) struct Said {
     pub(super) site: Option<String>,
     pub(super) agent: Option<String>,
     pub(super) asset: Option<String>,
+    pub(super) check: Option<String>,
     pub(super) word: EventWord,
     pub(super) reason: Option<String>,
 }
@@ -79,6 +80,7 @@ impl Trace {
                     site: event.site,
                     agent: event.agent,
                     asset: event.asset,
+                    check: event.check,
                     word: event.word,
                     reason: event.reason,
                 });

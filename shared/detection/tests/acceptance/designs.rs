@@ -511,3 +511,110 @@ pub(crate) fn quiet(seed: u64) -> (u64, Vec<Incident>) {
     let told = told(&story.lines, &[plan]);
     (told.pages, told.incidents)
 }
+
+#[test]
+fn silence_is_judged_right_however_it_is_told() {
+    (0..30).for_each(silence);
+}
+
+#[test]
+fn a_thousand_sites_are_judged_as_ten_are() {
+    (0..3).for_each(|case| silence_of(40 + case, 1_000, case));
+}
+
+pub(crate) fn silence(seed: u64) {
+    silence_of(seed, [1, 3, 10, 10][seed as usize % 4], seed % 3);
+}
+
+/// One site out, a town out, our own line out: 0, 1, 2.
+pub(crate) fn silence_of(seed: u64, sites: usize, case: u64) {
+    let mut dice = Dice::new(seed ^ 0x66);
+    let heartbeat = [30.0, 60.0][dice.below(2)];
+    let agents = 1 + dice.below(2);
+    let (has_samples, is_told_later) = (dice.chance(0.5), dice.chance(0.5));
+    let client = |n: usize| format!("client-{}", n * 2 / 3);
+    let plans: Vec<Site> = (0..sites)
+        .map(|n| {
+            let mut plan = site(&client(n), &format!("site-{n}"))
+                .with(&format!("ups-{n}"), AssetClass::Ups, &[], &["ups ups.nut"])
+                .with(&format!("srv-{n}"), AssetClass::Server, &[&format!("powered_by ups-{n}")], &["web net.http"]);
+            plan.zone = TimeZone::get(ZONES[n % ZONES.len()].0).unwrap();
+            plan
+        })
+        .collect();
+    let (at, back, until) = (dice.within(900.0, 1_500.0), dice.within(2_400.0, 3_000.0), 3_600.0);
+    let town = sites.min(6);
+    let first = dice.below(sites - town + 1);
+    let begins: Vec<f64> = (0..town).map(|_| at + dice.within(0.0, 60.0)).collect();
+    let out_since = |n: usize| match case {
+        0 => (n == first).then_some(at),
+        1 => (first..first + town).contains(&n).then(|| begins[n - first]),
+        _ => Some(at),
+    };
+    let mut story = Story::new();
+    for n in 0..sites {
+        let since = out_since(n);
+        let is_out = |t: f64| since.is_some_and(|since| since <= t && t < back);
+        for agent in 0..agents {
+            let mut t = dice.within(0.0, heartbeat);
+            while t < until {
+                let told_at = if is_told_later && case == 0 && is_out(t) { Some(back + 1.0) } else { None };
+                let more = match told_at {
+                    Some(told) => format!(r#","rx":"{}","event":"heartbeat""#, story.at(told)),
+                    None => r#","event":"heartbeat""#.to_owned(),
+                };
+                if !is_out(t) || told_at.is_some() {
+                    story.event(t, &format!("site-{n}"), &format!("agent-{n}-{agent}"), &more);
+                }
+                t += heartbeat;
+            }
+        }
+        if has_samples {
+            let mut t = dice.within(0.0, 5.0);
+            while t < until {
+                if !is_out(t) {
+                    let dips = case == 1 && since.is_some_and(|since| since - 8.0 <= t && t < since);
+                    let status = if dips { "OB DISCHRG" } else { "OL" };
+                    story.sample(t, &format!("ups-{n}/ups"), "ok", &format!(r#","values":{{"status":"{status}"}}"#));
+                    story.sample(t, &format!("srv-{n}/web"), "ok", "");
+                }
+                t += if t > at - 30.0 && t < at + 90.0 { 1.0 } else { 60.0 };
+            }
+        }
+    }
+    if case == 2 {
+        story.collector(at + dice.within(1.0, 60.0), "anchors-lost");
+        story.collector(back, "anchors-back");
+    }
+    let lines = {
+        let mut lines = story.lines.clone();
+        dice.shuffle(&mut lines);
+        lines
+    };
+    let told = told(&lines, &plans);
+    let text = || format!("{seed} {sites} {case} every {heartbeat} s, {agents} agents: {:#?}", told.incidents);
+    if case == 2 {
+        let [own] = told.incidents.as_slice() else { panic!("{}", text()) };
+        assert_eq!((own.root.as_str(), told.pages), ("collector", 1), "{}", text());
+        return;
+    }
+    let mut found: Vec<String> = told.incidents.iter().map(|incident| incident.root.clone()).collect();
+    let mut expected: Vec<String> =
+        (0..sites).filter(|n| out_since(*n).is_some()).map(|n| format!("site-{n}")).collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected, "{}", text());
+    assert_eq!(told.pages, 1, "{}", text());
+    for incident in &told.incidents {
+        let n: usize = incident.root["site-".len()..].parse().unwrap();
+        let silent_for = story.at(out_since(n).unwrap()).duration_until(incident.opened).as_secs_f64();
+        assert!((200.0..=360.0).contains(&silent_for), "{silent_for}: {}", text());
+        assert_eq!((incident.kind, incident.restored.is_some()), (IncidentKind::Silent, true), "{}", text());
+        let lived = case == 0 && is_told_later;
+        assert_eq!(incident.title.contains("its line was out"), lived, "{}", text());
+        if case == 1 && town > 1 {
+            assert!(incident.title.contains(&format!("{town} sites of ")), "{}", text());
+            assert_eq!(incident.title.contains("on battery before"), has_samples, "{}", text());
+        }
+    }
+}

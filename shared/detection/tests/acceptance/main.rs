@@ -3,6 +3,7 @@
 //! Every case writes a trace as text and replays it, as `upheld-collector replay` would; only the bulk of S2 feeds
 //! its cells directly. The same cases run over many more seeds with `cargo run --release --example sweep`.
 
+mod any_story;
 mod designs;
 mod dice;
 mod properties;

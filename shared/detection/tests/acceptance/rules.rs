@@ -5,7 +5,8 @@ use std::time::Duration;
 use upheld_detection::{
     incident::Stage,
     plan::{Expected, Site},
-    replay::{Document, ReplayError, Trace, Unknown, replay},
+    replay::{Document, ReplayError, Trace, Unknown, record, replay, replay_with},
+    schedule::{Job, Schedule},
     uptime::Span,
 };
 use upheld_model::{AssetClass, IncidentClass, IncidentKind};
@@ -172,6 +173,34 @@ fn what_no_site_has_is_an_error_unless_it_is_inferred() {
     let mut trace = Trace::default();
     trace.line(r#"{"t":"2026-01-05T06:00:00Z","asset":"srv-1","check":"web","outcome":"ok"}"#).unwrap();
     assert!(matches!(replay(&trace, &twice, Unknown::Refuse), Err(ReplayError::Ambiguous { .. })));
+}
+
+#[test]
+fn a_job_that_is_missed_while_its_agent_reports_is_an_incident_until_it_is_done() {
+    let plan = site("northgate", "plant-2").with("vms-01", AssetClass::Server, &[], &["copy backup.restic"]);
+    let check = "vms-01/copy".parse().unwrap();
+    let mut story = Story::new();
+    (0..4 * 288).for_each(|n| story.event(f64::from(n) * 300.0, "plant-2", "a1", r#","event":"heartbeat""#));
+    for (hours, what) in [(2.0, "start"), (2.5, "ok"), (26.5, "fail"), (27.5, "ok"), (50.0, "start"), (78.0, "ok")] {
+        story.lines.push(record::run(story.at(hours * 3_600.0), Some("plant-2"), &check, what));
+    }
+    let job = Job {
+        schedule: Schedule::read("cron 0 2 * * *").unwrap(),
+        zone: plan.zone.clone(),
+        grace: Duration::from_secs(7_200),
+        since: story.at(0.0),
+    };
+    let jobs = [(("northgate".parse().unwrap(), "plant-2".parse().unwrap()), [(check, job)].into())].into();
+    let mut trace = Trace::default();
+    story.lines.iter().for_each(|line| trace.line(line).unwrap());
+    let told = replay_with(&trace, std::slice::from_ref(&plan), &jobs, Unknown::Refuse).unwrap();
+    let outcomes: Vec<_> = told.runs.iter().map(|run| run.outcome).collect();
+    assert_eq!(outcomes, ["ok", "ok", "failed", "late"]);
+    let [incident] = told.incidents.as_slice() else { panic!("{:#?}", told.incidents) };
+    assert_eq!((incident.class, incident.root.as_str(), incident.ticketed), (IncidentClass::Backup, "vms-01", true));
+    assert_eq!((incident.detected, incident.restored), (story.at(74.0 * 3_600.0), Some(story.at(78.0 * 3_600.0))));
+    let told = story.told(&[plan]);
+    assert!(told.runs.is_empty() && told.incidents.is_empty(), "without a schedule nothing is expected");
 }
 
 fn happened(told: &Document, what: &str) -> usize {

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use upheld_agreement::book::{Book, Files, NOT_BUILT};
-use upheld_desk::plan::{rule_of, site_of};
+use upheld_desk::plan::{limit_waits, rule_of, site_of};
 use upheld_detection::{
     kind::{CheckKind, Family},
     plan::{Check, Site},
+    replay::Jobs,
     uptime::Span,
 };
 use upheld_model::{CheckId, ProbeSpec, SiteId};
 
+use super::jobs;
 use crate::failure::{Exit, Failure};
 
-/// Every site of the book. `period` bounds what its calendars and windows of work are asked for.
-pub(super) fn of_book(files: &Files, period: Option<Span>) -> Result<Vec<Site>, Failure> {
+/// Every site of the book, and its jobs. `period` bounds what its calendars and windows of work are asked for.
+pub(super) fn of_book(files: &Files, period: Option<Span>) -> Result<(Vec<Site>, Jobs), Failure> {
     let (files, apart) = set_apart(files);
     let book = Book::read(&files)
         .map_err(|refused| Failure::new(Exit::Config, refused.to_string()).todo("upheld-collector book check DIR"))?;
@@ -23,16 +25,16 @@ pub(super) fn of_book(files: &Files, period: Option<Span>) -> Result<Vec<Site>, 
     let mut sites = Vec::new();
     for (client, entry) in &book.clients {
         for site in entry.sites.values() {
-            // No terms are matched here: nothing waits longer than its time to settle.
             let mut plan = site_of(&book, client, site, period).map_err(|error| Failure::of(Exit::Config, &error))?;
             let own = apart.get(&(client.to_string(), site.id.to_string()));
             own.into_iter().flatten().for_each(|(id, check)| {
                 plan.checks.entry(id.clone()).or_insert_with(|| check.clone());
             });
+            limit_waits(&mut plan, &book, period.from);
             sites.push(plan);
         }
     }
-    Ok(sites)
+    Ok((sites, jobs::of_book(&book)?))
 }
 
 type Apart = BTreeMap<(String, String), Vec<(CheckId, Check)>>;
