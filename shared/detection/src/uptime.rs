@@ -258,7 +258,7 @@ mod tests {
             CheckState::Recovering if next == changes.len() => Status::Down,
             CheckState::Suspect if next == changes.len() => Status::Unknown { reason: UnknownReason::Pending },
             _ if is_degraded => Status::Degraded,
-            _ => Status::Up,
+            CheckState::Ok | CheckState::Suspect | CheckState::Recovering => Status::Up,
         }
     }
 
