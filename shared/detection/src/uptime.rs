@@ -254,10 +254,10 @@ mod tests {
         match state {
             CheckState::Unknown { reason } => Status::Unknown { reason },
             CheckState::Failed => Status::Down,
-            _ if is_down => Status::Down,
+            CheckState::Ok | CheckState::Suspect | CheckState::Recovering if is_down => Status::Down,
             CheckState::Recovering if next == changes.len() => Status::Down,
             CheckState::Suspect if next == changes.len() => Status::Unknown { reason: UnknownReason::Pending },
-            _ if is_degraded => Status::Degraded,
+            CheckState::Ok | CheckState::Suspect | CheckState::Recovering if is_degraded => Status::Degraded,
             CheckState::Ok | CheckState::Suspect | CheckState::Recovering => Status::Up,
         }
     }
