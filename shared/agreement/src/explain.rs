@@ -22,8 +22,9 @@ mod text;
 
 pub use plain::{
     AssetClaim, AvailabilityClaim, BandsClaim, CapClaim, Case, Claim, CoversClaim, CreditClaim, DisputeClaim,
-    EscalationClaim, FeeClaim, FollowsClaim, HoursClaim, IssueClaim, KeptClaim, MannerRate, NoSuchAgreement,
-    PlainAgreement, PreventionClaim, PriorityClaim, RateClaim, Section, Sentence, TargetClaim, agreement, plain,
+    EscalationClaim, FeeClaim, FollowsClaim, HoursClaim, IncludedClaim, IssueClaim, KeptClaim, MannerRate,
+    NoSuchAgreement, PlainAgreement, PreventionClaim, PriorityClaim, RateClaim, Section, Sentence, TargetClaim,
+    agreement, plain,
 };
 pub use said::Cells;
 pub use text::duration;

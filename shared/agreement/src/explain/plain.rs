@@ -37,7 +37,7 @@ pub use care::{EscalationClaim, PreventionClaim};
 pub use hours::{BandsClaim, HoursClaim};
 pub use measure::{AvailabilityClaim, CapClaim, CreditClaim};
 pub use priority::{IssueClaim, PriorityClaim};
-pub use rate::{MannerRate, RateClaim};
+pub use rate::{IncludedClaim, MannerRate, RateClaim};
 pub use target::{Case, TargetClaim};
 
 /// An agreement in plain words, sentence by sentence.
@@ -89,6 +89,7 @@ pub enum Claim {
     Target(Box<TargetClaim>),
     Bands(BandsClaim),
     Rate(RateClaim),
+    Included(IncludedClaim),
     Availability(AvailabilityClaim),
     Asset(AssetClaim),
     Credit(CreditClaim),
@@ -201,7 +202,8 @@ fn rates(asked: &Asked<'_>) -> Vec<Sentence> {
         said(claim, BandsClaim::say, Claim::Bands)
     });
     let rates = rate::gather(asked).into_iter().map(|claim| said(claim, RateClaim::say, Claim::Rate));
-    bands.into_iter().chain(rates).collect()
+    let included = rate::included(asked).map(|claim| said(claim, IncludedClaim::say, Claim::Included));
+    bands.into_iter().chain(rates).chain(included).collect()
 }
 
 fn care(asked: &Asked<'_>) -> Vec<Sentence> {

@@ -119,6 +119,7 @@ fn every_sentence_holds_against_the_engine() {
                 Claim::Target(claim) => targets::hold(case, claim, text),
                 Claim::Bands(claim) => hours::bands(case, claim, text),
                 Claim::Rate(claim) => money::rate(case, claim, text),
+                Claim::Included(claim) => money::included(case, *claim, text),
                 Claim::Availability(claim) => holds::availability(case, claim, text),
                 Claim::Asset(claim) => holds::asset(claim, text),
                 Claim::Credit(claim) => money::credit(case, claim, text),

@@ -2,14 +2,15 @@
 
 use jiff::{Timestamp, ToSpan};
 use upheld_agreement::{
+    account::{Happened, Question, Stretch, Windows, account, tariff},
     availability::{Figure, Unit},
     bands::Bands,
     book::CreditWhen,
     credit::{Measures, Missed, credit as owed},
     downtime::Downtime,
-    explain::{CapClaim, CreditClaim, FeeClaim, RateClaim},
+    explain::{CapClaim, CreditClaim, FeeClaim, IncludedClaim, RateClaim},
     money::{Currency, Money},
-    rate::{RateError, Tariff, Work},
+    rate::{RateError, Work},
     uptime_cases::Uptime,
     words::Manner,
 };
@@ -21,15 +22,14 @@ const MANNERS: [(Manner, &str); 3] =
 
 /// An hour, and twenty minutes, of each manner in each band cost what the sentence says.
 pub(crate) fn rate(case: &Case, claim: &RateClaim, text: &str) {
-    let file = &case.book.calendar_files[&claim.calendar];
-    let bands = Bands::compile(&case.book.calendars[&claim.calendar], &file.bands).unwrap();
-    let tariff = Tariff { bands: &bands, rates: &case.plan().rates, currency: usd() };
+    let tariff_of = tariff(&case.book, case.plan()).unwrap();
+    let tariff = tariff_of.tariff();
     let costs = text.split_once(" costs: ").unwrap().1;
     let list = costs.split_once(". ").map_or(costs, |(list, _)| list);
     let (least_s, step_s) = least_and_step(text);
     for band in &claim.bands {
         assert!(text.contains(&format!("\"{band}\"")), "{text}");
-        let from = an_hour_in(&bands, band, case.at);
+        let from = an_hour_in(tariff.bands, band, case.at);
         for (manner, said) in MANNERS {
             let part = list.split("; ").find_map(|part| part.trim_end_matches('.').strip_prefix(said));
             for worked_s in [3600_u64, 1200] {
@@ -46,6 +46,21 @@ pub(crate) fn rate(case: &Case, claim: &RateClaim, text: &str) {
             }
         }
     }
+}
+
+/// So much work costs nothing, a second hour beyond it does, and the way always does.
+pub(crate) fn included(case: &Case, claim: IncludedClaim, text: &str) {
+    assert_eq!(read::durations(text).into_iter().collect::<Vec<_>>(), [claim.seconds], "{text}");
+    let tariff_of = tariff(&case.book, case.plan()).unwrap();
+    let tariff = tariff_of.tariff();
+    let band = &case.plan().rates[0].band[0].value;
+    let from = an_hour_in(tariff.bands, band, case.at);
+    let cost = |manner, included_s| {
+        let work = Work { who: "ana".to_owned(), manner, from, to: from + 1.hour() };
+        tariff.bill(&[work], included_s).unwrap().total.minor
+    };
+    assert_eq!(cost(Manner::Remote, claim.seconds), 0);
+    assert!(cost(Manner::Remote, 0) > 0 && cost(Manner::OnSite, claim.seconds) > 0, "{text}");
 }
 
 /// In cents: the hours that are charged, and the way.
@@ -143,6 +158,12 @@ pub(crate) fn fee(case: &Case, claim: &FeeClaim, text: &str) {
     let prices: Vec<Money> = case.version().fee.into_iter().chain(riders).map(|price| price.amount).collect();
     assert_eq!(read::dollars(text), prices.iter().map(|amount| amount.minor).collect::<Vec<_>>(), "{text}");
     assert_eq!(claim.riders.len(), case.version().riders.len());
+    // The account takes the same fee for a month.
+    let period = Stretch { from: case.at, to: case.at + 1.hour() };
+    let question = Question { client: &case.said.client, period, as_of: period.to, windows: Windows::Cut };
+    let account = account(&case.book, question, &Happened::default()).unwrap();
+    let monthly = prices.iter().map(|amount| amount.minor).sum();
+    assert_eq!(account.versions[0].monthly, Some(Money { minor: monthly, currency: usd() }));
 }
 
 fn usd() -> Currency {

@@ -117,9 +117,9 @@ async fn restart(stage: &mut Stage, asset: &str) -> Result<()> {
     Ok(())
 }
 
-/// The incident out of which another one was promoted.
+/// The incident that brought another one about.
 async fn parent(stage: &Stage, child: &Value) -> Result<Value> {
-    let Some(reference) = text(child, "/incident/parent") else {
+    let Some(reference) = text(child, "/incident/brought_about_by") else {
         bail!("the incident of {} names no incident that brought it about", book::LOST_ASSET)
     };
     explain(stage, &reference).await
@@ -145,10 +145,11 @@ fn report(stage: &Stage, done: &Done, followed: &Followed) -> Result<Report> {
     let (child, parent) = (&followed.child["incident"], &followed.parent["incident"]);
     let said = |value: &Value, pointer| text(value, pointer).unwrap_or_default();
     let answered = clock_of(&followed.answered, "respond").context("the incident has no response clock")?;
-    let affected = parent["affected"].as_array().map_or(0, Vec::len);
+    let devices = stage.devices.len();
+    let sentence = format!("{devices} checks on {devices} assets failed; did not come back: {}", book::LOST_ASSET);
     let mut links = Links::default();
     links.add("on-battery", Some(done.on_battery), format!("{} goes on battery", book::UPS));
-    links.add("failed", Some(done.failed), format!("{} checks are confirmed as failed", stage.devices.len()));
+    links.add("failed", Some(done.failed), format!("{devices} checks are confirmed as failed"));
     links.add("on-line", Some(done.on_line), format!("{} is on line again", book::UPS));
     links.add("returned", Some(done.returned), format!("all but {} are confirmed as good", book::LOST_ASSET));
     links.add("promoted", instant(child, "/opened_at"), said(child, "/title"));
@@ -160,7 +161,8 @@ fn report(stage: &Stage, done: &Done, followed: &Followed) -> Result<Report> {
     links.require(on_battery_s < ON_BATTERY_MAX_S, format!("the supply was on battery for {on_battery_s:.0} s"));
     links.require(parent["asset"] == book::UPS, "the cause is not the supply's");
     links.require(followed.tickets.len() == 1, format!("there is not one ticket: {}", followed.tickets.join(", ")));
-    links.require(affected == stage.devices.len(), format!("the sentence is not about all devices but {affected}"));
+    links.require(said(parent, "/title").contains(&sentence), format!("the sentence does not say: {sentence}"));
+    links.require(followed.tickets == [followed.reference.clone()], "the ticket is not that of what stayed down");
     links.require(child["terms"]["is"] == "pinned", "the client's terms were not found");
     links.require(answered["state"] == "met", "the response fact did not satisfy the response clock");
     links.require(followed.resolved["incident"]["state"] == "resolved", "the incident was not resolved");
@@ -172,7 +174,7 @@ fn report(stage: &Stage, done: &Done, followed: &Followed) -> Result<Report> {
         "calendar": stage.calendar.word(),
         "incident": followed.reference,
         "title": child["title"],
-        "cause": { "incident": parent["incident"], "title": parent["title"], "affected": parent["affected"] },
+        "cause": { "incident": parent["incident"], "title": parent["title"], "by": parent["cause"] },
         "steps": links.steps,
         "on_battery_s": on_battery_s,
         "tickets": followed.tickets,

@@ -35,6 +35,17 @@ pub struct MannerRate {
     pub travel: Option<Price>,
 }
 
+/// Work that the fee covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct IncludedClaim {
+    /// So many seconds in each calendar month.
+    pub seconds: u64,
+}
+
+pub(super) fn included(asked: &Asked<'_>) -> Option<IncludedClaim> {
+    asked.plan.included_hours.filter(|hours| hours.0 > 0).map(|hours| IncludedClaim { seconds: hours.0 })
+}
+
 /// One claim for bands in which everything costs the same, in the order of the bands.
 pub(super) fn gather(asked: &Asked<'_>) -> Vec<RateClaim> {
     let Some((calendar, bands)) = asked.tariff_calendar() else { return Vec::new() };
@@ -65,6 +76,15 @@ fn of(rates: &[Rate], band: &str, manner: Manner) -> Option<MannerRate> {
             travel: rate.travel.filter(|_| manner == Manner::OnSite),
         })
     })
+}
+
+impl IncludedClaim {
+    pub(super) fn say(&self) -> String {
+        format!(
+            "Of work that costs, the first {} of each calendar month are in the fee; the way is not.",
+            say::time(self.seconds)
+        )
+    }
 }
 
 impl RateClaim {
