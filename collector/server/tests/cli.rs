@@ -21,7 +21,6 @@ fn commands_of_later_issues_refuse_by_name() {
     for arguments in [
         &["ca", "rotate"][..],
         &["report", "northgate", "--month", "2026-10", "-o", "x.pdf"],
-        &["what-if", "--book", "proposed/"],
         &["book", "plan", "book/"],
         &["agent", "approve", "a1"],
         &["backup", "--follow", "/mnt"],

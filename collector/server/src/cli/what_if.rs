@@ -95,10 +95,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     }
     let other = args.book.as_deref().map(read_book).transpose()?;
     let zone = other.as_ref().map_or(TimeZone::UTC, |(book, _)| provider_zone(book));
-    let time =
-        |text: &Option<String>, zone: &TimeZone| text.as_deref().map(|text| when::instant(text, zone)).transpose();
-    let Some((other, shown)) = other else { return export(args, context, &time) };
-    let asked = Asked { clients: &args.client, since: time(&args.since, &zone)?, until: time(&args.until, &zone)? };
+    let Some((other, shown)) = other else { return export(args, context) };
+    let asked = Asked::of(args, &zone)?;
     let mut source = match &args.ledger {
         Some(path) => Source::file(path)?,
         None => Source::store(context)?,
