@@ -284,6 +284,55 @@ proptest! {
     }
 
     #[test]
+    fn an_explanation_is_the_same_in_text_cells_and_json(
+        terms in terms(),
+        facts in ledger(),
+        at_s in 0..20 * 86_400_i64,
+    ) {
+        let now = after_start(at_s);
+        for clock in Clock::replay_all(terms, &start(), &facts).unwrap() {
+            let explained = clock.explain(terms, now);
+            let json = serde_json::to_string(&explained).unwrap();
+            let read: upheld_agreement::explain::Explanation = serde_json::from_str(&json).unwrap();
+            prop_assert_eq!(&read, &explained);
+            prop_assert_eq!((read.headline(), read.cells(), read.notes()), (explained.headline(), explained.cells(), explained.notes()));
+            // The text is the headline, the cells and the notes, and nothing else but the head of the table.
+            let text = explained.text();
+            let mut lines = text.lines();
+            let headline = format!("{}: {}", explained.name(), explained.headline());
+            prop_assert_eq!(lines.next(), Some(headline.as_str()));
+            let cells = explained.cells();
+            let past = explained.rows.iter().filter(|row| row.is_past).count();
+            if !cells.is_empty() {
+                let head: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+                prop_assert_eq!(head, ["from", "to", "counted", "left", "why"]);
+            }
+            for (index, cells) in cells.iter().enumerate() {
+                if index == past {
+                    prop_assert_eq!(lines.next().map(str::trim), Some(explained.divider()));
+                }
+                let line = lines.next().unwrap();
+                let said: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+                let all = [&cells.from, &cells.to, &cells.counted, &cells.left, &cells.why, &cells.source];
+                let all: Vec<&str> = all.into_iter().map(String::as_str).filter(|cell| !cell.is_empty()).collect();
+                prop_assert_eq!(said, all);
+            }
+            for note in explained.notes() {
+                prop_assert_eq!(lines.next(), Some(note.as_str()));
+            }
+            let rest: Vec<&str> = lines.collect();
+            let terms_text = explained.terms_text();
+            prop_assert_eq!(rest, terms_text.lines().collect::<Vec<_>>());
+            // Version, rule and calendar are named, and every pause that took covered time.
+            let is_named = terms_text.contains(&explained.version) && explained.rule.contains(explained.calendar.as_str());
+            prop_assert!(is_named || explained.rule.contains("next business day"));
+            for row in &explained.rows {
+                prop_assert!(!row.source.is_empty() && row.from < row.to);
+            }
+        }
+    }
+
+    #[test]
     fn a_live_clock_and_a_case_answer_the_same_for_an_amendment(
         mode in 0..4_usize,
         first_h in 1..40_u64,

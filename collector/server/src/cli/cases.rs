@@ -129,24 +129,24 @@ fn run(
     Ok(Exit::Partial)
 }
 
-fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+/// Where the lines come from.
+type Input = BufReader<Box<dyn Read>>;
+
+fn open(path: &Path) -> Result<Input, Failure> {
     if path == Path::new("-") {
-        return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin().lock())));
+        return Ok(BufReader::with_capacity(1 << 16, Box::new(io::stdin().lock())));
     }
     let file = File::open(path).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot read {}", path.display()))
             .because(error.to_string())
             .todo("name a file of cases, or - for standard input")
     })?;
-    Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
+    Ok(BufReader::with_capacity(1 << 16, Box::new(file)))
 }
 
-/// Answers each line that is not blank; how many were bad.
-fn stream(
-    input: &mut dyn BufRead,
-    output: &mut impl Write,
-    mut answer: impl FnMut(&str) -> Answered,
-) -> io::Result<u64> {
+/// Answers each line that is not blank; how many were bad. Before it waits for more input it hands out what it has: who
+/// writes a line and waits for its answer gets it.
+fn stream(input: &mut Input, output: &mut impl Write, mut answer: impl FnMut(&str) -> Answered) -> io::Result<u64> {
     let mut bad = 0;
     let mut line = Vec::new();
     while next_line(input, &mut line)? {
@@ -161,12 +161,15 @@ fn stream(
         bad += u64::from(answered.is_error);
         output.write_all(answered.json.as_bytes())?;
         output.write_all(b"\n")?;
+        if !input.buffer().contains(&b'\n') {
+            output.flush()?;
+        }
     }
     Ok(bad)
 }
 
 /// Reads one line. Of a line beyond the bound only the head is kept, enough for the refusal; the rest is skipped.
-fn next_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+fn next_line(input: &mut Input, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let read = (&mut *input).take(LINE_BYTES_MAX as u64 + 1).read_until(b'\n', line)?;
     if read > LINE_BYTES_MAX && line.last() != Some(&b'\n') {
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn lines_are_answered_in_their_order_and_bad_ones_counted() {
-        let mut input: &[u8] = b"a\n\n  b \n\xff\nc";
+        let mut input = text(b"a\n\n  b \n\xff\nc");
         let mut output = Vec::new();
         let bad = stream(&mut input, &mut output, |line| Answered { json: format!("<{line}>"), is_error: line == "b" });
         assert_eq!(bad.unwrap(), 2);
@@ -192,8 +195,7 @@ mod tests {
     #[test]
     fn a_line_without_end_does_not_grow_without_bound() {
         let long = vec![b'x'; LINE_BYTES_MAX + 10];
-        let text = [long, b"\nnext\n".to_vec()].concat();
-        let mut input: &[u8] = &text;
+        let mut input = text(&[long, b"\nnext\n".to_vec()].concat());
         let mut lengths = Vec::new();
         stream(&mut input, &mut Vec::new(), |line| {
             lengths.push(line.len());
@@ -201,5 +203,28 @@ mod tests {
         })
         .unwrap();
         assert_eq!(lengths, [LINE_BYTES_MAX + 1, 4]);
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_gets_it_before_writing_on() {
+        let (from_partner, mut lines) = io::pipe().unwrap();
+        let (mut answers, to_partner) = io::pipe().unwrap();
+        let answering = std::thread::spawn(move || {
+            let mut input: Input = BufReader::new(Box::new(from_partner));
+            let answer = |line: &str| Answered { json: format!("<{line}>"), is_error: false };
+            stream(&mut input, &mut BufWriter::new(to_partner), answer).unwrap()
+        });
+        for line in ["a", "b"] {
+            writeln!(lines, "{line}").unwrap();
+            let mut answer = [0; 4];
+            answers.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, *format!("<{line}>\n").as_bytes());
+        }
+        drop(lines);
+        assert_eq!(answering.join().unwrap(), 0);
+    }
+
+    fn text(bytes: &[u8]) -> Input {
+        BufReader::new(Box::new(io::Cursor::new(bytes.to_vec())))
     }
 }

@@ -1,6 +1,6 @@
 //! The segments of a clock, each with its reason and what is left after it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{ROWS_MAX, Row, RowWhy};
 use crate::{
@@ -16,7 +16,7 @@ pub(super) fn rows(leg: &Leg, now: Timestamp) -> (Vec<Row>, bool) {
     let due = leg.due.instant().unwrap_or(ran_to).max(begins);
     let passed = due.min(ran_to);
     let promised = leg.promised_s();
-    let mut counted_s = 0;
+    let (mut counted, mut counted_s) = (SignedDuration::ZERO, 0);
     let mut rows = Vec::new();
     for (from, to, is_past) in [(begins, passed, true), (passed, ran_to, true), (ran_to, due, false)] {
         for (link, from, to) in leg.counting(from, to) {
@@ -27,7 +27,10 @@ pub(super) fn rows(leg: &Leg, now: Timestamp) -> (Vec<Row>, bool) {
                 }
                 // Stretches may meet at a fraction of a second: what was counted is floored once, from the beginning,
                 // so that the rows add up to the target whatever cuts them.
-                let before_s = std::mem::replace(&mut counted_s, leg.counted_s(segment.to));
+                if segment.why == Why::Counted {
+                    counted += segment.to.duration_since(segment.from);
+                }
+                let before_s = std::mem::replace(&mut counted_s, counted.as_secs().unsigned_abs());
                 let segment = Segment { counted_s: counted_s - before_s, ..segment };
                 let left_s = promised.map(|promised| promised.saturating_sub(counted_s));
                 rows.push(row(link, segment, &stands_for, left_s, is_past));
