@@ -19,6 +19,7 @@ use upheld_agreement::{
 
 const FEW: u64 = 1_000;
 const MANY: u64 = 10_000;
+const ROUNDS: usize = 7;
 
 fn main() {
     let terms = small::terms(&[]);
@@ -61,10 +62,14 @@ fn ms(terms: &PinnedTerms, stage: Stage, count: u64, kind: fn(u64) -> FactKind) 
             kind: kind(number),
         })
         .collect();
-    let now = at(count + 1);
-    let begun = Instant::now();
-    let clock = Clock::replay(terms, stage, &ClockStart::new(begins, begins), &facts).expect("the small book is whole");
-    let told = clock.milestones_due(now, &[]);
-    black_box((clock.view(now), clock.next_deadline(now), told, clock.explain(terms, now)));
-    begun.elapsed().as_secs_f64() * 1000.0
+    let (now, start) = (at(count + 1), ClockStart::new(begins, begins));
+    let once = || {
+        let begun = Instant::now();
+        let clock = Clock::replay(terms, stage, &start, &facts).expect("the small book is whole");
+        let told = clock.milestones_due(now, &[]);
+        black_box((clock.view(now), clock.next_deadline(now), told, clock.explain(terms, now)));
+        begun.elapsed().as_secs_f64() * 1000.0
+    };
+    // The best of some rounds: the machine is shared.
+    (0..ROUNDS).map(|_| once()).fold(f64::INFINITY, f64::min)
 }

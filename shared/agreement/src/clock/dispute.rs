@@ -3,7 +3,7 @@
 //! Counting it his way means to strike it: a pause that was not, a service that was not back. What was settled in his
 //! favour is struck for good; its dues are dated by themselves, however late they are noticed (F6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ledger::{DisputeOutcome, Fact, FactKind},
@@ -48,19 +48,25 @@ pub fn cause(facts: &[Fact]) -> Option<Cause> {
 }
 
 fn all(facts: &[&Fact]) -> Vec<Dispute> {
+    let mut settled = BTreeMap::new();
+    for fact in facts {
+        if let FactKind::DisputeSettled { item, outcome } = &fact.kind {
+            let (outcome, at, who) = (*outcome, fact.effective_at, fact.who.clone());
+            settled.entry(*item).or_insert(Settled { outcome, at, who });
+        }
+    }
+    let known = by_number(facts);
     let began = facts.iter().filter_map(|fact| {
         let FactKind::Disputed { item, why } = &fact.kind else { return None };
-        let disputed = facts.iter().find(|known| known.number == *item)?;
-        let settled = facts.iter().find_map(|known| match_settled(known, *item));
-        let (why, who) = (why.clone(), fact.who.clone());
+        let disputed = known.get(item)?;
+        let (why, who, settled) = (why.clone(), fact.who.clone(), settled.get(item).cloned());
         Some(Dispute { item: *item, what: in_words(disputed), why, who, at: fact.effective_at, settled })
     });
     began.collect()
 }
 
-fn match_settled(fact: &Fact, item: u64) -> Option<Settled> {
-    let FactKind::DisputeSettled { item: settled, outcome } = &fact.kind else { return None };
-    (*settled == item).then(|| Settled { outcome: *outcome, at: fact.effective_at, who: fact.who.clone() })
+fn by_number<'a>(facts: &[&'a Fact]) -> BTreeMap<u64, &'a Fact> {
+    facts.iter().map(|fact| (fact.number, *fact)).collect()
 }
 
 fn in_words(fact: &Fact) -> String {
@@ -89,8 +95,9 @@ pub(super) fn of_clock(facts: &[&Fact], legs: &[Leg]) -> Vec<Dispute> {
     if !facts.iter().any(|fact| matches!(fact.kind, FactKind::Disputed { .. })) {
         return Vec::new();
     }
+    let known = by_number(facts);
     let touches = |dispute: &Dispute| {
-        let item = facts.iter().find(|fact| fact.number == dispute.item);
+        let item = known.get(&dispute.item);
         item.is_some_and(|item| legs.iter().any(|leg| touches(leg, item, is_won(dispute))))
     };
     all(facts).into_iter().filter(touches).collect()

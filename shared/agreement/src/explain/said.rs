@@ -1,6 +1,8 @@
 //! What an explanation says, cell by cell and sentence by sentence: the terminal's table and the page's are made of
 //! these words and no others.
 
+use std::collections::BTreeSet;
+
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{Explanation, Row, RowWhy, text::duration};
