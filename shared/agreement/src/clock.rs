@@ -37,7 +37,7 @@ mod start;
 mod view;
 
 pub use admit::{FactRefused, admit};
-pub use dispute::{Cause, cause, disputes};
+pub use dispute::{Cause, cause, disputes, facts_if_client_is_right};
 pub use eras::current_terms;
 pub use ledger::{CancelReason, DisputeOutcome, Fact, FactKind, TermsChange};
 pub use manufacturer::{ManufacturerClock, ManufacturerState, ManufacturerView};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::{Calendars, Clock, ClockError, ClockStart, ClockState, DueAt, Fact, FactKind},
+    clock::{self, Calendars, Clock, ClockError, ClockStart, ClockState, DueAt, Fact, FactKind},
     terms::PinnedTerms,
     words::Stage,
 };
@@ -76,8 +76,7 @@ pub fn outcomes(
 /// The facts as the client sees them: without those that he disputes and that are not settled (F13). `None` while
 /// nothing is disputed.
 pub fn if_disputes_hold(facts: &[Fact]) -> Option<Vec<Fact>> {
-    let disputed = in_dispute(facts);
-    (!disputed.is_empty()).then(|| facts.iter().filter(|fact| !disputed.contains(&fact.number)).cloned().collect())
+    clock::facts_if_client_is_right(facts)
 }
 
 /// The numbers of the facts that are in dispute.

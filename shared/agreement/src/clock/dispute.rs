@@ -22,6 +22,15 @@ pub fn disputes(facts: &[Fact]) -> Vec<Dispute> {
     all(&facts.iter().collect::<Vec<_>>())
 }
 
+/// The facts as the client sees them: without those that he disputes and that are not settled, and without those that
+/// were struck before; `None` while nothing is in dispute.
+pub fn facts_if_client_is_right(facts: &[Fact]) -> Option<Vec<Fact>> {
+    let facts = in_effective_order(facts);
+    let facts: Vec<&Fact> = facts.iter().collect();
+    let his = as_client_says(&facts, &all(&facts))?;
+    Some(his.into_iter().cloned().collect())
+}
+
 /// What an incident is put down to, as availability counts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {

@@ -43,7 +43,7 @@ pub(super) fn most_favourable(
 /// a due sorts last.
 fn dues(terms: &PinnedTerms, query: &MatchQuery) -> Vec<Timestamp> {
     let start = ClockStart::new(query.detected.latest, query.detected.latest);
-    let order = [Stage::Respond, Stage::Resolve, Stage::OnSite, Stage::Workaround, Stage::Acknowledge];
+    let order = [Stage::Respond, Stage::Resolve, Stage::OnSite, Stage::Workaround, Stage::Acknowledge, Stage::Update];
     order
         .into_iter()
         .map(|stage| {
