@@ -69,9 +69,9 @@ impl Explanation {
     /// The rows in words, as many as there are [`Explanation::rows`].
     pub fn cells(&self) -> Vec<Cells> {
         let zone = self.time_zone();
-        let in_dispute =
-            |fact| self.clock.disputes.iter().any(|dispute| dispute.item == fact && dispute.settled.is_none());
-        self.rows.iter().map(|row| cells(row, &zone, in_dispute)).collect()
+        let open = self.clock.disputes.iter().filter(|dispute| dispute.settled.is_none());
+        let disputed: BTreeSet<u64> = open.map(|dispute| dispute.item).collect();
+        self.rows.iter().map(|row| cells(row, &zone, |fact| disputed.contains(&fact))).collect()
     }
 
     /// What stands between the rows that have passed and those that have not.
