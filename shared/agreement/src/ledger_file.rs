@@ -193,7 +193,8 @@ fn incident() -> Is {
 struct QueryLine {
     client: ClientId,
     site: SiteId,
-    asset: AssetId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asset: Option<AssetId>,
     detected: DetectedLine,
     class: IncidentClass,
     kind: IncidentKind,

@@ -31,8 +31,8 @@ pub struct MatchQuery {
     pub client: ClientId,
     /// Where.
     pub site: SiteId,
-    /// The root asset.
-    pub asset: AssetId,
+    /// The root asset; `None` where a person reports something about the site as a whole.
+    pub asset: Option<AssetId>,
     /// When it was detected, within what can be known.
     pub detected: Detected,
     /// What it is about.
@@ -215,7 +215,7 @@ pub(crate) fn promised(
     let asset = site.assets.values().next();
     match (&client.agreement, asset, book.plans.get(&version.plan.value)) {
         (Some(agreement), Some(asset), Some(plan)) => {
-            let candidate = Candidate { client, agreement, version, site, asset };
+            let candidate = Candidate { client, agreement, version, site, asset: Some(asset) };
             targets::targets(book, plan, &candidate, complexity, priority).0
         }
         (_, _, _) => Vec::new(),
@@ -228,7 +228,7 @@ pub(crate) struct Candidate<'a> {
     pub(crate) agreement: &'a Agreement,
     pub(crate) version: &'a Version,
     pub(crate) site: &'a Site,
-    pub(crate) asset: &'a Asset,
+    pub(crate) asset: Option<&'a Asset>,
 }
 
 /// The versions in force within the bounds of detection: one, or those on both sides of an amendment.
@@ -295,12 +295,16 @@ fn covered<'a>(
         version: version.number,
         site: query.site.clone(),
     })?;
-    let is_left_out = version.not_covered.iter().any(|path| path.site == query.site && path.asset == query.asset);
-    let asset = site.assets.get(&query.asset).filter(|_| !is_left_out).ok_or_else(|| NoMatch::AssetNotCovered {
-        agreement: agreement.number.clone(),
-        version: version.number,
-        site: query.site.clone(),
-        asset: query.asset.clone(),
-    })?;
+    let is_left_out =
+        |asset: &AssetId| version.not_covered.iter().any(|path| path.site == query.site && path.asset == *asset);
+    let asset = query.asset.as_ref().map(|asset| {
+        site.assets.get(asset).filter(|_| !is_left_out(asset)).ok_or_else(|| NoMatch::AssetNotCovered {
+            agreement: agreement.number.clone(),
+            version: version.number,
+            site: query.site.clone(),
+            asset: asset.clone(),
+        })
+    });
+    let asset = asset.transpose()?;
     Ok(Candidate { client, agreement, version, site, asset })
 }

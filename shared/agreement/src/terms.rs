@@ -27,8 +27,9 @@ pub struct PinnedTerms {
     pub client: ClientId,
     /// Where.
     pub site: SiteId,
-    /// The asset at the root of the incident.
-    pub asset: AssetId,
+    /// The asset at the root of the incident; `None` for a report about the site as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<AssetId>,
     /// The agreement's number, `SSA-2026-014`.
     pub agreement: String,
     /// Which version of it, from 1; written `v2`.

@@ -127,7 +127,7 @@ pub struct Replay<'a> {
 /// Incidents that are alike get the same terms, but for the words in which their instants are explained.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Alike {
-    place: (ClientId, SiteId, AssetId),
+    place: (ClientId, SiteId, Option<AssetId>),
     what: (IncidentClass, IncidentKind, Option<CheckName>),
     affected: (u32, Option<u32>, bool),
     version: u32,

@@ -51,7 +51,7 @@ fn every_refusal_has_its_name() {
         (named(&[("clients/northgate/client.toml", "name =", "ended = 2026-11-16\nname =")], &query()), "not-in-force"),
         (named(&[(SSA, "sites = [\"plant-2\"]", "sites = []")], &query()), "site-not-covered"),
         (named(&[(SSA, "fee =", "not_covered = [\"plant-2/nvr-02\"]\nfee =")], &query()), "asset-not-covered"),
-        (named(&[], &MatchQuery { asset: "nvr-99".parse().unwrap(), ..query() }), "asset-not-covered"),
+        (named(&[], &MatchQuery { asset: Some("nvr-99".parse().unwrap()), ..query() }), "asset-not-covered"),
     ];
     for (refusal, name) in cases {
         assert_eq!(refusal.name(), name, "{refusal}");
@@ -93,7 +93,7 @@ fn uncertainty_about_detection_is_decided_for_the_client() {
 fn impact_and_urgency_make_the_priority() {
     let affected = |of_kind, total| Affected { of_kind, of_kind_total: Some(total), critical_symptom: false };
     let switch = |affected| MatchQuery {
-        asset: "sw-4".parse().unwrap(),
+        asset: Some("sw-4".parse().unwrap()),
         class: IncidentClass::NetworkLan,
         kind: IncidentKind::Unstable,
         affected,

@@ -178,6 +178,13 @@ pub(super) fn can_be_disputed(kind: &FactKind) -> bool {
     }
 }
 
+impl FactKind {
+    /// Whether the client may dispute such a fact, as long as the agreement gives him time to.
+    pub fn can_be_disputed(&self) -> bool {
+        can_be_disputed(self)
+    }
+}
+
 /// Whether a fact was ever disputed.
 pub(super) fn was_disputed(ledger: &[Fact], item: u64) -> bool {
     ledger.iter().any(|fact| matches!(&fact.kind, FactKind::Disputed { item: disputed, .. } if *disputed == item))

@@ -1,5 +1,7 @@
 //! What an incident is and how much hangs on it: the catalogue's entry, the impact, the priority.
 
+use upheld_model::AssetClass;
+
 use super::{Asked, Candidate, MatchQuery};
 use crate::{
     book::{Book, IssueEntry, Plan},
@@ -69,7 +71,7 @@ fn why_set(what: &str, set: impl std::fmt::Display, found: impl std::fmt::Displa
 /// The first entry that fits. `book check` requires one that matches everything, so the fallback is for books that
 /// were never checked: it is as pressing as the matrix goes, because too much is promised rather than too little.
 fn first_match(book: &Book, candidate: &Candidate<'_>, query: &MatchQuery) -> (Issue, Why) {
-    let class = candidate.asset.class;
+    let class = class(candidate);
     let fits = |issue: &&IssueEntry| issue.matches.fits(query.class, query.kind, query.check.as_ref(), class);
     let Some(entry) = book.catalogue.issues.iter().find(fits) else {
         let issue = Issue {
@@ -101,9 +103,17 @@ fn first_match(book: &Book, candidate: &Candidate<'_>, query: &MatchQuery) -> (I
     (issue, Why::because(what).at(format!("catalogue.toml {}", entry.id.value)))
 }
 
+/// What the catalogue is asked for; a site as a whole is of no class.
+fn class(candidate: &Candidate<'_>) -> AssetClass {
+    candidate.asset.map_or(AssetClass::Other, |asset| asset.class)
+}
+
 /// High for a critical asset or a quarter of its kind at the site, medium for one asset, else low.
 fn impact(book: &Book, candidate: &Candidate<'_>, query: &MatchQuery) -> (Level, Why) {
-    let (client, site, asset) = (&query.client, &query.site, &query.asset);
+    let (client, site) = (&query.client, &query.site);
+    let Some(asset) = &query.asset else {
+        return (Level::Low, Why::because("impact low: it is about no asset in particular"));
+    };
     if book.is_critical(client, site, asset) {
         let why = Why::because(format!("impact high: `{asset}` is of high criticality"));
         return (Level::High, why.at(format!("clients/{client}/ssa.toml asset_terms")));
@@ -111,7 +121,7 @@ fn impact(book: &Book, candidate: &Candidate<'_>, query: &MatchQuery) -> (Level,
     if query.affected.critical_symptom {
         return (Level::High, Why::because("impact high: an asset of high criticality is affected"));
     }
-    let class = candidate.asset.class;
+    let class = class(candidate);
     let listed = candidate.site.assets.values().filter(|other| other.class == class).count();
     let total = query.affected.of_kind_total.unwrap_or(u32::try_from(listed).unwrap_or(u32::MAX)).max(1);
     let affected = query.affected.of_kind.min(total);

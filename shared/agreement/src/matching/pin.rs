@@ -39,6 +39,7 @@ pub(super) fn pin(
     why.extend(judged.why);
     why.push(Why::because(format!("{} targets hold", targets.len())).with(why_targets));
     why.extend(why_not_others(book, candidate));
+    let asset_terms = query.asset.as_ref().and_then(|asset| agreement.terms_of(&query.site, asset));
     let what = format!("{} with {}", plan.name, riders_in_words(book, candidate));
     Ok(PinnedTerms {
         client: query.client.clone(),
@@ -60,8 +61,8 @@ pub(super) fn pin(
         targets,
         tell: tellable(book),
         fee: version.fee,
-        asset_terms: agreement.terms_of(&query.site, &query.asset).cloned(),
-        manufacturer: manufacturer(book, agreement.terms_of(&query.site, &query.asset)),
+        asset_terms: asset_terms.cloned(),
+        manufacturer: manufacturer(book, asset_terms),
         dispute_within_s: agreement.dispute_within_s.map(|seconds| seconds.0),
         inputs: Some(judged.inputs),
         expedited: asked.expedited.clone(),

@@ -106,7 +106,7 @@ pub fn recorder_down(detected: &str) -> upheld_agreement::matching::MatchQuery {
     MatchQuery {
         client: "northgate".parse().unwrap(),
         site: "plant-2".parse().unwrap(),
-        asset: "nvr-02".parse().unwrap(),
+        asset: Some("nvr-02".parse().unwrap()),
         detected: Detected::at(at(detected)),
         class: upheld_model::IncidentClass::Recording,
         kind: upheld_model::IncidentKind::Down,

@@ -189,7 +189,7 @@ fn incident(
     let query = MatchQuery {
         client: case.said.client.clone(),
         site: site.clone(),
-        asset: asset.clone(),
+        asset: Some(asset.clone()),
         detected: Detected::at(case.at),
         class,
         kind,

@@ -221,7 +221,7 @@ pub(crate) fn incidents(book: &Book, client: &Client, version: &Version, at: Tim
                     let query = MatchQuery {
                         client: client.id.clone(),
                         site: site.id.clone(),
-                        asset: asset.id.clone(),
+                        asset: Some(asset.id.clone()),
                         detected: Detected::at(at),
                         class,
                         kind,

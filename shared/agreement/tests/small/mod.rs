@@ -144,7 +144,7 @@ pub fn query(detected: Timestamp) -> MatchQuery {
     MatchQuery {
         client: "c".parse().unwrap(),
         site: "s".parse().unwrap(),
-        asset: "r1".parse().unwrap(),
+        asset: Some("r1".parse().unwrap()),
         detected: Detected::at(detected),
         class: upheld_model::IncidentClass::Recording,
         kind: upheld_model::IncidentKind::Down,

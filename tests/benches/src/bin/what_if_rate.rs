@@ -69,7 +69,7 @@ fn query(site: i64, detected: Timestamp) -> MatchQuery {
     MatchQuery {
         client: "acme".parse().expect("a name"),
         site: format!("site-{site}").parse().expect("a name"),
-        asset: "srv-1".parse().expect("a name"),
+        asset: Some("srv-1".parse().expect("a name")),
         detected: Detected::at(detected),
         class: "service".parse().expect("a class"),
         kind: "down".parse().expect("a kind"),
