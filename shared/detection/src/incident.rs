@@ -13,6 +13,7 @@ mod act;
 mod decide;
 mod effect;
 mod keys;
+pub mod report;
 mod rules;
 mod state;
 mod symptoms;
@@ -30,7 +31,7 @@ use upheld_model::{
     SiteId,
 };
 
-pub use act::{Action, Refused, Resolution, act};
+pub use act::{Action, Refused, Resolution, absorb, act};
 pub use decide::{Arrival, FindingEnded, FindingSeen, SilenceSeen, Trigger, decide};
 pub use effect::{Change, Desk, IncidentEffect};
 pub use keys::{DedupKey, IncidentKey};
@@ -101,6 +102,13 @@ pub enum Root {
         /// The asset on which it runs, if the book says so.
         host: Option<AssetId>,
     },
+    /// What a person reported.
+    Report {
+        /// The report's id.
+        id: String,
+        /// The asset, where he named one.
+        asset: Option<AssetId>,
+    },
 }
 
 impl Root {
@@ -109,6 +117,7 @@ impl Root {
         match self {
             Self::Check { check } => Some(&check.asset),
             Self::Agent { agent: _, host } => host.as_ref(),
+            Self::Report { id: _, asset } => asset.as_ref(),
         }
     }
 
@@ -116,7 +125,7 @@ impl Root {
     pub fn check(&self) -> Option<&CheckId> {
         match self {
             Self::Check { check } => Some(check),
-            Self::Agent { agent: _, host: _ } => None,
+            Self::Agent { agent: _, host: _ } | Self::Report { .. } => None,
         }
     }
 }

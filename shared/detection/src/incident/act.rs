@@ -1,16 +1,24 @@
 //! What a person asks of one incident.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use upheld_model::Cause;
 
-use super::{Change, Desk, Handling, Holder, Incident, IncidentEffect, IncidentKey, IncidentState, Root, Who};
+use super::{
+    CauseClaim, Change, Desk, Handling, Holder, Incident, IncidentEffect, IncidentKey, IncidentState, Root, Who,
+};
 
 /// A person's request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Acknowledge it and own it; from another owner it is a hand-over.
     Take,
+    /// Acknowledge it and have somebody else own it.
+    Assign {
+        /// Whom.
+        to: Who,
+    },
     /// Respond. The manner, and what it satisfies, is the agreement's matter (TERMS F12).
     Respond,
     /// Say that it is over.
@@ -28,6 +36,11 @@ pub enum Action {
     Merge {
         /// Which one.
         into: IncidentKey,
+    },
+    /// Say what brought it about.
+    SetCause {
+        /// What.
+        cause: Cause,
     },
     /// Write something down.
     Note {
@@ -91,13 +104,15 @@ pub fn act(
 ) -> Result<Option<IncidentEffect>, Refused> {
     let hold = Hold { incident, by, at };
     let (after, change) = match action {
-        Action::Take => hold.take()?,
+        Action::Take => (hold.held_by(by, "taking it")?, Change::Taken),
+        Action::Assign { to } => (hold.held_by(to, "assigning it")?, Change::Assigned { to: to.clone() }),
         Action::Respond => hold.respond()?,
         Action::Resolve(on) => hold.resolve(*on)?,
         Action::Reopen => hold.reopen()?,
         Action::Close => hold.close()?,
         Action::Dismiss { reason } => hold.dismiss(reason)?,
         Action::Merge { into } => hold.merge(*into)?,
+        Action::SetCause { cause } => hold.set_cause(*cause)?,
         Action::Note { text } => (incident.clone(), Change::Noted { text: text.clone() }),
     };
     let says_something = matches!(change, Change::Noted { .. } | Change::Responded);
@@ -111,6 +126,28 @@ pub fn act(
     Ok(Some(IncidentEffect { incident: after, change, desk, due_at: at, noticed_at: now }))
 }
 
+/// The incident that carries another one on, as it was before it was merged: with the earlier begin, detection and
+/// receipt of both, because a merge buys no time, and with everything that fails in it.
+pub fn absorb(incident: &Incident, merged: &Incident, now: Timestamp) -> IncidentEffect {
+    let mut after = incident.clone();
+    if merged.started.not_after < after.started.not_after {
+        after.started = merged.started;
+    }
+    if merged.is_ticketed() {
+        after.detected = after.detected.min(merged.detected);
+        after.received = after.received.min(merged.received);
+    }
+    after.symptoms.extend(merged.symptoms.iter().map(|(id, symptom)| (id.clone(), symptom.clone())));
+    if after.symptoms.values().any(|symptom| symptom.restored.is_none()) {
+        after.restored = None;
+        after.evidence_restoration = None;
+        if let IncidentState::Watching { holder, .. } = after.state {
+            after.state = holder.into();
+        }
+    }
+    IncidentEffect { incident: after, change: Change::CarriesOn, desk: Desk::AsBefore, due_at: now, noticed_at: now }
+}
+
 /// One person's grip on one incident.
 struct Hold<'a> {
     incident: &'a Incident,
@@ -121,8 +158,8 @@ struct Hold<'a> {
 type Outcome = Result<(Incident, Change), Refused>;
 
 impl Hold<'_> {
-    fn take(&self) -> Outcome {
-        let (by, at) = (self.by.clone(), self.at);
+    fn held_by(&self, owner: &Who, asked: &'static str) -> Result<Incident, Refused> {
+        let (by, at) = (owner.clone(), self.at);
         let holder = match self.incident.state.holder() {
             Holder::Taken { by: owner, at } if owner == by => Holder::Taken { by, at },
             Holder::InProgress { by: owner, at } if owner == by => Holder::InProgress { by, at },
@@ -136,9 +173,19 @@ impl Hold<'_> {
             IncidentState::Resolved { .. }
             | IncidentState::Closed { .. }
             | IncidentState::Merged { .. }
-            | IncidentState::Dismissed { .. } => return Err(self.over("taking it")),
+            | IncidentState::Dismissed { .. } => return Err(self.over(asked)),
         };
-        Ok((self.in_state(state), Change::Taken))
+        Ok(self.in_state(state))
+    }
+
+    /// What brought it about may be known after it is over, and is known better the longer one looks.
+    fn set_cause(&self, cause: Cause) -> Outcome {
+        if let IncidentState::Candidate { open_due } = &self.incident.state {
+            return Err(Refused::NotYet { open_due: *open_due });
+        }
+        let cause = CauseClaim { cause, confidence_percent: 100, by: self.by.clone() };
+        let change = Change::CauseSet { cause: cause.cause };
+        Ok((Incident { cause, ..self.incident.clone() }, change))
     }
 
     /// A response that is logged after the end is a fact too (TERMS F7): it is said, the state stays.
@@ -241,8 +288,9 @@ impl Hold<'_> {
             | IncidentState::InProgress { .. }
             | IncidentState::Watching { .. }
             | IncidentState::Resolved { .. } => {
+                // What still fails in it is the other one's from here on ([`absorb`]).
                 let state = IncidentState::Merged { into, at: self.at, by: self.by.clone() };
-                Ok((self.in_state(state), Change::Merged))
+                Ok((Incident { symptoms: BTreeMap::new(), ..self.in_state(state) }, Change::Merged))
             }
             IncidentState::Merged { into: same, .. } if *same == into => Ok((self.incident.clone(), Change::Merged)),
             IncidentState::Merged { .. } | IncidentState::Closed { .. } | IncidentState::Dismissed { .. } => {
@@ -264,6 +312,7 @@ impl Hold<'_> {
         let checks: BTreeSet<String> = failing.map(|(finding, _)| finding.check.to_string()).collect();
         match &self.incident.root {
             Root::Agent { agent, host: _ } => format!("agent {agent} has not been heard"),
+            Root::Report { .. } => "nothing here can measure what a person reported".to_owned(),
             Root::Check { .. } => checks.into_iter().collect::<Vec<_>>().join(", "),
         }
     }
@@ -279,16 +328,16 @@ mod tests {
     #[test]
     fn every_request_in_every_state_has_one_answer() {
         let table = "
-            state        take         respond      measured     on-word   reopen    close       dismiss    merge
-            candidate    not-yet      not-yet      not-yet      not-yet   not-yet   not-yet     dismissed  merged
-            open         taken        in-progress  failing      resolved  same      unresolved  dismissed  merged
-            taken        same         in-progress  failing      resolved  same      unresolved  dismissed  merged
-            in-progress  same         said         failing      resolved  same      unresolved  dismissed  merged
-            watching     watching     watching     resolved     resolved  open      unresolved  dismissed  merged
-            resolved     over         said         same         same      open      closed      dismissed  merged
-            closed       over         said         over         over      over      same        over       over
-            merged       over         over         over         over      over      over        over       same
-            dismissed    over         over         over         over      open      over        same       over";
+            state        take         respond      measured     on-word   reopen    close       dismiss    merge   assign       cause
+            candidate    not-yet      not-yet      not-yet      not-yet   not-yet   not-yet     dismissed  merged  not-yet      not-yet
+            open         taken        in-progress  failing      resolved  same      unresolved  dismissed  merged  taken        open
+            taken        same         in-progress  failing      resolved  same      unresolved  dismissed  merged  taken        taken
+            in-progress  same         said         failing      resolved  same      unresolved  dismissed  merged  in-progress  in-progress
+            watching     watching     watching     resolved     resolved  open      unresolved  dismissed  merged  watching     watching
+            resolved     over         said         same         same      open      closed      dismissed  merged  over         resolved
+            closed       over         said         over         over      over      same        over       over    over         closed
+            merged       over         over         over         over      over      over        over       same    over         merged
+            dismissed    over         over         over         over      open      over        same       over    over         dismissed";
         let mut rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
         let actions = rows.next().unwrap();
         let mut seen = 0;
@@ -299,7 +348,7 @@ mod tests {
                 seen += 1;
             }
         }
-        assert_eq!(seen, 9 * 8);
+        assert_eq!(seen, 9 * 10);
     }
 
     #[test]
@@ -312,6 +361,25 @@ mod tests {
         let watched = act(&in_state("watching"), &Action::Take, &by, at(80), at(81)).unwrap().unwrap();
         let holder = Holder::Taken { by, at: at(80) };
         assert_eq!(watched.incident.state, IncidentState::Watching { until: at(1_100), holder });
+    }
+
+    #[test]
+    fn what_carries_another_one_on_has_the_earlier_start_and_all_that_fails() {
+        let mut site = Site::new();
+        let earlier = site.fails("srv-1/net.tcp", 60).remove(0).incident;
+        site.fails("rec-1/files", 80);
+        let later = site.works("rec-1/files", 80, 200).remove(0).incident;
+        assert_eq!(later.state.word(), "watching");
+        let merged = act(&earlier, &Action::Merge { into: later.key }, &ana(), at(300), at(300)).unwrap().unwrap();
+        assert!(merged.incident.symptoms.is_empty(), "its findings are the other one's");
+        let after = absorb(&later, &earlier, at(300)).incident;
+        assert_eq!(
+            (after.started, after.detected, after.received),
+            (earlier.started, earlier.detected, earlier.received)
+        );
+        assert_eq!((after.state.word(), after.restored, after.symptoms.len()), ("open", None, 2));
+        let other_way = absorb(&earlier, &later, at(300)).incident;
+        assert_eq!((other_way.detected, other_way.symptoms.len()), (earlier.detected, 2));
     }
 
     #[test]
@@ -370,6 +438,8 @@ mod tests {
             "close" => Action::Close,
             "dismiss" => Action::Dismiss { reason: "a test".to_owned() },
             "merge" => Action::Merge { into: another() },
+            "assign" => Action::Assign { to: Who::Person("bo".to_owned()) },
+            "cause" => Action::SetCause { cause: Cause::Isp },
             other => panic!("{other}"),
         }
     }

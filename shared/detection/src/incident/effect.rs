@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use upheld_model::FindingId;
+use upheld_model::{Cause, FindingId};
 
-use super::Incident;
+use super::{Incident, Who};
 
 /// One incident as it now stands, and what just changed in it. The caller stores the incident under its key
 /// (compare-and-set on what it had read) and the change in its timeline.
@@ -55,8 +55,29 @@ pub enum Change {
     Resolved,
     /// A person acknowledged and owns it.
     Taken,
+    /// A person acknowledged it and has somebody own it.
+    Assigned {
+        /// Whom.
+        to: Who,
+    },
     /// A person responded (TERMS F12 says what that satisfies).
     Responded,
+    /// A person reported it, or reported something about it.
+    Reported {
+        /// The report's id.
+        id: String,
+        /// In his words.
+        text: String,
+        /// Who wrote it down.
+        entered_by: Who,
+    },
+    /// A person said what brought it about.
+    CauseSet {
+        /// What.
+        cause: Cause,
+    },
+    /// Another incident is a part of it from here on.
+    CarriesOn,
     /// A person wrote something down.
     Noted {
         /// What.
@@ -88,7 +109,11 @@ impl Change {
             Self::WatchExtended => "watch extended",
             Self::Resolved => "resolved",
             Self::Taken => "acknowledged",
+            Self::Assigned { .. } => "assigned",
             Self::Responded => "responded",
+            Self::Reported { .. } => "reported",
+            Self::CauseSet { .. } => "cause set",
+            Self::CarriesOn => "carries on",
             Self::Noted { .. } => "noted",
             Self::Reopened => "reopened",
             Self::Closed => "closed",

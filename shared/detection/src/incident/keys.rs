@@ -33,6 +33,10 @@ impl IncidentKey {
                 field("agent");
                 field(agent.as_str());
             }
+            Root::Report { id: _, asset } => {
+                field("report");
+                field(asset.as_ref().map_or("", |asset| asset.as_str()));
+            }
         }
         match cause {
             OpeningCause::Record { record_id, content_hash } => {
@@ -73,6 +77,8 @@ impl DedupKey {
         let subject = match root {
             Root::Check { check } => format!("asset/{}", check.asset),
             Root::Agent { agent, host: _ } => format!("agent/{agent}"),
+            // Two people who report two things have two incidents; one who joins another's says so.
+            Root::Report { id, asset: _ } => format!("report/{id}"),
         };
         Self(match kind {
             IncidentKind::Down

@@ -13,6 +13,8 @@ pub fn title(view: &SiteView, root: &Root) -> String {
         },
         Root::Agent { agent, host: Some(host) } => format!("{}: agent {agent} on {host} is silent", view.site),
         Root::Agent { agent, host: None } => format!("{}: agent {agent} is silent", view.site),
+        Root::Report { id: _, asset: Some(asset) } => format!("{asset}: reported by a person"),
+        Root::Report { id: _, asset: None } => format!("{}: reported by a person", view.site),
     }
 }
 

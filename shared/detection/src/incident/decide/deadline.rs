@@ -55,6 +55,6 @@ pub(super) fn resolved_by_watch(at: jiff::Timestamp, holder: Holder) -> Incident
 fn is_unknown(case: &Case<'_>, incident: &Incident) -> bool {
     match &incident.root {
         Root::Check { check: _ } => incident.symptoms.keys().any(|finding| case.view.unknown.contains(&finding.check)),
-        Root::Agent { .. } => false,
+        Root::Agent { .. } | Root::Report { .. } => false,
     }
 }
