@@ -101,13 +101,14 @@ const run = async () => {
     });
     await step('is refused a call with nobody, in words, and keeps what was typed', async () => {
       first.expect(409);
-      await page.getByLabel('Manner').selectOption('phone');
-      await page.getByLabel('Note').fill('no answer at the gate');
-      await page.getByRole('button', { name: 'Record a response' }).click();
+      const form = page.locator('form[action$="/respond"]');
+      await form.getByLabel('Manner').selectOption('phone');
+      await form.getByLabel('Note').fill('no answer at the gate');
+      await form.getByRole('button', { name: 'Record a response' }).click();
       const said = await page.getByRole('alert').textContent();
       must(/Nothing was recorded/.test(said), said);
-      must(await page.getByLabel('Manner').inputValue() === 'phone', 'the manner is lost');
-      must(await page.getByLabel('Note').inputValue() === 'no answer at the gate', 'the note is lost');
+      must(await form.getByLabel('Manner').inputValue() === 'phone', 'the manner is lost');
+      must(await form.getByLabel('Note').inputValue() === 'no answer at the gate', 'the note is lost');
       const violations = await judged(page);
       if (violations.length) faults.push({ name: 'refused', violations });
       if (order.shots) await page.screenshot({ path: `${order.shots}/refused-wide.png`, fullPage: true });
@@ -118,6 +119,33 @@ const run = async () => {
       await page.waitForURL(incident);
       first.expect();
       must(await page.getByText('with plant manager <b>of the day</b>').count() > 0, 'the call is not on the page');
+    });
+    await step('pauses without a note in vain, then with one, and ends the pause', async () => {
+      const form = page.locator('#do-pause');
+      await form.locator('summary').click();
+      await form.getByLabel('What it waits for').fill('   ');
+      first.expect(409);
+      await form.getByRole('button', { name: 'Pause' }).click();
+      must(/Nothing was recorded/.test(await page.getByRole('alert').textContent()), 'a pause without a word was taken');
+      must(await form.getAttribute('open') !== null, 'the form is shut');
+      await form.getByLabel('What it waits for').fill('the gate is shut <i>until noon</i>');
+      await form.getByRole('button', { name: 'Pause' }).click();
+      await page.waitForURL(incident);
+      first.expect();
+      must(await page.getByText('the gate is shut <i>until noon</i>').count() > 0, 'the pause is not on the page');
+      await page.locator('#do-resume > summary').click();
+      await page.locator('#do-resume').getByRole('button', { name: 'End the pause' }).click();
+      await page.waitForURL(incident);
+      must(await page.locator('#do-pause').count() === 1, 'it cannot be paused again');
+    });
+    await step('reports a problem in one field', async () => {
+      await page.getByRole('link', { name: 'Report a problem' }).click();
+      await page.waitForURL(`${origin}/report`);
+      await page.getByLabel('What is wrong').fill('the door <script>of the plant</script> is open');
+      await page.getByRole('button', { name: 'Report it' }).click();
+      await page.waitForURL(/\/i\//);
+      must(/the door <script>of the plant<\/script> is open/.test(await page.locator('h1').textContent()), 'it is not in the title');
+      await page.goto(incident);
     });
     await step('records a response of the API once under one key', async () => {
       const send = async (key, data) => {

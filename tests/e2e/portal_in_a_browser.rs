@@ -36,11 +36,12 @@ fn the_portal_is_usable_in_every_view_and_answers_an_incident() {
         { "name": "queue", "path": "/queue", "status": 200 },
         { "name": "answered", "path": path(&rows[0]), "status": 200 },
         { "name": "open", "path": path(&rows[1]), "status": 200 },
+        { "name": "report", "path": "/report", "status": 200 },
         { "name": "nothing-here", "path": "/i/northgate/INC-4711", "status": 404 },
     ]);
     let report = look(&collector, &pages, &json!({ "path": path(&rows[0]) }));
     assert_no_faults(&report);
-    assert_eq!(report["seen"]["steps"].as_array().map(Vec::len), Some(6), "{:#}", report["seen"]["steps"]);
+    assert_eq!(report["seen"]["steps"].as_array().map(Vec::len), Some(8), "{:#}", report["seen"]["steps"]);
     collector.program().assert_no_errors();
 }
 

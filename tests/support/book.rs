@@ -57,6 +57,7 @@ warn_at = ["50%"]
 stage = "resolve"
 within = "8h"
 calendar = "24x7"
+pause_for = ["site-access"]
 "#;
 
 const CATALOGUE: &str = r#"[[issue]]

@@ -123,6 +123,38 @@ impl Case {
         Ok(())
     }
 
+    /// How often something happened to it: what a command was given against.
+    pub(crate) fn revision(&self) -> u64 {
+        self.ledger.len() as u64
+    }
+
+    /// Whether the manufacturer has it too, and has not answered since.
+    pub(crate) fn was_handed_over(&self) -> bool {
+        let mut facts = self.ledger.iter().rev().filter_map(|entry| entry.said.fact.as_ref());
+        let last =
+            facts.find(|fact| matches!(fact, FactKind::HandedOver { .. } | FactKind::ManufacturerAnswered { .. }));
+        matches!(last, Some(FactKind::HandedOver { .. }))
+    }
+
+    /// Notes that a person says he called about it before it was received: what is measured from the report counts
+    /// from there (F11). A later call moves nothing.
+    pub(crate) fn reported_before(
+        &mut self,
+        tx: &mut dyn Tx,
+        book: &CurrentBook,
+        called_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), DeskError> {
+        let Promise::Pinned(pinned) = &mut self.promise else { return Ok(()) };
+        if called_at >= pinned.start.reported.unwrap_or(pinned.start.received) {
+            return Ok(());
+        }
+        pinned.start.reported = Some(called_at);
+        self.save(tx, now)?;
+        let replayed = clocks::replay(self)?;
+        clocks::settle(tx, book, self, &replayed, now)
+    }
+
     /// Appends an entry to the ledger.
     pub(crate) fn append(&mut self, tx: &mut dyn Tx, mut entry: Entry) -> Result<(), DeskError> {
         entry.ordinal = u32::try_from(self.ledger.len()).unwrap_or(u32::MAX);

@@ -1,24 +1,27 @@
 //! What people do to an incident. Each command appends a fact with its effective time, replays the clocks, writes
 //! an audit entry and the messages that follow, in one transaction.
 
+mod agreed;
 mod ask;
 pub(crate) mod work;
+mod command;
+mod merge;
+mod report;
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use upheld_agreement::{
-    clock::FactKind,
-    words::{Manner, PauseReason},
-};
-use upheld_detection::incident::{Action, Resolution};
+use upheld_agreement::words::Manner;
 use upheld_model::IncidentRef;
-use upheld_outbound::EventKind;
 use upheld_store::StoreError;
 
 use crate::{Actor, Desk, DeskError, IncidentView, Scope, case::Case, clock, views};
 use ask::Ask;
+
+pub(crate) use agreed::{disputable, open_disputes, standing};
+pub use command::{Command, DismissReason, Given, Words};
+pub use report::ProblemReport;
 
 /// How long a command's key is remembered.
 pub const KEY_KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -85,6 +88,25 @@ pub enum CommandError {
         /// Why it does not.
         why: String,
     },
+    /// A field that the command needs was not given.
+    #[error("it needs {field}: {allowed}")]
+    Missing {
+        /// Which.
+        field: &'static str,
+        /// What may be given.
+        allowed: String,
+    },
+    /// Something happened since its giver looked; what he saw may not be so any more.
+    #[error("it has changed since: you saw revision {seen}, it is at {stands}; look again and repeat")]
+    Stale {
+        /// The revision that was seen.
+        seen: u64,
+        /// The one that stands.
+        stands: u64,
+    },
+    /// A client's people say what they say; deciding it is the provider's.
+    #[error("this is the provider's to do; a client's people report problems, note and dispute")]
+    ProvidersOnly,
     /// The key stands for another command of the same giver's.
     #[error("this idempotency key was used for another command within the last 24 h: take a new key")]
     KeyReused,
@@ -100,6 +122,41 @@ impl From<StoreError> for CommandError {
 }
 
 impl Desk {
+    /// Carries out one command. The same is said again by nobody: what was so already stays as it was.
+    pub async fn give(
+        &self,
+        scope: &Scope,
+        incident: &IncidentRef,
+        given: Given,
+        who: &Actor,
+        now: Timestamp,
+    ) -> Result<IncidentView, CommandError> {
+        let now = clock::stored(now);
+        self.note_denial(scope, incident, now).await?;
+        let once = self.once.clone();
+        let (scope, incident, who, shared) = (scope.clone(), incident.clone(), who.clone(), Arc::clone(&self.shared));
+        let view = self
+            .store
+            .write("desk.command", move |tx| {
+                let book = shared.books.current(&*tx)?;
+                let row = views::find(&*tx, &scope, &incident)?;
+                if scope.client().is_some() && !given.command.is_clients() {
+                    return Err(CommandError::ProvidersOnly);
+                }
+                let ask = Ask::new(given, &who, now)?;
+                let case = Case::open(&*tx, row)?;
+                let is_repeated = match once {
+                    Some(key) => ask.is_repeated(tx, &incident, &key)?,
+                    None => false,
+                };
+                let case = if is_repeated { case } else { ask.carry_out(tx, &book, case)? };
+                views::incident_view(&*tx, &book, &case, now).map_err(CommandError::from)
+            })
+            .await?;
+        self.shared.wake.all();
+        Ok(view)
+    }
+
     /// Takes the incident: acknowledges it and owns it. Satisfies `acknowledge` only (F12).
     pub async fn acknowledge(
         &self,
@@ -108,13 +165,7 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        let ask = Ask {
-            verb: "incident.acknowledged",
-            action: Some(Action::Take),
-            fact: Some(FactKind::Acknowledged),
-            ..Ask::default()
-        };
-        self.carry_out(scope, incident, who, now, ask).await
+        self.give(scope, incident, Given::now(Command::Acknowledge), who, now).await
     }
 
     /// Records a response fact.
@@ -126,21 +177,15 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        let Response { effective_at, manner, with_whom, note } = response;
+        let Response { effective_at: at, manner, with_whom, note } = response;
         let manner: Manner = manner.parse().map_err(|_| CommandError::NotAllowed {
             what: "manner",
             given: manner.chars().take(80).collect(),
             allowed: Manner::ALL.iter().map(|manner| manner.as_str()).collect::<Vec<_>>().join(", "),
         })?;
-        let ask = Ask {
-            verb: "incident.responded",
-            action: Some(Action::Respond),
-            fact: Some(FactKind::Responded { manner, with_whom: with_whom.map(|text| words(&text)) }),
-            note: note.map(|text| words(&text)),
-            at: effective_at,
-            ..Ask::default()
-        };
-        self.carry_out(scope, incident, who, now, ask).await
+        let command = Command::Respond { manner, with_whom: with_whom.as_deref().map(words) };
+        let given = Given { at, note: note.as_deref().map(words), ..Given::now(command) };
+        self.give(scope, incident, given, who, now).await
     }
 
     /// Pauses the clocks whose targets allow the reason.
@@ -153,20 +198,13 @@ impl Desk {
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
         let Pause { effective_at, reason, note } = pause;
-        let not_a_name = |_| CommandError::NotAllowed {
+        let reason = reason.parse().map_err(|_| CommandError::NotAllowed {
             what: "reason to pause",
             given: reason.chars().take(80).collect(),
             allowed: "the reasons that the terms name in pause_for".to_owned(),
-        };
-        let reason: PauseReason = reason.parse().map_err(not_a_name)?;
-        let note = words(&note);
-        let ask = Ask {
-            verb: "clock.paused",
-            fact: Some(FactKind::Paused { reason, note: Some(note) }),
-            event: Some(EventKind::ClockPaused),
-            ..Ask::at(effective_at)
-        };
-        self.carry_out(scope, incident, who, now, ask).await
+        })?;
+        let given = Given { at: Some(effective_at), note: Some(words(&note)), ..Given::now(Command::Pause { reason }) };
+        self.give(scope, incident, given, who, now).await
     }
 
     /// Ends the pause.
@@ -178,13 +216,8 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        let ask = Ask {
-            verb: "clock.resumed",
-            fact: Some(FactKind::Resumed),
-            event: Some(EventKind::ClockResumed),
-            ..Ask::at(effective_at)
-        };
-        self.carry_out(scope, incident, who, now, ask).await
+        let given = Given { at: Some(effective_at), ..Given::now(Command::Resume) };
+        self.give(scope, incident, given, who, now).await
     }
 
     /// Resolves the incident: a person says that it is over. While something in it still fails, that is his word
@@ -198,16 +231,9 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        let note = note.map(|text| words(&text)).filter(|note| !note.trim().is_empty());
-        let rests_on = if note.is_some() { Resolution::OnWord } else { Resolution::Measured };
-        let ask = Ask {
-            verb: "incident.resolved",
-            action: Some(Action::Resolve(rests_on)),
-            fact: Some(FactKind::Resolved),
-            note,
-            ..Ask::at(effective_at)
-        };
-        self.carry_out(scope, incident, who, now, ask).await
+        let note = note.as_deref().map(words).filter(|note| !note.is_empty());
+        let given = Given { at: Some(effective_at), note, ..Given::now(Command::Resolve) };
+        self.give(scope, incident, given, who, now).await
     }
 
     /// Adds a note.
@@ -219,44 +245,8 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
-        let text = words(&text);
-        let ask = Ask { verb: "incident.noted", action: Some(Action::Note { text }), ..Ask::default() };
-        self.carry_out(scope, incident, who, now, ask).await
-    }
-
-    async fn carry_out(
-        &self,
-        scope: &Scope,
-        incident: &IncidentRef,
-        who: &Actor,
-        now: Timestamp,
-        mut ask: Ask,
-    ) -> Result<IncidentView, CommandError> {
-        let now = clock::stored(now);
-        ask.at = ask.at.map(clock::stored);
-        if let Some(effective_at) = ask.at.filter(|at| *at > now) {
-            let why = "it lies in the future";
-            return Err(CommandError::Time { what: ask.verb, effective_at, why });
-        }
-        self.note_denial(scope, incident, now).await?;
-        let once = self.once.clone();
-        let (scope, incident, who, shared) = (scope.clone(), incident.clone(), who.clone(), Arc::clone(&self.shared));
-        let view = self
-            .store
-            .write("desk.command", move |tx| {
-                let book = shared.books.current(&*tx)?;
-                let row = views::find(&*tx, &scope, &incident)?;
-                let case = Case::open(&*tx, row)?;
-                let is_repeated = match once {
-                    Some(key) => ask.is_repeated(tx, &incident, &who, &key, now)?,
-                    None => false,
-                };
-                let case = if is_repeated { case } else { ask.carry_out(tx, &book, case, &who, now)? };
-                views::incident_view(&*tx, &book, &case, now).map_err(CommandError::from)
-            })
-            .await?;
-        self.shared.wake.all();
-        Ok(view)
+        let given = Given { note: Some(words(&text)), ..Given::now(Command::Note) };
+        self.give(scope, incident, given, who, now).await
     }
 }
 

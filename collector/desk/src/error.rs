@@ -35,6 +35,9 @@ pub enum DeskError {
         /// The incidents that it may mean.
         candidates: Vec<String>,
     },
+    /// No such site (or not this client's).
+    #[error("there is no site {0} in the book: see `upheld-collector book explain`")]
+    NoSuchPlace(String),
     /// No such agent.
     #[error("there is no agent {0}: see `upheld-collector agent list`")]
     NoSuchAgent(String),
@@ -60,6 +63,7 @@ impl DeskError {
             | Self::NoBook
             | Self::Plan(_)
             | Self::NoSuchIncident(_)
+            | Self::NoSuchPlace(_)
             | Self::Ambiguous { .. }
             | Self::NoSuchAgent(_) => false,
         }

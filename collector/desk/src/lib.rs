@@ -42,7 +42,7 @@ pub use access::{ApiToken, Rights, SignedIn};
 pub use actor::Actor;
 pub use agents::{AgentPeer, AgentView};
 pub use book::{ApplyError, CurrentBook};
-pub use commands::{CommandError, Pause, Response, work::WorkEntry};
+pub use commands::{Command, CommandError, Given, Pause, ProblemReport, Response, work::WorkEntry};
 pub use deliver::DeliverAnswer;
 pub use enroll::{Certificate, NewToken, TokenError};
 pub use error::DeskError;

@@ -3,6 +3,7 @@
 mod access;
 mod chain;
 mod clocks;
+mod commands;
 mod delivery;
 mod enrolment;
 mod facts;

@@ -2,7 +2,9 @@
 //! ledger, replayed at the instant that was asked for.
 
 mod clock;
+mod dispute;
 mod incident;
+mod offers;
 mod queue;
 
 use std::sync::Arc;
@@ -10,12 +12,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 use upheld_agreement::explain::Explanation;
-use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId};
+use upheld_model::{
+    AssetId, Cause, CheckId, ClientId, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId,
+};
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 
 use crate::{Actor, Desk, DeskError, audit, case::Case};
 
+pub use dispute::DisputeView;
 pub(crate) use incident::incident_view;
+pub use offers::Offers;
 
 /// Whose incidents a reader may see (SECURITY 23).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,9 +170,39 @@ pub enum TermsView {
     },
 }
 
+/// What brought an incident about, and who says so.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CauseView {
+    /// The cause: `utility`, `component`, …
+    pub cause: Cause,
+    /// How sure that is, in percent.
+    pub confidence_percent: u8,
+    /// Who says so: a rule's id or a person's name.
+    pub by: String,
+}
+
+/// What a person reported.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ReportView {
+    /// The report's id.
+    pub id: String,
+    /// Who reported it.
+    pub by: String,
+    /// When he says he called.
+    pub called_at: Timestamp,
+    /// The collector's stamp: when it was entered.
+    pub entered_at: Timestamp,
+    /// By whom.
+    pub entered_by: String,
+    /// In his words.
+    pub text: String,
+}
+
 /// One entry of an incident's timeline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TimelineEntry {
+    /// The number of the fact, under which it can be disputed; `None` for what is known by itself.
+    pub number: Option<u64>,
     /// When it took effect.
     pub effective_at: Timestamp,
     /// When it was recorded.
@@ -229,8 +265,16 @@ pub struct IncidentView {
     pub kind: IncidentKind,
     /// Its state.
     pub state: String,
+    /// Counts what happened to it; a command may name the one that its giver saw.
+    pub revision: u64,
     /// Who took it.
     pub owner: Option<String>,
+    /// What brought it about.
+    pub cause: CauseView,
+    /// The incident that it is a part of.
+    pub merged_into: Option<IncidentRef>,
+    /// What people reported about it, the oldest first.
+    pub reports: Vec<ReportView>,
     /// The fault began no earlier than this; `None` when nothing good was ever seen.
     pub started_after: Option<Timestamp>,
     /// The fault began no later than this.
@@ -251,6 +295,10 @@ pub struct IncidentView {
     pub terms: TermsView,
     /// Its clocks, the one that runs out first at the head.
     pub clocks: Vec<ClockView>,
+    /// What the client disputes, or did: counted both ways until settled (F13).
+    pub disputes: Vec<DisputeView>,
+    /// What can be done to it as it stands.
+    pub offers: Offers,
     /// What happened, oldest first by effective time.
     pub timeline: Vec<TimelineEntry>,
     /// Who was told, or will be.

@@ -115,6 +115,12 @@ event_kinds! {
     IncidentAcknowledged = "incident.acknowledged",
     /// The response that the agreement promises was given.
     IncidentResponded = "incident.responded",
+    /// The client was told how it stands; what he was told is said with it.
+    IncidentUpdated = "incident.updated",
+    /// The client disputes a pause, a cause or a resolution.
+    DisputeOpened = "dispute.opened",
+    /// A dispute has ended.
+    DisputeSettled = "dispute.settled",
     /// The fault is over.
     IncidentRestored = "incident.restored",
     /// The incident is settled.

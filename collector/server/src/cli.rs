@@ -12,6 +12,7 @@ mod cost;
 mod incident;
 mod init;
 mod maintenance;
+mod people;
 mod queue;
 mod replay;
 mod serve;
@@ -69,10 +70,10 @@ enum Command {
     Queue(queue::Args),
     /// Why an incident's clocks are due when they are.
     Explain(incident::ExplainArgs),
-    /// Record a response: who answered, when, in what manner.
-    Respond(incident::RespondArgs),
-    /// Take an incident: acknowledge it and own it.
-    Acknowledge(incident::AcknowledgeArgs),
+    #[command(flatten)]
+    People(people::Command),
+    /// Enter a problem that a person reports: the same terms, the same clock.
+    ReportProblem(people::ReportArgs),
     /// Windows of agreed work: enter, end, list, and whether one is in force.
     #[command(subcommand)]
     Maintenance(maintenance::Command),
@@ -177,8 +178,8 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Agent(command) => agent::run(command, context),
         Command::Queue(args) => queue::run(&args, context),
         Command::Explain(args) => incident::explain(&args, context),
-        Command::Respond(args) => incident::respond(args, context),
-        Command::Acknowledge(args) => incident::acknowledge(&args, context),
+        Command::People(command) => people::run(command, context),
+        Command::ReportProblem(args) => people::report_problem(args, context),
         Command::Maintenance(command) => maintenance::run(command, context),
         Command::Work(command) => work::run(command, context),
         Command::Cost(args) => cost::run(&args, context),

@@ -169,6 +169,7 @@ impl From<DeskError> for Failure {
             DeskError::Ambiguous { .. }
             | DeskError::Unreadable { .. }
             | DeskError::NoSuchIncident(_)
+            | DeskError::NoSuchPlace(_)
             | DeskError::NoSuchAgent(_)
             | DeskError::Random(_) => Self::of(Exit::Failed, &error),
         }
@@ -182,6 +183,9 @@ impl From<CommandError> for Failure {
             CommandError::Time { .. }
             | CommandError::NotAllowed { .. }
             | CommandError::State { .. }
+            | CommandError::Missing { .. }
+            | CommandError::Stale { .. }
+            | CommandError::ProvidersOnly
             | CommandError::KeyReused => Self::of(Exit::Failed, &error),
         }
     }

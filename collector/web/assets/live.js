@@ -31,7 +31,7 @@
     const main = document.getElementById('main');
     // Never under somebody's fingers, never over what was typed or refused, and not for a page that nobody sees.
     if (document.hidden || main.contains(document.activeElement) || document.getElementById('refused')
-      || [...main.querySelectorAll('input, select')].some(typed)) return;
+      || [...main.querySelectorAll('input, select, textarea')].some(typed)) return;
     try {
       const answer = await fetch(live.dataset.href || location.href, { cache: 'no-store' });
       if (!answer.ok) throw new Error(String(answer.status));

@@ -31,6 +31,11 @@ impl Reader {
         self.0.rights >= Rights::Respond
     }
 
+    /// Whether he may decide: a client's own people say what they say.
+    pub(crate) fn may_decide(&self) -> bool {
+        self.may_respond() && self.scope().client().is_none()
+    }
+
     /// The name for the page's corner.
     pub(crate) fn name(&self) -> &str {
         match &self.0.actor {

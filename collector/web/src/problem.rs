@@ -17,6 +17,10 @@ use upheld_desk::{CommandError, DeskError};
 pub(crate) enum Refusal {
     /// Nobody we know.
     NotSignedIn { is_json: bool },
+    /// A client's person who asks for what the provider decides.
+    ProvidersOnly { is_json: bool },
+    /// Something happened since the asker looked.
+    Stale { why: String, is_json: bool },
     /// Known, but may only look.
     MayOnlyLook { is_json: bool },
     /// A changing request from somewhere else.
@@ -48,6 +52,8 @@ impl Refusal {
         match self {
             Self::NotSignedIn { .. } => Self::NotSignedIn { is_json },
             Self::MayOnlyLook { .. } => Self::MayOnlyLook { is_json },
+            Self::ProvidersOnly { .. } => Self::ProvidersOnly { is_json },
+            Self::Stale { why, .. } => Self::Stale { why, is_json },
             Self::ForeignOrigin { .. } => Self::ForeignOrigin { is_json },
             Self::NotFound { .. } => Self::NotFound { is_json },
             Self::Unreadable { why, .. } => Self::Unreadable { why, is_json },
@@ -61,6 +67,8 @@ impl Refusal {
         match self {
             Self::NotSignedIn { is_json }
             | Self::MayOnlyLook { is_json }
+            | Self::ProvidersOnly { is_json }
+            | Self::Stale { is_json, .. }
             | Self::ForeignOrigin { is_json }
             | Self::NotFound { is_json }
             | Self::Unreadable { is_json, .. }
@@ -73,7 +81,8 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::NotSignedIn { .. } => StatusCode::UNAUTHORIZED,
-            Self::MayOnlyLook { .. } | Self::ForeignOrigin { .. } => StatusCode::FORBIDDEN,
+            Self::MayOnlyLook { .. } | Self::ProvidersOnly { .. } | Self::ForeignOrigin { .. } => StatusCode::FORBIDDEN,
+            Self::Stale { .. } => StatusCode::PRECONDITION_FAILED,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::Unreadable { .. } => StatusCode::BAD_REQUEST,
             Self::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -86,6 +95,8 @@ impl Refusal {
         match self {
             Self::NotSignedIn { .. } => "not-signed-in",
             Self::MayOnlyLook { .. } => "may-only-look",
+            Self::ProvidersOnly { .. } => "providers-only",
+            Self::Stale { .. } => "stale",
             Self::ForeignOrigin { .. } => "foreign-origin",
             Self::NotFound { .. } => "not-found",
             Self::Unreadable { .. } => "malformed",
@@ -99,6 +110,8 @@ impl Refusal {
         match self {
             Self::NotSignedIn { .. } => "You are not signed in",
             Self::MayOnlyLook { .. } => "You may look, but not change this",
+            Self::ProvidersOnly { .. } => "This is the provider's to do",
+            Self::Stale { .. } => "It has changed since you looked",
             Self::ForeignOrigin { .. } => "This request did not come from our own pages",
             Self::NotFound { .. } => "There is nothing here",
             Self::Unreadable { .. } => "This request cannot be read",
@@ -114,6 +127,9 @@ impl Refusal {
                 "Ask for a link on the collector's host: upheld-collector login-link. Scripts send Authorization: Bearer TOKEN."
             }
             Self::MayOnlyLook { .. } => "Ask for a session or token whose rights are respond.",
+            Self::ProvidersOnly { .. } => {
+                "Your people report problems, write notes and dispute; what follows from it the provider does."
+            }
             Self::ForeignOrigin { .. } => {
                 "Open the portal and press the button there. Scripts use an API token in place of a cookie."
             }
@@ -121,7 +137,10 @@ impl Refusal {
             Self::KeyReused { .. } => {
                 "Another request of yours carried this Idempotency-Key within the last 24 h. Nothing was changed: take a new key."
             }
-            Self::Unreadable { why, .. } | Self::Forbidden { why, .. } | Self::Unavailable { why, .. } => why,
+            Self::Unreadable { why, .. }
+            | Self::Stale { why, .. }
+            | Self::Forbidden { why, .. }
+            | Self::Unavailable { why, .. } => why,
         }
     }
 }
@@ -129,9 +148,10 @@ impl Refusal {
 impl From<DeskError> for Refusal {
     fn from(error: DeskError) -> Self {
         match error {
-            DeskError::NoSuchIncident(_) | DeskError::Ambiguous { .. } | DeskError::NoSuchAgent(_) => {
-                Self::NotFound { is_json: true }
-            }
+            DeskError::NoSuchIncident(_)
+            | DeskError::NoSuchPlace(_)
+            | DeskError::Ambiguous { .. }
+            | DeskError::NoSuchAgent(_) => Self::NotFound { is_json: true },
             DeskError::NoBook => Self::Unavailable {
                 why: "There is no book of agreements yet. On the collector's host: upheld-collector book apply DIR"
                     .to_owned(),
@@ -158,6 +178,9 @@ impl From<CommandError> for Refusal {
             CommandError::Time { .. } => "time-not-possible",
             CommandError::NotAllowed { .. } => "not-allowed",
             CommandError::State { .. } => "wrong-state",
+            CommandError::Missing { .. } => return Self::Unreadable { why: error.to_string(), is_json: true },
+            CommandError::Stale { .. } => return Self::Stale { why: error.to_string(), is_json: true },
+            CommandError::ProvidersOnly => return Self::ProvidersOnly { is_json: true },
             CommandError::KeyReused => return Self::KeyReused { is_json: true },
             CommandError::Desk(inner) => return inner.clone().into(),
         };

@@ -6,7 +6,8 @@
 //! | `/in/{token}`, `/out` | log in once, log out | anybody |
 //! | `/queue`, `/queue.json` | clocks by time left | signed in |
 //! | `/i/{client}/{INC-n}`, `….json` | one incident and why its clocks are due | signed in |
-//! | `POST /i/{client}/{INC-n}/acknowledge`, `…/respond` | the two forms | may respond |
+//! | `POST /i/{client}/{INC-n}/{command}` | a form for each of [`upheld_desk::Command::NAMES`] | may respond |
+//! | `/report` | report a problem | may respond |
 //! | `/api/v1/incidents…` | the API | signed in, or a token |
 //! | `/healthz` | alive, store reachable, tasks running | anybody |
 //! | `/metrics` | Prometheus | loopback, or a token |
@@ -17,6 +18,7 @@ mod health;
 mod incident;
 mod login;
 mod queue;
+mod report;
 
 use axum::{
     Router,
@@ -39,8 +41,8 @@ pub(crate) fn all(portal: Portal) -> Router {
         .route("/queue", get(queue::page))
         .route("/queue.json", get(queue::json))
         .route("/i/{client}/{incident}", get(incident::page))
-        .route("/i/{client}/{incident}/acknowledge", post(incident::acknowledge))
-        .route("/i/{client}/{incident}/respond", post(incident::respond))
+        .route("/i/{client}/{incident}/{command}", post(incident::command))
+        .route("/report", get(report::page).post(report::enter))
         .nest("/api/v1", api::routes())
         .route("/healthz", get(health::health))
         .route("/metrics", get(health::metrics))

@@ -104,7 +104,11 @@ fn change_word(change: &Change) -> &'static str {
         Change::WatchExtended => "watch extended",
         Change::Resolved => "resolved",
         Change::Taken => "acknowledged",
+        Change::Assigned { .. } => "assigned",
         Change::Responded => "responded",
+        Change::Reported { .. } => "reported",
+        Change::CauseSet { .. } => "cause set",
+        Change::CarriesOn => "carries on",
         Change::Noted { .. } => "noted",
         Change::Reopened => "reopened",
         Change::Closed => "closed",
@@ -119,7 +123,7 @@ fn change_word(change: &Change) -> &'static str {
 pub(crate) fn fact_of(change: &Change) -> Option<FactKind> {
     match change {
         Change::Opened => Some(FactKind::Opened),
-        Change::Taken => Some(FactKind::Acknowledged),
+        Change::Taken | Change::Assigned { .. } => Some(FactKind::Acknowledged),
         Change::Restored => Some(FactKind::Restored),
         Change::Relapsed { .. } | Change::Reopened => Some(FactKind::Reopened),
         Change::Resolved => Some(FactKind::Resolved),
@@ -131,6 +135,9 @@ pub(crate) fn fact_of(change: &Change) -> Option<FactKind> {
         | Change::SymptomEnded { .. }
         | Change::WatchExtended
         | Change::Responded
+        | Change::Reported { .. }
+        | Change::CauseSet { .. }
+        | Change::CarriesOn
         | Change::Noted { .. }
         | Change::Closed
         | Change::Amended => None,

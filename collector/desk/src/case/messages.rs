@@ -22,6 +22,11 @@ use crate::{DeskError, book::CurrentBook};
 pub(crate) enum Subject {
     /// The incident itself.
     Incident,
+    /// The incident, and what somebody said about it.
+    Said {
+        /// In his words.
+        text: String,
+    },
     /// Something that fell due on a clock, or was taken back.
     Milestone {
         /// Whose clock.
@@ -41,7 +46,7 @@ pub(crate) fn event_of(change: &Change, desk: Desk) -> Option<EventKind> {
     match change {
         Change::Restored => Some(EventKind::IncidentRestored),
         Change::Resolved | Change::Dismissed | Change::Merged => Some(EventKind::IncidentResolved),
-        Change::Taken => Some(EventKind::IncidentAcknowledged),
+        Change::Taken | Change::Assigned { .. } => Some(EventKind::IncidentAcknowledged),
         Change::Responded => Some(EventKind::IncidentResponded),
         Change::CandidateNoted
         | Change::Opened
@@ -50,6 +55,9 @@ pub(crate) fn event_of(change: &Change, desk: Desk) -> Option<EventKind> {
         | Change::SymptomEnded { .. }
         | Change::Relapsed { .. }
         | Change::WatchExtended
+        | Change::Reported { .. }
+        | Change::CauseSet { .. }
+        | Change::CarriesOn
         | Change::Noted { .. }
         | Change::Reopened
         | Change::Closed
@@ -123,6 +131,10 @@ fn key(case: &Case, event: EventKind, subject: &Subject, channel: &str, occurred
     match subject {
         Subject::Incident if event == EventKind::IncidentOpened => {}
         Subject::Incident => field(&occurred.to_string()),
+        Subject::Said { text } => {
+            field(&occurred.to_string());
+            field(text);
+        }
         Subject::Milestone { stage, announced, because } => {
             field(stage.as_str());
             field(&milestone_word(announced));
@@ -170,6 +182,9 @@ struct Data<'a> {
     evidence: Option<&'a str>,
     terms: Terms<'a>,
     clocks: Vec<ClockData>,
+    /// What was said: an update's text, a dispute's reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     clock: Option<MilestoneData>,
 }
@@ -200,7 +215,7 @@ struct MilestoneData {
 }
 
 impl<'a> Data<'a> {
-    fn new(book: &CurrentBook, case: &'a Case, clocks: &[Clock], subject: &Subject, now: Timestamp) -> Self {
+    fn new(book: &CurrentBook, case: &'a Case, clocks: &[Clock], subject: &'a Subject, now: Timestamp) -> Self {
         let incident = &case.incident;
         let key = case.row.incident_key.to_string();
         let client = book.book.client(&incident.client);
@@ -227,6 +242,10 @@ impl<'a> Data<'a> {
             evidence: incident.evidence_opening.as_ref().map(upheld_model::DeviceText::as_str),
             terms: Terms::of(&case.promise),
             clocks: clocks.iter().map(|clock| ClockData::new(clock, now)).collect(),
+            said: match subject {
+                Subject::Said { text } => Some(text),
+                Subject::Incident | Subject::Milestone { .. } => None,
+            },
             clock: MilestoneData::of(subject),
         }
     }
@@ -262,7 +281,7 @@ impl ClockData {
 impl MilestoneData {
     fn of(subject: &Subject) -> Option<Self> {
         match subject {
-            Subject::Incident => None,
+            Subject::Incident | Subject::Said { .. } => None,
             Subject::Milestone { stage, announced, because } => Some(Self {
                 stage: stage.as_str(),
                 milestone: milestone_word(announced),

@@ -76,12 +76,13 @@ impl Promise {
         match (&mut *self, desk) {
             (Self::Pinned(pinned), _) => {
                 if (pinned.start.detected, pinned.start.received) != (incident.detected, incident.received) {
-                    pinned.start = start(tx, incident.detected, incident.received)?;
+                    let reported = pinned.start.reported;
+                    pinned.start = ClockStart { reported, ..start(tx, incident)? };
                 }
             }
-            (Self::NotAsked, Desk::Begins { detected, received }) => {
+            (Self::NotAsked, Desk::Begins { detected, received: _ }) => {
                 *self = match matching::resolve(&book.book, &query(book, incident, *detected)?) {
-                    Ok(terms) => Self::Pinned(Box::new(Pinned { terms, start: start(tx, *detected, *received)? })),
+                    Ok(terms) => Self::Pinned(Box::new(Pinned { terms, start: start(tx, incident)? })),
                     Err(refusal) => Self::None(NonePromised::new(&refusal)),
                 };
             }
@@ -97,19 +98,23 @@ impl NonePromised {
     }
 }
 
-/// What the matcher is asked for an incident.
+/// What the agreement is asked for an incident.
 pub(crate) fn query(book: &CurrentBook, incident: &Incident, detected: Timestamp) -> Result<MatchQuery, DeskError> {
-    let asset = match (incident.root.asset(), &incident.root) {
-        (Some(asset), _) => asset.clone(),
+    let asset = match &incident.root {
+        Root::Check { check } => Some(check.asset.clone()),
+        Root::Agent { agent: _, host: Some(host) } => Some(host.clone()),
         // An agent on a host that the book does not name: the agreement is asked for an asset that it cannot know,
         // and answers so by name.
-        (None, Root::Agent { agent, host: _ }) => {
-            agent.as_str().parse().map_err(|error| DeskError::unreadable("agent id", &error))?
+        Root::Agent { agent, host: None } => {
+            Some(agent.as_str().parse().map_err(|error| DeskError::unreadable("agent id", &error))?)
         }
-        (None, Root::Check { check }) => check.asset.clone(),
+        // What a person says about a site is about no asset in particular.
+        Root::Report { id: _, asset } => asset.clone(),
     };
     Ok(MatchQuery {
-        affected: affected(book, incident, &asset),
+        affected: asset
+            .as_ref()
+            .map_or(Affected { of_kind: 0, ..Affected::one() }, |asset| affected(book, incident, asset)),
         client: incident.client.clone(),
         site: incident.site.clone(),
         asset,
@@ -134,8 +139,11 @@ fn affected(book: &CurrentBook, incident: &Incident, root: &AssetId) -> Affected
 }
 
 /// The clocks' start, with the stretches in which this collector could not receive.
-pub(crate) fn start(tx: &dyn ReadTx, detected: Timestamp, received: Timestamp) -> Result<ClockStart, DeskError> {
+pub(crate) fn start(tx: &dyn ReadTx, incident: &Incident) -> Result<ClockStart, DeskError> {
+    let (detected, received) = (incident.detected, incident.received);
     let mut start = ClockStart::new(detected, received);
+    // Whoever reports it has detected it, when he says he called.
+    start.reported = matches!(incident.root, Root::Report { .. }).then_some(detected);
     start.outages = outages(&tx.runs_since(detected)?, detected, received);
     Ok(start)
 }

@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use upheld_agreement::{clock::FactKind, rate, words::Manner};
+use upheld_agreement::{rate, words::Manner};
 use upheld_model::IncidentRef;
 
-use super::{CommandError, ask::Ask, words};
+use super::{Command, CommandError, Given, words};
 use crate::{
     Actor, Desk, DeskError, IncidentView, Scope,
     case::{Case, entry},
@@ -61,15 +61,13 @@ impl Desk {
             self.can_be_corrected(scope, incident, corrects, now).await?;
         }
         let worker = words(&worker);
-        let ask = Ask {
-            verb: "incident.worked",
-            fact: Some(FactKind::Worked { worker, manner, from, to, role: None, corrects }),
-            note: note.map(|text| words(&text)),
+        let given = Given {
             // A correction takes effect when it is made.
             at: corrects.is_none().then_some(to),
-            ..Ask::default()
+            note: note.map(|text| words(&text)),
+            ..Given::now(Command::Work { worker, manner, from, to, corrects })
         };
-        self.carry_out(scope, incident, who, now, ask).await
+        self.give(scope, incident, given, who, now).await
     }
 
     /// The entries of work of an incident.

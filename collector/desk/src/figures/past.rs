@@ -63,7 +63,7 @@ pub(crate) fn past(tx: &dyn ReadTx, book: &CurrentBook, case: &Case) -> Result<O
     let (start, pinned) = match &case.promise {
         Promise::NotAsked => return Ok(None),
         Promise::Pinned(pinned) => (pinned.start.clone(), Some(pinned.terms.clone())),
-        Promise::None(_) => (promise::start(tx, incident.detected, incident.received)?, None),
+        Promise::None(_) => (promise::start(tx, incident)?, None),
     };
     Ok(Some(PastIncident {
         name: case.reference().to_string(),

@@ -48,7 +48,7 @@ fn zone_of(terms: &PinnedTerms, clock: &Clock) -> String {
 }
 
 /// An instant in a zone, for people: `2026-11-17 14:55:00 CST`.
-fn local(at: Timestamp, zone: &str) -> String {
+pub(super) fn local(at: Timestamp, zone: &str) -> String {
     // A zone that was known when the terms were pinned and is not any more is shown as UTC, and says so.
     let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
     at.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()

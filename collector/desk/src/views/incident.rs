@@ -1,11 +1,18 @@
 //! One incident with its terms, clocks, timeline and messages.
 
 use jiff::Timestamp;
-use upheld_agreement::{clock::FactKind, explain::Explanation};
-use upheld_detection::incident::{Change, Holder, IncidentState, Who};
+use upheld_agreement::{
+    clock::{FactKind, TermsChange},
+    explain::Explanation,
+};
+use upheld_detection::incident::{Change, Holder, IncidentState, Root, Who};
+use upheld_model::IncidentRef;
 use upheld_store::{ReadTx, outbox::OutboxStatus};
 
-use super::{ClockView, DeliveryView, Explained, IncidentView, TermsView, TimelineEntry, clock::clock_view};
+use super::{
+    CauseView, ClockView, DeliveryView, Explained, IncidentView, ReportView, TermsView, TimelineEntry,
+    clock::clock_view, dispute, offers,
+};
 use crate::{
     Actor, DeskError,
     book::CurrentBook,
@@ -37,6 +44,14 @@ pub(crate) fn incident_view(
         class: incident.class,
         kind: incident.kind,
         state: incident.state.word().to_owned(),
+        revision: case.revision(),
+        cause: CauseView {
+            cause: incident.cause.cause,
+            confidence_percent: incident.cause.confidence_percent,
+            by: named(tx, &incident.cause.by)?,
+        },
+        merged_into: merged_into(tx, case)?,
+        reports: reports(tx, case)?,
         owner: owner(tx, &incident.state)?,
         started_after: incident.started.not_before,
         started_by: incident.started.not_after,
@@ -47,8 +62,10 @@ pub(crate) fn incident_view(
         resolved_at: resolved_at(&incident.state),
         evidence: incident.evidence_opening.as_ref().map(ToString::to_string),
         terms: terms_view(&case.promise),
+        disputes: dispute::disputes(case, now)?,
+        offers: offers::offers(book, case, &clocks, now),
         clocks,
-        timeline: timeline(case),
+        timeline: timeline(tx, case)?,
         deliveries: deliveries(tx, case)?,
     })
 }
@@ -89,11 +106,39 @@ pub(super) fn is_open(view: &ClockView) -> bool {
 pub(super) fn owner(tx: &dyn ReadTx, state: &IncidentState) -> Result<Option<String>, DeskError> {
     match state.holder() {
         Holder::Nobody => Ok(None),
-        Holder::Taken { by, .. } | Holder::InProgress { by, .. } => match by {
-            Who::Rule(rule) => Ok(Some(rule)),
-            Who::Person(id) => Ok(Some(Actor::of(tx, &id)?.label())),
-        },
+        Holder::Taken { by, .. } | Holder::InProgress { by, .. } => named(tx, &by).map(Some),
     }
+}
+
+/// A rule by its id, a person by his name.
+fn named(tx: &dyn ReadTx, who: &Who) -> Result<String, DeskError> {
+    match who {
+        Who::Rule(rule) => Ok(rule.clone()),
+        Who::Person(id) => Ok(Actor::of(tx, id)?.label()),
+    }
+}
+
+fn merged_into(tx: &dyn ReadTx, case: &Case) -> Result<Option<IncidentRef>, DeskError> {
+    let IncidentState::Merged { into, .. } = &case.incident.state else { return Ok(None) };
+    let client = &case.row.client;
+    let row = tx.incident_by_key(client, &into.0)?;
+    Ok(row.map(|row| IncidentRef { client: client.clone(), number: row.number }))
+}
+
+fn reports(tx: &dyn ReadTx, case: &Case) -> Result<Vec<ReportView>, DeskError> {
+    let mut reports = Vec::new();
+    for entry in &case.ledger {
+        let Some(Change::Reported { id, text, entered_by }) = &entry.said.change else { continue };
+        reports.push(ReportView {
+            id: id.clone(),
+            by: entry.who.label(),
+            called_at: entry.effective_at,
+            entered_at: entry.recorded_at,
+            entered_by: named(tx, entered_by)?,
+            text: text.clone(),
+        });
+    }
+    Ok(reports)
 }
 
 fn resolved_at(state: &IncidentState) -> Option<Timestamp> {
@@ -127,32 +172,64 @@ fn terms_view(promise: &Promise) -> TermsView {
 }
 
 /// What happened, oldest first by when it took effect; what detection and clocks know by themselves comes first.
-fn timeline(case: &Case) -> Vec<TimelineEntry> {
+fn timeline(tx: &dyn ReadTx, case: &Case) -> Result<Vec<TimelineEntry>, DeskError> {
     let incident = &case.incident;
     let measured = |what: &str, at, text: String| TimelineEntry {
+        number: None,
         effective_at: at,
         recorded_at: incident.received,
         what: what.to_owned(),
         who: None,
         text,
     };
-    let mut entries = vec![
-        measured("started", incident.started.not_after, "the first bad sample".to_owned()),
-        measured("detected", incident.detected, "confirmed".to_owned()),
-    ];
-    entries.extend(case.ledger.iter().map(timeline_entry));
+    let mut entries = match incident.root {
+        // Who reported it, and when, stands in the ledger.
+        Root::Report { .. } => Vec::new(),
+        Root::Check { .. } | Root::Agent { .. } => vec![
+            measured("started", incident.started.not_after, "the first bad sample".to_owned()),
+            measured("detected", incident.detected, "confirmed".to_owned()),
+        ],
+    };
+    for entry in &case.ledger {
+        entries.push(timeline_entry(tx, entry)?);
+    }
     entries.sort_by_key(|entry| (entry.effective_at, entry.recorded_at));
-    entries
+    Ok(entries)
 }
 
-fn timeline_entry(entry: &Entry) -> TimelineEntry {
-    let Entry { effective_at, recorded_at, who, said, ordinal: _ } = entry;
+fn timeline_entry(tx: &dyn ReadTx, entry: &Entry) -> Result<TimelineEntry, DeskError> {
+    let Entry { effective_at, recorded_at, who, said, ordinal } = entry;
     let mut text = match (&said.fact, &said.change) {
+        (_, Some(Change::Assigned { to })) => format!("to {}", named(tx, to)?),
+        (_, Some(Change::Reported { id: _, text, entered_by })) => {
+            format!("{text} (entered by {})", named(tx, entered_by)?)
+        }
+        (Some(FactKind::CauseSet { cause: _, note }), Some(Change::CauseSet { cause })) => {
+            format!("{cause}{}", after_colon(note.as_ref()))
+        }
+        (_, Some(Change::CauseSet { cause })) => cause.to_string(),
         (Some(FactKind::Responded { manner, with_whom: Some(with) }), _) => format!("{manner} with {with}"),
         (Some(FactKind::Responded { manner, with_whom: None }), _) => manner.to_string(),
         (Some(FactKind::Paused { reason, note }), _) => {
-            format!("{reason}{}", note.as_ref().map(|note| format!(": {note}")).unwrap_or_default())
+            format!("{reason}{}", after_colon(note.as_ref()))
         }
+        (Some(FactKind::Updated { note }), _) => note.clone().unwrap_or_default(),
+        (Some(FactKind::Cancelled { why }), Some(Change::Dismissed)) => why.to_string(),
+        (Some(FactKind::TermsChanged { why, terms }), _) => match why {
+            TermsChange::Priority => format!("priority {}", terms.priority),
+            TermsChange::Merge => format!("{}, of the incident that it carries on", terms.priority),
+            TermsChange::Expedite => {
+                let riders: Vec<_> = terms.riders.iter().map(ToString::to_string).collect();
+                format!("expedited with {}", riders.join(", "))
+            }
+        },
+        (Some(FactKind::Disputed { item, why }), _) => format!("fact {item}: {why}"),
+        (Some(FactKind::DisputeSettled { item, outcome }), _) => format!("fact {item}: {outcome}"),
+        (Some(FactKind::HandedOver { maker, reference }), _) => {
+            format!("to {maker}{}", reference.as_ref().map(|its| format!(", there {its}")).unwrap_or_default())
+        }
+        (Some(FactKind::ManufacturerAnswered { with_whom }), _) => with_whom.clone().unwrap_or_default(),
+        (Some(FactKind::Worked { worker, manner, .. }), _) => format!("{worker}, {manner}"),
         (_, Some(Change::SymptomAdded { finding } | Change::SymptomEnded { finding })) => finding.to_string(),
         (_, Some(Change::Noted { text })) => text.clone(),
         (_, Some(_) | None) => String::new(),
@@ -160,7 +237,8 @@ fn timeline_entry(entry: &Entry) -> TimelineEntry {
     if let Some(note) = &said.note {
         text = if text.is_empty() { note.clone() } else { format!("{text}: {note}") };
     }
-    TimelineEntry {
+    Ok(TimelineEntry {
+        number: said.fact.as_ref().map(|_| u64::from(*ordinal) + 1),
         effective_at: *effective_at,
         recorded_at: *recorded_at,
         what: said.word().to_owned(),
@@ -169,7 +247,11 @@ fn timeline_entry(entry: &Entry) -> TimelineEntry {
             Actor::Person(_) | Actor::Token(_) | Actor::Agent(_) => Some(who.label()),
         },
         text,
-    }
+    })
+}
+
+fn after_colon(note: Option<&String>) -> String {
+    note.map(|note| format!(": {note}")).unwrap_or_default()
 }
 
 fn deliveries(tx: &dyn ReadTx, case: &Case) -> Result<Vec<DeliveryView>, DeskError> {

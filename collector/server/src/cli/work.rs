@@ -6,7 +6,7 @@ use serde_json::json;
 use upheld_agreement::rate::Entry;
 use upheld_desk::{Scope, WorkEntry};
 
-use super::{Context, incident::MannerWord, typist};
+use super::{Context, people::MannerWord, typist};
 use crate::{
     failure::{Exit, Failure},
     when,

@@ -5,25 +5,29 @@
 //! |---|---|
 //! | `GET incidents?limit=` | the newest incidents, open or not |
 //! | `GET incidents/{client}/{INC-n}` | one |
-//! | `GET incidents/{client}/{INC-n}/clocks` | why each clock is due when it is |
+//! | `GET incidents/{client}/{INC-n}/clocks?at=` | why each clock is due when it is, as of an instant |
 //! | `POST incidents/{client}/{INC-n}/responses` | a response fact (TERMS F12) |
-//! | `POST incidents/{client}/{INC-n}/acknowledge` | take it |
+//! | `POST incidents/{client}/{INC-n}/{command}` | each of [`Command::NAMES`], with the fields of [`Words`] |
+//! | `POST clients/{client}/sites/{site}/reports` | a problem report |
 //!
-//! A POST may carry an `Idempotency-Key`; sent again within 24 h it is carried out once.
+//! A POST may carry an `Idempotency-Key`; sent again within 24 h it is carried out once. An incident's `ETag` is its
+//! revision: with `If-Match` a command loses to whatever happened since.
 
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode},
+    http::{
+        HeaderMap, HeaderName, StatusCode,
+        header::{ETAG, IF_MATCH},
+    },
     routing::{get, post},
 };
-use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use upheld_desk::{Desk, IncidentView, Response as ResponseFact};
+use upheld_desk::{Command, Desk, Given, IncidentView, ProblemReport, SignedIn, commands::Words};
 
-use super::incident::{Address, reference};
+use super::incident::{Address, AsOf, reference};
 use crate::{
     Portal,
     access::{Reader, Responder},
@@ -39,7 +43,8 @@ pub(super) fn routes() -> Router<Portal> {
         .route("/incidents/{client}/{incident}", get(one))
         .route("/incidents/{client}/{incident}/clocks", get(clocks))
         .route("/incidents/{client}/{incident}/responses", post(respond))
-        .route("/incidents/{client}/{incident}/acknowledge", post(acknowledge))
+        .route("/incidents/{client}/{incident}/{command}", post(command))
+        .route("/clients/{client}/sites/{site}/reports", post(report))
 }
 
 /// What a list's address may say.
@@ -62,18 +67,20 @@ async fn one(
     State(portal): State<Portal>,
     reader: Reader,
     Path((client, number)): Address,
-) -> Result<Json<IncidentView>, Refusal> {
+) -> Result<([(HeaderName, String); 1], Json<IncidentView>), Refusal> {
     let incident = reference(&client, &number)?;
-    Ok(Json(portal.desk.incident(reader.scope(), &incident, portal.now()).await?))
+    let view = portal.desk.incident(reader.scope(), &incident, portal.now()).await?;
+    Ok(([etag(&view)], Json(view)))
 }
 
 async fn clocks(
     State(portal): State<Portal>,
     reader: Reader,
     Path((client, number)): Address,
+    Query(as_of): Query<AsOf>,
 ) -> Result<Json<Value>, Refusal> {
     let incident = reference(&client, &number)?;
-    let now = portal.now();
+    let now = as_of.at.unwrap_or(portal.now());
     let explained = portal.desk.explain(reader.scope(), &incident, now).await?;
     Ok(Json(json!({
         "incident": explained.incident,
@@ -83,47 +90,93 @@ async fn clocks(
     })))
 }
 
-/// A response as it is sent: `effective_at` is this moment when absent.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sent {
-    effective_at: Option<Timestamp>,
-    manner: String,
-    with_whom: Option<String>,
-    note: Option<String>,
-}
-
+/// A response fact; the same as the command `respond`, and answered as what was created.
 async fn respond(
     State(portal): State<Portal>,
     Responder(who): Responder,
     Path((client, number)): Address,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<(StatusCode, Json<IncidentView>), Refusal> {
-    let incident = reference(&client, &number)?;
-    let sent: Sent = serde_json::from_slice(&body)
-        .map_err(|error| Refusal::Unreadable { why: format!("the body: {error}"), is_json: true })?;
-    let desk = given_once(&portal, &headers)?;
-    let response = ResponseFact {
-        effective_at: sent.effective_at,
-        manner: sent.manner,
-        with_whom: sent.with_whom,
-        note: sent.note,
-    };
-    let view = desk.respond(&who.scope, &incident, response, &who.actor, portal.now()).await?;
-    Ok((StatusCode::CREATED, Json(view)))
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<IncidentView>), Refusal> {
+    let view = give(&portal, &who, (&client, &number, "respond"), &headers, &body).await?;
+    Ok((StatusCode::CREATED, [etag(&view)], Json(view)))
 }
 
-/// Taking an incident twice says nothing new, with a key or without.
-async fn acknowledge(
+/// One command by its name. What was so already stays as it was, with a key or without.
+async fn command(
     State(portal): State<Portal>,
     Responder(who): Responder,
-    Path((client, number)): Address,
+    Path((client, number, name)): Path<(String, String, String)>,
     headers: HeaderMap,
-) -> Result<Json<IncidentView>, Refusal> {
-    let incident = reference(&client, &number)?;
+    body: Bytes,
+) -> Result<([(HeaderName, String); 1], Json<IncidentView>), Refusal> {
+    let view = give(&portal, &who, (&client, &number, &name), &headers, &body).await?;
+    Ok(([etag(&view)], Json(view)))
+}
+
+async fn give(
+    portal: &Portal,
+    who: &SignedIn,
+    (client, number, name): (&str, &str, &str),
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<IncidentView, Refusal> {
+    let incident = reference(client, number)?;
+    if !Command::NAMES.contains(&name) && name != "take" {
+        return Err(Refusal::NotFound { is_json: true });
+    }
+    let words = sent::<Words>(body)?;
+    // Whether it is there comes before what is wrong with the words: another client's is as one that is not.
+    portal.desk.incident(&who.scope, &incident, portal.now()).await?;
+    let given = words.read(name, &incident.client)?.ok_or(Refusal::NotFound { is_json: true })?;
+    let given = Given { revision: seen(headers)?, ..given };
+    let desk = given_once(portal, headers)?;
+    Ok(desk.give(&who.scope, &incident, given, &who.actor, portal.now()).await?)
+}
+
+/// A problem report; whoever sends it reports it unless it says who does.
+async fn report(
+    State(portal): State<Portal>,
+    Responder(who): Responder,
+    Path((client, site)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<IncidentView>), Refusal> {
+    let place = client.parse().ok().zip(site.parse().ok());
+    let (client, site) = place.ok_or(Refusal::NotFound { is_json: true })?;
+    let mut report = sent::<ProblemReport>(&body)?;
+    if report.by.trim().is_empty() {
+        report.by = who.actor.label();
+    }
     let desk = given_once(&portal, &headers)?;
-    Ok(Json(desk.acknowledge(&who.scope, &incident, &who.actor, portal.now()).await?))
+    let view = desk.report_problem(&who.scope, (&client, &site), report, &who.actor, portal.now()).await?;
+    Ok((StatusCode::CREATED, [etag(&view)], Json(view)))
+}
+
+/// A body as JSON; none is an empty object.
+fn sent<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body)
+        .map_err(|error| Refusal::Unreadable { why: format!("the body: {error}"), is_json: true })
+}
+
+fn etag(view: &IncidentView) -> (HeaderName, String) {
+    (ETAG, format!("\"{}\"", view.revision))
+}
+
+/// The revision that `If-Match` names.
+fn seen(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or("").trim();
+    let tag = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    match tag.parse() {
+        _ if tag == "*" => Ok(None),
+        Ok(revision) => Ok(Some(revision)),
+        Err(_) => Err(Refusal::Unreadable {
+            why: "If-Match must be the ETag of the incident, such as \"7\"".to_owned(),
+            is_json: true,
+        }),
+    }
 }
 
 /// The desk for a command with its `Idempotency-Key`, 1 to 128 printable ASCII characters: kept for 24 h with the

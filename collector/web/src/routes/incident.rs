@@ -1,16 +1,18 @@
 //! One incident: its clocks, why each is due when it is, its terms, what happened, who was told; and the forms by
 //! which a person answers it.
 
-mod answer;
+pub(super) mod answer;
+mod forms;
 mod page;
 mod why;
 
 use axum::{
     Form, Json,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     response::{IntoResponse, Redirect, Response},
 };
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use upheld_desk::{CommandError, IncidentView, views::Explained};
 use upheld_model::IncidentRef;
@@ -31,32 +33,43 @@ pub(super) fn reference(client: &str, number: &str) -> Result<IncidentRef, Refus
     format!("{client}/{number}").parse().map_err(|_| Refusal::NotFound { is_json: true })
 }
 
+/// As of when a page or an explanation is asked for: `?at=2026-11-16T22:10:00Z`; now when absent. So a look can be had
+/// again, and the same question gets the same answer wherever it is asked (TERMS F9).
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct AsOf {
+    pub(super) at: Option<Timestamp>,
+}
+
 pub(super) async fn page(
     State(portal): State<Portal>,
     reader: Reader,
     Path((client, number)): Address,
+    Query(as_of): Query<AsOf>,
 ) -> Result<Response, Refusal> {
     let bare = number.strip_suffix(".json");
     let is_json = bare.is_some();
-    let seen =
-        Seen::load(&portal, &reader, &client, bare.unwrap_or(&number)).await.map_err(|no| no.for_reader(is_json))?;
-    if is_json { Ok(Json(seen.document()).into_response()) } else { IncidentPage::of(&seen, &reader).show() }
+    let seen = Seen::load(&portal, &reader, &client, bare.unwrap_or(&number), as_of)
+        .await
+        .map_err(|no| no.for_reader(is_json))?;
+    if is_json { Ok(Json(seen.document()).into_response()) } else { IncidentPage::of(&seen, &reader, None).show() }
 }
 
 /// An incident and why its clocks are due, at one instant.
 struct Seen {
     at: Timestamp,
+    /// Whether it is the present, to which something can be done.
+    is_now: bool,
     view: IncidentView,
     explained: Explained,
 }
 
 impl Seen {
-    async fn load(portal: &Portal, reader: &Reader, client: &str, number: &str) -> Result<Self, Refusal> {
+    async fn load(portal: &Portal, reader: &Reader, client: &str, number: &str, as_of: AsOf) -> Result<Self, Refusal> {
         let incident = reference(client, number)?;
-        let at = portal.now();
+        let at = as_of.at.unwrap_or(portal.now());
         let view = portal.desk.incident(reader.scope(), &incident, at).await?;
         let explained = portal.desk.explain(reader.scope(), &incident, at).await?;
-        Ok(Self { at, view, explained })
+        Ok(Self { at, is_now: as_of.at.is_none(), view, explained })
     }
 
     /// The page's data, which is also what `explain --json` prints.
@@ -76,38 +89,30 @@ impl Seen {
     }
 }
 
-pub(super) async fn acknowledge(
+/// One command by its form.
+pub(super) async fn command(
     State(portal): State<Portal>,
     responder: Responder,
-    Path((client, number)): Address,
-) -> Result<Response, Refusal> {
-    let who = responder.into_reader();
-    let incident = reference(&client, &number).map_err(|no| no.for_reader(false))?;
-    let taken = portal.desk.acknowledge(who.scope(), &incident, &who.0.actor, portal.now()).await;
-    match taken {
-        Ok(_view) => Ok(back_to(&incident)),
-        Err(error) => refused(&portal, &who, &incident, Typed::default(), error).await,
-    }
-}
-
-pub(super) async fn respond(
-    State(portal): State<Portal>,
-    responder: Responder,
-    Path((client, number)): Address,
+    Path((client, number, name)): Path<(String, String, String)>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Refusal> {
     let who = responder.into_reader();
-    let seen = Seen::load(&portal, &who, &client, &number).await.map_err(|no| no.for_reader(false))?;
+    let seen = Seen::load(&portal, &who, &client, &number, AsOf::default()).await.map_err(|no| no.for_reader(false))?;
     let incident = seen.view.incident.clone();
-    let response = match typed.response(seen.zone()) {
-        Ok(response) => response,
-        Err(why) => return IncidentPage::of(&seen, &who).refusing(typed, why).show(),
+    let words = match typed.words(seen.zone()) {
+        Ok(words) => words,
+        Err(why) => return IncidentPage::of(&seen, &who, Some((&name, &typed))).refusing(why).show(),
     };
-    // The form carries a key of its own: sent twice, by a double click or a reload, it is one response.
+    let given = match words.read(&name, &incident.client) {
+        Ok(Some(given)) => given,
+        Ok(None) => return Err(Refusal::NotFound { is_json: false }),
+        Err(error) => return refused(&portal, &who, &incident, (&name, &typed), error).await,
+    };
+    // The form carries a key of its own: sent twice, by a double click or a reload, it is one command.
     let desk = typed.key().map_or_else(|| portal.desk.clone(), |key| portal.desk.once(key));
-    match desk.respond(who.scope(), &incident, response, &who.0.actor, portal.now()).await {
+    match desk.give(who.scope(), &incident, given, &who.0.actor, portal.now()).await {
         Ok(_view) => Ok(back_to(&incident)),
-        Err(error) => refused(&portal, &who, &incident, typed, error).await,
+        Err(error) => refused(&portal, &who, &incident, (&name, &typed), error).await,
     }
 }
 
@@ -116,18 +121,25 @@ async fn refused(
     portal: &Portal,
     who: &Reader,
     incident: &IncidentRef,
-    typed: Typed,
+    sent: (&str, &Typed),
     error: CommandError,
 ) -> Result<Response, Refusal> {
-    if let CommandError::Desk(error) = error {
-        return Err(Refusal::from(error).for_reader(false));
+    match error {
+        CommandError::Desk(error) => return Err(Refusal::from(error).for_reader(false)),
+        CommandError::ProvidersOnly => return Err(Refusal::from(error).for_reader(false)),
+        CommandError::Time { .. }
+        | CommandError::NotAllowed { .. }
+        | CommandError::Missing { .. }
+        | CommandError::State { .. }
+        | CommandError::Stale { .. }
+        | CommandError::KeyReused => {}
     }
     let (client, number) = (incident.client.to_string(), incident.number.to_string());
-    let seen = Seen::load(portal, who, &client, &number).await.map_err(|no| no.for_reader(false))?;
+    let seen = Seen::load(portal, who, &client, &number, AsOf::default()).await.map_err(|no| no.for_reader(false))?;
     let why = answer::in_words(&error, seen.zone());
-    IncidentPage::of(&seen, who).refusing(typed, why).show()
+    IncidentPage::of(&seen, who, Some(sent)).refusing(why).show()
 }
 
-fn back_to(incident: &IncidentRef) -> Response {
+pub(super) fn back_to(incident: &IncidentRef) -> Response {
     Redirect::to(&format!("/i/{}/{}", incident.client, incident.number)).into_response()
 }

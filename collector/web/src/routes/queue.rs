@@ -124,7 +124,7 @@ impl<'a> QueuePage<'a> {
             overdue,
             within_hour: count(QueueGroup::WithinHour),
             running: queue.rows.iter().filter_map(|row| row.clock.as_ref()).filter(|clock| clock.is_counting).count(),
-            groups: groups(queue, reader.may_respond(), limit),
+            groups: groups(queue, reader.may_decide(), limit),
             empty: words::nothing_runs(queue),
             hidden: queue.rows.len().saturating_sub(limit),
         }

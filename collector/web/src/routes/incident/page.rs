@@ -6,15 +6,15 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use jiff::Timestamp;
-use upheld_agreement::words::Manner;
 use upheld_desk::{
     ClockView, IncidentView,
-    views::{DeliveryView, TermsView, TimelineEntry},
+    views::{DeliveryView, DisputeView, TermsView, TimelineEntry},
 };
 
 use super::{
     Seen,
     answer::Typed,
+    forms::{self, Form, Kind},
     why::{self, Reason, Why, WhyRow},
 };
 use crate::{access::Reader, problem::Refusal, words};
@@ -38,8 +38,14 @@ pub(super) struct IncidentPage<'a> {
     timeline: Vec<Entry>,
     told: Vec<Told>,
     href: String,
+    /// Whether it shows the present; a look back does not read itself again, and nothing on it ticks.
+    is_now: bool,
+    key: String,
+    revision: u64,
     wants_owner: bool,
     answer: Option<Answer>,
+    forms: Vec<Form>,
+    disputes: &'a [DisputeView],
     refused: Option<String>,
 }
 
@@ -47,7 +53,6 @@ pub(super) struct IncidentPage<'a> {
 struct Answer {
     manners: Vec<&'static str>,
     typed: Typed,
-    key: String,
     zone: String,
     earliest: String,
     latest: String,
@@ -82,9 +87,16 @@ struct Told {
 }
 
 impl<'a> IncidentPage<'a> {
-    pub(super) fn of(seen: &'a Seen, reader: &'a Reader) -> Self {
+    /// The page; `sent` is the command whose form was sent and not carried out, with what was typed.
+    pub(super) fn of(seen: &'a Seen, reader: &'a Reader, sent: Option<(&str, &Typed)>) -> Self {
         let (view, now, zone) = (&seen.view, seen.at, seen.zone());
-        let may_answer = view.resolved_at.is_none() && reader.may_respond();
+        let offers = |name: &str| {
+            let is_theirs = reader.scope().client().is_none() || CLIENTS.contains(&name);
+            seen.is_now && reader.may_respond() && is_theirs && view.offers.commands.contains(&name)
+        };
+        let may_answer = view.resolved_at.is_none() && offers("respond");
+        let typed = sent.filter(|(name, _)| *name == "respond").map(|(_, typed)| typed.clone());
+        let forms = forms::of(view, zone, now, sent).into_iter().filter(|form| offers(form.name)).collect();
         let (terms, reasons, pinned) = terms(&view.terms);
         Self {
             who: reader.name(),
@@ -92,7 +104,7 @@ impl<'a> IncidentPage<'a> {
             as_of_exact: words::with_offset(now, zone),
             place: place(view),
             facts: facts(view, zone),
-            clocks: view.clocks.iter().map(|clock| ClockBox::of(clock, now)).collect(),
+            clocks: view.clocks.iter().map(|clock| ClockBox::of(clock, now, seen.is_now)).collect(),
             whys: why::of(view, &seen.explained),
             explained: &seen.explained.text,
             terms,
@@ -102,18 +114,21 @@ impl<'a> IncidentPage<'a> {
             timeline: view.timeline.iter().rev().map(|entry| Entry::of(entry, zone)).collect(),
             told: view.deliveries.iter().rev().map(|delivery| Told::of(delivery, zone)).collect(),
             href: format!("/i/{}/{}", view.incident.client, view.incident.number),
-            wants_owner: may_answer && view.owner.is_none(),
-            answer: may_answer.then(|| Answer::of(view, zone, now)),
+            // One key for each time that the page is drawn; they are kept per person.
+            key: format!("page-{}-{}", view.incident.number, now.as_microsecond()),
+            revision: view.revision,
+            is_now: seen.is_now,
+            wants_owner: offers("acknowledge"),
+            answer: may_answer.then(|| Answer::of(view, zone, now, typed.unwrap_or_default())),
+            forms,
+            disputes: &view.disputes,
             refused: None,
             view,
         }
     }
 
-    /// The same, saying why what was typed was not done, with what was typed.
-    pub(super) fn refusing(mut self, typed: Typed, why: String) -> Self {
-        if let Some(answer) = &mut self.answer {
-            answer.typed = typed;
-        }
+    /// The same, saying why what was typed was not done.
+    pub(super) fn refusing(mut self, why: String) -> Self {
         self.refused = Some(why);
         self
     }
@@ -126,12 +141,10 @@ impl<'a> IncidentPage<'a> {
 }
 
 impl Answer {
-    fn of(view: &IncidentView, zone: &str, now: Timestamp) -> Self {
+    fn of(view: &IncidentView, zone: &str, now: Timestamp, typed: Typed) -> Self {
         Self {
-            manners: manners(view),
-            typed: Typed::default(),
-            // One key for each time that the page is drawn; they are kept per person.
-            key: format!("page-{}-{}", view.incident.number, now.as_microsecond()),
+            manners: forms::manners(view),
+            typed,
             zone: words::zone_now(zone, now),
             earliest: words::civil(view.started_after.unwrap_or(view.started_by), zone),
             latest: words::civil(now, zone),
@@ -139,16 +152,8 @@ impl Answer {
     }
 }
 
-/// Every manner, those first that a clock is waiting for: a call may be logged though only a visit would satisfy.
-fn manners(view: &IncidentView) -> Vec<&'static str> {
-    let is_awaited = |manner: &str| {
-        let mut waiting = view.clocks.iter().filter(|clock| clock.satisfied_at.is_none());
-        waiting.any(|clock| clock.manner.iter().any(|accepted| accepted == manner))
-    };
-    let mut manners: Vec<&str> = Manner::ALL.iter().map(|manner| manner.as_str()).collect();
-    manners.sort_by_key(|manner| !is_awaited(manner));
-    manners
-}
+/// What a client's own people may do ([`upheld_desk::Command::is_clients`]).
+const CLIENTS: &[&str] = &["note", "dispute"];
 
 fn place(view: &IncidentView) -> String {
     let asset = view.asset.as_ref().map(|asset| format!(" / {asset}")).unwrap_or_default();
@@ -168,6 +173,22 @@ fn facts(view: &IncidentView, zone: &str) -> Vec<(&'static str, String)> {
         ("Detected", local(view.detected_at)),
         ("Received", local(view.received_at)),
     ];
+    facts.extend(view.reports.first().map(|report| {
+        (
+            "Reported",
+            format!(
+                "{} by {}, entered {} by {}",
+                local(report.called_at),
+                report.by,
+                local(report.entered_at),
+                report.entered_by
+            ),
+        )
+    }));
+    if view.cause.confidence_percent > 0 {
+        facts.push(("Cause", format!("{}, says {}", view.cause.cause.as_str().replace('-', " "), view.cause.by)));
+    }
+    facts.extend(view.merged_into.as_ref().map(|into| ("Part of", into.to_string())));
     facts.extend(view.restored_at.map(|at| ("Restored", local(at))));
     facts.extend(view.resolved_at.map(|at| ("Resolved", local(at))));
     facts.extend(view.check.as_ref().map(|check| ("Check", check.to_string())));
@@ -190,7 +211,7 @@ fn terms(terms: &TermsView) -> (String, Vec<Reason>, Option<String>) {
 }
 
 impl ClockBox {
-    fn of(clock: &ClockView, now: Timestamp) -> Self {
+    fn of(clock: &ClockView, now: Timestamp, is_now: bool) -> Self {
         let is_overdue = clock.breached_at.is_some() && clock.satisfied_at.is_none();
         let is_met = clock.satisfied_at.is_some();
         let is_late = is_met && clock.breached_at.is_some();
@@ -213,7 +234,7 @@ impl ClockBox {
                 (false, _) => words::countdown_of(clock, now),
             },
             left: words::seconds_left(clock, now).unwrap_or(0),
-            ticks: !is_met && (clock.is_counting || is_overdue),
+            ticks: is_now && !is_met && (clock.is_counting || is_overdue),
             used: used.min(100),
             sentence: words::sentence(&words::due_sentence(clock)),
             detail: format!("{} counted, {used}\u{202f}% used", words::two_units(clock.counted_s)),
