@@ -129,7 +129,7 @@ pub fn limit_waits(plan: &mut Site, book: &Book, at: Timestamp) {
         let query = MatchQuery {
             client: client.clone(),
             site: site.clone(),
-            asset: id.clone(),
+            asset: Some(id.clone()),
             detected: Detected::at(at),
             class: kind.kind.class_on(asset.class),
             kind: IncidentKind::Down,

@@ -102,8 +102,11 @@ async fn uptime_is_counted_from_what_agents_said_and_silence_is_unknown() {
     assert_eq!(sums.up, seconds(1_194), "it was there all the time, and says so");
 }
 
+/// Counts, stretches on battery and times off.
+type Instants = (Vec<(Timestamp, Timestamp, u64)>, Vec<(Timestamp, Option<Timestamp>)>, Vec<Span>);
+
 /// What does not depend on when it was received.
-fn instants(facts: &CheckFacts) -> (Vec<(Timestamp, Timestamp, u64)>, Vec<(Timestamp, Option<Timestamp>)>, Vec<Span>) {
+fn instants(facts: &CheckFacts) -> Instants {
     let counts = facts.counts.iter().map(|count| (count.after, count.at, count.number));
     let stretches = facts.on_battery.iter().map(|stretch| (stretch.from.not_after, stretch.until));
     (counts.collect(), stretches.collect(), facts.degraded.clone())
