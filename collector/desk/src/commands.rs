@@ -3,10 +3,10 @@
 
 mod agreed;
 mod ask;
-pub(crate) mod work;
 mod command;
 mod merge;
 mod report;
+pub(crate) mod work;
 
 use std::sync::Arc;
 
