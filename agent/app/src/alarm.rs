@@ -155,7 +155,7 @@ impl AlarmLine {
                 evidence: finding.evidence.as_ref(),
             },
         };
-        let id = format!("{}:{}:{word}", identity.agent, finding.id());
+        let id = message_id(&format!("{}:{}:{word}", identity.agent, finding.id()));
         // Names, instants and text: there is nothing in it that JSON cannot say.
         let body = serde_json::to_string(&message).unwrap_or_default();
         let request = self
@@ -181,6 +181,13 @@ impl AlarmLine {
             }
         }
     }
+}
+
+/// The same for the same message, after a restart too, and without the full stops that the specification forbids.
+fn message_id(name: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+    let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("alarm_{hex}")
 }
 
 #[cfg(test)]
