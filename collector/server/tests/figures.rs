@@ -67,7 +67,7 @@ fn past_incident(data: &Path, detected: Timestamp) {
     let query = MatchQuery {
         client: "acme".parse().unwrap(),
         site: "north".parse().unwrap(),
-        asset: "srv-1".parse().unwrap(),
+        asset: Some("srv-1".parse().unwrap()),
         detected: Detected::at(detected),
         class: "service".parse().unwrap(),
         kind: "down".parse().unwrap(),
