@@ -58,10 +58,22 @@ fn is_requested(said: &Said) -> bool {
     said.reason.as_deref().is_some_and(|reason| reason.to_ascii_lowercase().contains("request"))
 }
 
-/// The asset of an event: named, or the one that has the agent's name.
+/// The asset of an event: named, or the one that has the agent's name, or the only one that is watched as an agent's own
+/// host.
 fn asset_of(at: &Placed<'_>, said: &Said) -> Option<AssetId> {
-    let name = said.asset.as_deref().or(said.agent.as_deref())?;
-    name.parse().ok().filter(|asset| at.site.assets.contains_key(asset))
+    let known = |name: &str| name.parse().ok().filter(|asset| at.site.assets.contains_key(asset));
+    match (&said.asset, &said.agent) {
+        (Some(asset), _) => known(asset),
+        (None, agent) => agent.as_deref().and_then(known).or_else(|| only_host(at)),
+    }
+}
+
+fn only_host(at: &Placed<'_>) -> Option<AssetId> {
+    let mut hosts = at.site.checks.iter().filter(|(_, check)| check.kind.as_str() == "host");
+    match (hosts.next(), hosts.next()) {
+        (Some((check, _)), None) => Some(check.asset.clone()),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
 }
 
 fn boot(at: &Placed<'_>, said: &Said) -> Option<Boot> {

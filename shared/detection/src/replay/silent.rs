@@ -43,7 +43,8 @@ pub(super) fn incidents(
             only.hear(std::mem::take(&mut receipts));
         }
         let silences = heard::silences(&agents, &receipts, &site.site.assets, &outages, until);
-        found.extend(silences.into_iter().map(|silence| (at, silence)));
+        let told = silences.into_iter().filter(|silence| !is_known_down(&judged[at], silence));
+        found.extend(told.map(|silence| (at, silence)));
     }
     found.sort_by_key(|(at, silence)| (silence.due, *at));
     let mut pages = 0;
@@ -69,6 +70,18 @@ fn receipts(at: &Placed<'_>) -> Vec<Timestamp> {
     receipts.sort();
     receipts.dedup();
     receipts
+}
+
+/// Whether an incident says already that the host of a single silent agent is down: one asset, one incident.
+fn is_known_down(judged: &[Judged], silence: &Silence) -> bool {
+    let Some(host) = silence.host.as_ref().filter(|_| silence.is_alone) else { return false };
+    judged.iter().any(|incident| {
+        incident.kind == IncidentKind::Down
+            && incident.opened <= silence.due
+            && incident.restored.is_none_or(|restored| restored > silence.since)
+            && (incident.root.name() == host.as_str()
+                || incident.symptoms.iter().any(|finding| finding.check.asset == *host))
+    })
 }
 
 /// The power failure that was open when the site fell silent.

@@ -87,6 +87,16 @@ fn an_announced_shutdown_is_counted_nowhere_until_it_is_missed() {
 }
 
 #[test]
+fn an_agent_that_names_no_asset_speaks_of_its_own_host() {
+    let plan = site("northgate", "plant-2").with("srv-1", AssetClass::Server, &[], &["host host", "web net.http"]);
+    let mut story = fails("srv-1/web", 1_000.0, 240.0);
+    story.event(999.0, "plant-2", "a1", r#","event":"last-gasp","reason":"shutdown requested""#);
+    story.event(1_200.0, "plant-2", "a1", r#","event":"boot""#);
+    let told = story.told(&[plan]);
+    assert_eq!((told.incidents.len(), told.pages, happened(&told, "off")), (0, 0, 1), "{:#?}", told.incidents);
+}
+
+#[test]
 fn unstable_hides_no_state() {
     let plan = site("northgate", "plant-2").with("sw-4", AssetClass::Switch, &[], &["port net.link"]);
     let mut story = Story::new();

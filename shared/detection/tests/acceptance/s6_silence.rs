@@ -114,6 +114,23 @@ fn an_agent_alone_is_its_host_and_last_words_say_why() {
 }
 
 #[test]
+fn a_host_that_is_known_to_be_down_is_not_silent_besides() {
+    let plan = site("northgate", "plant-2").with("srv-1", AssetClass::Server, &[], &["ping net.icmp"]);
+    let mut story = Story::new();
+    for n in 0..120 {
+        let at = f64::from(n) * 30.0;
+        story.event(at, "plant-2", "a1", r#","event":"heartbeat""#);
+        story.sample(at, "srv-1/ping", if at < 900.0 { "ok" } else { "bad" }, "");
+        if at < 900.0 {
+            story.event(at, "plant-2", "srv-1", r#","event":"heartbeat""#);
+        }
+    }
+    let told = story.told(&[plan]);
+    let [incident] = told.incidents.as_slice() else { panic!("{:#?}", told.incidents) };
+    assert_eq!((incident.kind, incident.root.as_str(), told.pages), (IncidentKind::Down, "srv-1", 1));
+}
+
+#[test]
 fn without_heartbeats_nobody_is_silent() {
     let provider = Provider::of(3);
     let mut story = Story::new();
