@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde_json::json;
 use upheld_agreement::book::{Book, Refused, Site};
 use upheld_model::{AgentId, ClientId, Digest, SiteId};
-use upheld_store::{ReadTx, Tx, books::BookRow};
+use upheld_store::{ReadTx, Tx, books::BookRow, facts::SiteKey};
 use upheld_wire::v1::{AgentConfig, Relations};
 
-use crate::{Actor, Desk, DeskError, audit, clock, maintenance};
+use crate::{Actor, Desk, DeskError, audit, clock, maintenance, plan};
 
 /// The time between two heartbeats of an agent. Doubled, a silent site is noticed half a minute later; halved, 50,000
 /// agents cost the collector twice as much.
@@ -31,6 +31,8 @@ pub struct CurrentBook {
     pub files: BTreeMap<String, String>,
     /// What they say.
     pub book: Book,
+    /// Its sites as detection sees them, and what their hours came to.
+    pub(crate) sites: plan::Sites,
 }
 
 /// What an application changed.
@@ -122,6 +124,13 @@ impl CurrentBook {
 pub(crate) struct BookCache(Mutex<Option<Arc<CurrentBook>>>);
 
 impl BookCache {
+    /// Forgets what the past hours of a site came to: late readings changed them.
+    pub(crate) fn forget_hours(&self, client: &ClientId, site: &SiteId) {
+        if let Some(held) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            held.sites.cells.forget(client, site);
+        }
+    }
+
     /// The book in force as this transaction sees it.
     pub(crate) fn current(&self, tx: &dyn ReadTx) -> Result<Arc<CurrentBook>, DeskError> {
         let version = tx.book_version()?;
@@ -140,7 +149,7 @@ fn read(row: BookRow) -> Result<CurrentBook, DeskError> {
     let BookRow { version, hash, files, applied_at, applied_by: _ } = row;
     let files = serde_json::from_str(&files).map_err(|error| DeskError::unreadable("book", &error))?;
     let book = Book::read(&files).map_err(|error| DeskError::unreadable("book", &error))?;
-    Ok(CurrentBook { version, hash, applied_at, files, book })
+    Ok(CurrentBook { version, hash, applied_at, files, book, sites: plan::Sites::default() })
 }
 
 fn apply(
@@ -171,6 +180,12 @@ fn apply(
         applied_by: who.id(tx).map_err(ApplyError::Desk)?,
     };
     tx.insert_book(&row).map_err(DeskError::from)?;
+    // What hangs on what, who is critical and which sites are commissioned may be another matter: judge them all.
+    for (client, entry) in &book.clients {
+        for site in entry.sites.keys() {
+            tx.put_site_due(SiteKey { client, site }, Some(now)).map_err(DeskError::from)?;
+        }
+    }
     maintenance::follow_book(tx, book, who, now)?;
     audit::note(tx, now, who, None, "book.applied", &json!({ "version": version, "hash": hash }))?;
     Ok(Applied { version, hash, changed: true })

@@ -112,6 +112,8 @@ impl Case {
     fn save(&mut self, tx: &mut dyn Tx, now: Timestamp) -> Result<(), DeskError> {
         let incident = &self.incident;
         self.row.state = incident.state.word().to_owned();
+        self.row.dedup = incident.dedup.as_str().to_owned();
+        self.row.opened_at = incident.opened.unwrap_or(self.row.opened_at);
         self.row.over_at = if incident.is_open() { None } else { Some(self.row.over_at.unwrap_or(now)) };
         self.row.next_deadline = incident.next_deadline();
         self.row.body = text("incident", incident)?;

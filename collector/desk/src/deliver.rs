@@ -71,7 +71,7 @@ impl Desk {
                     })
                     .await;
                 if is_late {
-                    self.shared.cells.forget(&place.client, &place.site);
+                    self.shared.books.forget_hours(&place.client, &place.site);
                 }
                 written
             }
@@ -157,11 +157,13 @@ impl Upload<'_> {
             tx.put_head(self.key(), &HeadRow { epoch, len, chain, ordinal }, self.now)?;
         }
         judged.keeping.write(tx, self.peer)?;
-        let mut has_news = self.heard(tx)? || judged.keeping.is_news;
-        let triggers = arrivals::take_findings(tx, self, accepted)?;
-        if !triggers.is_empty() {
+        let mut has_news = self.heard(tx)?;
+        if judged.keeping.is_late {
+            self.book.sites.cells.forget(&self.peer.client, &self.peer.site);
+        }
+        if arrivals::take_events(tx, self, accepted)? || judged.keeping.is_news {
             has_news = true;
-            site::react(tx, self.book, &self.peer.client, &self.peer.site, &triggers, self.now)?;
+            site::judge(tx, self.book, &self.peer.client, &self.peer.site, self.now)?;
         }
         Ok(self.delivered(Some(accepted), has_news))
     }

@@ -65,7 +65,6 @@ pub struct Desk {
 #[derive(Default)]
 struct Shared {
     books: book::BookCache,
-    cells: facts::CellCache,
     wake: tasks::Wake,
     run: Mutex<Option<tasks::Run>>,
     health: Mutex<tasks::Health>,

@@ -4,9 +4,13 @@
 //! detection knows no calendar and no terms. What a book says that cannot be understood (a recurrence, a zone) is an
 //! error by name, never a guess.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use upheld_agreement::{
     book::{self, Book},
     calendar::{Calendar, Why},
@@ -21,10 +25,10 @@ use upheld_detection::{
     plan::{Asset, Check, Expected, Site},
     uptime::Span,
 };
-use upheld_model::{AssetId, ClientId, IncidentKind};
+use upheld_model::{AssetId, ClientId, IncidentKind, SiteId};
 use upheld_store::ReadTx;
 
-use crate::{DeskError, maintenance};
+use crate::{DeskError, facts::CellCache, maintenance};
 
 /// Why a site of the book cannot be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +38,48 @@ pub struct PlanError {
     pub site: String,
     /// What is wrong and what to write instead.
     pub why: String,
+}
+
+/// How far back facts are judged: twice what any rule looks at, so that what began within a month is told by the same
+/// begin for another one.
+pub(crate) const LOOK_BACK: SignedDuration = SignedDuration::from_hours(62 * 24);
+/// How long a plan is good: calendars and terms are asked again then.
+const GOOD_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// The sites of one book, each built once a day.
+#[derive(Debug, Default)]
+pub(crate) struct Sites {
+    plans: Mutex<BTreeMap<(ClientId, SiteId), Built>>,
+    /// The hours of their complete days.
+    pub(crate) cells: CellCache,
+}
+
+/// A plan, and when it was built.
+type Built = (Timestamp, Arc<Site>);
+
+impl Sites {
+    /// A site with its longest waits; without windows of work, which people enter at any time. `None` when the book has
+    /// no such site.
+    pub(crate) fn plan(
+        &self,
+        book: &Book,
+        client: &ClientId,
+        site: &SiteId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Site>>, PlanError> {
+        let name = (client.clone(), site.clone());
+        let held = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if let Some((_, plan)) = held.filter(|(built, _)| *built <= now && now.duration_since(*built) < GOOD_FOR) {
+            return Ok(Some(plan));
+        }
+        let Some(entry) = book.site(client, site) else { return Ok(None) };
+        let from = now.saturating_sub(LOOK_BACK).unwrap_or(Timestamp::MIN);
+        let mut plan = site_of(book, client, entry, Span { from, to: now })?;
+        limit_waits(&mut plan, book, now);
+        let plan = Arc::new(plan);
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (now, Arc::clone(&plan)));
+        Ok(Some(plan))
+    }
 }
 
 /// How far calendars are asked beyond the period that is judged: deadlines may fall after it.

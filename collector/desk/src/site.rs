@@ -3,19 +3,83 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use upheld_detection::incident::{
-    AssetView, Bounds, CauseClaim, Change, DedupKey, Desk, Handling, Incident, IncidentEffect, IncidentKey,
-    IncidentState, OpeningCause, Root, Rules, SiteView, Stage, Trigger, Who, decide,
+use upheld_detection::{
+    correlate::correlate,
+    incident::{
+        AssetView, Bounds, CauseClaim, Change, DedupKey, Desk, Handling, Incident, IncidentEffect, IncidentKey,
+        IncidentState, OpeningCause, Root, Rules, SiteView, Stage, Trigger, Who, decide, next_wake, reconcile,
+    },
+    plan::Site,
+    uptime::Span,
 };
 use upheld_model::{AgentId, Cause, CheckId, ClientId, IncidentClass, IncidentKind, SiteId, finding::CheckState};
-use upheld_store::{ReadTx, Tx};
+use upheld_store::{ReadTx, Tx, facts::SiteKey};
 use upheld_wire::v1::CheckNow;
 
 use crate::{
     AgentPeer, DeskError,
     book::{CurrentBook, HEARTBEAT_MS},
-    case,
+    case, facts, plan,
 };
+
+/// Judges the site by its facts as they are now, and stores what that changes. How many changes that made.
+pub(crate) fn judge(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    client: &ClientId,
+    site: &SiteId,
+    now: Timestamp,
+) -> Result<u64, DeskError> {
+    let rules = Rules::live();
+    let key = SiteKey { client, site };
+    let from = now.saturating_sub(plan::LOOK_BACK).unwrap_or(Timestamp::MIN);
+    let plan = match book.sites.plan(&book.book, client, site, now)? {
+        Some(plan) => {
+            let mut plan = Site::clone(&plan);
+            plan::enter_windows(&mut plan, &*tx, Span { from, to: now })?;
+            plan
+        }
+        // The book has it no more: what failed there is still told.
+        None => nowhere(client, site),
+    };
+    let cells = book.sites.cells.of(&*tx, &plan, now)?;
+    // Facts of this very instant belong in.
+    let to = now.saturating_add(SignedDuration::from_micros(1)).unwrap_or(now);
+    let mut facts = facts::of_site(&*tx, &plan, Span { from, to }, &cells)?;
+    facts.until = now;
+    let judged = correlate(&plan, &facts, &rules).incidents;
+    let view = gather(&*tx, book, client, site, &rules, now)?;
+    let effects = reconcile(&view, &judged, &facts, &rules, now);
+    for effect in &effects {
+        case::apply(tx, book, effect)?;
+    }
+    tx.put_site_due(key, next_wake(&plan, &facts, &rules))?;
+    Ok(u64::try_from(effects.len()).unwrap_or(u64::MAX))
+}
+
+/// A site of which nothing is known.
+fn nowhere(client: &ClientId, site: &SiteId) -> Site {
+    Site {
+        client: client.clone(),
+        site: site.clone(),
+        zone: jiff::tz::TimeZone::UTC,
+        stage: Stage::Commissioning,
+        assets: BTreeMap::new(),
+        checks: BTreeMap::new(),
+    }
+}
+
+/// Judges a site at a deadline: what its facts say first, then what falls due on its incidents by itself.
+pub(crate) fn wake(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    client: &ClientId,
+    site: &SiteId,
+    now: Timestamp,
+) -> Result<u64, DeskError> {
+    let judged = judge(tx, book, client, site, now)?;
+    Ok(judged + react(tx, book, client, site, &[Trigger::Deadline], now)?)
+}
 
 /// Lets detection decide on each trigger in turn and stores what it says. How many changes that made.
 pub(crate) fn react(
@@ -144,6 +208,7 @@ pub(crate) fn tell_of_clone(
     let title = format!("{site}: two hosts report as agent {agent}; nothing of either is taken");
     let incident = Incident {
         key: IncidentKey::new(client, site, &root, &cause),
+        judged: None,
         dedup,
         client: client.clone(),
         site: site.clone(),
@@ -161,6 +226,7 @@ pub(crate) fn tell_of_clone(
         symptoms: BTreeMap::new(),
         handling: Handling::Desk,
         follows: None,
+        parent: None,
         evidence_opening: None,
         evidence_restoration: None,
     };

@@ -157,7 +157,7 @@ const INSERT: Query = query!(
 const UPDATE: Query = query!(
     "incidents.update",
     "UPDATE incidents SET over_at = ?4, state = ?5, next_deadline = ?6, revision = revision + 1, body = ?7, terms = ?8, \
-     refusal = ?9 WHERE client = ?1 AND number = ?2 AND revision = ?3"
+     refusal = ?9, dedup = ?10, opened_at = ?11 WHERE client = ?1 AND number = ?2 AND revision = ?3"
 );
 
 #[cfg(test)]
@@ -280,7 +280,9 @@ impl IncidentWrites for SqliteTx<'_> {
                 row.next_deadline.map(At),
                 row.body,
                 row.terms,
-                row.refusal
+                row.refusal,
+                row.dedup,
+                At(row.opened_at)
             ],
         )?;
         Ok(changed == 1)

@@ -23,7 +23,7 @@ use upheld_model::{AgentId, AssetClass, AssetId, Cause, CheckId, FindingId, Inci
 
 use crate::{
     facts::{FindingFact, SiteFacts},
-    incident::{Bounds, Handling, IncidentKey, OpeningCause, Root, Rules, Stage},
+    incident::{Bounds, Foresight, Handling, IncidentKey, OpeningCause, Root, Rules, Stage},
     kind::CheckKind,
     plan::{Asset, Site},
     topology::Topology,
@@ -245,6 +245,14 @@ impl<'a> Case<'a> {
     /// Whether `asset` hangs on `upstream` in any way.
     fn is_below(&self, asset: &AssetId, upstream: &AssetId) -> bool {
         self.below.get(upstream).is_some_and(|below| below.contains(asset))
+    }
+
+    /// Whether a deadline may be judged: a replay has nothing else, a collector waits until it is due.
+    fn is_due(&self, at: Timestamp) -> bool {
+        match self.rules.foresight {
+            Foresight::ToTheEnd => true,
+            Foresight::UntilNow => at <= self.facts.until,
+        }
     }
 
     /// What an asset hangs on, in any way.

@@ -13,6 +13,7 @@ mod act;
 mod decide;
 mod effect;
 mod keys;
+mod reconcile;
 pub mod report;
 mod rules;
 mod state;
@@ -21,6 +22,7 @@ mod symptoms;
 mod testing;
 mod title;
 mod view;
+mod wakes;
 
 use std::collections::BTreeMap;
 
@@ -35,16 +37,21 @@ pub use act::{Action, Refused, Resolution, absorb, act};
 pub use decide::{Arrival, FindingEnded, FindingSeen, SilenceSeen, Trigger, decide};
 pub use effect::{Change, Desk, IncidentEffect};
 pub use keys::{DedupKey, IncidentKey};
-pub use rules::{Rules, class_of, open_after};
+pub use reconcile::reconcile;
+pub use rules::{Foresight, Rules, class_of, open_after};
 pub use state::{Holder, IncidentState};
 pub use title::title;
 pub use view::{AssetView, SiteView, Stage};
+pub use wakes::next_wake;
 
 /// One incident as it stands. All instants are the collector's time, agents' claims corrected (TERMS F1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its name for ever: a digest of client, site, root and opening cause (DELIVERY 3).
     pub key: IncidentKey,
+    /// The key by which the facts know it since late ones arrived, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<IncidentKey>,
     /// Unique among open incidents: no time, severity or text in it.
     pub dedup: DedupKey,
     /// Whose.
@@ -80,6 +87,9 @@ pub struct Incident {
     pub handling: Handling,
     /// The closed incident that this one follows, when the same thing failed again.
     pub follows: Option<IncidentKey>,
+    /// The incident whose cause brought it about, or may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<IncidentKey>,
     /// What the opening sample said.
     pub evidence_opening: Option<DeviceText>,
     /// How the restoration was measured, in words; `None` while not restored.
@@ -158,6 +168,9 @@ pub struct Symptom {
 pub enum Handling {
     /// Terms are matched, clocks run, a ticket is written, people are told.
     Desk,
+    /// A cause that was over by itself: open while what it brought about fails. What does not come back is dealt with
+    /// as an incident of its own.
+    Cause,
     /// It was over when it arrived: counted and put on the digest.
     Retroactive,
     /// The site is in commissioning: measured and listed as found.
@@ -232,7 +245,7 @@ impl Incident {
     pub fn is_ticketed(&self) -> bool {
         match self.handling {
             Handling::Desk => self.opened.is_some(),
-            Handling::Retroactive | Handling::AsFound => false,
+            Handling::Cause | Handling::Retroactive | Handling::AsFound => false,
         }
     }
 

@@ -114,6 +114,8 @@ fn change_word(change: &Change) -> &'static str {
         Change::Closed => "closed",
         Change::Merged => "merged",
         Change::Dismissed => "dismissed",
+        Change::CauseFound { .. } => "cause found",
+        Change::CauseProposed { .. } => "cause proposed",
         Change::Amended => "amended",
     }
 }
@@ -140,6 +142,8 @@ pub(crate) fn fact_of(change: &Change) -> Option<FactKind> {
         | Change::CarriesOn
         | Change::Noted { .. }
         | Change::Closed
+        | Change::CauseFound { .. }
+        | Change::CauseProposed { .. }
         | Change::Amended => None,
     }
 }

@@ -61,6 +61,8 @@ pub(crate) fn event_of(change: &Change, desk: Desk) -> Option<EventKind> {
         | Change::Noted { .. }
         | Change::Reopened
         | Change::Closed
+        | Change::CauseFound { .. }
+        | Change::CauseProposed { .. }
         | Change::Amended => None,
     }
 }

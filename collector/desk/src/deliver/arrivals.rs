@@ -1,10 +1,10 @@
-//! What an upload's fresh records say about findings, in the collector's time.
+//! What an upload's fresh records say happened, in the collector's time.
 
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use upheld_delivery::receiver::{Accepted, Content};
-use upheld_detection::incident::{Arrival, Bounds, FindingEnded, FindingSeen, OpeningCause, Trigger};
+use upheld_detection::incident::Bounds;
 use upheld_model::{AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt};
 use upheld_store::{
     Tx,
@@ -20,12 +20,8 @@ use crate::{
     facts::{Said, said_row},
 };
 
-/// Stores the findings of the fresh records and says what they mean for the site, in the order of the journal.
-pub(super) fn take_findings(
-    tx: &mut dyn Tx,
-    upload: &Upload<'_>,
-    accepted: &Accepted,
-) -> Result<Vec<Trigger>, DeskError> {
+/// Stores what the fresh records say happened, in the order of the journal. Whether judging has something new.
+pub(super) fn take_events(tx: &mut dyn Tx, upload: &Upload<'_>, accepted: &Accepted) -> Result<bool, DeskError> {
     let told = told_events(upload, accepted);
     let mut ends: BTreeMap<&FindingId, Bounds> = BTreeMap::new();
     for Told { event, moved, .. } in &told {
@@ -33,14 +29,12 @@ pub(super) fn take_findings(
             ends.insert(id, upload.restored(end, *moved));
         }
     }
-    let mut triggers = Vec::new();
+    let mut is_news = false;
     for Told { event, record, moved } in &told {
         match event {
             AgentEvent::FindingOpened { finding } => {
-                let seen = upload.seen(finding, record, *moved, &ends);
-                if upload.keep_finding(tx, finding, record, &seen)? {
-                    triggers.push(Trigger::FindingOpened(seen));
-                }
+                let seen = upload.seen(finding, *moved, &ends);
+                is_news |= upload.keep_finding(tx, finding, record, &seen)?;
             }
             AgentEvent::FindingClosed { id, end } => {
                 let ended = text("finding's end", end)?;
@@ -51,12 +45,7 @@ pub(super) fn take_findings(
                     confirmed: upload.corrected(end.confirmed_at, *moved),
                     received: upload.now,
                 };
-                tx.end_finding(&upload.peer.client, &upload.peer.site, id, &ended, &over)?;
-                triggers.push(Trigger::FindingClosed(FindingEnded {
-                    id: id.clone(),
-                    restored: upload.restored(end, *moved),
-                    confirmed: upload.corrected(end.confirmed_at, *moved),
-                }));
+                is_news |= tx.end_finding(&upload.peer.client, &upload.peer.site, id, &ended, &over)?;
             }
             AgentEvent::StateChanged { check, state, at } => {
                 let row = ChangeRow {
@@ -70,9 +59,11 @@ pub(super) fn take_findings(
             }
             AgentEvent::Started { at, boot, last_alive, clean } => {
                 let last_alive = last_alive.map(|at| upload.corrected(at, *moved));
+                is_news = true;
                 upload.note(tx, *at, *moved, &Said::Started { boot: boot.clone(), last_alive, clean: *clean })?;
             }
             AgentEvent::Stopping { at, reason } => {
+                is_news = true;
                 upload.note(tx, *at, *moved, &Said::Stopping { reason: reason.to_string() })?;
             }
             AgentEvent::Gap { from, to, reason } => {
@@ -83,7 +74,13 @@ pub(super) fn take_findings(
             AgentEvent::ClockStepped { .. } | AgentEvent::Configured { .. } | AgentEvent::Journal { .. } => {}
         }
     }
-    Ok(triggers)
+    Ok(is_news)
+}
+
+/// A finding in the collector's time, and its end when that is known as it arrives.
+struct Seen {
+    begun: Begun,
+    over: Option<Bounds>,
 }
 
 /// One event, the record that carries it, and by how much the agent's clock was set after it.
@@ -123,12 +120,12 @@ impl Upload<'_> {
         tx: &mut dyn Tx,
         finding: &Finding,
         record: &Record,
-        seen: &FindingSeen,
+        seen: &Seen,
     ) -> Result<bool, DeskError> {
         let over = |restored: &Bounds| Over {
             after: restored.not_before,
             by: restored.not_after,
-            confirmed: restored.not_after.max(seen.detected),
+            confirmed: restored.not_after.max(seen.begun.detected),
             received: self.now,
         };
         let row = FindingRow {
@@ -143,51 +140,29 @@ impl Upload<'_> {
             opened: text("finding", finding)?,
             ended: None,
             incident: None,
-            begun: Some(Begun { after: seen.started.not_before, by: seen.started.not_after, detected: seen.detected }),
-            over: match &seen.arrival {
-                Arrival::StillFailing => None,
-                Arrival::Over { restored } => Some(over(restored)),
-            },
+            begun: Some(seen.begun),
+            over: seen.over.as_ref().map(over),
         };
         Ok(tx.insert_finding(&row)?)
     }
 
-    fn seen(
-        &self,
-        finding: &Finding,
-        record: &Record,
-        moved: SignedDuration,
-        ends: &BTreeMap<&FindingId, Bounds>,
-    ) -> FindingSeen {
-        let id = finding.id();
-        let arrival = match ends.get(&id) {
-            Some(restored) => Arrival::Over { restored: *restored },
-            None => self.over_by_now(finding, moved),
-        };
-        FindingSeen {
-            id,
-            started: Bounds {
-                not_before: finding.last_ok.map(|at| self.corrected(at, moved)),
-                not_after: self.corrected(finding.first_bad, moved),
+    fn seen(&self, finding: &Finding, moved: SignedDuration, ends: &BTreeMap<&FindingId, Bounds>) -> Seen {
+        Seen {
+            begun: Begun {
+                after: finding.last_ok.map(|at| self.corrected(at, moved)),
+                by: self.corrected(finding.first_bad, moved),
+                detected: self.corrected(finding.confirmed_at, moved),
             },
-            detected: self.corrected(finding.confirmed_at, moved),
-            received: self.now,
-            evidence: finding.evidence.clone(),
-            cause: OpeningCause::Record { record_id: record.record_id, content_hash: record.content_hash },
-            arrival,
+            over: ends.get(&finding.id()).copied().or_else(|| self.over_by_now(finding, moved)),
         }
     }
 
     /// Whether the "now" header says that the check has been good since after the finding was confirmed, although the
     /// record of its end is still on its way.
-    fn over_by_now(&self, finding: &Finding, moved: SignedDuration) -> Arrival {
+    fn over_by_now(&self, finding: &Finding, moved: SignedDuration) -> Option<Bounds> {
         let confirmed = self.corrected(finding.confirmed_at, moved);
-        match self.good_now().get(&finding.check).map(|since| self.corrected(*since, SignedDuration::ZERO)) {
-            Some(since) if since > confirmed => {
-                Arrival::Over { restored: Bounds { not_before: None, not_after: since } }
-            }
-            Some(_) | None => Arrival::StillFailing,
-        }
+        let since = self.good_now().get(&finding.check).map(|since| self.corrected(*since, SignedDuration::ZERO))?;
+        (since > confirmed).then_some(Bounds { not_before: None, not_after: since })
     }
 
     fn restored(&self, end: &FindingEnd, moved: SignedDuration) -> Bounds {

@@ -50,7 +50,7 @@ impl Desk {
                 let Some(entry) = book.book.site(&client, &site) else { return Ok(None) };
                 let mut plan = plan::site_of(&book.book, &client, entry, period)?;
                 plan::enter_windows(&mut plan, tx, period)?;
-                let cells = shared.cells.of(tx, &plan, now)?;
+                let cells = book.sites.cells.of(tx, &plan, now)?;
                 history(tx, plan, period, now, &cells).map(Some)
             })
             .await

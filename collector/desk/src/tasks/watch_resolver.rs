@@ -1,9 +1,9 @@
-//! Carries out what falls due on incidents by itself: a candidate that becomes an incident, a watch that ends.
+//! Judges sites at their deadlines: the end of a wait, of a time to settle, of a watch, a site's midnight. It costs by
+//! the sites that are due: the next deadline of each is an indexed column.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
-use upheld_detection::incident::Trigger;
 
 use super::Report;
 use crate::{Desk, DeskError, clock, site};
@@ -12,17 +12,18 @@ use crate::{Desk, DeskError, clock, site};
 const INCIDENTS_MAX: u32 = 1_000;
 
 impl Desk {
-    /// Opens candidates whose time has come and resolves restored incidents whose watch is over.
+    /// Judges the sites that are due, and resolves restored incidents whose watch is over.
     pub async fn watch_once(&self, now: Timestamp) -> Result<Report, DeskError> {
         let now = clock::stored(now);
         let mut report = Report::of("watch");
         let sites: BTreeSet<_> = self
             .store
-            .read("watch.due", move |tx| tx.incidents_due(now, INCIDENTS_MAX).map_err(DeskError::from))
-            .await?
-            .into_iter()
-            .map(|row| (row.client, row.site))
-            .collect();
+            .read("watch.due", move |tx| {
+                let incidents = tx.incidents_due(now, INCIDENTS_MAX)?.into_iter().map(|row| (row.client, row.site));
+                let sites = tx.sites_due(now, INCIDENTS_MAX)?;
+                Ok::<_, DeskError>(incidents.chain(sites).collect())
+            })
+            .await?;
         for (client, at) in sites {
             report.seen += 1;
             let (shared, what) = (Arc::clone(&self.shared), format!("{client}/{at}"));
@@ -30,7 +31,7 @@ impl Desk {
                 .store
                 .write("watch.react", move |tx| {
                     let book = shared.books.current(&*tx)?;
-                    site::react(tx, &book, &client, &at, &[Trigger::Deadline], now)
+                    site::wake(tx, &book, &client, &at, now)
                 })
                 .await;
             match reacted {

@@ -232,6 +232,8 @@ fn timeline_entry(tx: &dyn ReadTx, entry: &Entry) -> Result<TimelineEntry, DeskE
         (Some(FactKind::Worked { worker, manner, .. }), _) => format!("{worker}, {manner}"),
         (_, Some(Change::SymptomAdded { finding } | Change::SymptomEnded { finding })) => finding.to_string(),
         (_, Some(Change::Noted { text })) => text.clone(),
+        (_, Some(Change::CauseFound { was })) => format!("until then: {was}"),
+        (_, Some(Change::CauseProposed { cause })) => format!("{cause}: merge it if it is part of that"),
         (_, Some(_) | None) => String::new(),
     };
     if let Some(note) = &said.note {

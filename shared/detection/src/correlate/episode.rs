@@ -101,8 +101,9 @@ impl Episode {
     }
 
     /// The item that people must deal with, if there is one.
-    fn for_the_desk(&self) -> Option<&Item> {
-        self.items.iter().find(|item| item.opens.is_some() && !item.is_retroactive)
+    fn for_the_desk(&self, case: &Case<'_>) -> Option<&Item> {
+        let opens = |item: &Item| item.opens.is_some_and(|at| case.is_due(at));
+        self.items.iter().find(|item| opens(item) && !item.is_retroactive)
     }
 
     pub(super) fn findings(&self, case: &Case<'_>) -> BTreeSet<FindingId> {
@@ -116,7 +117,7 @@ impl Episode {
     }
 
     pub(super) fn is_page(&self, case: &Case<'_>) -> bool {
-        self.for_the_desk().is_some() && matches!(case.handling(self.items[0].detected), Handling::Desk)
+        self.for_the_desk(case).is_some() && matches!(case.handling(self.items[0].detected), Handling::Desk)
     }
 }
 
@@ -183,12 +184,12 @@ fn judged(
     parent: Option<IncidentKey>,
 ) -> Judged {
     let first = &episode.items[0];
-    let desk = episode.for_the_desk();
+    let desk = episode.for_the_desk(case);
     let told = desk.unwrap_or(first);
     let site = case.handling(told.detected);
     let handling = match (site, episode.items.iter().all(|item| item.is_retroactive)) {
         (Handling::Desk, true) => Handling::Retroactive,
-        (Handling::Desk | Handling::Retroactive | Handling::AsFound, _) => site,
+        (Handling::Desk | Handling::Cause | Handling::Retroactive | Handling::AsFound, _) => site,
     };
     let is_ticketed = desk.is_some() && handling == Handling::Desk;
     let symptoms = episode.findings(case);

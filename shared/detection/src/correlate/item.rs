@@ -108,7 +108,7 @@ fn explain(case: &Case<'_>, windows: &Windows, finding: &FindingFact) -> Option<
     let waited = case.asset(asset).and_then(|asset| asset.max_wait).map(|wait| plus(finding.detected, wait));
     let settled = [settled, waited].into_iter().flatten().min();
     let is_own = windows.all[root].asset == *asset && windows.all[root].check.as_ref() == Some(&finding.id.check);
-    let is_promoted = settled.is_some_and(|end| finding.surely_fails_at(end));
+    let is_promoted = settled.is_some_and(|end| case.is_due(end) && finding.surely_fails_at(end));
     Some(Explained { root, is_own, settled, is_promoted })
 }
 

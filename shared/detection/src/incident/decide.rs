@@ -103,6 +103,9 @@ pub fn decide(view: &SiteView, trigger: &Trigger, rules: &Rules, now: Timestamp)
     }
 }
 
+pub(super) use birth::passed;
+pub(super) use deadline::resolved_by_watch;
+
 /// What every rule may look at.
 struct Case<'a> {
     view: &'a SiteView,
@@ -130,7 +133,7 @@ impl Case<'_> {
 }
 
 /// Whether people and clocks begin with an incident that just became one.
-fn desk_for(incident: &Incident, detected: Timestamp, received: Timestamp) -> Desk {
+pub(super) fn desk_for(incident: &Incident, detected: Timestamp, received: Timestamp) -> Desk {
     if incident.is_ticketed() { Desk::Begins { detected, received } } else { Desk::AsBefore }
 }
 

@@ -91,6 +91,16 @@ pub enum Change {
     Merged,
     /// A person found it to be no incident.
     Dismissed,
+    /// A better cause explains it: the incident stays, and is told by that.
+    CauseFound {
+        /// As what it was told until then.
+        was: String,
+    },
+    /// A better cause was found after somebody took it, or late: a person says whether it is part of that.
+    CauseProposed {
+        /// The cause's title.
+        cause: String,
+    },
     /// A late fact moved an instant in it.
     Amended,
 }
@@ -119,6 +129,8 @@ impl Change {
             Self::Closed => "closed",
             Self::Merged => "merged",
             Self::Dismissed => "dismissed",
+            Self::CauseFound { .. } => "cause found",
+            Self::CauseProposed { .. } => "cause proposed",
             Self::Amended => "amended",
         }
     }

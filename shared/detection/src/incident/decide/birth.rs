@@ -23,6 +23,7 @@ pub(super) fn create(
     let born = birth(case, seen, open_due);
     let incident = Incident {
         key: IncidentKey::new(client, site, &root, &seen.cause),
+        judged: None,
         dedup,
         client: client.clone(),
         site: site.clone(),
@@ -40,6 +41,7 @@ pub(super) fn create(
         symptoms: [(seen.id.clone(), symptom(seen))].into(),
         handling: born.handling,
         follows,
+        parent: None,
         evidence_opening: seen.evidence.clone(),
         evidence_restoration: None,
     };
@@ -87,7 +89,7 @@ fn birth(case: &Case<'_>, seen: &FindingSeen, open_due: Timestamp) -> Birth {
                     IncidentState::Watching { until, holder: Holder::Nobody }
                 },
                 handling: match handling {
-                    Handling::Desk | Handling::Retroactive => Handling::Retroactive,
+                    Handling::Desk | Handling::Cause | Handling::Retroactive => Handling::Retroactive,
                     Handling::AsFound => Handling::AsFound,
                 },
                 opened: Some(opened),
@@ -99,7 +101,7 @@ fn birth(case: &Case<'_>, seen: &FindingSeen, open_due: Timestamp) -> Birth {
 }
 
 /// Over while it was a candidate: an event, counted.
-pub(super) fn passed(at: Timestamp) -> IncidentState {
+pub(in crate::incident) fn passed(at: Timestamp) -> IncidentState {
     IncidentState::Dismissed {
         at,
         by: Who::Rule("open-after".to_owned()),

@@ -47,7 +47,7 @@ pub(super) fn resolve_by_watch(case: &Case<'_>, mut incident: Incident) -> Incid
     case.effect(incident, Change::Resolved, Desk::AsBefore, at)
 }
 
-pub(super) fn resolved_by_watch(at: jiff::Timestamp, holder: Holder) -> IncidentState {
+pub(in crate::incident) fn resolved_by_watch(at: jiff::Timestamp, holder: Holder) -> IncidentState {
     IncidentState::Resolved { at, by: Who::Rule("watch".to_owned()), holder }
 }
 

@@ -161,7 +161,7 @@ fn relapse(case: &Case<'_>, mut incident: Incident, seen: &FindingSeen, holder: 
             incident.opened = incident.opened.or(Some(seen.received));
             desk_for(&incident, seen.detected, seen.received)
         }
-        Handling::Desk | Handling::AsFound => Desk::AsBefore,
+        Handling::Desk | Handling::Cause | Handling::AsFound => Desk::AsBefore,
     };
     case.effect(incident, Change::Relapsed { finding: Some(seen.id.clone()) }, desk, seen.detected)
 }

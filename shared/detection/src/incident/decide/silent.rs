@@ -84,6 +84,7 @@ fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> I
     let cause = OpeningCause::Concluded { source: format!("silence/{}", seen.agent), occurrence: seen.last_heard };
     let incident = Incident {
         key: IncidentKey::new(client, site, &root, &cause),
+        judged: None,
         dedup,
         client: client.clone(),
         site: site.clone(),
@@ -101,6 +102,7 @@ fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> I
         symptoms: std::collections::BTreeMap::new(),
         handling: case.handling(seen.deadline),
         follows: None,
+        parent: None,
         evidence_opening: Some(DeviceText::new(&format!(
             "last heard at {}, expected by {}",
             seen.last_heard, seen.expected_by
