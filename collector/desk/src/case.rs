@@ -69,6 +69,12 @@ pub(crate) fn apply_as(
     let effective_at = entry::effective_at(incident, change, *due_at);
     let entry = Entry::new(effective_at, *noticed_at, Some(change.clone()), deed);
     case.append(tx, entry)?;
+    if adds_symptoms(change)
+        && let Some(fact) = case.promise.raised(book, incident, &case.ledger)?
+    {
+        let deed = Deed { fact: Some(fact), who: Actor::Collector, note: None };
+        case.append(tx, Entry::new(*noticed_at, *noticed_at, None, deed))?;
+    }
     case.announce(tx, book, change, *desk, effective_at, *noticed_at)?;
     Ok(case)
 }
@@ -182,6 +188,30 @@ impl Case {
             messages::tell(tx, book, self, &clocks, event, &messages::Subject::Incident, at, now)?;
         }
         clocks::settle(tx, book, self, &clocks, now)
+    }
+}
+
+/// Whether more may fail in an incident than before.
+fn adds_symptoms(change: &Change) -> bool {
+    match change {
+        Change::SymptomAdded { .. } | Change::CauseFound { .. } => true,
+        Change::CandidateNoted
+        | Change::Opened
+        | Change::Passed
+        | Change::SymptomEnded { .. }
+        | Change::Restored
+        | Change::Relapsed { .. }
+        | Change::WatchExtended
+        | Change::Resolved
+        | Change::Taken
+        | Change::Responded
+        | Change::Noted { .. }
+        | Change::Reopened
+        | Change::Closed
+        | Change::Merged
+        | Change::Dismissed
+        | Change::CauseProposed { .. }
+        | Change::Amended => false,
     }
 }
 

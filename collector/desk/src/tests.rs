@@ -8,6 +8,7 @@ mod delivery;
 mod enrolment;
 mod facts;
 mod figures;
+mod judging;
 mod maintenance;
 mod outbox;
 mod people;

@@ -3,15 +3,15 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upheld_agreement::{
-    clock::ClockStart,
-    matching::{self, Affected, Detected, MatchQuery, NoMatch},
+    clock::{ClockStart, FactKind, TermsChange},
+    matching::{self, Affected, Detected, MatchQuery, NoMatch, Set},
     terms::PinnedTerms,
 };
 use upheld_detection::incident::{Desk, Incident, Root};
 use upheld_model::AssetId;
 use upheld_store::{ReadTx, incidents::IncidentRow, runs::RunRow};
 
-use super::text;
+use super::{entry::Entry, text};
 use crate::{DeskError, book::CurrentBook};
 
 /// What is promised.
@@ -89,6 +89,39 @@ impl Promise {
             (Self::NotAsked, Desk::AsBefore) | (Self::None(_), _) => {}
         }
         Ok(())
+    }
+}
+
+impl Pinned {
+    /// The terms that hold after these facts.
+    fn present<'a>(&'a self, ledger: &'a [Entry]) -> &'a PinnedTerms {
+        let changed = ledger.iter().rev().find_map(|entry| match &entry.said.fact {
+            Some(FactKind::TermsChanged { terms, .. }) => Some(&**terms),
+            Some(_) | None => None,
+        });
+        changed.unwrap_or(&self.terms)
+    }
+}
+
+impl Promise {
+    /// What the symptoms that an incident has now make of its priority, where that is a higher one: other terms hold
+    /// from here on (F3). Fewer symptoms never lower it; what people have set stays.
+    pub(super) fn raised(
+        &self,
+        book: &CurrentBook,
+        incident: &Incident,
+        ledger: &[Entry],
+    ) -> Result<Option<FactKind>, DeskError> {
+        let Self::Pinned(pinned) = self else { return Ok(None) };
+        let present = pinned.present(ledger);
+        let query = query(book, incident, incident.detected)?;
+        // A version that gives no terms any more changes nothing that was pinned.
+        let Ok(terms) = matching::reprioritised(&book.book, &query, present, Set::default(), "what fails with it")
+        else {
+            return Ok(None);
+        };
+        let is_higher = terms.priority < present.priority;
+        Ok(is_higher.then(|| FactKind::TermsChanged { why: TermsChange::Priority, terms: Box::new(terms) }))
     }
 }
 

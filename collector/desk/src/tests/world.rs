@@ -185,8 +185,12 @@ impl Agent {
 
     /// A record of samples.
     pub(super) fn sampled(&mut self, samples: Vec<upheld_model::Sample>) -> Record {
-        let body = Body { samples, events: Vec::new() };
-        self.record_with(self.next_id(), serde_json::to_string(&body).unwrap())
+        self.bodied(&Body { samples, events: Vec::new() })
+    }
+
+    /// A record of this body.
+    pub(super) fn bodied(&mut self, body: &Body) -> Record {
+        self.record_with(self.next_id(), serde_json::to_string(body).unwrap())
     }
 
     pub(super) fn record_with(&mut self, record_id: RecordId, body: String) -> Record {

@@ -1,0 +1,192 @@
+//! The running collector against a replay of the same samples: what was delivered bit by bit, judged at every arrival
+//! and deadline, is what the whole history says at once.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use upheld_detection::{
+    fold::CheckFold,
+    plan::Site,
+    replay::{Document, Trace, Unknown, replay},
+    uptime::Span,
+};
+use upheld_model::{AgentEvent, CheckId, Counter, IncidentKind, ObservedAt, Outcome, Sample, sample::Value};
+use upheld_wire::v1::Body;
+
+use super::world::{Agent, Receiver, World, book};
+
+/// S3: one dip of 3 s; everything behind it fails and comes back, one camera does not.
+#[tokio::test]
+async fn a_power_dip_is_one_incident_and_one_ticket_for_what_stays_down() {
+    let mut site = Watched::new(plant()).await;
+    let dip = 600;
+    site.live_through(2_400, |check, second| {
+        let is_after = |from: i64, to: i64| dip + from <= second && second < dip + to;
+        let is_down = match check.asset.as_str() {
+            "ups-2" => return (Outcome::Ok, Some(if is_after(0, 3) { "OB DISCHRG" } else { "OL CHRG" }), None),
+            "sw-1" => is_after(0, 90),
+            "srv-1" => is_after(0, 130),
+            "cam-4" => is_after(0, 100_000),
+            _ => is_after(0, 150),
+        };
+        (if is_down { Outcome::Bad } else { Outcome::Ok }, None, None)
+    })
+    .await;
+    let replayed = site.replayed();
+    assert_eq!(replayed.incidents.len(), 2, "{:#?}", replayed.incidents);
+    let all = site.world.all().await;
+    let told: Vec<_> =
+        all.iter().map(|incident| (incident.asset.as_ref().unwrap().as_str(), incident.state.as_str())).collect();
+    assert_eq!(told, [("cam-4", "open"), ("ups-2", "resolved")], "{all:#?}");
+    assert_eq!(all[1].deliveries.len(), 0, "a dip pages nobody by itself");
+    for incident in &all {
+        let replayed = replayed.incidents.iter().find(|replayed| replayed.key == incident.key).unwrap();
+        assert_eq!(incident.asset.as_ref().unwrap().as_str(), replayed.root);
+        assert_eq!(incident.restored_at, replayed.restored);
+        assert_eq!((incident.class, incident.kind), (replayed.class, replayed.kind));
+    }
+    assert!(all[1].title.contains("did not come back: cam-4"), "{}", all[1].title);
+    let receiver = Receiver::new();
+    site.world.send(&receiver).await;
+    assert_eq!(receiver.events(), ["incident.opened"], "one ticket");
+}
+
+/// S1: a port that drops again and again between its samples; only its counter sees it.
+#[tokio::test]
+async fn a_bad_port_is_one_unstable_link_from_its_third_drop_on() {
+    let mut site = Watched::new(plant()).await;
+    let drops = [500, 1_700, 3_100, 4_000];
+    site.live_through(5_000, |check, second| match (check.asset.as_str(), check.name.as_str()) {
+        ("sw-1", "net.link") => {
+            let counted = drops.iter().filter(|drop| **drop <= second).count();
+            (Outcome::Ok, None, Some(("carrier_down", u64::try_from(counted).unwrap())))
+        }
+        ("ups-2", _) => (Outcome::Ok, Some("OL CHRG"), None),
+        _ => (Outcome::Ok, None, None),
+    })
+    .await;
+    let replayed = site.replayed();
+    let all = site.world.all().await;
+    assert_eq!((all.len(), replayed.incidents.len()), (1, 1), "{all:#?}");
+    assert_eq!(all[0].kind, IncidentKind::Unstable);
+    assert_eq!(
+        (all[0].key.as_str(), all[0].started_by),
+        (replayed.incidents[0].key.as_str(), replayed.incidents[0].started.1)
+    );
+    let third = site.begun + SignedDuration::from_secs(3_100);
+    let late = third.duration_until(all[0].detected_at).as_secs();
+    assert!((0..=60).contains(&late), "{late} s after the third drop");
+    assert_eq!(all[0].title, "sw-1: unstable link, 4 drops", "it holds what follows");
+}
+
+/// A site, its agent with the real folds, and everything that was sampled.
+struct Watched {
+    world: World,
+    agent: Agent,
+    begun: Timestamp,
+    plan: Site,
+    folds: BTreeMap<CheckId, CheckFold>,
+    lines: Vec<String>,
+}
+
+impl Watched {
+    async fn new(files: BTreeMap<String, String>) -> Self {
+        let world = World::with(files).await;
+        let agent = world.agent("acme", "north").await;
+        let begun = world.now;
+        let (client, site) = (&agent.peer.client, &agent.peer.site);
+        let period = Span { from: begun, to: begun };
+        let plan = world.desk.site_history(client, site, period, begun).await.unwrap().unwrap().plan;
+        let fold = |(id, check): (&CheckId, &upheld_detection::plan::Check)| {
+            (id.clone(), CheckFold::new(id.clone(), check.rule, ObservedAt(begun)))
+        };
+        let folds = plan.checks.iter().map(fold).collect();
+        Self { world, agent, begun, plan, folds, lines: Vec::new() }
+    }
+
+    /// Samples every check as an agent does, delivers every ten seconds, and lets the tasks run.
+    async fn live_through(
+        &mut self,
+        seconds: i64,
+        see: impl Fn(&CheckId, i64) -> (Outcome, Option<&'static str>, Option<(&'static str, u64)>),
+    ) {
+        let mut body = Body::default();
+        for second in 0..=seconds {
+            let at = self.begun + SignedDuration::from_secs(second);
+            for (id, fold) in &mut self.folds {
+                let is_unsure = matches!(fold.state().word(), "suspect" | "recovering");
+                let every = match id.name.as_str() {
+                    "ups.nut" => 1,
+                    _ if is_unsure => 2,
+                    _ => 10,
+                };
+                if second % every != 0 {
+                    continue;
+                }
+                let (outcome, status, counter) = see(id, second);
+                self.lines.push(line(id, at, &outcome, status, counter));
+                let sample = Sample {
+                    check: id.clone(),
+                    at: ObservedAt(at),
+                    took_us: 500,
+                    outcome,
+                    values: status.map(|status| ("status".to_owned(), Value::from(status))).into_iter().collect(),
+                    counters: counter
+                        .map(|(name, count)| (name.to_owned(), Counter("boot-1".into(), count)))
+                        .into_iter()
+                        .collect(),
+                    evidence: None,
+                };
+                let events: Vec<AgentEvent> = fold.handle(&sample);
+                body.samples.push(sample);
+                body.events.extend(events);
+            }
+            if second % 10 == 0 {
+                for fold in self.folds.values() {
+                    self.agent.say(fold.check(), fold.state(), fold.since());
+                }
+                self.world.now = at;
+                let record = self.agent.bodied(&std::mem::take(&mut body));
+                self.world.take(&mut self.agent, vec![record]).await;
+                self.world.desk.watch_once(self.world.now).await.unwrap();
+            }
+        }
+    }
+
+    fn replayed(&self) -> Document {
+        let mut trace = Trace::default();
+        self.lines.iter().for_each(|line| trace.line(line).unwrap());
+        replay(&trace, std::slice::from_ref(&self.plan), Unknown::Refuse).unwrap()
+    }
+}
+
+fn line(id: &CheckId, at: Timestamp, outcome: &Outcome, status: Option<&str>, counter: Option<(&str, u64)>) -> String {
+    let word = match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Warn => "warn",
+        Outcome::Bad => "bad",
+        Outcome::Unknown { .. } => "unknown",
+    };
+    let values = status.map(|status| format!(r#","values":{{"status":"{status}"}}"#)).unwrap_or_default();
+    let counters =
+        counter.map(|(name, count)| format!(r#","counters":{{"{name}":["boot-1",{count}]}}"#)).unwrap_or_default();
+    format!(r#"{{"t":"{at}","asset":"{}","check":"{}","outcome":"{word}"{values}{counters}}}"#, id.asset, id.name)
+}
+
+/// A supply, a switch on it, and behind it a server and four cameras.
+fn plant() -> BTreeMap<String, String> {
+    let mut text = "name = \"North\"\ntime_zone = \"America/Chicago\"\ncommissioned = 2026-01-15\n".to_owned();
+    let mut asset = |id: &str, class: &str, edges: &str, checks: &str| {
+        text.push_str(&format!("\n[[asset]]\nid = \"{id}\"\nclass = \"{class}\"\n{edges}checks = [{checks}]\n"));
+    };
+    let ping = "{ kind = \"net.icmp\", target = \"10.0.0.5\" }";
+    asset("ups-2", "ups", "", "{ kind = \"ups.nut\", target = \"10.0.0.9\", ups = \"ups\" }");
+    let link = format!("{ping}, {{ kind = \"net.link\", interface = \"eth0\" }}");
+    asset("sw-1", "switch", "powered_by = [\"ups-2\"]\n", &link);
+    let behind = "powered_by = [\"ups-2\"]\nconnected_to = [\"sw-1\"]\n";
+    asset("srv-1", "server", behind, ping);
+    (1..=4).for_each(|n| asset(&format!("cam-{n}"), "camera", "connected_to = [\"sw-1\"]\n", ping));
+    let mut files = book();
+    files.insert("clients/acme/sites/north.toml".to_owned(), text);
+    files
+}
