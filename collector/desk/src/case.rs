@@ -204,7 +204,11 @@ fn adds_symptoms(change: &Change) -> bool {
         | Change::WatchExtended
         | Change::Resolved
         | Change::Taken
+        | Change::Assigned { .. }
         | Change::Responded
+        | Change::Reported { .. }
+        | Change::CauseSet { .. }
+        | Change::CarriesOn
         | Change::Noted { .. }
         | Change::Reopened
         | Change::Closed

@@ -39,6 +39,7 @@ pub fn opened(report: &Report) -> IncidentEffect {
     let root = Root::Report { id: id.clone(), asset: asset.clone() };
     let kind = IncidentKind::Reported;
     let incident = Incident {
+        judged: None,
         key: IncidentKey::new(client, site, &root, &OpeningCause::Report { id: id.clone() }),
         dedup: DedupKey::new(client, site, &root, *class, kind),
         client: client.clone(),
@@ -57,6 +58,7 @@ pub fn opened(report: &Report) -> IncidentEffect {
         symptoms: std::collections::BTreeMap::new(),
         handling: Handling::Desk,
         follows: None,
+        parent: None,
         evidence_opening: Some(DeviceText::new(text)),
         evidence_restoration: None,
     };

@@ -309,6 +309,7 @@ impl Place {
         self.dips.push(OnBattery {
             from: Bounds { not_before: Some(at(from - 1)), not_after: at(from) },
             until: Some(at(until)),
+            last_seen: at(until - 1),
             low: None,
             received: at(received),
             ended_received: Some(at(received.max(until + 1))),
