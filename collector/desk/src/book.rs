@@ -7,10 +7,18 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::json;
-use upheld_agreement::book::{Book, Refused, Site};
+use upheld_agreement::book::{Book, Refused, Rewritten, Site};
 use upheld_model::{AgentId, ClientId, Digest, SiteId};
 use upheld_store::{ReadTx, Tx, books::BookRow, facts::SiteKey};
 use upheld_wire::v1::{AgentConfig, Relations};
+
+mod accept;
+mod history;
+mod open;
+mod planned;
+
+pub use accept::{AcceptError, Acceptance};
+pub use planned::{AgreementPlan, AmendedBy, BookPlan, ClockPlan, IncidentPlan, SitePlan, VersionVerb};
 
 use crate::{Actor, Desk, DeskError, audit, clock, maintenance, plan};
 
@@ -53,10 +61,7 @@ pub enum ApplyError {
     #[error("the book has {} errors: run `upheld-collector book check DIR`", .0.errors.len())]
     Refused(Refused),
     /// An agreement version that is or was in force reads otherwise than it was applied, or is gone (TERMS 1).
-    #[error(
-        "{client}: {agreement} v{version} is or was in force and cannot be changed; restore its text and add a \
-         [[version]] that follows it"
-    )]
+    #[error("{client}: {agreement} v{version} is or was in force and cannot be changed")]
     VersionChanged {
         /// The client.
         client: ClientId,
@@ -64,7 +69,15 @@ pub enum ApplyError {
         agreement: String,
         /// The version, from 1.
         version: u32,
+        /// What it would promise otherwise, a line each.
+        differences: Vec<String>,
     },
+    /// A holiday that versions in force promise, or one of the past, is added or taken away.
+    #[error(
+        "calendar `{}` cannot {} {}: agreements in force count by it, and the day is promised or has passed",
+        .0.calendar, if .0.is_new { "gain the holiday" } else { "lose or change the holiday" }, .0.date
+    )]
+    HolidayChanged(Rewritten),
     /// A client that the applied book has is missing (TERMS 1).
     #[error(
         "client {client} is missing from the folder; a client is never deleted: restore it and write `ended = DATE`"
@@ -76,6 +89,37 @@ pub enum ApplyError {
     /// The store did not answer.
     #[error(transparent)]
     Desk(#[from] DeskError),
+}
+
+impl ApplyError {
+    /// What stands beside the sentence: what would be promised otherwise.
+    pub fn reasons(&self) -> &[String] {
+        match self {
+            Self::VersionChanged { differences, .. } => differences,
+            Self::Refused(_) | Self::HolidayChanged(_) | Self::ClientMissing { .. } | Self::Desk(_) => &[],
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::VersionChanged { client, .. } => Some(format!(
+                "restore its text (upheld-collector book export DIR writes the book in force) and add a [[version]] with \
+                 its own effective_from to clients/{client}/ssa.toml"
+            )),
+            Self::HolidayChanged(Rewritten { calendar, .. }) => Some(format!(
+                "restore it; to change it, write another calendar beside calendars/{calendar}.toml, a plan that counts by \
+                 it, and a [[version]] with that plan. Holidays after the list's `valid_until` may be added freely"
+            )),
+            Self::Refused(_) | Self::ClientMissing { .. } | Self::Desk(_) => None,
+        }
+    }
+
+    /// All of it as one text.
+    fn in_full(&self) -> String {
+        let lines = std::iter::once(self.to_string()).chain(self.reasons().iter().map(|reason| format!("  {reason}")));
+        lines.chain(self.remedy().map(|remedy| format!("  do: {remedy}"))).collect::<Vec<_>>().join("\n")
+    }
 }
 
 impl Desk {
@@ -169,7 +213,9 @@ fn apply(
         if before.files == *files {
             return Ok(Applied { version: before.version, hash: before.hash, changed: false });
         }
-        refuse_what_history_forbids(&before.book, book, now)?;
+        if let Some(refusal) = history::refusals(&before.book, book, now).into_iter().next() {
+            return Err(refusal);
+        }
     }
     let (version, hash) = (before.map_or(0, |before| before.version) + 1, book.hash());
     let row = BookRow {
@@ -187,29 +233,17 @@ fn apply(
         }
     }
     maintenance::follow_book(tx, book, who, now)?;
+    let current = CurrentBook {
+        version,
+        hash,
+        applied_at: now,
+        files: files.clone(),
+        book: book.clone(),
+        sites: plan::Sites::default(),
+    };
+    open::amend(tx, &current, who, now)?;
     audit::note(tx, now, who, None, "book.applied", &json!({ "version": version, "hash": hash }))?;
     Ok(Applied { version, hash, changed: true })
-}
-
-/// A version that is or was in force is only followed, and a client never deleted (TERMS 1). A version that has not
-/// begun may still change.
-fn refuse_what_history_forbids(before: &Book, after: &Book, now: Timestamp) -> Result<(), ApplyError> {
-    if let Some(client) = before.clients.keys().find(|client| !after.clients.contains_key(client)) {
-        return Err(ApplyError::ClientMissing { client: client.clone() });
-    }
-    let versions = after.versions();
-    let changed = before.versions().into_iter().filter(|old| old.from <= now).find(|old| {
-        let same = |new: &&upheld_agreement::book::VersionSummary| {
-            (&new.client, &new.agreement, new.version) == (&old.client, &old.agreement, old.version)
-        };
-        versions.iter().find(same).is_none_or(|new| new.hash != old.hash)
-    });
-    match changed {
-        Some(old) => {
-            Err(ApplyError::VersionChanged { client: old.client, agreement: old.agreement, version: old.version })
-        }
-        None => Ok(()),
-    }
 }
 
 impl From<upheld_store::StoreError> for ApplyError {

@@ -163,6 +163,21 @@ impl Case {
         clocks::settle(tx, book, self, &replayed, now)
     }
 
+    /// Stores terms that an amendment of the book has changed, with a note of it, and replays the clocks.
+    pub(crate) fn amended(
+        &mut self,
+        tx: &mut dyn Tx,
+        book: &CurrentBook,
+        note: String,
+        who: Actor,
+        now: Timestamp,
+    ) -> Result<(), DeskError> {
+        self.save(tx, now)?;
+        self.append(tx, Entry::new(now, now, None, Deed { fact: None, who, note: Some(note) }))?;
+        let clocks = clocks::replay(self)?;
+        clocks::settle(tx, book, self, &clocks, now)
+    }
+
     /// Appends an entry to the ledger.
     pub(crate) fn append(&mut self, tx: &mut dyn Tx, mut entry: Entry) -> Result<(), DeskError> {
         entry.ordinal = u32::try_from(self.ledger.len()).unwrap_or(u32::MAX);

@@ -41,7 +41,7 @@ use upheld_store::Store;
 pub use access::{ApiToken, Rights, SignedIn};
 pub use actor::Actor;
 pub use agents::{AgentPeer, AgentView};
-pub use book::{ApplyError, CurrentBook};
+pub use book::{AcceptError, ApplyError, CurrentBook};
 pub use commands::{Command, CommandError, Given, Pause, ProblemReport, Response, work::WorkEntry};
 pub use deliver::DeliverAnswer;
 pub use enroll::{Certificate, NewToken, TokenError};

@@ -1,6 +1,7 @@
 //! The desk as a whole, over a real database and in virtual time.
 
 mod access;
+mod book;
 mod chain;
 mod clocks;
 mod commands;

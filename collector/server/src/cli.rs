@@ -3,6 +3,7 @@
 //! Every command opens the data folder itself, beside a running server or without one; the server notices within a
 //! second. Commands of later issues are here by name, so that they say "not built yet" instead of being unknown.
 
+mod accept;
 mod access;
 mod agent;
 mod book;
@@ -63,6 +64,8 @@ enum Command {
     /// The provider's book of agreements.
     #[command(subcommand)]
     Book(book::Command),
+    /// Write down that a client accepted a version of his agreement.
+    Accept(accept::Args),
     /// The hosts that watch clients' sites.
     #[command(subcommand)]
     Agent(agent::Command),
@@ -175,6 +178,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Init(args) => init::run(args, context),
         Command::Serve(args) => serve::run(&args, context),
         Command::Book(command) => book::run(command, context),
+        Command::Accept(args) => accept::run(&args, context),
         Command::Agent(command) => agent::run(command, context),
         Command::Queue(args) => queue::run(&args, context),
         Command::Explain(args) => incident::explain(&args, context),

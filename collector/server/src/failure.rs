@@ -3,7 +3,7 @@
 use std::{error::Error, fmt::Write as _, io::ErrorKind};
 
 use serde_json::json;
-use upheld_desk::{ApplyError, CommandError, DeskError, TokenError};
+use upheld_desk::{AcceptError, ApplyError, CommandError, DeskError, TokenError};
 use upheld_store::StoreError;
 
 use crate::{files::FileError, pki::PkiError};
@@ -205,9 +205,29 @@ impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
         match error {
             ApplyError::Desk(error) => error.into(),
-            ApplyError::Refused(_) | ApplyError::ClientMissing { .. } | ApplyError::VersionChanged { .. } => {
-                Self::of(Exit::Config, &error)
+            ApplyError::Refused(_)
+            | ApplyError::ClientMissing { .. }
+            | ApplyError::HolidayChanged(_)
+            | ApplyError::VersionChanged { .. } => {
+                let failure = error
+                    .reasons()
+                    .iter()
+                    .fold(Self::of(Exit::Config, &error), |failure, reason| failure.because(reason.clone()));
+                error.remedy().into_iter().fold(failure, Self::todo)
             }
+        }
+    }
+}
+
+impl From<AcceptError> for Failure {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::Desk(error) => error.into(),
+            AcceptError::OtherHash { right, .. } => Self::of(Exit::Failed, &error)
+                .because(format!("the hash of the version in force is {right}"))
+                .todo("read it first: upheld-collector book explain CLIENT; then accept that hash"),
+            AcceptError::NoSuchVersion { .. } | AcceptError::Already { .. } => Self::of(Exit::Failed, &error),
+            AcceptError::Name => Self::of(Exit::Usage, &error).todo("--by \"Ana Example\""),
         }
     }
 }

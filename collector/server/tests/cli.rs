@@ -21,7 +21,6 @@ fn commands_of_later_issues_refuse_by_name() {
     for arguments in [
         &["ca", "rotate"][..],
         &["report", "northgate", "--month", "2026-10", "-o", "x.pdf"],
-        &["book", "plan", "book/"],
         &["agent", "approve", "a1"],
         &["backup", "--follow", "/mnt"],
     ] {
@@ -70,6 +69,48 @@ fn a_book_folder_that_is_missing_is_said_as_missing() {
     let run = collector(&["book", "check", "no/such/book"]);
     assert_eq!(run.code, 1);
     assert!(run.stderr.contains("no/such/book does not exist"), "{}", run.stderr);
+}
+
+#[test]
+fn a_book_is_begun_applied_accepted_changed_and_compared_by_the_commands_that_each_names() {
+    let data = Made::new();
+    let folder = tempfile::tempdir().unwrap();
+    let book = text(&folder.path().join("book"));
+    let begun = collector(&["book", "new", "harbor", "--book", &book]);
+    assert_eq!(begun.code, 0, "{begun:?}");
+    assert!(begun.stdout.contains("clients/harbor/ssa.toml") && begun.stdout.contains("edit "), "{}", begun.stdout);
+    assert_eq!(collector(&["book", "new", "harbor", "--book", &book]).code, 1, "never over files");
+    assert_eq!(collector(&["book", "new", "second", "--book", &book]).code, 0, "beside what is there");
+    let checked = collector(&["book", "check", &book]);
+    assert_eq!((checked.code, checked.stdout.contains("0 errors, 0 warnings")), (0, true), "{checked:?}");
+    assert_eq!(collector(&["book", "fmt", "--check", &book]).code, 0, "a start is in its usual form");
+    assert!(data.collector(&["book", "plan", &book]).stdout.contains("No book is in force yet"));
+    assert_eq!(data.collector(&["book", "apply", &book]).code, 0);
+    assert!(data.collector(&["book", "plan", &book]).stdout.contains("Nothing would change"));
+
+    let said = data.collector(&["book", "explain", "harbor", "--json"]).last_json();
+    let hash = said["hash"].as_str().unwrap();
+    let wrong = "sha256:".to_owned() + &"0".repeat(64);
+    let wrong = if hash.starts_with("sha256:") { wrong } else { "0".repeat(hash.len()) };
+    let refused = data.collector(&["accept", "harbor", "1", "--hash", &wrong, "--by", "Owner Example"]);
+    assert_eq!((refused.code, refused.stderr.contains(hash)), (1, true), "{refused:?}");
+    assert_eq!(data.collector(&["accept", "harbor", "1", "--hash", hash, "--by", "Owner Example"]).code, 0);
+    let said = data.collector(&["book", "explain", "harbor"]);
+    assert!(said.stdout.contains("Owner Example accepted this version"), "{}", said.stdout);
+
+    let export = text(&folder.path().join("export"));
+    assert_eq!(data.collector(&["book", "export", &export]).code, 0);
+    assert!(collector(&["book", "diff", &export, &book]).stdout.contains("Nothing differs"));
+    assert_eq!(data.collector(&["book", "export", &export]).code, 1, "never over files");
+    let plan = folder.path().join("book/plans/silver.toml");
+    let slower = std::fs::read_to_string(&plan).unwrap().replace("\"4h\"", "\"6h\"");
+    std::fs::write(&plan, slower).unwrap();
+    let diff = collector(&["book", "diff", &export, &book]);
+    assert!(diff.stdout.contains("target · respond · within: \"4h\" → \"6h\""), "{}", diff.stdout);
+    let planned = data.collector(&["book", "plan", &book]);
+    assert_eq!((planned.code, planned.stdout.contains("It would be REFUSED")), (0, true), "{planned:?}");
+    let refused = data.collector(&["book", "apply", &book]);
+    assert_eq!((refused.code, refused.stderr.contains("book export DIR")), (78, true), "{refused:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use upheld_model::{Digest, IncidentNumber, RecordId, Seq};
 
 use crate::{
     Store, StoreError,
+    acceptances::AcceptanceRow,
     agents::{AgentNowRow, AgentRow, AgentStatus},
     audit::AuditRow,
     clocks::ClockRow,
@@ -40,7 +41,34 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     names_are_kept_apart_from_what_people_did(open()).await;
     a_command_is_known_by_its_giver_and_key_for_a_time(open()).await;
     a_window_of_work_ends_once_and_is_found_while_it_holds(open()).await;
+    what_was_accepted_is_never_changed(open()).await;
     facts::all(open).await;
+}
+
+async fn what_was_accepted_is_never_changed(store: Store) {
+    let row = |client: &str, version: u32, hash: u8, at_s: i64| AcceptanceRow {
+        client: client.parse().unwrap(),
+        agreement: "SSA-1".to_owned(),
+        version,
+        hash: Digest([hash; 32]),
+        accepted_by: "p-1".to_owned(),
+        accepted_at: at(at_s),
+        entered_by: "p-2".to_owned(),
+    };
+    let again = row("acme", 1, 7, 9);
+    store
+        .write::<_, StoreError, _>("accept", move |tx| {
+            tx.insert_acceptance(&row("acme", 2, 8, 2))?;
+            tx.insert_acceptance(&row("acme", 1, 7, 1))?;
+            tx.insert_acceptance(&row("other", 1, 7, 1))?;
+            let found = tx.acceptances(&"acme".parse().unwrap())?;
+            assert_eq!(found, [row("acme", 1, 7, 1), row("acme", 2, 8, 2)]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let twice = store.write("accept", move |tx| tx.insert_acceptance(&again)).await.unwrap_err();
+    assert!(matches!(twice, StoreError::Exists { .. }), "{twice}");
 }
 
 async fn a_window_of_work_ends_once_and_is_found_while_it_holds(store: Store) {

@@ -9,6 +9,7 @@
 //! [`StoreError`], whose variants are what a caller may do differently. Where to look next: [`sqlite`] for files,
 //! locks, group commit and migrations; the `conformance` tests for what every backend must do.
 
+pub mod acceptances;
 pub mod access;
 pub mod agents;
 pub mod audit;

@@ -1,6 +1,7 @@
 //! The transaction as the desk sees it: the sum of the aggregates' traits.
 
 use crate::{
+    acceptances::{AcceptanceReads, AcceptanceWrites},
     access::{AccessReads, AccessWrites},
     agents::{AgentReads, AgentWrites},
     audit::{AuditReads, AuditWrites},
@@ -29,7 +30,8 @@ macro_rules! sum {
 
 sum!(
     /// A snapshot to read from.
-    ReadTx = AccessReads,
+    ReadTx = AcceptanceReads,
+    AccessReads,
     AgentReads,
     AuditReads,
     BookReads,
@@ -50,6 +52,7 @@ sum!(
 sum!(
     /// A transaction to read and write in.
     Tx = ReadTx,
+    AcceptanceWrites,
     AccessWrites,
     AgentWrites,
     AuditWrites,

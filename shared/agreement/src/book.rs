@@ -15,13 +15,17 @@ use serde::Serialize;
 use toml::{Spanned, de::DeTable};
 use upheld_model::{AssetId, ClientId, Digest, SiteId};
 
+mod announced;
 mod calendars;
 mod catalogue;
+pub mod changes;
 mod check;
 mod client;
 mod code;
+pub mod compare;
 mod diagnostic;
 mod fields;
+pub mod form;
 mod ics;
 mod layout;
 mod nearest;
@@ -35,6 +39,7 @@ mod validate;
 mod versions;
 
 pub use crate::bands::{Band, BandRule};
+pub use announced::{Rewritten, calendars_of, rewritten};
 pub use calendars::{CalendarFile, HolidayList};
 pub use catalogue::{Catalogue, IssueEntry, IssueMatch};
 pub use check::{NOT_BUILT, UnbuiltCheck};

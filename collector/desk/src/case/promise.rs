@@ -125,6 +125,20 @@ impl Promise {
     }
 }
 
+impl Promise {
+    /// Gives pinned terms the amendments that act on open incidents as this book has them (F2). Whether that changed
+    /// them; a book that no longer has the client leaves them as they are. Terms that a fact has changed since (another
+    /// priority, a rider, a merge) keep the amendments that they were changed with.
+    pub(crate) fn amend(&mut self, book: &CurrentBook, incident: &Incident) -> Result<bool, DeskError> {
+        let Self::Pinned(pinned) = self else { return Ok(false) };
+        let query = query(book, incident, pinned.start.detected)?;
+        let amended = matching::amended(&book.book, &query, pinned.terms.clone());
+        let is_changed = amended.amendments != pinned.terms.amendments;
+        pinned.terms = amended;
+        Ok(is_changed)
+    }
+}
+
 impl NonePromised {
     fn new(refusal: &NoMatch) -> Self {
         Self { refusal: refusal.name().to_owned(), why: refusal.to_string() }

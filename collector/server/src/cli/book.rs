@@ -1,8 +1,13 @@
-//! `book check | apply | explain`.
+//! `book check | plan | apply | explain | diff | fmt | export | new`.
 
+mod diff;
+mod export;
 pub(super) mod folder;
+mod form;
+mod plan;
+mod start;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::{Timestamp, tz::TimeZone};
@@ -11,9 +16,10 @@ use upheld_agreement::{
     book::{Book, Diagnostic},
     explain,
 };
+use upheld_desk::book::Acceptance;
 use upheld_model::ClientId;
 
-use super::{Context, typist, unbuilt};
+use super::{Context, typist};
 use crate::{
     failure::{Exit, Failure},
     when,
@@ -44,21 +50,28 @@ pub(super) enum Command {
         #[arg(long, value_name = "DIR")]
         book: Option<PathBuf>,
     },
-    /// (not built yet) What an application would change.
-    #[command(hide = true)]
-    Plan(Anything),
-    /// (not built yet) Put the files into their usual form.
-    #[command(hide = true)]
-    Fmt(Anything),
-    /// (not built yet) Two versions in plain words.
-    #[command(hide = true)]
-    Diff(Anything),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Anything {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    rest: Vec<String>,
+    /// What an application would change: files, promises, open incidents, checks. Touches nothing.
+    Plan {
+        /// The book's folder.
+        dir: PathBuf,
+    },
+    /// Two versions of an agreement, or two folders, in plain words.
+    Diff(diff::Args),
+    /// Put the files into their usual form; comments and order stay.
+    Fmt {
+        /// The book's folder.
+        dir: PathBuf,
+        /// Only say which files are not; fail if there are any.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the book in force back as files.
+    Export {
+        /// A folder that is empty or does not exist.
+        dir: PathBuf,
+    },
+    /// A filled-in start for a client, which `book check` accepts.
+    New(start::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
@@ -66,9 +79,11 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Check { dir } => check(&BookFolder::read(&dir)?, context),
         Command::Apply { dir } => apply(BookFolder::read(&dir)?, context),
         Command::Explain { client, at, book } => in_words(&client, at.as_deref(), book, context),
-        Command::Plan(_) => Err(unbuilt::not_built("book plan")),
-        Command::Fmt(_) => Err(unbuilt::not_built("book fmt")),
-        Command::Diff(_) => Err(unbuilt::not_built("book diff")),
+        Command::Plan { dir } => plan::run(&BookFolder::read(&dir)?, context),
+        Command::Diff(args) => diff::run(&args, context),
+        Command::Fmt { dir, check } => form::run(&dir, check, context),
+        Command::Export { dir } => export::run(&dir, context),
+        Command::New(args) => start::run(&args, context),
     }
 }
 
@@ -105,39 +120,64 @@ fn apply(folder: BookFolder, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn in_words(client: &ClientId, at: Option<&str>, folder: Option<PathBuf>, context: &Context) -> Result<Exit, Failure> {
-    let (applied, read);
-    let book = match folder {
+    // A folder on its own knows no acceptances.
+    let accepted = match folder {
+        Some(_) => None,
+        None => Some(context.with_desk(async |desk, _| desk.acceptances(client).await)?),
+    };
+    read_book(folder.as_deref(), context, |book| {
+        let at = match at {
+            Some(text) => when::instant(text, &provider_zone(book))?,
+            None => Timestamp::now(),
+        };
+        let mut said = explain::plain(book, client, at).map_err(|error| Failure::of(Exit::Failed, &error))?;
+        // The newest acceptance of this version: by its hash, or of another text and then said so.
+        let of_version = |one: &&Acceptance| one.agreement == said.agreement && one.version == said.version;
+        let acceptance =
+            accepted.iter().flatten().filter(of_version).max_by_key(|one| (Some(one.hash) == said.hash, one.at));
+        if let Some(Acceptance { by, at, hash, .. }) = acceptance {
+            said = said.accepted(by, *at, hash, &provider_zone(book));
+        }
+        let words = said.text();
+        if let (None, Some(_), Some(hash)) = (acceptance, &accepted, said.hash) {
+            let (version, data) = (said.version, context.data_option());
+            context.output.say(&format!(
+                "Not accepted by the client yet: upheld-collector{data} accept {client} {version} --hash {hash} --by WHO"
+            ));
+        }
+        context.output.result(&words, || {
+            json!({
+                "schema": "upheld.book-explain/1",
+                "client": client,
+                "at": at,
+                "agreement": said.agreement,
+                "version": said.version,
+                "hash": said.hash,
+                "accepted": acceptance,
+                "sections": said.sections,
+                "text": words,
+            })
+        })?;
+        Ok(Exit::Ok)
+    })
+}
+
+/// Hands out the book of a folder, or the one in force.
+fn read_book<T>(
+    dir: Option<&Path>,
+    context: &Context,
+    work: impl FnOnce(&Book) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    match dir {
         Some(dir) => {
-            read = Book::read(&BookFolder::read(&dir)?.files).map_err(|refused| {
+            let book = Book::read(&BookFolder::read(dir)?.files).map_err(|refused| {
                 Failure::new(Exit::Config, refused.to_string())
                     .todo(format!("upheld-collector book check {}", dir.display()))
             })?;
-            &read
+            work(&book)
         }
-        None => {
-            applied = context.with_desk(async |desk, _| desk.current_book().await)?;
-            &applied.book
-        }
-    };
-    let at = match at {
-        Some(text) => when::instant(text, &provider_zone(book))?,
-        None => Timestamp::now(),
-    };
-    let said = explain::plain(book, client, at).map_err(|error| Failure::of(Exit::Failed, &error))?;
-    let words = said.text();
-    context.output.result(&words, || {
-        json!({
-            "schema": "upheld.book-explain/1",
-            "client": client,
-            "at": at,
-            "agreement": said.agreement,
-            "version": said.version,
-            "hash": said.hash,
-            "sections": said.sections,
-            "text": words,
-        })
-    })?;
-    Ok(Exit::Ok)
+        None => work(&context.with_desk(async |desk, _| desk.current_book().await)?.book),
+    }
 }
 
 /// The zone in which the provider reads times without one.
@@ -148,6 +188,7 @@ pub(super) fn provider_zone(book: &Book) -> TimeZone {
 /// What is to be said of a book.
 struct Report<'a> {
     folder: &'a BookFolder,
+    zone: TimeZone,
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     not_acted_on: Vec<String>,
@@ -157,13 +198,15 @@ impl<'a> Report<'a> {
     fn of(folder: &'a BookFolder) -> Self {
         match Book::read(&folder.files) {
             Ok(book) => {
-                let today = Timestamp::now().to_zoned(provider_zone(&book)).date();
+                let zone = provider_zone(&book);
+                let today = Timestamp::now().to_zoned(zone.clone()).date();
                 let warnings = [book.warnings().to_vec(), book.warnings_on(today)].concat();
                 let not_acted_on = book.not_acted_on().iter().map(ToString::to_string).collect();
-                Self { folder, errors: Vec::new(), warnings, not_acted_on }
+                Self { folder, zone, errors: Vec::new(), warnings, not_acted_on }
             }
             Err(refused) => {
-                Self { folder, errors: refused.errors, warnings: refused.warnings, not_acted_on: Vec::new() }
+                let (errors, warnings) = (refused.errors, refused.warnings);
+                Self { folder, zone: TimeZone::UTC, errors, warnings, not_acted_on: Vec::new() }
             }
         }
     }

@@ -66,3 +66,14 @@ CREATE TABLE sites_due (
     PRIMARY KEY (client, site)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sites_due_by_time ON sites_due (due_at);
+
+-- Versions of agreements that the client has accepted, each by the hash that he was shown.
+CREATE TABLE acceptances (
+    client TEXT NOT NULL, agreement TEXT NOT NULL, version INTEGER NOT NULL, hash BLOB NOT NULL,
+    accepted_by TEXT NOT NULL, accepted_at INTEGER NOT NULL, entered_by TEXT NOT NULL,
+    PRIMARY KEY (client, agreement, version, hash)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER acceptances_never_change BEFORE UPDATE ON acceptances
+    BEGIN SELECT RAISE(ABORT, 'an acceptance is append-only'); END;
+CREATE TRIGGER acceptances_never_shrink BEFORE DELETE ON acceptances
+    BEGIN SELECT RAISE(ABORT, 'an acceptance is append-only'); END;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{Options, open, open_with};
 use crate::{
-    Store, StoreError, access, agents, clocks, commands,
+    Store, StoreError, acceptances, access, agents, clocks, commands,
     conformance::{self, agent},
     facts, findings, incidents, ledger, maintenance, outbox, people, records, tokens,
 };
@@ -28,6 +28,7 @@ fn no_hot_query_scans_a_table() {
     let (_folder, path) = empty_database();
     let connection = Connection::open(path).unwrap();
     let hot = [
+        acceptances::HOT,
         access::HOT,
         agents::HOT,
         clocks::HOT,

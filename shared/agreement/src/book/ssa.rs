@@ -154,14 +154,8 @@ impl Read for Amendment {
         let sites = said_list(&mut fields, "sites", reading);
         let not_covered = said_list(&mut fields, "not_covered", reading);
         let fee = fields.optional("fee", reading);
-        let open_node = fields.node("open_incidents");
-        let open_incidents = open_node.and_then(|node| OpenIncidents::read(node, reading));
+        let open_incidents = fields.optional("open_incidents", reading);
         fields.finish(reading);
-        if let (Some(node), Some(treatment)) = (open_node, open_incidents)
-            && treatment != OpenIncidents::Pin
-        {
-            reading.keep("open_incidents for incidents opened before the book had the amendment", node);
-        }
         let from = from?;
         Some(Self { from, until, signed, note, plan, riders, sites, not_covered, fee, open_incidents, place })
     }

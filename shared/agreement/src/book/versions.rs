@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 use upheld_model::{ClientId, Digest};
 
-use super::{Agreement, AssetEntry, Book, Catalogue, Client, Plan, Rider, Version, scalar::PlainSeconds};
+use super::{Agreement, AssetEntry, Book, Catalogue, Client, Plan, Rider, Version, announced, scalar::PlainSeconds};
 use crate::{calendar::CalendarDef, canonical, words::BookName};
 
 /// One version of one agreement.
@@ -22,7 +22,8 @@ pub struct VersionSummary {
     pub from: Timestamp,
     /// Until when, exclusive; `None` while nothing ends it.
     pub until: Option<Timestamp>,
-    /// The hash of its canonical form, which holds everything that it promises and the hash of the version before.
+    /// The hash of its canonical form, which holds everything that it promises and the hash of the version before. Of
+    /// its calendars it holds the dated holidays of the year in which it takes effect and before; later ones are announced.
     pub hash: Digest,
 }
 
@@ -36,7 +37,7 @@ struct Form<'a> {
     asset_terms: &'a [AssetEntry],
     plan: Option<&'a Plan>,
     riders: BTreeMap<&'a BookName, &'a Rider>,
-    calendars: BTreeMap<&'a BookName, &'a CalendarDef>,
+    calendars: BTreeMap<&'a BookName, CalendarDef>,
     catalogue: &'a Catalogue,
     previous: Option<Digest>,
 }
@@ -75,17 +76,16 @@ impl Book {
         let plan = self.plans.get(&version.plan.value);
         let riders: BTreeMap<_, _> =
             version.riders.iter().filter_map(|rider| self.riders.get_key_value(&rider.value)).collect();
-        let targets = plan.iter().flat_map(|plan| &plan.targets);
-        let named =
-            targets.chain(riders.values().flat_map(|rider| &rider.overrides)).map(|target| &target.calendar.value);
-        let measured = plan.and_then(|plan| plan.availability.as_ref()).map(|measured| &measured.calendar.value);
+        let named = announced::calendars_of(self, version);
+        let calendars = named.iter().filter_map(|name| self.calendars.get_key_value(name));
+        let zone = TimeZone::get(&self.provider.zone).unwrap_or(TimeZone::UTC);
         Form {
             client: &client.id,
             agreement: &agreement.number,
             version,
             dispute_within_s: agreement.dispute_within_s,
             asset_terms: &agreement.asset_terms,
-            calendars: named.chain(measured).filter_map(|name| self.calendars.get_key_value(name)).collect(),
+            calendars: announced::as_hashed(calendars, version, &zone),
             plan,
             riders,
             catalogue: &self.catalogue,
