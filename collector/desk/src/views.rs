@@ -238,6 +238,15 @@ pub struct DeliveryView {
     pub last_error: Option<String>,
 }
 
+/// Another incident that has to do with this one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// Which.
+    pub incident: IncidentRef,
+    /// Its title.
+    pub title: String,
+}
+
 /// One incident at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IncidentView {
@@ -273,6 +282,10 @@ pub struct IncidentView {
     pub cause: CauseView,
     /// The incident that it is a part of.
     pub merged_into: Option<IncidentRef>,
+    /// The incident whose cause brought it about, or may have (DETECTION 4.2).
+    pub brought_about_by: Option<Related>,
+    /// What this one brought about that did not come back by itself, each an incident of its own.
+    pub did_not_come_back: Vec<Related>,
     /// What people reported about it, the oldest first.
     pub reports: Vec<ReportView>,
     /// The fault began no earlier than this; `None` when nothing good was ever seen.
@@ -365,7 +378,7 @@ impl Desk {
         self.store
             .read("desk.explain", move |tx| {
                 let case = Case::open(tx, find(tx, &scope, &incident)?)?;
-                incident::explain(&case, now)
+                incident::explain(tx, &case, now)
             })
             .await
     }

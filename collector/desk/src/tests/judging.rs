@@ -14,6 +14,7 @@ use upheld_model::{AgentEvent, CheckId, Counter, IncidentKind, ObservedAt, Outco
 use upheld_wire::v1::Body;
 
 use super::world::{Agent, Receiver, World, book};
+use crate::Scope;
 
 /// S3: one dip of 3 s; everything behind it fails and comes back, one camera does not.
 #[tokio::test]
@@ -46,6 +47,14 @@ async fn a_power_dip_is_one_incident_and_one_ticket_for_what_stays_down() {
         assert_eq!((incident.class, incident.kind), (replayed.class, replayed.kind));
     }
     assert!(all[1].title.contains("did not come back: cam-4"), "{}", all[1].title);
+    let (child, parent) = (&all[0], &all[1]);
+    let by = child.brought_about_by.as_ref().map(|by| (&by.incident, by.title.as_str()));
+    assert_eq!(by, Some((&parent.incident, parent.title.as_str())));
+    let left: Vec<_> = parent.did_not_come_back.iter().map(|left| &left.incident).collect();
+    assert_eq!(left, [&child.incident]);
+    assert!(child.did_not_come_back.is_empty() && parent.brought_about_by.is_none());
+    let said = site.world.desk.explain(&Scope::Provider, &child.incident, site.world.now).await.unwrap().text;
+    assert!(said.contains(&format!("brought about by {}: {}", parent.incident, parent.title)), "{said}");
     let receiver = Receiver::new();
     site.world.send(&receiver).await;
     assert_eq!(receiver.events(), ["incident.opened"], "one ticket");

@@ -7,16 +7,16 @@ use upheld_agreement::{
 };
 use upheld_detection::incident::{Change, Holder, IncidentState, Root, Who};
 use upheld_model::IncidentRef;
-use upheld_store::{ReadTx, outbox::OutboxStatus};
+use upheld_store::{ReadTx, incidents::IncidentRow, outbox::OutboxStatus};
 
 use super::{
-    CauseView, ClockView, DeliveryView, Explained, IncidentView, ReportView, TermsView, TimelineEntry,
+    CauseView, ClockView, DeliveryView, Explained, IncidentView, Related, ReportView, TermsView, TimelineEntry,
     clock::clock_view, dispute, offers,
 };
 use crate::{
     Actor, DeskError,
     book::CurrentBook,
-    case::{Case, clocks, entry::Entry, promise::Promise},
+    case::{Case, clocks, entry::Entry, promise::Promise, read_incident},
 };
 
 /// The view of a case as of `now`.
@@ -51,6 +51,8 @@ pub(crate) fn incident_view(
             by: named(tx, &incident.cause.by)?,
         },
         merged_into: merged_into(tx, case)?,
+        brought_about_by: brought_about_by(tx, case)?,
+        did_not_come_back: did_not_come_back(tx, case)?,
         reports: reports(tx, case)?,
         owner: owner(tx, &incident.state)?,
         started_after: incident.started.not_before,
@@ -70,8 +72,8 @@ pub(crate) fn incident_view(
     })
 }
 
-/// Why each clock of a case is due when it is.
-pub(super) fn explain(case: &Case, now: Timestamp) -> Result<Explained, DeskError> {
+/// Why each clock of a case is due when it is, and with which other incidents it has to do.
+pub(super) fn explain(tx: &dyn ReadTx, case: &Case, now: Timestamp) -> Result<Explained, DeskError> {
     let mut explained = Explained { incident: case.reference(), text: String::new(), clocks: Vec::new() };
     match &case.promise {
         Promise::NotAsked => explained.text.push_str("No clock runs: people and clocks do not deal with it.\n"),
@@ -84,6 +86,12 @@ pub(super) fn explain(case: &Case, now: Timestamp) -> Result<Explained, DeskErro
             // Why these terms is the same for every clock: it is read once.
             explained.text.push_str(&explained.clocks.first().map(Explanation::terms_text).unwrap_or_default());
         }
+    }
+    if let Some(Related { incident, title }) = brought_about_by(tx, case)? {
+        explained.text.push_str(&format!("brought about by {incident}: {title}\n"));
+    }
+    for Related { incident, title } in did_not_come_back(tx, case)? {
+        explained.text.push_str(&format!("did not come back: {incident}: {title}\n"));
     }
     Ok(explained)
 }
@@ -123,6 +131,35 @@ fn merged_into(tx: &dyn ReadTx, case: &Case) -> Result<Option<IncidentRef>, Desk
     let client = &case.row.client;
     let row = tx.incident_by_key(client, &into.0)?;
     Ok(row.map(|row| IncidentRef { client: client.clone(), number: row.number }))
+}
+
+fn brought_about_by(tx: &dyn ReadTx, case: &Case) -> Result<Option<Related>, DeskError> {
+    let Some(parent) = case.incident.parent else { return Ok(None) };
+    tx.incident_by_key(&case.row.client, &parent.0)?.as_ref().map(related).transpose()
+}
+
+/// The incidents of the site that name this one as their parent, by number; those that never opened are none.
+fn did_not_come_back(tx: &dyn ReadTx, case: &Case) -> Result<Vec<Related>, DeskError> {
+    let incident = &case.incident;
+    let since = incident.started.not_before.unwrap_or(incident.started.not_after);
+    let mut rows = tx.incidents_of_site(&incident.client, &incident.site, since)?;
+    // What does not name it need not be read.
+    let name = incident.key.to_string();
+    rows.retain(|row| row.number != case.row.number && row.body.contains(&name));
+    rows.sort_by_key(|row| row.number);
+    let mut children = Vec::new();
+    for row in rows {
+        let child = read_incident(&row)?;
+        if child.parent == Some(incident.key) && child.opened.is_some() {
+            children.push(related(&row)?);
+        }
+    }
+    Ok(children)
+}
+
+fn related(row: &IncidentRow) -> Result<Related, DeskError> {
+    let incident = IncidentRef { client: row.client.clone(), number: row.number };
+    Ok(Related { incident, title: read_incident(row)?.title })
 }
 
 fn reports(tx: &dyn ReadTx, case: &Case) -> Result<Vec<ReportView>, DeskError> {

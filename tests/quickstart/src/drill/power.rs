@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(stage: &mut Stage) -> Result<Report> {
     // A second ticket would come with the first or not at all.
     tokio::time::sleep(QUIET_FOR).await;
     let child = explain(stage, &reference).await?;
-    let parent = parent(stage).await?;
+    let parent = parent(stage, &child).await?;
     let tickets = tickets(stage);
 
     respond(stage, &reference).await.context("recording the response fact")?;
@@ -117,16 +117,10 @@ async fn restart(stage: &mut Stage, asset: &str) -> Result<()> {
     Ok(())
 }
 
-/// The incident of the supply, which brought the other one about and is not ticketed by itself.
-async fn parent(stage: &Stage) -> Result<Value> {
-    // Numbers are given in the order in which incidents open; there are a few at most, or the drill has failed.
-    for number in 1..=40 {
-        let Ok(explained) = explain(stage, &format!("{}/INC-{number}", book::CLIENT)).await else { break };
-        if explained["incident"]["asset"] == book::UPS {
-            return Ok(explained);
-        }
-    }
-    bail!("no incident says that {} was on battery and what that brought about", book::UPS)
+/// The incident that brought another one about, as that one names it.
+async fn parent(stage: &Stage, child: &Value) -> Result<Value> {
+    let named = text(child, "/incident/brought_about_by/incident");
+    explain(stage, &named.context("the incident of what stayed down names none that brought it about")?).await
 }
 
 /// Everything that was ticketed, by its incident.
@@ -167,6 +161,9 @@ fn report(stage: &Stage, done: &Done, followed: &Followed) -> Result<Report> {
     links.require(followed.tickets.len() == 1, format!("there is not one ticket: {}", followed.tickets.join(", ")));
     links.require(said(parent, "/title").contains(&sentence), format!("the sentence does not say: {sentence}"));
     links.require(followed.tickets == [followed.reference.clone()], "the ticket is not that of what stayed down");
+    let children = parent["did_not_come_back"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_named = matches!(children, [one] if one["incident"] == followed.reference.as_str());
+    links.require(is_named, "the cause does not name what did not come back");
     links.require(child["terms"]["is"] == "pinned", "the client's terms were not found");
     links.require(answered["state"] == "met", "the response fact did not satisfy the response clock");
     links.require(followed.resolved["incident"]["state"] == "resolved", "the incident was not resolved");

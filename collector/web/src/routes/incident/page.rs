@@ -8,7 +8,7 @@ use axum::{
 use jiff::Timestamp;
 use upheld_desk::{
     ClockView, IncidentView,
-    views::{DeliveryView, DisputeView, TermsView, TimelineEntry},
+    views::{DeliveryView, DisputeView, Related, TermsView, TimelineEntry},
 };
 
 use super::{
@@ -189,6 +189,9 @@ fn facts(view: &IncidentView, zone: &str) -> Vec<(&'static str, String)> {
         facts.push(("Cause", format!("{}, says {}", view.cause.cause.as_str().replace('-', " "), view.cause.by)));
     }
     facts.extend(view.merged_into.as_ref().map(|into| ("Part of", into.to_string())));
+    let named = |other: &Related| format!("{}: {}", other.incident, other.title);
+    facts.extend(view.brought_about_by.as_ref().map(|parent| ("Brought about by", named(parent))));
+    facts.extend(view.did_not_come_back.iter().map(|child| ("Did not come back", named(child))));
     facts.extend(view.restored_at.map(|at| ("Restored", local(at))));
     facts.extend(view.resolved_at.map(|at| ("Resolved", local(at))));
     facts.extend(view.check.as_ref().map(|check| ("Check", check.to_string())));
