@@ -5,7 +5,7 @@ mod history;
 mod hours;
 mod off;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,9 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
         let Unfolded { on_battery, counts, degraded } = seen;
         let hours = cells.of(&check);
         checks.insert(check, CheckFacts { on_battery, counts, degraded, hours, ..CheckFacts::default() });
+    }
+    for (check, days) in cells.measured().filter(|(check, _)| plan.checks.contains_key(*check)) {
+        checks.entry(check.clone()).or_default().measured = Arc::clone(days);
     }
     let said = tx.said(key, period.from.saturating_sub(BEFORE).unwrap_or(Timestamp::MIN), period.to)?;
     let said = said.iter().map(read_said).collect::<Result<Vec<_>, DeskError>>()?;

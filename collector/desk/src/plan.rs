@@ -21,11 +21,12 @@ use upheld_agreement::{
 use upheld_detection::{
     fold::FoldRule,
     incident::Stage,
-    kind::CheckKind,
-    plan::{Asset, Check, Expected, Site},
+    kind::{CheckKind, Family},
+    plan::{Asset, Check, Expected, Promised, Site},
+    schedule::Schedule,
     uptime::Span,
 };
-use upheld_model::{AssetId, ClientId, IncidentKind, SiteId};
+use upheld_model::{AssetId, ClientId, IncidentKind, ProbeSpec, SiteId};
 use upheld_store::ReadTx;
 
 use crate::{DeskError, facts::CellCache, maintenance};
@@ -133,15 +134,43 @@ pub(crate) fn host_of(plan: &Site) -> Option<AssetId> {
 /// What each check of the site asks, and when to believe it.
 pub(crate) fn checks_of(site: &book::Site) -> BTreeMap<upheld_model::CheckId, Check> {
     let built = site.checks().into_iter().map(|spec| {
-        let check = Check { kind: CheckKind::from(&spec.probe), rule: FoldRule::from(&spec) };
+        let check =
+            Check { kind: CheckKind::from(&spec.probe), rule: FoldRule::from(&spec), promised: promised(&spec.probe) };
         (spec.id, check)
     });
     let unbuilt = site.unbuilt().map(|check| {
         let kind = CheckKind::new(&check.kind);
         let rule = rule_of(&kind, check.fail_after, check.recover_after);
-        (check.id.clone(), Check { kind, rule })
+        (check.id.clone(), Check { kind, rule, promised: promised_of(check) })
     });
     unbuilt.chain(built).collect()
+}
+
+/// What the checks of today's agents are held against.
+fn promised(probe: &ProbeSpec) -> Promised {
+    let certificate_days = match probe {
+        ProbeSpec::NetHttp { tls_warn_days, .. } => Some(*tls_warn_days),
+        ProbeSpec::Host { .. }
+        | ProbeSpec::NetIcmp { .. }
+        | ProbeSpec::NetTcp { .. }
+        | ProbeSpec::NetLink { .. }
+        | ProbeSpec::UpsNut { .. }
+        | ProbeSpec::RecFreshness(_)
+        | ProbeSpec::BackupFiles(_) => None,
+    };
+    Promised { certificate_days, ..Promised::default() }
+}
+
+/// What the site file says of a check that no agent can run: `retention = "30d"` of recordings.
+fn promised_of(check: &book::UnbuiltCheck) -> Promised {
+    let kind = CheckKind::new(&check.kind);
+    let span = |key: &str| {
+        let text = check.says.get(key).and_then(serde_json::Value::as_str)?;
+        Schedule::interval(text).ok()
+    };
+    let days = |span: Duration| u32::try_from(span.as_secs() / 86_400).ok();
+    let retention_days = span("retention").and_then(days).filter(|_| kind.family() == Family::Recording);
+    Promised { retention_days, ..Promised::default() }
 }
 
 /// When a check that no agent can run is believed: as its book says, or as is usual for its kind.
@@ -167,7 +196,8 @@ pub(crate) fn enter_windows(plan: &mut Site, tx: &dyn ReadTx, period: Span) -> R
     Ok(())
 }
 
-/// Says how long openings may be held back: a quarter of each asset's response target in the terms in force at `at`.
+/// Says what the terms in force at `at` promise: how long openings may be held back (a quarter of each asset's response
+/// target), and how often a restore is tested.
 pub fn limit_waits(plan: &mut Site, book: &Book, at: Timestamp) {
     let Site { client, site, assets, checks, .. } = plan;
     for (id, asset) in assets {
@@ -183,6 +213,12 @@ pub fn limit_waits(plan: &mut Site, book: &Book, at: Timestamp) {
             affected: Affected::one(),
         };
         let Ok(terms) = matching::resolve(book, &query) else { continue };
+        let prevention = book.plans.get(&terms.plan).and_then(|plan| plan.prevention.as_ref());
+        if let Some(often) = prevention.and_then(|prevention| prevention.restore_test) {
+            let every = Duration::from_secs(u64::from(often.days_max()) * 86_400);
+            let own = checks.iter_mut().filter(|(check, own)| check.asset == *id && own.kind.family() == Family::Restore);
+            own.for_each(|(_, own)| own.promised.restore_every = Some(every));
+        }
         let responses = terms.targets.iter().filter(|target| target.stage == ClockStage::Respond);
         let seconds = responses.filter_map(|target| match target.within {
             Within::Covered { seconds } => Some(seconds.0),

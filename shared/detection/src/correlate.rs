@@ -7,11 +7,12 @@
 //! The way: causes open windows (`window`), what falls into one is its symptom, what is still down when its time to
 //! settle is over is promoted, everything else opens by itself (`item`); what belongs together on one asset is one
 //! incident (`episode`); what comes again and again is `unstable` and holds what follows; what is a little wrong for
-//! long is `lingering`.
+//! long is `lingering`; what is about to fail or short of its promise is `at-risk` or `noncompliant` (`risk`).
 
 mod episode;
 mod item;
 mod lingering;
+mod risk;
 mod unstable;
 mod window;
 mod words;
@@ -181,6 +182,7 @@ pub fn correlate(site: &Site, facts: &SiteFacts, rules: &Rules) -> Correlated {
     let mut episodes = episode::episodes(&case, sorted);
     unstable::hold(&case, &windows, &mut episodes);
     let mut correlated = episode::judge(&case, &windows, episodes);
+    risk::add(&case, &mut correlated);
     lingering::add(&case, &mut correlated);
     correlated.incidents.sort_by_key(|incident| (incident.started.not_after, incident.key));
     correlated.events.sort();

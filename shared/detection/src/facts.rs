@@ -3,13 +3,14 @@
 //! Facts have no order and no number of arrivals: whoever gathers them (a replay, a collector that reads its store)
 //! gives the same ones however late they came. Only `received` says when that was.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use upheld_model::{AssetId, CheckId, DeviceText, FindingId, finding::CheckState};
 
 use crate::{
     incident::Bounds,
+    measure::Measured,
     plan::plus,
     time_of_day::{Cells, Signal},
     uptime::{CheckHistory, Span},
@@ -43,6 +44,8 @@ pub struct CheckFacts {
     pub on_battery: Vec<OnBattery>,
     /// Its hours, signal by signal.
     pub hours: BTreeMap<Signal, Cells>,
+    /// What it measured, by the day.
+    pub measured: Arc<Measured>,
 }
 
 impl CheckFacts {

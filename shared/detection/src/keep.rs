@@ -3,9 +3,10 @@
 //! Judging looks at few things in a reading, and readings say mostly the same. So the first and the last reading of
 //! each stretch that says the same are as good as all of them: [`readings`] gives them back, and
 //! [`crate::observe::unfolded`] makes of them what it makes of all. Losses and round-trip times are statistics; of them
-//! the sums of each hour are kept, in which order does not matter. One [`Kept`] is one agent's fold. It takes each
-//! reading once, in the order of the journal; a reading from before (the agent's clock was set back) is kept on its own,
-//! and only widens the bounds of what happened about then. It never fails.
+//! the sums of each hour are kept, in which order does not matter; of what is judged by the day, its latest value.
+//! One [`Kept`] is one agent's fold. It takes each reading once, in the order of the journal; a reading from before (the
+//! agent's clock was set back) is kept on its own, and only widens the bounds of what happened about then. It never
+//! fails.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use upheld_model::{CheckId, Counter, Outcome, Sample, UnknownReason, sample::Val
 
 use crate::{
     kind::{CheckKind, Family},
+    measure::{self, Measure, Point, Points},
     observe::{Reading, Supply},
     time_of_day::{Hours, LossCells, RttCells, Signal, rtt_bucket},
 };
@@ -106,6 +108,9 @@ struct Sums {
     /// Round-trip times by [`rtt_bucket`].
     #[serde(rename = "r", skip_serializing_if = "BTreeMap::is_empty")]
     rtt: BTreeMap<u32, u32>,
+    /// The latest value of what is judged by the day.
+    #[serde(rename = "v", skip_serializing_if = "BTreeMap::is_empty")]
+    values: BTreeMap<Measure, Point>,
 }
 
 /// What a host's reading says about its last start.
@@ -159,7 +164,7 @@ impl Keeper {
 
     /// Takes one reading.
     pub fn take(&mut self, check: &CheckId, kind: Option<&CheckKind>, reading: Reading, boot: Option<BootReading>) {
-        self.sum(check, &reading);
+        self.sum(check, kind, &reading);
         if let Some(boot) = boot {
             self.boot(check, reading.at, boot);
         }
@@ -203,11 +208,11 @@ impl Keeper {
         self.kept.boots.insert(check.clone(), Boots { id: boot.id, at });
     }
 
-    fn sum(&mut self, check: &CheckId, reading: &Reading) {
+    fn sum(&mut self, check: &CheckId, kind: Option<&CheckKind>, reading: &Reading) {
         let from = self.hours.begin(reading.at);
         match self.kept.hour.as_ref().map(|hour| hour.from) {
             Some(latest) if from < latest => {
-                self.over.hours.entry(from).or_insert_with(|| Hour::new(from)).take(check, reading);
+                self.over.hours.entry(from).or_insert_with(|| Hour::new(from)).take(check, kind, reading);
                 return;
             }
             Some(latest) if latest < from => {
@@ -219,7 +224,7 @@ impl Keeper {
             None => self.kept.hour = Some(Hour::new(from)),
         }
         if let Some(hour) = &mut self.kept.hour {
-            hour.take(check, reading);
+            hour.take(check, kind, reading);
         }
     }
 }
@@ -293,7 +298,7 @@ impl Hour {
         Self { from, checks: BTreeMap::new() }
     }
 
-    fn take(&mut self, check: &CheckId, reading: &Reading) {
+    fn take(&mut self, check: &CheckId, kind: Option<&CheckKind>, reading: &Reading) {
         if !self.checks.contains_key(check) {
             self.checks.insert(check.clone(), Sums::default());
         }
@@ -305,6 +310,9 @@ impl Hour {
         }
         if let Some(rtt_ms) = reading.rtt_ms {
             *sums.rtt.entry(rtt_bucket(rtt_ms)).or_default() += 1;
+        }
+        for (what, point) in measure::of_reading(kind, reading) {
+            measure::keep_later(sums.values.entry(what), point);
         }
     }
 
@@ -318,6 +326,9 @@ impl Hour {
                 *known = (known.0 + sent, known.1 + lost);
             }
             more.rtt.iter().for_each(|(bucket, number)| *sums.rtt.entry(*bucket).or_default() += number);
+            for (what, point) in &more.values {
+                measure::keep_later(sums.values.entry(what.clone()), *point);
+            }
         }
     }
 
@@ -336,6 +347,8 @@ pub struct CheckHours {
     pub rtt: RttCells,
     /// The hours in which it was watched at all.
     pub watched: Vec<Timestamp>,
+    /// What is judged by the day.
+    pub points: Points,
 }
 
 /// Hours put together, by check.
@@ -351,6 +364,7 @@ pub fn by_check<'a>(hours: impl Iterator<Item = &'a Hour>, zone: &TimeZone) -> B
                 own.loss.get_or_insert_default().add(cell, sent, lost);
             }
             sums.rtt.iter().for_each(|(bucket, number)| own.rtt.add_many(cell, *bucket, *number));
+            sums.values.iter().for_each(|(what, point)| own.points.add(what, hour.from, *point));
         }
     }
     found
@@ -361,7 +375,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{observe::unfolded, plan::Check};
+    use crate::{
+        observe::unfolded,
+        plan::{Check, Promised},
+    };
 
     proptest! {
         /// What is kept says what all readings said, however they were split; the sums of hours in any order.
@@ -379,7 +396,7 @@ mod tests {
             }
             let (kept, stretches, _) = kept_of(&kind, &readings, split);
             let (late, _, hours) = kept_of(&kind, &arrived, split);
-            let plan = Check { rule: kind.usual_rule(), kind };
+            let plan = Check { rule: kind.usual_rule(), kind, promised: Promised::default() };
             let mut told = super::readings(stretches.iter().chain(kept.latest().map(|(_, stretch)| stretch)));
             told.sort_by_key(|reading| reading.at);
             prop_assert!(told.len() <= 2 * readings.len());

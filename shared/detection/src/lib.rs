@@ -12,6 +12,7 @@ pub mod fold;
 pub mod incident;
 pub mod keep;
 pub mod kind;
+pub mod measure;
 pub mod observe;
 pub mod plan;
 pub mod replay;

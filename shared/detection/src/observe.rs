@@ -5,7 +5,7 @@ mod battery;
 mod counters;
 mod reading;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use upheld_model::{AgentEvent, CheckId, ObservedAt, Outcome, Sample, UnknownReason, finding::CheckState};
@@ -19,6 +19,7 @@ use crate::{
     facts::{CheckFacts, Count, Ended, FindingFact, OnBattery},
     fold::{CheckFold, FoldRule, rank},
     incident::Bounds,
+    measure::{self, Points},
     plan::Check,
     time_of_day::{Hours, LossCells, RttCells, Signal},
     uptime::Span,
@@ -43,6 +44,7 @@ pub fn observe(
     Unfolded { on_battery: facts.on_battery, counts: facts.counts, degraded: facts.degraded } =
         unfolded(plan, &readings);
     look_at_hours(&mut facts, plan, zone, &readings);
+    look_at_days(&mut facts, plan, zone, &readings);
     facts
 }
 
@@ -234,6 +236,18 @@ fn look_at_hours(facts: &mut CheckFacts, plan: &Check, zone: &TimeZone, readings
     facts.hours.extend(counted_cells(&facts.counts, zone, readings.iter().map(|reading| reading.at)));
 }
 
+/// Of each hour the latest value, as what is kept has it.
+fn look_at_days(facts: &mut CheckFacts, plan: &Check, zone: &TimeZone, readings: &[Reading]) {
+    let mut hours = Hours::of(zone.clone());
+    let mut points = Points::default();
+    for reading in readings {
+        for (what, point) in measure::of_reading(Some(&plan.kind), reading) {
+            points.add(&what, hours.begin(reading.at), point);
+        }
+    }
+    facts.measured = Arc::new(points.days(zone));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +286,7 @@ mod tests {
 
     fn seen(kind: &str, readings: &[Reading], off: &[Span]) -> CheckFacts {
         let kind = CheckKind::new(kind);
-        let plan = Check { rule: kind.usual_rule(), kind };
+        let plan = Check { rule: kind.usual_rule(), kind, promised: Default::default() };
         observe(&"a/b".parse().unwrap(), &plan, &TimeZone::UTC, readings, off, at(3_000))
     }
 }

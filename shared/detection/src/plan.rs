@@ -75,6 +75,19 @@ pub struct Check {
     pub kind: CheckKind,
     /// When to believe it.
     pub rule: FoldRule,
+    /// What it is held against.
+    pub promised: Promised,
+}
+
+/// What the book promises about what a check measures; nothing where it is silent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Promised {
+    /// For how many days recordings go back.
+    pub retention_days: Option<u32>,
+    /// How many days before its end a certificate is renewed.
+    pub certificate_days: Option<u16>,
+    /// How often a restore is tested.
+    pub restore_every: Option<Duration>,
 }
 
 /// The usual time that an asset needs to come back after its cause has cleared (DETECTION 4.1). Doubled, what stays

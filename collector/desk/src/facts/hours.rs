@@ -1,4 +1,4 @@
-//! The hours of complete local days, for the test of the time of day. Few checks have any hour that was bad on three
+//! The hours of complete local days, for the test of the time of day and for what is judged by the day. Few checks have any hour that was bad on three
 //! days; only those are kept in memory, until a day is over or late readings arrive. What is kept is derived: it is
 //! read again from the store when it is not there.
 
@@ -11,6 +11,7 @@ use jiff::{Timestamp, ToSpan as _, civil::Date};
 use upheld_detection::{
     facts::Count,
     keep::by_check,
+    measure::Measured,
     observe::counted_cells,
     plan::Site,
     time_of_day::{Cells, DAYS, Signal},
@@ -27,13 +28,21 @@ const DAYS_BAD_MIN: usize = 3;
 /// Patterns that began as long ago as this are still told by the same first evening.
 const DAYS_BACK: i32 = 2 * DAYS + 7;
 
-/// The hours of the checks that may have a pattern.
+/// The hours of the checks that may have a pattern, and the days of what is judged by the day.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct DayCells(Arc<BTreeMap<CheckId, BTreeMap<Signal, Cells>>>);
+pub(crate) struct DayCells {
+    hours: Arc<BTreeMap<CheckId, BTreeMap<Signal, Cells>>>,
+    measured: Arc<BTreeMap<CheckId, Arc<Measured>>>,
+}
 
 impl DayCells {
     pub(crate) fn of(&self, check: &CheckId) -> BTreeMap<Signal, Cells> {
-        self.0.get(check).cloned().unwrap_or_default()
+        self.hours.get(check).cloned().unwrap_or_default()
+    }
+
+    /// What each check measured, by the day.
+    pub(crate) fn measured(&self) -> impl Iterator<Item = (&CheckId, &Arc<Measured>)> {
+        self.measured.iter()
     }
 }
 
@@ -73,8 +82,12 @@ fn read(tx: &dyn ReadTx, plan: &Site, today: Date) -> Result<DayCells, DeskError
     }
     let counts: BTreeMap<CheckId, Vec<Count>> =
         beyond_findings(tx, plan, period)?.into_iter().map(|(check, seen)| (check, seen.counts)).collect();
-    let mut found = BTreeMap::new();
+    let (mut found, mut measured) = (BTreeMap::new(), BTreeMap::new());
     for (check, hours) in by_check(hours.iter(), &plan.zone) {
+        let days = hours.points.days(&plan.zone);
+        if !days.is_empty() {
+            measured.insert(check.clone(), Arc::new(days));
+        }
         let mut signals: BTreeMap<Signal, Cells> = BTreeMap::new();
         signals.extend(hours.loss.map(|loss| (Signal::Loss, loss.cells())));
         if !hours.rtt.is_empty() {
@@ -86,7 +99,7 @@ fn read(tx: &dyn ReadTx, plan: &Site, today: Date) -> Result<DayCells, DeskError
             found.insert(check, signals);
         }
     }
-    Ok(DayCells(Arc::new(found)))
+    Ok(DayCells { hours: Arc::new(found), measured: Arc::new(measured) })
 }
 
 fn may_be_pattern(cells: &Cells) -> bool {

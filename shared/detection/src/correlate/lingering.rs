@@ -70,7 +70,14 @@ fn is_known(case: &Case<'_>, chain: &[Stretch<'_>], incidents: &[Judged]) -> boo
             && incident.class == class
             && incident.opened <= last
             && incident.restored.is_none_or(|restored| restored >= first)
-            && incident.kind == IncidentKind::Unstable
+            && match incident.kind {
+                IncidentKind::Unstable | IncidentKind::AtRisk | IncidentKind::Noncompliant => true,
+                IncidentKind::Down
+                | IncidentKind::Degraded
+                | IncidentKind::Silent
+                | IncidentKind::Lingering
+                | IncidentKind::Reported => false,
+            }
     })
 }
 

@@ -7,6 +7,8 @@
 
 mod patterns;
 
+pub(super) use patterns::midnights;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,

@@ -145,7 +145,7 @@ mod tests {
 
     fn counted_on(kind: &str, readings: &[Reading]) -> Vec<Count> {
         let kind = CheckKind::new(kind);
-        let plan = Check { rule: kind.usual_rule(), kind };
+        let plan = Check { rule: kind.usual_rule(), kind, promised: Default::default() };
         counts(&plan, readings, &super::super::battery::stretches(&plan, readings))
     }
 

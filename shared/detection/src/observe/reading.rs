@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upheld_model::{Counter, Outcome, Sample, sample::Value};
 
-use crate::time_of_day::Signal;
+use crate::{
+    measure::{self, Measure},
+    time_of_day::Signal,
+};
 
 /// One sample, without what judging does not use.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +26,8 @@ pub struct Reading {
     pub supply: Option<Supply>,
     /// What it counted, by signal.
     pub counters: Vec<(Signal, Counter)>,
+    /// What is judged by the day.
+    pub measured: Vec<(Measure, f64)>,
 }
 
 /// Where a supply takes its power from.
@@ -41,7 +46,16 @@ pub enum Supply {
 impl Reading {
     /// A sample that says no more than its outcome.
     pub fn new(at: Timestamp, outcome: Outcome) -> Self {
-        Self { at, received: at, outcome, loss: None, rtt_ms: None, supply: None, counters: Vec::new() }
+        Self {
+            at,
+            received: at,
+            outcome,
+            loss: None,
+            rtt_ms: None,
+            supply: None,
+            counters: Vec::new(),
+            measured: Vec::new(),
+        }
     }
 
     /// What a sample says. An instant of receipt before the sample's own is a clock's mistake: it counts as the own.
@@ -54,6 +68,10 @@ impl Reading {
             Some(Value::Text(text)) => supply(text.as_str()),
             Some(Value::Number(_)) | None => None,
         };
+        let numbers = sample.values.iter().filter_map(|(name, value)| match value {
+            Value::Number(number) => Some((name.as_str(), *number)),
+            Value::Text(_) => None,
+        });
         let known = sample.counters.iter().filter_map(|(name, counter)| Some((signal(name)?, counter.clone())));
         Self {
             at: sample.at.0,
@@ -63,6 +81,7 @@ impl Reading {
             rtt_ms: number("rtt_median_ms").or(number("rtt_ms")),
             supply: status,
             counters: known.collect(),
+            measured: measure::of_values(numbers, status),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use upheld_model::{Counter, DeviceText};
 
 use super::line::{Borrowed, word_of};
-use crate::{observe::signal, time_of_day::Signal};
+use crate::{measure::Measure, observe::signal, time_of_day::Signal};
 
 /// A number, if it is one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,6 +24,61 @@ pub(super) struct Words<'a>(pub(super) Option<Cow<'a, str>>);
 /// The counters whose names are known.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counters(pub(super) Vec<(Signal, Counter)>);
+
+/// The values that judging uses; a trace may hold any others, and other kinds may use a name for something else.
+#[derive(Default)]
+pub(super) struct Values<'a> {
+    pub(super) sent: Number,
+    pub(super) lost: Number,
+    pub(super) loss_percent: Number,
+    pub(super) rtt_median_ms: Number,
+    pub(super) rtt_ms: Number,
+    pub(super) uptime_s: Number,
+    pub(super) status: Words<'a>,
+    pub(super) boot_id: Option<Value>,
+    /// Numbers that are judged by the day.
+    pub(super) measured: Vec<(Cow<'a, str>, f64)>,
+}
+
+struct ValuesVisitor;
+
+impl<'de> Visitor<'de> for ValuesVisitor {
+    type Value = Values<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = Values::default();
+        while let Some(Borrowed(name)) = map.next_key()? {
+            match &*name {
+                "sent" => values.sent = map.next_value()?,
+                "lost" => values.lost = map.next_value()?,
+                "loss_percent" => values.loss_percent = map.next_value()?,
+                "rtt_median_ms" => values.rtt_median_ms = map.next_value()?,
+                "rtt_ms" => values.rtt_ms = map.next_value()?,
+                "uptime_s" => values.uptime_s = map.next_value()?,
+                "status" => values.status = map.next_value()?,
+                "boot_id" => values.boot_id = map.next_value()?,
+                _ if Measure::named(&name).is_some() => {
+                    let Number(number) = map.next_value()?;
+                    values.measured.extend(number.map(|number| (name, number)));
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(values)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ValuesVisitor)
+    }
+}
 
 /// Reads anything, and keeps a number or a text.
 enum Scalar<'a> {

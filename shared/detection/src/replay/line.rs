@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use upheld_model::{Outcome, UnknownReason};
 
-use super::lenient::{Counters, Number, Words};
-use crate::observe::{Reading, loss, supply};
+use super::lenient::{Counters, Values};
+use crate::{
+    measure,
+    observe::{Reading, loss, supply},
+};
 
 /// Why a line means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,21 +125,6 @@ enum OutcomeWord {
     Unknown,
 }
 
-/// The values that judging uses; a trace may hold any others, and other kinds may use a name for something else.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Values<'a> {
-    sent: Number,
-    lost: Number,
-    loss_percent: Number,
-    rtt_median_ms: Number,
-    rtt_ms: Number,
-    uptime_s: Number,
-    #[serde(borrow)]
-    status: Words<'a>,
-    boot_id: Option<Value>,
-}
-
 pub(super) fn read(text: &str) -> Result<Line<'_>, String> {
     let raw: Raw<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if let Some(what) = raw.collector {
@@ -182,14 +170,17 @@ fn sample(raw: Raw<'_>) -> Result<SampleLine<'_>, String> {
         OutcomeWord::Unknown => Outcome::unknown(reason(raw.reason.0.as_ref().map(|text| &*text.0))),
     };
     let values = raw.values.unwrap_or_default();
+    let status = values.status.0.and_then(|status| supply(&status));
+    let measured = values.measured.iter().map(|(name, value)| (&**name, *value));
     let reading = Reading {
         at: raw.t,
         received: raw.rx.unwrap_or(raw.t).max(raw.t),
         outcome,
         loss: loss(values.sent.0, values.lost.0, values.loss_percent.0),
         rtt_ms: values.rtt_median_ms.0.or(values.rtt_ms.0),
-        supply: values.status.0.and_then(|status| supply(&status)),
+        supply: status,
         counters: raw.counters.0,
+        measured: measure::of_values(measured, status),
     };
     Ok(SampleLine {
         client: raw.client.cow(),

@@ -83,7 +83,7 @@ impl<'a> Places<'a> {
             if !is_known {
                 self.by_asset.entry(check.asset.clone()).or_default().push(at);
             }
-            site.checks.insert(check.clone(), Check { rule: kind.usual_rule(), kind });
+            site.checks.insert(check.clone(), Check { rule: kind.usual_rule(), kind, promised: Default::default() });
             let kinds =
                 site.checks.iter().filter(|(known, _)| known.asset == check.asset).map(|(_, check)| &check.kind);
             let class = infer::class_of(check.asset.as_str(), kinds);

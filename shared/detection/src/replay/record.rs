@@ -218,6 +218,9 @@ mod tests {
             Just("sent".to_owned()),
             Just("lost".to_owned()),
             Just("rtt_median_ms".to_owned()),
+            Just("disk_used_percent /var".to_owned()),
+            Just("charge_percent".to_owned()),
+            Just("runtime_s".to_owned()),
         ];
         let values = proptest::collection::btree_map(name, value, 0..5);
         let counted = prop_oneof![Just("transfers".to_owned()), Just("carrier_down".to_owned()), "[a-z_]{1,12}"];

@@ -7,6 +7,7 @@ mod any_story;
 mod designs;
 mod dice;
 mod properties;
+mod risk;
 mod rules;
 mod s1_port;
 mod s2_afternoons;

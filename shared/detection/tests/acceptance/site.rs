@@ -42,7 +42,7 @@ impl Building for Site {
         for check in checks {
             let (own, kind) = check.split_once(' ').unwrap();
             let kind = CheckKind::new(kind);
-            let check = Check { rule: kind.usual_rule(), kind };
+            let check = Check { rule: kind.usual_rule(), kind, promised: Default::default() };
             self.checks.insert(format!("{name}/{own}").parse().unwrap(), check);
         }
         self

@@ -75,7 +75,7 @@ fn at(second: i64) -> Timestamp {
 
 fn check(name: &str, kind: &str) -> (CheckId, Check) {
     let kind = CheckKind::new(kind);
-    (name.parse().expect("a check's name"), Check { rule: kind.usual_rule(), kind })
+    (name.parse().expect("a check's name"), Check { rule: kind.usual_rule(), kind, promised: Default::default() })
 }
 
 /// One check of which every fiftieth sample begins a failure of five.

@@ -7,7 +7,7 @@ use upheld_agreement::book::{Book, Files, NOT_BUILT};
 use upheld_desk::plan::{limit_waits, rule_of, site_of};
 use upheld_detection::{
     kind::{CheckKind, Family},
-    plan::{Check, Site},
+    plan::{Check, Promised, Site},
     replay::Jobs,
     uptime::Span,
 };
@@ -87,7 +87,7 @@ fn check_of(asset: &str, check: &toml::Value) -> Option<(CheckId, Check)> {
     let id = format!("{asset}/{name}").parse().ok().filter(|_| is_known)?;
     let number = |key: &str| check.get(key).and_then(toml::Value::as_integer).and_then(|n| u32::try_from(n).ok());
     let rule = rule_of(&kind, number("fail_after"), number("recover_after"));
-    Some((id, Check { kind, rule }))
+    Some((id, Check { kind, rule, promised: Promised::default() }))
 }
 
 #[cfg(test)]

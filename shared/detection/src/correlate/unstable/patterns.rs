@@ -61,7 +61,7 @@ fn expected_only<'a>(case: &Case<'_>, asset: &Asset, cells: &'a Cells) -> Cow<'a
 }
 
 /// The midnights after the days on which there was anything to see.
-fn midnights<'a>(
+pub(in crate::correlate) fn midnights<'a>(
     case: &Case<'_>,
     mut days: impl DoubleEndedIterator<Item = &'a Date>,
 ) -> impl Iterator<Item = (Timestamp, Date)> {

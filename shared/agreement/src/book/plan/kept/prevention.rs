@@ -58,6 +58,20 @@ upheld_model::vocabulary!(
     }
 );
 
+impl Every {
+    /// Its longest length in days: a quarter is 92, so that nothing is overdue before any calendar says so.
+    pub fn days_max(self) -> u32 {
+        let days = match self.unit {
+            EveryUnit::Day => 1,
+            EveryUnit::Week => 7,
+            EveryUnit::Month => 31,
+            EveryUnit::Quarter => 92,
+            EveryUnit::Year => 366,
+        };
+        self.count.saturating_mul(days)
+    }
+}
+
 impl Read for Prevention {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         let mut fields = Fields::of(value, "prevention", reading)?;
