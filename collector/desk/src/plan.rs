@@ -216,7 +216,8 @@ pub fn limit_waits(plan: &mut Site, book: &Book, at: Timestamp) {
         let prevention = book.plans.get(&terms.plan).and_then(|plan| plan.prevention.as_ref());
         if let Some(often) = prevention.and_then(|prevention| prevention.restore_test) {
             let every = Duration::from_secs(u64::from(often.days_max()) * 86_400);
-            let own = checks.iter_mut().filter(|(check, own)| check.asset == *id && own.kind.family() == Family::Restore);
+            let own =
+                checks.iter_mut().filter(|(check, own)| check.asset == *id && own.kind.family() == Family::Restore);
             own.for_each(|(_, own)| own.promised.restore_every = Some(every));
         }
         let responses = terms.targets.iter().filter(|target| target.stage == ClockStage::Respond);

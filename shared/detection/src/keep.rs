@@ -376,7 +376,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        observe::unfolded,
+        observe::{observe, unfolded},
         plan::{Check, Promised},
     };
 
@@ -413,6 +413,8 @@ mod tests {
             }
             prop_assert_eq!(check.rtt.cells(), rtt.cells());
             prop_assert_eq!(check.loss.unwrap_or_default().cells(), loss.cells());
+            let seen = observe(&name(), &plan, &TimeZone::get("Asia/Kolkata").unwrap(), &readings, &[], at(2_000_000));
+            prop_assert_eq!(&check.points.days(&TimeZone::get("Asia/Kolkata").unwrap()), &*seen.measured);
         }
     }
 
@@ -465,6 +467,11 @@ mod tests {
                     Vec::new()
                 } else {
                     vec![counter(Signal::Transfers), counter(Signal::LinkDrops)]
+                },
+                measured: match rest % 3 {
+                    0 => vec![(Measure::DiskUsed("/".into()), f64::from(*rest))],
+                    1 => vec![(Measure::BatteryRuntime, f64::from(*rest)), (Measure::BatteryLoad, f64::from(rest % 7))],
+                    _ => Vec::new(),
                 },
                 ..Reading::new(at(second), outcome)
             }

@@ -88,6 +88,43 @@ async fn a_bad_port_is_one_unstable_link_from_its_third_drop_on() {
     assert_eq!(all[0].title, "sw-1: unstable link, 4 drops", "it holds what follows");
 }
 
+/// A disk that fills for two weeks and is emptied: told a week before, by the day, and over two days after.
+#[tokio::test]
+async fn a_disk_that_fills_is_at_risk_as_a_replay_says() {
+    let mut site = Watched::new(book()).await;
+    let host: CheckId = "srv-1/host".parse().unwrap();
+    for hour in 0..20 * 24 {
+        let at = site.begun + SignedDuration::from_hours(hour);
+        let day = f64::from(i32::try_from(hour).unwrap()) / 24.0;
+        // Eighths: a trace and an agent say the same number.
+        let used = (if day < 15.0 { 30.0 + 4.5 * day } else { 35.0 } * 8.0).round() / 8.0;
+        site.lines.push(format!(
+            r#"{{"t":"{at}","asset":"srv-1","check":"host","outcome":"ok","values":{{"disk_used_percent /":{used}}}}}"#
+        ));
+        let sample = Sample {
+            check: host.clone(),
+            at: ObservedAt(at),
+            took_us: 500,
+            outcome: Outcome::Ok,
+            values: [("disk_used_percent /".to_owned(), Value::from(used))].into(),
+            counters: BTreeMap::new(),
+            evidence: None,
+        };
+        site.world.now = at;
+        let record = site.agent.sampled(vec![sample]);
+        site.world.take(&mut site.agent, vec![record]).await;
+        site.world.desk.watch_once(at).await.unwrap();
+    }
+    let replayed = site.replayed();
+    let [expected] = replayed.incidents.as_slice() else { panic!("{:#?}", replayed.incidents) };
+    let all = site.world.all().await;
+    let told: Vec<_> = all.iter().filter(|incident| incident.kind == IncidentKind::AtRisk).collect();
+    let [incident] = told.as_slice() else { panic!("{all:#?}") };
+    assert_eq!((&incident.key, &incident.title), (&expected.key, &expected.title));
+    assert_eq!((incident.detected_at, incident.restored_at), (expected.detected, expected.restored));
+    assert!(incident.restored_at.is_some());
+}
+
 /// A site, its agent with the real folds, and everything that was sampled.
 struct Watched {
     world: World,

@@ -90,7 +90,8 @@ fn spells<'a>(
                     open = None;
                 }
             }
-            (Answer::Unknown, Some(_)) | (Answer::Yes { .. } | Answer::No | Answer::Unclear | Answer::Unknown, None) => {}
+            (Answer::Unknown, Some(_))
+            | (Answer::Yes { .. } | Answer::No | Answer::Unclear | Answer::Unknown, None) => {}
         }
     }
     spells

@@ -16,24 +16,78 @@ use crate::{
 #[test]
 fn every_question_opens_with_its_sentence_and_closes_after_two_clear_days() {
     let table: [(&str, &str, &dyn Fn(usize) -> f64, IncidentKind, &str, usize); 9] = [
-        ("srv-1/host", "disk_used_percent /", &|day| filling(day), IncidentKind::AtRisk,
-         "srv-1: the disk is full in about 5 days at this pace", 12),
-        ("srv-1/host", "disk_used_percent /var", &|day| filling(day), IncidentKind::AtRisk,
-         "srv-1: the disk /var is full in about 5 days at this pace", 12),
-        ("srv-1/web", "tls_days_left", &|day| if day < 20 { 30.0 - day as f64 } else { 90.0 }, IncidentKind::AtRisk,
-         "srv-1: the certificate expires in 21 days", 10),
-        ("ups-2/ups", "runtime_s", &|day| if (20..30).contains(&day) { 500.0 } else { 1_200.0 }, IncidentKind::AtRisk,
-         "ups-2: the battery lasts about 8 min, it was 20 min", 22),
-        ("ups-2/ups", "charge_percent", &|day| if (20..30).contains(&day) { 70.0 } else { 100.0 }, IncidentKind::AtRisk,
-         "ups-2: the battery stays at 70 % on mains", 22),
-        ("srv-1/copy", "newest_bytes", &|day| if (15..18).contains(&day) { 2e9 } else { 5e9 }, IncidentKind::AtRisk,
-         "srv-1: the newest backup has 2.0 GB, usual is 5.0 GB", 16),
-        ("srv-1/copy", "newest_bytes", &|day| if (15..18).contains(&day) { 5e10 } else { 2e10 }, IncidentKind::AtRisk,
-         "srv-1: the newest backup has 50.0 GB, usual is 20.0 GB", 16),
-        ("nvr-2/kept", "retention_days", &|day| if day < 12 { 45.0 - day as f64 } else { 45.0 }, IncidentKind::AtRisk,
-         "nvr-2: recordings go back 42 days and less each day; under the promised 30 in about 12 days", 4),
-        ("nvr-2/kept", "retention_days", &|day| if (5..20).contains(&day) { 20.0 } else { 35.0 },
-         IncidentKind::Noncompliant, "nvr-2: recordings go back 20 days, 30 are promised", 6),
+        (
+            "srv-1/host",
+            "disk_used_percent /",
+            &|day| filling(day),
+            IncidentKind::AtRisk,
+            "srv-1: the disk is full in about 5 days at this pace",
+            12,
+        ),
+        (
+            "srv-1/host",
+            "disk_used_percent /var",
+            &|day| filling(day),
+            IncidentKind::AtRisk,
+            "srv-1: the disk /var is full in about 5 days at this pace",
+            12,
+        ),
+        (
+            "srv-1/web",
+            "tls_days_left",
+            &|day| if day < 20 { 30.0 - day as f64 } else { 90.0 },
+            IncidentKind::AtRisk,
+            "srv-1: the certificate expires in 21 days",
+            10,
+        ),
+        (
+            "ups-2/ups",
+            "runtime_s",
+            &|day| if (20..30).contains(&day) { 500.0 } else { 1_200.0 },
+            IncidentKind::AtRisk,
+            "ups-2: the battery lasts about 8 min, it was 20 min",
+            22,
+        ),
+        (
+            "ups-2/ups",
+            "charge_percent",
+            &|day| if (20..30).contains(&day) { 70.0 } else { 100.0 },
+            IncidentKind::AtRisk,
+            "ups-2: the battery stays at 70 % on mains",
+            22,
+        ),
+        (
+            "srv-1/copy",
+            "newest_bytes",
+            &|day| if (15..18).contains(&day) { 2e9 } else { 5e9 },
+            IncidentKind::AtRisk,
+            "srv-1: the newest backup has 2.0 GB, usual is 5.0 GB",
+            16,
+        ),
+        (
+            "srv-1/copy",
+            "newest_bytes",
+            &|day| if (15..18).contains(&day) { 5e10 } else { 2e10 },
+            IncidentKind::AtRisk,
+            "srv-1: the newest backup has 50.0 GB, usual is 20.0 GB",
+            16,
+        ),
+        (
+            "nvr-2/kept",
+            "retention_days",
+            &|day| if day < 12 { 45.0 - day as f64 } else { 45.0 },
+            IncidentKind::AtRisk,
+            "nvr-2: recordings go back 42 days and less each day; under the promised 30 in about 12 days",
+            4,
+        ),
+        (
+            "nvr-2/kept",
+            "retention_days",
+            &|day| if (5..20).contains(&day) { 20.0 } else { 35.0 },
+            IncidentKind::Noncompliant,
+            "nvr-2: recordings go back 20 days, 30 are promised",
+            6,
+        ),
     ];
     for (check, measure, value, kind, title, day) in table {
         let document = daily(40, check, measure, value).told(&[plan()]);
@@ -82,7 +136,8 @@ fn a_battery_at_another_load_is_not_an_older_one() {
     let mut story = Story::new();
     for (hour, at) in hours(40) {
         let (load, runtime) = if hour / 24 >= 20 { (60, 500) } else { (20, 1_200) };
-        let values = format!(r#","values":{{"status":"OL","charge_percent":100,"load_percent":{load},"runtime_s":{runtime}}}"#);
+        let values =
+            format!(r#","values":{{"status":"OL","charge_percent":100,"load_percent":{load},"runtime_s":{runtime}}}"#);
         story.sample(at, "ups-2/ups", "ok", &values);
     }
     assert_eq!(story.told(&[plan()]).incidents, []);
@@ -98,10 +153,8 @@ fn a_battery_that_charges_or_carries_is_not_an_old_one() {
             since @ 11..20 => ("OL", 40.0 + 6.0 * (since - 10) as f64),
             _ => ("OL", 100.0),
         };
-        let values = format!(
-            r#","values":{{"status":"{status}","charge_percent":{charge},"runtime_s":{}}}"#,
-            charge * 12.0
-        );
+        let values =
+            format!(r#","values":{{"status":"{status}","charge_percent":{charge},"runtime_s":{}}}"#, charge * 12.0);
         story.sample(at, "ups-2/ups", "ok", &values);
     }
     assert!(story.told(&[plan()]).incidents.iter().all(|incident| incident.kind != IncidentKind::AtRisk));
@@ -147,7 +200,12 @@ fn a_disk_that_fills_is_found_in_time_whatever_its_logs_do() {
         let full = 50.0 / pace;
         for (hour, at) in hours(full.floor() as usize + 1) {
             let own = 50.0 + pace * at / DAY + rotated * (hour % 24) as f64 / 24.0 + dice.within(-noise, noise);
-            story.sample(at, "srv-1/host", "ok", &format!(r#","values":{{"disk_used_percent /":{:.1}}}"#, own.min(100.0)));
+            story.sample(
+                at,
+                "srv-1/host",
+                "ok",
+                &format!(r#","values":{{"disk_used_percent /":{:.1}}}"#, own.min(100.0)),
+            );
         }
         let told = story.told(&[plan()]);
         let [incident] = told.incidents.as_slice() else { panic!("seed {seed}: {:#?}", told.incidents) };
@@ -164,7 +222,13 @@ fn unknown_neither_opens_nor_closes() {
     assert_eq!((open.len(), open[0].restored), (1, Some(whole.at(21.0 * DAY))));
     // Nothing is known from the twelfth day on but that it cannot be known.
     let unknown: Vec<String> = (whole.lines.iter())
-        .map(|line| if line.as_str() > cut(&whole, 12.0).as_str() { line.replace("\"ok\"", "\"unknown\"") } else { line.clone() })
+        .map(|line| {
+            if line.as_str() > cut(&whole, 12.0).as_str() {
+                line.replace("\"ok\"", "\"unknown\"")
+            } else {
+                line.clone()
+            }
+        })
         .collect();
     let told_unknown = told(&unknown, &[plan()]);
     let still = &told_unknown.incidents;

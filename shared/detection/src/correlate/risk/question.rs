@@ -228,9 +228,10 @@ impl Question<'_> {
         let is_large = newest > usual * 2.0 && newest > known[known.len() - 1];
         let is_usual = (usual / 2.0..=usual * 2.0).contains(&newest);
         match (is_small || is_large, is_usual) {
-            (true, _) => {
-                Answer::Yes { words: format!("the newest backup has {}, usual is {}", size(newest), size(usual)), usual }
-            }
+            (true, _) => Answer::Yes {
+                words: format!("the newest backup has {}, usual is {}", size(newest), size(usual)),
+                usual,
+            },
             (false, true) => Answer::No,
             (false, false) => Answer::Unclear,
         }
@@ -273,7 +274,8 @@ impl Question<'_> {
         if days <= promised {
             return Answer::No;
         }
-        let words = format!("the last restore test that passed is {days} days old, one every {promised} days is promised");
+        let words =
+            format!("the last restore test that passed is {days} days old, one every {promised} days is promised");
         Answer::Yes { words, usual: 0.0 }
     }
 }

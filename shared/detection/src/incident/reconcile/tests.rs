@@ -240,7 +240,10 @@ impl Place {
             plan.assets.insert(name.parse().unwrap(), Asset { edges, ..Asset::new(class) });
             for (own, kind) in checks {
                 let kind = CheckKind::new(kind);
-                plan.checks.insert(format!("{name}/{own}").parse().unwrap(), Check { rule: kind.usual_rule(), kind, promised: Default::default() });
+                plan.checks.insert(
+                    format!("{name}/{own}").parse().unwrap(),
+                    Check { rule: kind.usual_rule(), kind, promised: Default::default() },
+                );
             }
         };
         let (power, network) = ((EdgeKind::PoweredBy, "ups-2"), (EdgeKind::ConnectedTo, "sw-1"));
