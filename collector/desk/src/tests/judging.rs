@@ -10,7 +10,9 @@ use upheld_detection::{
     replay::{Document, Trace, Unknown, replay},
     uptime::Span,
 };
-use upheld_model::{AgentEvent, CheckId, Counter, IncidentKind, ObservedAt, Outcome, Sample, sample::Value};
+use upheld_model::{
+    AgentEvent, CheckId, Counter, IncidentKind, ObservedAt, Outcome, Sample, finding::CheckState, sample::Value,
+};
 use upheld_wire::v1::Body;
 
 use super::world::{Agent, Receiver, World, book};
@@ -111,6 +113,7 @@ async fn a_disk_that_fills_is_at_risk_as_a_replay_says() {
             evidence: None,
         };
         site.world.now = at;
+        site.agent.say(&host, CheckState::Ok, ObservedAt(site.begun));
         let record = site.agent.sampled(vec![sample]);
         site.world.take(&mut site.agent, vec![record]).await;
         site.world.desk.watch_once(at).await.unwrap();

@@ -85,12 +85,12 @@ fn is_of_facts(incident: &Incident) -> bool {
         && incident.follows.is_none()
         && !is_merged_by_rule(incident)
         && match incident.kind {
-            IncidentKind::Down | IncidentKind::Unstable | IncidentKind::Lingering => true,
-            IncidentKind::Degraded
+            IncidentKind::Down
+            | IncidentKind::Unstable
             | IncidentKind::AtRisk
             | IncidentKind::Noncompliant
-            | IncidentKind::Silent
-            | IncidentKind::Reported => false,
+            | IncidentKind::Lingering => true,
+            IncidentKind::Degraded | IncidentKind::Silent | IncidentKind::Reported => false,
         }
 }
 
