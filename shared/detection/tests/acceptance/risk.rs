@@ -13,9 +13,12 @@ use crate::{
     site::{Building, DAY, Story, site, told},
 };
 
+/// Check, measure, its value by the day; kind, title and the midnight at which it opens.
+type Row<'a> = (&'a str, &'a str, &'a dyn Fn(usize) -> f64, IncidentKind, &'a str, usize);
+
 #[test]
 fn every_question_opens_with_its_sentence_and_closes_after_two_clear_days() {
-    let table: [(&str, &str, &dyn Fn(usize) -> f64, IncidentKind, &str, usize); 9] = [
+    let table: [Row<'_>; 9] = [
         (
             "srv-1/host",
             "disk_used_percent /",
