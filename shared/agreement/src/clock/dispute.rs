@@ -69,7 +69,8 @@ fn all(facts: &[&Fact]) -> Vec<Dispute> {
         let FactKind::Disputed { item, why } = &fact.kind else { return None };
         let disputed = known.get(item)?;
         let (why, who, settled) = (why.clone(), fact.who.clone(), settled.get(item).cloned());
-        Some(Dispute { item: *item, what: in_words(disputed), why, who, at: fact.effective_at, settled })
+        let (what, effective_at, by) = (in_words(disputed), disputed.effective_at, disputed.who.clone());
+        Some(Dispute { item: *item, what, effective_at, by, why, who, at: fact.effective_at, settled })
     });
     began.collect()
 }
@@ -80,7 +81,7 @@ fn by_number<'a>(facts: &[&'a Fact]) -> BTreeMap<u64, &'a Fact> {
 
 fn in_words(fact: &Fact) -> String {
     let of = if let FactKind::Paused { reason, .. } = &fact.kind { format!(" for {reason}") } else { String::new() };
-    format!("{}{of} at {} by {}", fact.kind.word(), fact.effective_at, fact.who)
+    format!("{}{of}", fact.kind.word())
 }
 
 /// The facts without those that a dispute, settled in the client's favour, struck.

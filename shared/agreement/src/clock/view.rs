@@ -52,8 +52,12 @@ pub struct ClockView {
 pub struct Dispute {
     /// The number of the fact that is disputed.
     pub item: u64,
-    /// What that is, in words: `paused for site-access from 2026-11-17T16:30:00Z by ana`.
+    /// What that is, in words: `paused for site-access`.
     pub what: String,
+    /// When that took effect.
+    pub effective_at: Timestamp,
+    /// Who said that.
+    pub by: String,
     /// Why the client says that it is not so.
     pub why: String,
     /// Who says so.

@@ -118,11 +118,12 @@ impl Explanation {
             .clock
             .disputes
             .iter()
-            .map(|Dispute { item, what, why, who, at, settled }| {
+            .map(|Dispute { item, what, effective_at, by, why, who, at, settled }| {
                 let settled = settled.as_ref().map(|Settled { outcome, at, who }| {
                     format!("; settled {} by {who}: {}", stamp(*at, zone), outcome_words(*outcome))
                 });
                 let open = settled.unwrap_or_else(|| "; not settled".to_owned());
+                let what = format!("{what} {} by {by}", stamp(*effective_at, zone));
                 format!("Disputed by {who} {}: fact {item}, {what}: {why}{open}.", stamp(*at, zone))
             })
             .collect();
