@@ -398,7 +398,9 @@ impl<'a> Terms<'a> {
                     None => period.holds(as_of) || (as_of == period.to),
                 };
                 let disputed = incident.if_disputes_hold.as_ref().and_then(|outcomes| {
-                    outcomes.iter().find(|other| other.stage == outcome.stage).map(|other| other.kept)
+                    let mut same = outcomes.iter().filter(|other| other.stage == outcome.stage);
+                    let last = same.clone().next_back();
+                    same.find(|other| other.round == outcome.round).or(last).map(|other| other.kept)
                 });
                 if is_here {
                     rows.push(TargetRow {

@@ -50,9 +50,11 @@ impl Kept {
 pub struct Outcome {
     /// Which.
     pub stage: Stage,
+    /// Which of those that were missed, from 1, where the stage comes again; the last is also how it stands.
+    pub round: u32,
     /// How it came out.
     pub kept: Kept,
-    /// When it was due.
+    /// When it was due; of one that was missed the due that passed.
     pub due: DueAt,
     /// The due that passed unsatisfied.
     pub breached_at: Option<Timestamp>,
@@ -61,7 +63,7 @@ pub struct Outcome {
     pub decided_at: Option<Timestamp>,
 }
 
-/// The outcomes of an incident's stages as of an instant.
+/// The outcomes of an incident's stages as of an instant: each missed due is one of its own.
 pub fn outcomes(
     terms: &PinnedTerms,
     start: &ClockStart,
@@ -70,7 +72,7 @@ pub fn outcomes(
     as_of: Timestamp,
 ) -> Result<Vec<Outcome>, ClockError> {
     let clocks = Clock::replay_all_with(terms, start, facts, calendars)?;
-    Ok(clocks.iter().map(|clock| outcome(clock, as_of)).collect())
+    Ok(clocks.iter().flat_map(|clock| of_clock(clock, as_of)).collect())
 }
 
 /// The facts as the client sees them: without those that he disputes and that are not settled (F13). `None` while
@@ -95,9 +97,13 @@ pub fn in_dispute(facts: &[Fact]) -> BTreeSet<u64> {
     disputed
 }
 
-fn outcome(clock: &Clock, as_of: Timestamp) -> Outcome {
+/// One outcome for each of the clock's rounds that was missed, and one for the round that came last. A stage that comes
+/// again ("update every…") can be missed several times.
+fn of_clock(clock: &Clock, as_of: Timestamp) -> Vec<Outcome> {
     let view = clock.view(as_of);
-    let (kept, ended_at) = match (&view.state, view.breached_at) {
+    let (last_missed, earlier) =
+        view.missed.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(*last), earlier));
+    let (kept, ended_at) = match (&view.state, last_missed) {
         (ClockState::Met { at }, _) => (Kept::InTime, Some(*at)),
         (ClockState::MetLate { at }, _) => (Kept::Late, Some(*at)),
         (ClockState::Cancelled { at, .. }, None) => (Kept::NotNeeded, Some(*at)),
@@ -112,6 +118,23 @@ fn outcome(clock: &Clock, as_of: Timestamp) -> Outcome {
             Some(_),
         ) => (Kept::Missed, None),
     };
-    let decided_at = view.breached_at.or(ended_at);
-    Outcome { stage: clock.stage(), kept, due: view.due, breached_at: view.breached_at, decided_at }
+    let stage = clock.stage();
+    let missed = earlier.iter().zip(1..).map(|(&at, round)| Outcome {
+        stage,
+        round,
+        kept: Kept::Missed,
+        due: DueAt::At { at },
+        breached_at: Some(at),
+        decided_at: Some(at),
+    });
+    let mut all: Vec<Outcome> = missed.collect();
+    all.push(Outcome {
+        stage,
+        round: u32::try_from(all.len()).unwrap_or(u32::MAX).saturating_add(1),
+        kept,
+        due: last_missed.map_or(view.due, |at| DueAt::At { at }),
+        breached_at: last_missed,
+        decided_at: last_missed.or(ended_at),
+    });
+    all
 }

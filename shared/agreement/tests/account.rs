@@ -144,7 +144,8 @@ fn asset(name: &str, class: AssetClass, but: &[(&str, &str, Seen)]) -> AssetUpti
 fn target(incident: &str, version: u32, due: &str, kept: Kept, decided: Option<&str>) -> IncidentTargets {
     let breached_at = matches!(kept, Kept::Late | Kept::Missed).then(|| at(due));
     let decided_at = breached_at.or(decided.map(at));
-    let outcome = Outcome { stage: Stage::Respond, kept, due: DueAt::At { at: at(due) }, breached_at, decided_at };
+    let outcome =
+        Outcome { stage: Stage::Respond, round: 1, kept, due: DueAt::At { at: at(due) }, breached_at, decided_at };
     IncidentTargets { incident: incident.to_owned(), version, outcomes: vec![outcome], if_disputes_hold: None }
 }
 

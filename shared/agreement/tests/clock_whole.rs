@@ -1,14 +1,16 @@
 //! The stages that come again, changes of terms, disputes and the manufacturer, as lists of operations with times that
 //! were computed by hand (TERMS 2, 4 and 5).
 
+use jiff::Timestamp;
 use small::{book, clock, drive, due, fact, late, on, on_site, paused, phone, query, start, terms, updated};
 use upheld_agreement::{
     book::Exclusion,
     clock::{
-        CancelReason, Cause, Clock, ClockState, Counting, DisputeOutcome, DueAt, Fact, FactKind, ManufacturerClock,
-        ManufacturerState, TermsChange, cause, current_terms, disputes,
+        Calendars, CancelReason, Cause, Clock, ClockState, Counting, DisputeOutcome, DueAt, Fact, FactKind,
+        ManufacturerClock, ManufacturerState, TermsChange, cause, current_terms, disputes,
     },
     matching::{Set, expedited, reprioritised, resolve},
+    outcome::{Kept, outcomes},
     terms::PinnedTerms,
     words::{Priority, Stage},
 };
@@ -36,6 +38,22 @@ fn an_update_is_due_again_from_the_last_one_or_from_the_due_that_was_missed() {
     let kept = [fact(1, "16 17:00", updated()), fact(2, "17 09:00", updated())];
     let kept = clock(&terms, Stage::Update, "16 16:10", &kept).view(on("17 09:30"));
     assert_eq!((kept.missed, kept.due), (vec![], DueAt::At { at: on("17 11:00") }), "at the very due is in time");
+}
+
+#[test]
+fn each_missed_update_is_an_outcome_of_its_own() {
+    let terms = terms(&[]);
+    let come_out = |facts: &[Fact], as_of: &str| -> Vec<(u32, Kept, Option<Timestamp>)> {
+        let all = outcomes(&terms, &start("16 16:10"), facts, &mut Calendars::default(), on(as_of)).unwrap();
+        let updates = all.into_iter().filter(|outcome| outcome.stage == Stage::Update);
+        updates.map(|outcome| (outcome.round, outcome.kept, outcome.breached_at)).collect()
+    };
+    let told = [fact(1, "16 17:00", updated()), fact(2, "17 12:00", FactKind::Restored)];
+    let (first, second) = (Some(on("17 09:00")), Some(on("17 11:00")));
+    assert_eq!(come_out(&told[..1], "17 08:00"), [(1, Kept::Open, None)]);
+    assert_eq!(come_out(&told[..1], "17 10:00"), [(1, Kept::Missed, first)]);
+    assert_eq!(come_out(&told[..1], "17 11:30"), [(1, Kept::Missed, first), (2, Kept::Missed, second)]);
+    assert_eq!(come_out(&told, "17 18:00"), [(1, Kept::Missed, first), (2, Kept::Late, second)]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::{
     book::CountsAs,
     credit::Cause,
     explain::duration,
-    outcome::Kept,
+    outcome::{Kept, Outcome},
     terms::{DowntimePer, LongestDowntime},
 };
 
@@ -244,7 +244,9 @@ impl Account {
     }
 
     pub(super) fn target_name(&self, row: &TargetRow) -> String {
-        format!("target/{}/{}", row.incident, row.outcome.stage)
+        let Outcome { stage, round, .. } = row.outcome;
+        let round = if round == 1 { String::new() } else { format!("/{round}") };
+        format!("target/{}/{stage}{round}", row.incident)
     }
 
     pub(super) fn target_row(&self, row: &TargetRow) -> String {
