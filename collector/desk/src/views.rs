@@ -80,6 +80,31 @@ pub struct ClockView {
     pub satisfied_by: Option<String>,
 }
 
+/// The manufacturer's own clock at one instant (TERMS 2).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ManufacturerClockView {
+    /// Who.
+    pub maker: String,
+    /// His name for people.
+    pub name: String,
+    /// `not-handed-over`, `waiting`, `answered`, `not-needed`.
+    pub state: String,
+    /// When he was handed it.
+    pub handed_over_at: Option<Timestamp>,
+    /// His number for it.
+    pub reference: Option<String>,
+    /// Seconds of his hours counted so far.
+    pub counted_s: u64,
+    /// When he has promised to answer.
+    pub due: Option<Timestamp>,
+    /// His due that passed without an answer.
+    pub breached_at: Option<Timestamp>,
+    /// When he answered.
+    pub answered_at: Option<Timestamp>,
+    /// All of it in a sentence, its times in the zone of the agreement's clocks.
+    pub sentence: String,
+}
+
 /// Rows of the queue by time, as UX 2.2 orders them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -308,6 +333,8 @@ pub struct IncidentView {
     pub terms: TermsView,
     /// Its clocks, the one that runs out first at the head.
     pub clocks: Vec<ClockView>,
+    /// The manufacturer's own clock beside them, where he promises anything.
+    pub manufacturer: Option<ManufacturerClockView>,
     /// What the client disputes, or did: counted both ways until settled (F13).
     pub disputes: Vec<DisputeView>,
     /// What can be done to it as it stands.
@@ -327,6 +354,8 @@ pub struct Explained {
     pub text: String,
     /// One explanation per clock.
     pub clocks: Vec<Explanation>,
+    /// How it stands with the manufacturer, in a sentence.
+    pub manufacturer: Option<String>,
 }
 
 impl Desk {

@@ -133,7 +133,11 @@ event_kinds! {
     ClockWarning = "clock.warning",
     /// A target was missed.
     ClockBreached = "clock.breached",
-    /// A late fact took back a warning or a breach.
+    /// The agreement's time to hand the incident over to the manufacturer has come.
+    ClockHandOver = "clock.hand-over",
+    /// The manufacturer has not answered by the time that he promised.
+    ManufacturerOverdue = "manufacturer.overdue",
+    /// A late fact took back a warning, a breach, a hand-over or a manufacturer's missed time.
     ClockWithdrawn = "clock.withdrawn",
     /// A visit was reported.
     VisitReported = "visit.reported",
@@ -154,7 +158,7 @@ impl fmt::Display for EventKind {
 /// The text names no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{word:?} is not an event; known are incident.*, clock.*, visit.reported, backup.missed, restore.verified, agreement.amended"
+    "{word:?} is not an event; known are incident.*, dispute.*, clock.*, manufacturer.overdue, visit.reported, backup.missed, restore.verified, agreement.amended"
 )]
 pub struct UnknownEvent {
     /// The text, cut at 80 characters.

@@ -259,6 +259,7 @@ fn in_words(effect: &Effect) -> String {
         Milestone::Warning { fraction } => format!("warning {} at {}", fraction.as_percent(), announced.due_at),
         Milestone::Breach => format!("breach at {}", announced.due_at),
         Milestone::HandOver { fraction } => format!("hand over {} at {}", fraction.as_percent(), announced.due_at),
+        Milestone::ManufacturerOverdue => format!("manufacturer overdue at {}", announced.due_at),
     };
     match effect {
         Effect::Announce { announced } => milestone(announced),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use upheld_agreement::clock::{Announced, Clock, ClockState, Effect, LateFact};
+use upheld_agreement::clock::{Announced, Clock, ClockState, Effect, LateFact, ManufacturerClock, Milestone};
 use upheld_outbound::EventKind;
 use upheld_store::{Tx, clocks::ClockRow};
 
@@ -33,6 +33,15 @@ pub(crate) fn replay(case: &Case) -> Result<Vec<Clock>, DeskError> {
     }
 }
 
+/// The manufacturer's own clock; `None` where the terms name no manufacturer who promises anything.
+pub(crate) fn manufacturer(case: &Case) -> Result<Option<ManufacturerClock>, DeskError> {
+    match &case.promise {
+        Promise::NotAsked | Promise::None(_) => Ok(None),
+        Promise::Pinned(pinned) => ManufacturerClock::replay(&pinned.terms, &entry::facts(&case.ledger))
+            .map_err(|error| DeskError::unreadable("calendar of a manufacturer", &error)),
+    }
+}
+
 /// Announces what fell due by `now`, takes back what a late fact made wrong, and notes when to look again.
 pub(crate) fn settle(
     tx: &mut dyn Tx,
@@ -41,34 +50,27 @@ pub(crate) fn settle(
     clocks: &[Clock],
     now: Timestamp,
 ) -> Result<(), DeskError> {
-    if clocks.is_empty() {
+    let manufacturer = manufacturer(case)?;
+    if clocks.is_empty() && manufacturer.is_none() {
         return Ok(());
     }
     let rows = tx.clocks(&case.row.client, case.row.number)?;
-    for clock in clocks {
-        let name = clock.stage().as_str();
-        let held = rows.iter().find(|row| row.clock == name);
+    for running in clocks.iter().map(Running::Ours).chain(manufacturer.as_ref().map(Running::Manufacturers)) {
+        let held = rows.iter().find(|row| row.clock == running.name());
         let mut told: Vec<Told> = match held {
             Some(row) => serde_json::from_str(&row.announced)
                 .map_err(|error| DeskError::unreadable("announcements of a clock", &error))?,
             None => Vec::new(),
         };
         let standing: Vec<_> = told.iter().filter(|told| told.withdrawn.is_none()).map(|told| told.announced).collect();
-        for effect in clock.milestones_due(now, &standing) {
-            let (event, subject, dated) = carry_out(&mut told, clock, effect);
+        for effect in running.milestones_due(now, &standing) {
+            let (event, subject, dated) = carry_out(&mut told, running.name(), effect);
             messages::tell(tx, book, case, clocks, event, &subject, dated, now)?;
         }
-        let view = clock.view(now);
         let row = ClockRow {
-            client: case.row.client.clone(),
-            number: case.row.number,
-            clock: name.to_owned(),
-            state: state_word(&view.state).to_owned(),
-            due: view.due.instant(),
-            next_deadline: clock.next_deadline(now),
             revision: held.map_or(0, |row| row.revision),
-            target: text("target of a clock", &view.source)?,
             announced: text("announcements of a clock", &told)?,
+            ..running.row(case, now)?
         };
         match held {
             None => tx.insert_clock(&row)?,
@@ -83,23 +85,71 @@ pub(crate) fn settle(
     Ok(())
 }
 
-fn carry_out(told: &mut Vec<Told>, clock: &Clock, effect: Effect) -> (EventKind, Subject, Timestamp) {
-    let stage = clock.stage();
+/// A clock that has a row: one of ours, or the manufacturer's beside them.
+enum Running<'a> {
+    Ours(&'a Clock),
+    Manufacturers(&'a ManufacturerClock),
+}
+
+impl Running<'_> {
+    /// Its name within the incident.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Ours(clock) => clock.stage().as_str(),
+            Self::Manufacturers(_) => "manufacturer",
+        }
+    }
+
+    fn milestones_due(&self, now: Timestamp, told: &[Announced]) -> Vec<Effect> {
+        match self {
+            Self::Ours(clock) => clock.milestones_due(now, told),
+            Self::Manufacturers(clock) => clock.milestones_due(now, told),
+        }
+    }
+
+    /// Its row, with nothing announced.
+    fn row(&self, case: &Case, now: Timestamp) -> Result<ClockRow, DeskError> {
+        let (state, due, next_deadline, source) = match self {
+            Self::Ours(clock) => {
+                let view = clock.view(now);
+                (state_word(&view.state), view.due, clock.next_deadline(now), view.source)
+            }
+            Self::Manufacturers(clock) => {
+                let view = clock.view(now);
+                (view.state.word(), view.due, clock.next_deadline(now), view.source)
+            }
+        };
+        Ok(ClockRow {
+            client: case.row.client.clone(),
+            number: case.row.number,
+            clock: self.name().to_owned(),
+            state: state.to_owned(),
+            due: due.instant(),
+            next_deadline,
+            revision: 0,
+            target: text("target of a clock", &source)?,
+            announced: String::new(),
+        })
+    }
+}
+
+fn carry_out(told: &mut Vec<Told>, clock: &'static str, effect: Effect) -> (EventKind, Subject, Timestamp) {
     match effect {
         Effect::Announce { announced } => {
             told.push(Told { announced, withdrawn: None });
             let event = match announced.milestone {
-                upheld_agreement::clock::Milestone::Warning { .. }
-                | upheld_agreement::clock::Milestone::HandOver { .. } => EventKind::ClockWarning,
-                upheld_agreement::clock::Milestone::Breach => EventKind::ClockBreached,
+                Milestone::Warning { .. } => EventKind::ClockWarning,
+                Milestone::Breach => EventKind::ClockBreached,
+                Milestone::HandOver { .. } => EventKind::ClockHandOver,
+                Milestone::ManufacturerOverdue => EventKind::ManufacturerOverdue,
             };
-            (event, Subject::Milestone { stage, announced, because: None }, announced.due_at)
+            (event, Subject::Milestone { clock, announced, because: None }, announced.due_at)
         }
         Effect::Withdraw { announced, because } => {
             if let Some(told) = told.iter_mut().find(|told| told.withdrawn.is_none() && told.announced == announced) {
                 told.withdrawn = Some(because.clone());
             }
-            let subject = Subject::Milestone { stage, announced, because: Some(because) };
+            let subject = Subject::Milestone { clock, announced, because: Some(because) };
             (EventKind::ClockWithdrawn, subject, announced.due_at)
         }
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use upheld_agreement::{
     clock::{Announced, Clock, LateFact, Milestone},
-    words::Stage,
+    words::BookName,
 };
 use upheld_detection::incident::{Change, Desk};
 use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentRef, SiteId};
@@ -29,8 +29,8 @@ pub(crate) enum Subject {
     },
     /// Something that fell due on a clock, or was taken back.
     Milestone {
-        /// Whose clock.
-        stage: Stage,
+        /// Which clock: a stage of ours, or `manufacturer`.
+        clock: &'static str,
         /// What.
         announced: Announced,
         /// Why it was taken back.
@@ -112,7 +112,7 @@ fn channels(book: &CurrentBook, case: &Case) -> Vec<String> {
         Promise::Pinned(pinned) => pinned.terms.tell.clone(),
         Promise::NotAsked | Promise::None(_) => Vec::new(),
     };
-    let carries = |name: &&upheld_agreement::words::BookName| all.get(*name).is_some_and(|to| to.webhook.is_some());
+    let carries = |name: &&BookName| all.get(*name).is_some_and(|to| to.webhook.is_some());
     let chosen: Vec<_> = named.iter().filter(carries).collect();
     let chosen = if chosen.is_empty() { all.keys().filter(carries).collect() } else { chosen };
     chosen.into_iter().map(ToString::to_string).collect()
@@ -137,8 +137,8 @@ fn key(case: &Case, event: EventKind, subject: &Subject, channel: &str, occurred
             field(&occurred.to_string());
             field(text);
         }
-        Subject::Milestone { stage, announced, because } => {
-            field(stage.as_str());
+        Subject::Milestone { clock, announced, because } => {
+            field(clock);
             field(&milestone_word(announced));
             field(&announced.due_at.to_string());
             // A milestone that is announced, withdrawn and announced again is three messages.
@@ -155,6 +155,7 @@ fn milestone_word(announced: &Announced) -> String {
         Milestone::Warning { fraction } => format!("warning at {fraction}"),
         Milestone::Breach => "breach".to_owned(),
         Milestone::HandOver { fraction } => format!("hand over to the manufacturer at {fraction}"),
+        Milestone::ManufacturerOverdue => "the manufacturer has not answered".to_owned(),
     }
 }
 
@@ -184,6 +185,9 @@ struct Data<'a> {
     evidence: Option<&'a str>,
     terms: Terms<'a>,
     clocks: Vec<ClockData>,
+    /// Who made what failed, and whether he has it, where the terms name him.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manufacturer: Option<ManufacturerData<'a>>,
     /// What was said: an update's text, a dispute's reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     said: Option<&'a str>,
@@ -204,6 +208,12 @@ struct ClockData {
     state: &'static str,
     due: Option<Timestamp>,
     manners: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ManufacturerData<'a> {
+    maker: &'a BookName,
+    was_handed_over: bool,
 }
 
 #[derive(Serialize)]
@@ -244,6 +254,7 @@ impl<'a> Data<'a> {
             evidence: incident.evidence_opening.as_ref().map(upheld_model::DeviceText::as_str),
             terms: Terms::of(&case.promise),
             clocks: clocks.iter().map(|clock| ClockData::new(clock, now)).collect(),
+            manufacturer: ManufacturerData::of(case),
             said: match subject {
                 Subject::Said { text } => Some(text),
                 Subject::Incident | Subject::Milestone { .. } => None,
@@ -280,12 +291,20 @@ impl ClockData {
     }
 }
 
+impl<'a> ManufacturerData<'a> {
+    fn of(case: &'a Case) -> Option<Self> {
+        let Promise::Pinned(pinned) = &case.promise else { return None };
+        let maker = &pinned.terms.asset_terms.as_ref()?.manufacturer.as_ref()?.maker;
+        Some(Self { maker, was_handed_over: case.was_handed_over() })
+    }
+}
+
 impl MilestoneData {
     fn of(subject: &Subject) -> Option<Self> {
         match subject {
             Subject::Incident | Subject::Said { .. } => None,
-            Subject::Milestone { stage, announced, because } => Some(Self {
-                stage: stage.as_str(),
+            Subject::Milestone { clock, announced, because } => Some(Self {
+                stage: clock,
                 milestone: milestone_word(announced),
                 due_at: announced.due_at,
                 noticed_at: announced.noticed_at,

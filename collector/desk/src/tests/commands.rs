@@ -18,7 +18,7 @@ fn book_with_plant() -> std::collections::BTreeMap<String, String> {
             "clients/plant/ssa.toml",
             "number = \"SSA-9\"\nsites = [\"north\"]\nfee = \"100.00/month\"\ndispute_within = \"5d\"\n\n\
              [[version]]\neffective_from = 2026-01-01\nsigned = 2025-12-12\nplan = \"gold\"\n\n\
-             [[asset_terms]]\nasset = \"north/srv-1\"\nmanufacturer = { maker = \"maker-co\" }\n"
+             [[asset_terms]]\nasset = \"north/srv-1\"\nmanufacturer = { maker = \"maker-co\", hand_over_after = \"50%\" }\n"
                 .to_owned(),
         ),
         ("manufacturers/maker-co.toml", "name = \"Maker Co\"\npromises = { respond = \"4h\" }\n".to_owned()),
@@ -234,6 +234,78 @@ async fn the_manufacturer_has_it_and_answers() {
     assert!(view.offers.commands.contains(&"manufacturer-answered"));
     let view = plant.does(Command::ManufacturerAnswered { with_whom: Some("his support".into()) }).await;
     assert!(!view.offers.commands.contains(&"manufacturer-answered"));
+}
+
+#[tokio::test]
+async fn the_time_to_hand_over_is_told_and_so_is_the_time_that_the_manufacturer_missed() {
+    let mut plant = Plant::fails().await;
+    let receiver = Receiver::new();
+    let told = |event: &str| {
+        let bodies = receiver.bodies.lock().unwrap();
+        let told: Vec<_> = bodies.iter().filter(|body| body["type"] == event).cloned().collect();
+        assert!(told.len() <= 1, "{event} is told once: {told:?}");
+        told.into_iter().next()
+    };
+    let view = plant.world.view("plant/INC-1").await;
+    assert_eq!(view.manufacturer.unwrap().sentence, "Maker Co does not have it.");
+    // Half of the eight hours of the resolution.
+    let received = view.received_at;
+    let half = received + SignedDuration::from_hours(4);
+    plant.world.now = half - SignedDuration::from_secs(1);
+    plant.world.desk.clocks_once(plant.world.now).await.unwrap();
+    plant.world.send(&receiver).await;
+    assert_eq!(told("clock.hand-over"), None);
+    plant.world.pass(1);
+    plant.world.desk.clocks_once(plant.world.now).await.unwrap();
+    plant.world.send(&receiver).await;
+    let body = told("clock.hand-over").unwrap();
+    assert_eq!(body["timestamp"], serde_json::json!(half));
+    assert_eq!(
+        (&body["data"]["clock"]["stage"], &body["data"]["manufacturer"]["maker"]),
+        (&"resolve".into(), &"maker-co".into())
+    );
+
+    // Done by the very instant, it would have been done in time.
+    plant.world.pass(1);
+    plant.does(Command::HandOver { maker: None, reference: Some("M-77".into()) }).await;
+    let due = plant.world.now + SignedDuration::from_hours(4);
+    plant.world.now = due - SignedDuration::from_secs(1);
+    plant.world.desk.clocks_once(plant.world.now).await.unwrap();
+    plant.world.send(&receiver).await;
+    assert_eq!(told("manufacturer.overdue"), None);
+    plant.world.pass(61);
+    assert_eq!(
+        plant.world.desk.clocks_once(plant.world.now).await.unwrap().seen,
+        1,
+        "his due is a deadline like any other"
+    );
+    plant.world.send(&receiver).await;
+    let body = told("manufacturer.overdue").unwrap();
+    assert_eq!(body["timestamp"], serde_json::json!(due));
+    assert_eq!(body["data"]["clock"]["noticed_at"], serde_json::json!(plant.world.now));
+    let view = plant.world.view("plant/INC-1").await.manufacturer.unwrap();
+    assert_eq!((view.state.as_str(), view.breached_at), ("waiting", Some(due)));
+    let explained = plant.world.desk.explain(&Scope::Provider, &inc(1), plant.world.now).await.unwrap();
+    assert_eq!(explained.manufacturer.as_deref(), Some(view.sentence.as_str()));
+    assert!(explained.text.contains(&view.sentence), "{}", explained.text);
+
+    // He had answered in time, and it was logged afterwards.
+    let answered = Command::ManufacturerAnswered { with_whom: Some("his support".into()) };
+    let at = due - SignedDuration::from_mins(30);
+    let view = plant.give(Given { at: Some(at), ..Given::now(answered) }).await.unwrap();
+    let manufacturer = view.manufacturer.unwrap();
+    assert_eq!((manufacturer.state.as_str(), manufacturer.breached_at), ("answered", None));
+    plant.world.send(&receiver).await;
+    let body = told("clock.withdrawn").unwrap();
+    assert_eq!(body["data"]["clock"]["stage"], "manufacturer");
+    assert!(
+        body["data"]["clock"]["withdrawn_because"].as_str().unwrap().starts_with("manufacturer answered at"),
+        "{body}"
+    );
+    plant.world.pass(86_400);
+    plant.world.desk.clocks_once(plant.world.now).await.unwrap();
+    plant.world.send(&receiver).await;
+    assert!(told("manufacturer.overdue").is_some());
 }
 
 #[tokio::test]

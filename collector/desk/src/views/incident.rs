@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use upheld_agreement::{
-    clock::{FactKind, TermsChange},
+    clock::{FactKind, ManufacturerState, TermsChange},
     explain::Explanation,
 };
 use upheld_detection::incident::{Change, Holder, IncidentState, Root, Who};
@@ -10,8 +10,8 @@ use upheld_model::IncidentRef;
 use upheld_store::{ReadTx, incidents::IncidentRow, outbox::OutboxStatus};
 
 use super::{
-    CauseView, ClockView, DeliveryView, Explained, IncidentView, Related, ReportView, TermsView, TimelineEntry,
-    clock::clock_view, dispute, offers,
+    CauseView, ClockView, DeliveryView, Explained, IncidentView, ManufacturerClockView, Related, ReportView, TermsView,
+    TimelineEntry, clock::clock_view, dispute, offers,
 };
 use crate::{
     Actor, DeskError,
@@ -31,6 +31,7 @@ pub(crate) fn incident_view(
     let site = book.book.site(&incident.client, &incident.site);
     let clocks = clock_views(case, now)?;
     let site_zone = || site.map_or_else(|| "UTC".to_owned(), |site| site.zone.clone());
+    let zone = clocks.first().map_or_else(site_zone, |clock| clock.time_zone.clone());
     Ok(IncidentView {
         incident: case.reference(),
         key: case.row.incident_key.to_string(),
@@ -38,7 +39,7 @@ pub(crate) fn incident_view(
         client_name: client.map_or_else(|| incident.client.to_string(), |client| client.name.clone()),
         site: incident.site.clone(),
         site_name: site.map_or_else(|| incident.site.to_string(), |site| site.name.clone()),
-        time_zone: clocks.first().map_or_else(site_zone, |clock| clock.time_zone.clone()),
+        time_zone: zone.clone(),
         asset: incident.root.asset().cloned(),
         check: incident.root.check().cloned(),
         class: incident.class,
@@ -65,6 +66,7 @@ pub(crate) fn incident_view(
         evidence: incident.evidence_opening.as_ref().map(ToString::to_string),
         terms: terms_view(&case.promise),
         disputes: dispute::disputes(case, now)?,
+        manufacturer: manufacturer(case, &zone, now)?,
         offers: offers::offers(book, case, &clocks, now),
         clocks,
         timeline: timeline(tx, case)?,
@@ -74,7 +76,8 @@ pub(crate) fn incident_view(
 
 /// Why each clock of a case is due when it is, and with which other incidents it has to do.
 pub(super) fn explain(tx: &dyn ReadTx, case: &Case, now: Timestamp) -> Result<Explained, DeskError> {
-    let mut explained = Explained { incident: case.reference(), text: String::new(), clocks: Vec::new() };
+    let mut explained =
+        Explained { incident: case.reference(), text: String::new(), clocks: Vec::new(), manufacturer: None };
     match &case.promise {
         Promise::NotAsked => explained.text.push_str("No clock runs: people and clocks do not deal with it.\n"),
         Promise::None(none) => explained.text.push_str(&format!("No clock runs, none is promised: {}.\n", none.why)),
@@ -82,6 +85,11 @@ pub(super) fn explain(tx: &dyn ReadTx, case: &Case, now: Timestamp) -> Result<Ex
             explained.clocks = clocks::replay(case)?.iter().map(|clock| clock.explain(&pinned.terms, now)).collect();
             for clock in &explained.clocks {
                 explained.text.push_str(&format!("{}\n", clock.clock_text()));
+            }
+            let zone = explained.clocks.first().map_or("UTC", |clock| clock.zone.as_str());
+            explained.manufacturer = manufacturer(case, zone, now)?.map(|view| view.sentence);
+            if let Some(sentence) = &explained.manufacturer {
+                explained.text.push_str(&format!("Manufacturer: {sentence}\n\n"));
             }
             // Why these terms is the same for every clock: it is read once.
             explained.text.push_str(&explained.clocks.first().map(Explanation::terms_text).unwrap_or_default());
@@ -94,6 +102,29 @@ pub(super) fn explain(tx: &dyn ReadTx, case: &Case, now: Timestamp) -> Result<Ex
         explained.text.push_str(&format!("did not come back: {incident}: {title}\n"));
     }
     Ok(explained)
+}
+
+/// The manufacturer's clock, its sentence in a zone.
+fn manufacturer(case: &Case, zone: &str, now: Timestamp) -> Result<Option<ManufacturerClockView>, DeskError> {
+    let Some(clock) = clocks::manufacturer(case)? else { return Ok(None) };
+    let view = clock.view(now);
+    Ok(Some(ManufacturerClockView {
+        sentence: view.sentence(zone),
+        state: view.state.word().to_owned(),
+        answered_at: match view.state {
+            ManufacturerState::Answered { at, .. } => Some(at),
+            ManufacturerState::NotHandedOver
+            | ManufacturerState::Waiting { .. }
+            | ManufacturerState::NotNeeded { .. } => None,
+        },
+        maker: view.maker.to_string(),
+        name: view.name,
+        handed_over_at: view.handed_over_at,
+        reference: view.reference,
+        counted_s: view.counted_s,
+        due: view.due.instant(),
+        breached_at: view.breached_at,
+    }))
 }
 
 /// The clocks, the one that runs out first at the head; those that are over last.

@@ -82,7 +82,7 @@ pub struct Manufacturer {
     pub name: String,
     /// How his support is reached.
     pub support: Option<Support>,
-    /// His own promise. Kept.
+    /// His own promise.
     pub promises: Option<Promises>,
 }
 
@@ -108,11 +108,7 @@ pub(crate) fn read_manufacturer(table: &Spanned<DeTable<'_>>, reading: &mut Read
     let mut fields = Fields::top(table, "a manufacturer", reading);
     let name = fields.required("name", reading);
     let support = fields.optional("support", reading);
-    let promises_node = fields.node("promises");
-    if let Some(node) = promises_node {
-        reading.keep("manufacturers' promises", node);
-    }
-    let promises = promises_node.and_then(|node| Promises::read(node, reading));
+    let promises = fields.optional("promises", reading);
     fields.finish(reading);
     Some(Manufacturer { name: name?, support, promises })
 }

@@ -7,10 +7,10 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Clock, ClockError, Counting, DueAt, Milestone,
+    Announced, Clock, ClockError, Counting, DueAt, Effect, Milestone,
     ledger::{Fact, FactKind},
     leg::Leg,
-    milestones::leading,
+    milestones::{self, leading},
     start::whole_second,
 };
 use crate::{
@@ -108,6 +108,18 @@ pub enum ManufacturerState {
     },
 }
 
+impl ManufacturerState {
+    /// The state's word: in the table, the API and on the page.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NotHandedOver => "not-handed-over",
+            Self::Waiting { .. } => "waiting",
+            Self::Answered { .. } => "answered",
+            Self::NotNeeded { .. } => "not-needed",
+        }
+    }
+}
+
 impl ManufacturerClock {
     /// The clock of the manufacturer whom the terms name; `None` where they name none, or he promises nothing.
     pub fn replay(terms: &PinnedTerms, facts: &[Fact]) -> Result<Option<Self>, ClockError> {
@@ -155,9 +167,17 @@ impl ManufacturerClock {
         }
     }
 
-    /// When it changes by itself next: at his due.
+    /// When it changes by itself next: at his due, while he is waited for.
     pub fn next_deadline(&self, after: Timestamp) -> Option<Timestamp> {
-        self.view(after).due.instant().filter(|&due| due > after)
+        let view = self.view(after);
+        let is_waited_for = matches!(view.state, ManufacturerState::Waiting { .. });
+        view.due.instant().filter(|&due| is_waited_for && due > after)
+    }
+
+    /// What must be told as of `now` of his missed due, and what must be taken back, as [`Clock::milestones_due`].
+    pub fn milestones_due(&self, now: Timestamp, told: &[Announced]) -> Vec<Effect> {
+        let missed = self.view(now).breached_at.map(|due| (Milestone::ManufacturerOverdue, due));
+        milestones::difference(&missed.into_iter().collect(), &self.facts, now, told)
     }
 
     fn due(&self, from: Timestamp) -> DueAt {

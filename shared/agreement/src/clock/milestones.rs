@@ -34,11 +34,20 @@ fn milestones(clock: &Clock, legs: &[Leg]) -> BTreeSet<(Milestone, Timestamp)> {
 }
 
 pub(super) fn due(clock: &Clock, legs: &[Leg], now: Timestamp, told: &[Announced]) -> Vec<Effect> {
-    let fallen: BTreeSet<_> = milestones(clock, legs).into_iter().filter(|(_, at)| *at <= now).collect();
+    let fallen = milestones(clock, legs).into_iter().filter(|(_, at)| *at <= now).collect();
+    difference(&fallen, clock.facts(), now, told)
+}
+
+/// What of the fallen is not told, and what of the told has not fallen.
+pub(super) fn difference(
+    fallen: &BTreeSet<(Milestone, Timestamp)>,
+    facts: &[Fact],
+    now: Timestamp,
+    told: &[Announced],
+) -> Vec<Effect> {
     let known: BTreeSet<_> = told.iter().map(|told| (told.milestone, told.due_at)).collect();
     let untrue = told.iter().filter(|told| !fallen.contains(&(told.milestone, told.due_at)));
-    let withdrawn =
-        untrue.map(|&announced| Effect::Withdraw { announced, because: late_fact(clock.facts(), announced) });
+    let withdrawn = untrue.map(|&announced| Effect::Withdraw { announced, because: late_fact(facts, announced) });
     let announced = fallen
         .difference(&known)
         .map(|&(milestone, due_at)| Effect::Announce { announced: Announced { milestone, due_at, noticed_at: now } });

@@ -224,6 +224,8 @@ pub enum Milestone {
         /// The fraction.
         fraction: Ratio,
     },
+    /// The manufacturer's own due passed without an answer.
+    ManufacturerOverdue,
 }
 
 /// A milestone that was told.

@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{Explanation, Row, RowWhy, text::duration};
 use crate::{
-    clock::{ClockState, Counting, Dispute, DisputeOutcome, DueAt, Settled},
+    clock::{ClockState, Counting, Dispute, DisputeOutcome, DueAt, ManufacturerState, ManufacturerView, Settled},
     words::{MeasuredFrom, Stage},
 };
 
@@ -167,6 +167,33 @@ impl Explanation {
             0 => format!("{from}, {what}"),
             outage => format!("{from}, {what} less {} in which the collector could not receive", duration(outage)),
         }
+    }
+}
+
+impl ManufacturerView {
+    /// How it stands with the manufacturer, in a sentence; times in `zone`, an IANA name.
+    pub fn sentence(&self, zone: &str) -> String {
+        let zone = &TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+        let handed = self.handed_over_at.map(|at| format!(" since {}", stamp(at, zone))).unwrap_or_default();
+        let reference = self.reference.as_ref().map(|its| format!(" (there {its})")).unwrap_or_default();
+        let missed = self.breached_at.map(|at| format!(", missed {}", stamp(at, zone))).unwrap_or_default();
+        let how = match &self.state {
+            ManufacturerState::NotHandedOver => return format!("{} does not have it.", self.name),
+            ManufacturerState::Waiting { counting } => {
+                let counting = match counting {
+                    Counting::Counted => "",
+                    Counting::OutsideCoverage => ", outside his hours",
+                };
+                format!("has not answered, {} of his hours counted{counting}", duration(self.counted_s))
+            }
+            ManufacturerState::Answered { at, with_whom } => {
+                let with = with_whom.as_ref().map(|with| format!(", {with}")).unwrap_or_default();
+                format!("answered {}{with}", stamp(*at, zone))
+            }
+            ManufacturerState::NotNeeded { at } => format!("not needed after {}", stamp(*at, zone)),
+        };
+        let due = due_words(self.due, zone);
+        format!("{} has it{handed}{reference}: {how}, {due}{missed} [{}].", self.name, self.source)
     }
 }
 

@@ -224,6 +224,7 @@ fn in_words(effect: &Effect) -> String {
         Milestone::Warning { fraction } => format!("warning {} {}", fraction.as_percent(), when(announced.due_at)),
         Milestone::Breach => format!("breach {}", when(announced.due_at)),
         Milestone::HandOver { fraction } => format!("hand over {} {}", fraction.as_percent(), when(announced.due_at)),
+        Milestone::ManufacturerOverdue => format!("manufacturer overdue {}", when(announced.due_at)),
     };
     match effect {
         Effect::Announce { announced } => milestone(announced),

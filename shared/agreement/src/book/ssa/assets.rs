@@ -48,9 +48,6 @@ impl Read for AssetEntry {
         let mut fields = Fields::of(value, "the terms of an asset", reading)?;
         let asset = fields.required("asset", reading);
         let criticality = fields.optional("criticality", reading);
-        if let Some(node) = fields.node("manufacturer") {
-            reading.keep("manufacturers' agreements", node);
-        }
         let longest_downtime = fields.optional::<LongestDowntime>("longest_downtime", reading);
         let cost_of_downtime = fields.optional("cost_of_downtime", reading);
         let manufacturer = fields.optional::<Maker>("manufacturer", reading);
@@ -77,6 +74,9 @@ impl Read for Maker {
         let agreement = fields.optional("agreement", reading);
         let until = fields.optional("until", reading);
         let hand_over_after = fields.optional("hand_over_after", reading);
+        if let Some(node) = fields.node("share") {
+            reading.keep("the manufacturer's share", node);
+        }
         let share = fields.optional("share", reading);
         fields.finish(reading);
         let name = name?;
