@@ -38,9 +38,9 @@ fn changes() -> &'static [PinnedTerms] {
 
 /// The sample's terms with the rider, the small book's, and those of an incident that meets an amendment four days later, one for each
 /// way of meeting it.
-fn terms() -> impl Strategy<Value = &'static PinnedTerms> {
+fn all_terms() -> &'static [PinnedTerms] {
     static TERMS: OnceLock<Vec<PinnedTerms>> = OnceLock::new();
-    let all = TERMS.get_or_init(|| {
+    TERMS.get_or_init(|| {
         let modes = ["carry_elapsed", "prorate", "restart_from_change", "restart_from_start"];
         let later = "effective_from = 2026-11-18T16:30:00.5Z";
         let amended = modes.map(|mode| {
@@ -55,8 +55,11 @@ fn terms() -> impl Strategy<Value = &'static PinnedTerms> {
         assert!(amended.iter().all(|terms| terms.amendments.len() == 1));
         let sample = resolve(&book(&[]), &recorder_down(DETECTED)).unwrap();
         [sample, changes()[0].clone()].into_iter().chain(amended).collect()
-    });
-    (0..all.len()).prop_map(|index| &all[index])
+    })
+}
+
+fn terms() -> impl Strategy<Value = &'static PinnedTerms> {
+    (0..all_terms().len()).prop_map(|index| &all_terms()[index])
 }
 
 const SSA: &str = "clients/northgate/ssa.toml";
@@ -142,6 +145,45 @@ fn dated(told: &[Announced]) -> Vec<(upheld_agreement::clock::Milestone, Timesta
     dated
 }
 
+/// Whoever wakes at each deadline tells everything at its instant, and has nothing left to tell.
+fn wake_at_every_deadline(terms: &PinnedTerms, facts: &[Fact]) -> Result<(), TestCaseError> {
+    let end = after_start(40 * 86_400);
+    for stage in terms.stages() {
+        let clock = Clock::replay(terms, stage, &start(), facts).unwrap();
+        let (mut told, mut now) = (Vec::new(), start().received);
+        while let Some(next) = clock.next_deadline(now).filter(|&next| next <= end) {
+            prop_assert!(next > now);
+            let effects = clock.milestones_due(next, &told);
+            for effect in &effects {
+                match effect {
+                    Effect::Announce { announced } => prop_assert_eq!(announced.due_at, next, "told in time"),
+                    Effect::Withdraw { .. } => prop_assert!(false, "nothing was told wrongly"),
+                }
+            }
+            apply(effects, &mut told);
+            now = next;
+        }
+        prop_assert_eq!(clock.milestones_due(end, &told), vec![]);
+    }
+    Ok(())
+}
+
+/// Once, a clock whose end was known already did not wake at an amendment before that end, and what the amendment made
+/// fall due was told late.
+#[test]
+fn a_clock_that_ends_after_an_amendment_wakes_at_the_amendment() {
+    for terms in all_terms().iter().filter(|terms| !terms.amendments.is_empty()) {
+        for hours in [43, 48, 96, 240] {
+            for kind in [FactKind::Responded { manner: Manner::OnSite, with_whom: None }, FactKind::Resolved] {
+                let effective_at = after_start(hours * 3_600) + SignedDuration::from_millis(1);
+                let who = "ana".to_owned();
+                let fact = Fact { number: 1, effective_at, recorded_at: effective_at, who, kind };
+                wake_at_every_deadline(terms, &[fact]).unwrap();
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -187,24 +229,7 @@ proptest! {
 
     #[test]
     fn waking_at_every_deadline_misses_nothing(terms in terms(), facts in ledger()) {
-        let end = after_start(40 * 86_400);
-        for stage in terms.stages() {
-            let clock = Clock::replay(terms, stage, &start(), &facts).unwrap();
-            let (mut told, mut now) = (Vec::new(), start().received);
-            while let Some(next) = clock.next_deadline(now).filter(|&next| next <= end) {
-                prop_assert!(next > now);
-                let effects = clock.milestones_due(next, &told);
-                for effect in &effects {
-                    match effect {
-                        Effect::Announce { announced } => prop_assert_eq!(announced.due_at, next, "told in time"),
-                        Effect::Withdraw { .. } => prop_assert!(false, "nothing was told wrongly"),
-                    }
-                }
-                apply(effects, &mut told);
-                now = next;
-            }
-            prop_assert_eq!(clock.milestones_due(end, &told), vec![]);
-        }
+        wake_at_every_deadline(terms, &facts)?;
     }
 
     #[test]
