@@ -11,6 +11,7 @@ mod statement;
 mod uptime;
 mod what_if;
 
+pub(crate) use cost::cost_sentence;
 pub use cost::{CostView, OfManner, SoFar};
 pub use past::PastPage;
 pub use statement::StatementError;

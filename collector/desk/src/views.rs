@@ -17,7 +17,7 @@ use upheld_model::{
 };
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 
-use crate::{Actor, Desk, DeskError, audit, case::Case};
+use crate::{Actor, Desk, DeskError, audit, case::Case, figures::cost_sentence};
 
 pub use dispute::DisputeView;
 pub(crate) use incident::incident_view;
@@ -337,6 +337,9 @@ pub struct IncidentView {
     pub manufacturer: Option<ManufacturerClockView>,
     /// What the client disputes, or did: counted both ways until settled (F13).
     pub disputes: Vec<DisputeView>,
+    /// What an hour's work would cost now and at the next opening, and what the downtime has cost so far: the sentence of
+    /// `cost`. Said where one open incident is asked for, not in lists.
+    pub cost: Option<String>,
     /// What can be done to it as it stands.
     pub offers: Offers,
     /// What happened, oldest first by effective time.
@@ -383,7 +386,8 @@ impl Desk {
             .read("desk.incident", move |tx| {
                 let book = shared.books.current(tx)?;
                 let case = Case::open(tx, find(tx, &scope, &incident)?)?;
-                incident_view(tx, &book, &case, now)
+                let view = incident_view(tx, &book, &case, now)?;
+                Ok(IncidentView { cost: cost_sentence(&book, &case, now), ..view })
             })
             .await
     }

@@ -82,6 +82,16 @@ impl Desk {
     }
 }
 
+/// An hour's work in a sentence, while there is something to do and the agreement says any price.
+pub(crate) fn cost_sentence(book: &CurrentBook, case: &Case, now: Timestamp) -> Option<String> {
+    if !case.incident.is_open() {
+        return None;
+    }
+    let view = cost(book, case, 3_600, now);
+    let has_price = view.downtime.is_some() || view.manners.iter().any(|of| of.quote.is_some());
+    has_price.then_some(view.sentence)
+}
+
 fn cost(book: &CurrentBook, case: &Case, work_s: u64, now: Timestamp) -> CostView {
     let client = book.book.client(&case.incident.client);
     let agreement = client.and_then(|client| client.agreement.as_ref());

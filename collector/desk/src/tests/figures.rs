@@ -94,6 +94,12 @@ async fn sending_someone_is_priced_now_and_at_the_next_opening() {
     ] {
         assert!(night.sentence.contains(part), "{part}\n{}", night.sentence);
     }
+    assert_eq!(
+        world.view("acme/INC-1").await.cost.as_ref(),
+        Some(&night.sentence),
+        "the page and the API say the same"
+    );
+    assert_eq!(world.all().await[0].cost, None, "lists do not");
     let other = Scope::Client("other".parse().unwrap());
     assert!(world.desk.cost(&other, &incident, 3_600, world.now).await.is_err());
     world.pass(60);

@@ -66,6 +66,7 @@ pub(crate) fn incident_view(
         evidence: incident.evidence_opening.as_ref().map(ToString::to_string),
         terms: terms_view(&case.promise),
         disputes: dispute::disputes(case, now)?,
+        cost: None,
         manufacturer: manufacturer(case, &zone, now)?,
         offers: offers::offers(book, case, &clocks, now),
         clocks,

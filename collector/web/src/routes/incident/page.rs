@@ -193,6 +193,7 @@ fn facts(view: &IncidentView, zone: &str) -> Vec<(&'static str, String)> {
     facts.extend(view.brought_about_by.as_ref().map(|parent| ("Brought about by", named(parent))));
     facts.extend(view.did_not_come_back.iter().map(|child| ("Did not come back", named(child))));
     facts.extend(view.manufacturer.as_ref().map(|maker| ("Manufacturer", maker.sentence.clone())));
+    facts.extend(view.cost.clone().map(|cost| ("Cost", cost)));
     facts.extend(view.restored_at.map(|at| ("Restored", local(at))));
     facts.extend(view.resolved_at.map(|at| ("Resolved", local(at))));
     facts.extend(view.check.as_ref().map(|check| ("Check", check.to_string())));
