@@ -249,6 +249,14 @@ impl Incident {
         }
     }
 
+    /// The agent whose silence it is about, while that lasts and nobody has ended it.
+    pub fn still_silent(&self) -> Option<&AgentId> {
+        match &self.root {
+            Root::Agent { agent, host: _ } => (self.is_open() && self.restored.is_none()).then_some(agent),
+            Root::Check { .. } | Root::Report { .. } => None,
+        }
+    }
+
     /// The assets in it: the root's and those of its symptoms.
     pub fn assets(&self) -> Vec<&AssetId> {
         let mut assets: Vec<_> = self.root.asset().into_iter().collect();

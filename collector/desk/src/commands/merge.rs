@@ -20,6 +20,11 @@ pub(super) fn target(tx: &dyn Tx, case: &Case, into: IncidentNumber) -> Result<I
         let why = format!("{into} is {}, so it cannot carry on: name an open incident", target.incident.state.word());
         return Err(state_error(case, &why));
     }
+    // What is restored in it would restore the silence with it.
+    if let Some(agent) = target.incident.still_silent() {
+        let why = format!("{into} is about agent {agent}, which is still silent: merge once it is heard again");
+        return Err(state_error(case, &why));
+    }
     Ok(target.incident.key)
 }
 

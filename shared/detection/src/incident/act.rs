@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use upheld_model::Cause;
+use upheld_model::{AgentId, Cause};
 
 use super::{
     CauseClaim, Change, Desk, Handling, Holder, Incident, IncidentEffect, IncidentKey, IncidentState, Root, Who,
@@ -90,6 +90,14 @@ pub enum Refused {
     /// It cannot be part of itself.
     #[error("an incident cannot be merged into itself; name the other one")]
     IntoItself,
+    /// Its agent is still silent.
+    #[error(
+        "agent {agent} has not been heard: its silence is measured by itself; merge it once the agent is heard again"
+    )]
+    StillSilent {
+        /// Which agent.
+        agent: AgentId,
+    },
 }
 
 /// The incident after a person's request, effective at `at`. `Ok(None)` when it was so already.
@@ -281,6 +289,10 @@ impl Hold<'_> {
         if into == self.incident.key {
             return Err(Refused::IntoItself);
         }
+        // A silence has no finding that could move to the other one, which would be restored while the agent is silent.
+        if let Some(agent) = self.incident.still_silent() {
+            return Err(Refused::StillSilent { agent: agent.clone() });
+        }
         match &self.incident.state {
             IncidentState::Candidate { .. }
             | IncidentState::Open
@@ -414,6 +426,21 @@ mod tests {
     }
 
     #[test]
+    fn a_silence_is_merged_only_once_its_agent_was_heard() {
+        let mut site = Site::new();
+        let silent = site.silent(1_000, 1_300).remove(0).incident;
+        let merge = |incident: &Incident, second| {
+            act(incident, &Action::Merge { into: another() }, &ana(), at(second), at(second))
+        };
+        let refused = merge(&silent, 1_400).unwrap_err();
+        assert!(refused.to_string().starts_with("agent a1 has not been heard"), "{refused}");
+        let on_word = act(&silent, &Action::Resolve(Resolution::OnWord), &ana(), at(1_400), at(1_400));
+        assert_eq!(merge(&on_word.unwrap().unwrap().incident, 1_500).unwrap().unwrap().incident.state.word(), "merged");
+        let heard = site.back(1_900).remove(0).incident;
+        assert_eq!(merge(&heard, 1_950).unwrap().unwrap().incident.state.word(), "merged");
+    }
+
+    #[test]
     fn an_incident_is_not_part_of_itself() {
         let incident = in_state("open");
         let refused = act(&incident, &Action::Merge { into: incident.key }, &ana(), at(80), at(80));
@@ -478,6 +505,7 @@ mod tests {
             Err(Refused::NotResolved { .. }) => "unresolved".to_owned(),
             Err(Refused::Over { .. }) => "over".to_owned(),
             Err(Refused::IntoItself) => "into-itself".to_owned(),
+            Err(Refused::StillSilent { .. }) => "still-silent".to_owned(),
         }
     }
 }

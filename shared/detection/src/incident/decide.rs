@@ -382,6 +382,15 @@ mod tests {
     }
 
     #[test]
+    fn a_silence_that_begins_just_before_a_person_ends_the_watch_over_the_last_one_is_another_one() {
+        let mut site = Site::new();
+        site.silent(1_000, 1_300);
+        site.back(1_900);
+        site.dismisses(1_950);
+        assert_eq!(told(&site.silent(1_930, 2_230)), "opened begins(2230,2230)@2230 open");
+    }
+
+    #[test]
     fn a_key_is_the_same_on_every_collector() {
         let key = |site: &mut Site| site.fails("srv-1/net.tcp", 60)[0].incident.key;
         assert_eq!(key(&mut Site::new()), key(&mut Site::new()));

@@ -15,7 +15,7 @@ pub(super) fn silent(case: &Case<'_>, seen: &SilenceSeen) -> Vec<IncidentEffect>
     let dedup = dedup(case, &root);
     let of_agent = case.view.incidents.iter().filter(|incident| incident.dedup == dedup);
     let latest = of_agent.max_by_key(|incident| (incident.is_open(), incident.started.not_after));
-    let resolved = match latest.map(|incident| (incident, meets(&incident.state, seen.last_heard))) {
+    let resolved = match latest.map(|incident| (incident, meets(incident, seen.last_heard))) {
         Some((_, Meets::Known)) => return Vec::new(),
         Some((incident, Meets::Relapse(holder))) => return vec![relapse(case, incident.clone(), seen, holder)],
         Some((incident, Meets::WatchedOut)) => Some(resolve_by_watch(case, incident.clone())),
@@ -48,8 +48,8 @@ enum Meets {
     Past,
 }
 
-fn meets(state: &IncidentState, last_heard: Timestamp) -> Meets {
-    match state {
+fn meets(incident: &Incident, last_heard: Timestamp) -> Meets {
+    match &incident.state {
         IncidentState::Candidate { .. }
         | IncidentState::Open
         | IncidentState::Taken { .. }
@@ -63,11 +63,8 @@ fn meets(state: &IncidentState, last_heard: Timestamp) -> Meets {
         | IncidentState::Closed { at, .. }
         | IncidentState::Merged { at, .. }
         | IncidentState::Dismissed { at, .. } => {
-            if last_heard <= *at {
-                Meets::Known
-            } else {
-                Meets::Past
-            }
+            // Once it was heard again, a silence is another one, also if that was just before he ended it.
+            if last_heard <= *at && incident.restored.is_none() { Meets::Known } else { Meets::Past }
         }
     }
 }
