@@ -32,6 +32,7 @@ mod nearest;
 mod plan;
 mod provider;
 mod scalar;
+pub mod schema;
 mod site;
 mod source;
 mod ssa;

@@ -1,10 +1,11 @@
-//! `book check | plan | apply | explain | diff | fmt | export | new`.
+//! `book check | plan | apply | explain | diff | fmt | export | new | schema`.
 
 mod diff;
 mod export;
 pub(super) mod folder;
 mod form;
 mod plan;
+mod schema;
 mod start;
 
 use std::path::{Path, PathBuf};
@@ -72,6 +73,8 @@ pub(super) enum Command {
     },
     /// A filled-in start for a client, which `book check` accepts.
     New(start::Args),
+    /// A JSON Schema of each kind of file, for editors.
+    Schema(schema::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
@@ -84,6 +87,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Fmt { dir, check } => form::run(&dir, check, context),
         Command::Export { dir } => export::run(&dir, context),
         Command::New(args) => start::run(&args, context),
+        Command::Schema(args) => schema::run(&args, context),
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     fields::{Fields, Node, Read, Reading, entries, shown},
     provider::Zone,
     scalar::wall_time,
+    schema::Shape,
     source::{Located, Place},
 };
 use crate::{
@@ -127,6 +128,10 @@ impl Read for Hours {
             }
         }
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 /// The extra hours of one date.
@@ -189,6 +194,10 @@ impl Read for WeekDay {
             reading.unknown_word(value, "day of the week", &shown(&text), &Weekly::DAYS);
         }
         day.map(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::Text
     }
 }
 

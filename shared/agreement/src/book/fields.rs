@@ -4,7 +4,7 @@
 //! an unknown key, and the nearest of those asked for is what was meant. A value that cannot be read is reported and
 //! is `None`; reading goes on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use toml::{
     Spanned,
@@ -15,6 +15,7 @@ use super::{
     code::Code,
     diagnostic::{Diagnostic, Severity},
     nearest::nearest,
+    schema::{Shape, Watch},
     source::{Located, Place},
 };
 use crate::money::Currency;
@@ -41,6 +42,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) found: &'a mut Vec<Diagnostic>,
     /// What is kept and not acted on, of all files.
     pub(crate) kept: &'a mut Vec<NotActedOn>,
+    /// Who notes what is asked for, to make a schema of it.
+    watch: Option<Rc<RefCell<Watch>>>,
 }
 
 /// Something that the book says and this version does not act on.
@@ -65,6 +68,11 @@ pub(crate) type Node<'i> = Spanned<DeValue<'i>>;
 pub(crate) trait Read: Sized {
     /// The value, or a diagnostic.
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self>;
+
+    /// What a value looks like before it is read, as far as a schema can say; a table says so when it is read.
+    fn shape() -> Shape {
+        Shape::Any
+    }
 }
 
 impl<'a> Reading<'a> {
@@ -74,7 +82,12 @@ impl<'a> Reading<'a> {
         found: &'a mut Vec<Diagnostic>,
         kept: &'a mut Vec<NotActedOn>,
     ) -> Self {
-        Self { file: Arc::from(file), currency, errors: 0, warnings: 0, found, kept }
+        Self { file: Arc::from(file), currency, errors: 0, warnings: 0, found, kept, watch: None }
+    }
+
+    /// The same, with somebody who notes what is asked for.
+    pub(crate) fn watched(self, watch: Rc<RefCell<Watch>>) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     pub(crate) fn place<T>(&self, value: &Spanned<T>) -> Place {
@@ -171,18 +184,24 @@ pub(crate) struct Fields<'t, 'i> {
     what: &'static str,
     place: Place,
     asked: Vec<&'static str>,
+    watch: Option<Rc<RefCell<Watch>>>,
 }
 
 impl<'t, 'i> Fields<'t, 'i> {
     /// The table at the top of a file; `what` names it in messages: `a plan`.
     pub(crate) fn top(table: &'t Spanned<DeTable<'i>>, what: &'static str, reading: &Reading<'_>) -> Self {
-        Self { table: table.get_ref(), what, place: reading.start_of_file(), asked: Vec::new() }
+        Self::watched(table.get_ref(), what, reading.start_of_file(), reading)
     }
 
     /// A table within a file.
     pub(crate) fn of(value: &'t Node<'i>, what: &'static str, reading: &mut Reading<'_>) -> Option<Self> {
         match value.get_ref() {
-            DeValue::Table(table) => Some(Self { table, what, place: reading.place(value), asked: Vec::new() }),
+            DeValue::Table(table) => {
+                if let Some(watch) = &reading.watch {
+                    watch.borrow_mut().table_at(value, what);
+                }
+                Some(Self::watched(table, what, reading.place(value), reading))
+            }
             DeValue::String(_)
             | DeValue::Integer(_)
             | DeValue::Float(_)
@@ -192,6 +211,19 @@ impl<'t, 'i> Fields<'t, 'i> {
                 reading.wrong_type(value, &format!("{what}, a table"));
                 None
             }
+        }
+    }
+
+    fn watched(table: &'t DeTable<'i>, what: &'static str, place: Place, reading: &Reading<'_>) -> Self {
+        if let Some(watch) = &reading.watch {
+            watch.borrow_mut().begin(what, table);
+        }
+        Self { table, what, place, asked: Vec::new(), watch: reading.watch.clone() }
+    }
+
+    fn note(&self, key: &'static str, is_required: bool, shape: impl FnOnce() -> Shape) {
+        if let Some(watch) = &self.watch {
+            watch.borrow_mut().key(self.what, key, is_required, shape());
         }
     }
 
@@ -209,17 +241,20 @@ impl<'t, 'i> Fields<'t, 'i> {
     pub(crate) fn node(&mut self, key: &'static str) -> Option<&'t Node<'i>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
+            self.note(key, false, || Shape::Any);
         }
         self.table.get(key)
     }
 
     /// A key that may be missing.
     pub(crate) fn optional<T: Read>(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Option<T> {
+        self.note(key, false, T::shape);
         self.node(key).and_then(|value| T::read(value, reading))
     }
 
     /// A key that must be there.
     pub(crate) fn required<T: Read>(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Option<T> {
+        self.note(key, true, T::shape);
         match self.node(key) {
             Some(value) => T::read(value, reading),
             None => {
@@ -236,6 +271,7 @@ impl<'t, 'i> Fields<'t, 'i> {
 
     /// The same with at most so many entries.
     pub(crate) fn list_up_to<T: Read>(&mut self, max: usize, key: &'static str, reading: &mut Reading<'_>) -> Vec<T> {
+        self.note(key, false, || Shape::Many(Box::new(T::shape())));
         let Some(value) = self.node(key) else { return Vec::new() };
         if let Some(count) = value.get_ref().as_array().map(|items| items.len()).filter(|&count| count > max) {
             let place = reading.place(value);
@@ -259,6 +295,9 @@ impl<'t, 'i> Fields<'t, 'i> {
 
     /// Reports every key that nobody asked for.
     pub(crate) fn finish(self, reading: &mut Reading<'_>) {
+        if let Some(watch) = &self.watch {
+            watch.borrow_mut().end(self.what);
+        }
         let unknown = self.table.keys().filter(|key| !self.asked.contains(&key.get_ref().as_ref()));
         for key in unknown.take(REPORTED_MAX) {
             let (place, what) = (reading.place(key), self.what);
@@ -315,6 +354,10 @@ impl<T: Read> Read for Located<T> {
         let place = reading.place(value);
         T::read(value, reading).map(|value| Located { value, place })
     }
+
+    fn shape() -> Shape {
+        T::shape()
+    }
 }
 
 impl Read for String {
@@ -327,6 +370,10 @@ impl Read for String {
             }
         }
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 impl Read for bool {
@@ -336,6 +383,10 @@ impl Read for bool {
             reading.wrong_type(value, "true or false");
         }
         flag
+    }
+
+    fn shape() -> Shape {
+        Shape::Flag
     }
 }
 
@@ -351,6 +402,10 @@ impl Read for u64 {
         }
         number
     }
+
+    fn shape() -> Shape {
+        Shape::Whole
+    }
 }
 
 impl<T: Read> Read for BTreeMap<String, T> {
@@ -362,5 +417,9 @@ impl<T: Read> Read for BTreeMap<String, T> {
                 .filter_map(|(key, item)| Some((key.get_ref().to_string(), T::read(item, reading)?)))
                 .collect(),
         )
+    }
+
+    fn shape() -> Shape {
+        Shape::Named(Box::new(T::shape()))
     }
 }

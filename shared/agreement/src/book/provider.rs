@@ -10,6 +10,7 @@ use super::{
     diagnostic::Diagnostic,
     fields::{Fields, Node, Read, Reading, entries, shown},
     scalar::PlainSeconds,
+    schema::Shape,
 };
 use crate::{money::Currency, words::BookName};
 
@@ -193,6 +194,10 @@ impl Read for Zone {
         });
         None
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 /// An address with one `@` and something on both sides of it.
@@ -209,6 +214,10 @@ impl Read for Mail {
             return None;
         }
         Some(Self(text))
+    }
+
+    fn shape() -> Shape {
+        Shape::Text
     }
 }
 
@@ -229,6 +238,10 @@ impl Read for WebAddress {
         }
         Some(Self(text))
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 /// `host:port`.
@@ -248,5 +261,9 @@ impl Read for Anchor {
             return None;
         }
         Some(Self(text))
+    }
+
+    fn shape() -> Shape {
+        Shape::Text
     }
 }

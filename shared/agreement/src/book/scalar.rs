@@ -14,6 +14,7 @@ use super::{
     code::Code,
     diagnostic::Diagnostic,
     fields::{Node, Read, Reading, shown},
+    schema::Shape,
 };
 use crate::{
     money::{Currency, Money, MoneyError, Price},
@@ -102,6 +103,10 @@ impl Read for PlainSeconds {
         }
         seconds.map(PlainSeconds)
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 impl Read for CoveredSeconds {
@@ -125,12 +130,20 @@ impl Read for CoveredSeconds {
         }
         covered.map(CoveredSeconds)
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 impl Read for Ratio {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         let text = String::read(value, reading)?;
         Ratio::percent(&text).map_err(|error| reading.bad_value(value, error.to_string())).ok()
+    }
+
+    fn shape() -> Shape {
+        Shape::Text
     }
 }
 
@@ -150,17 +163,29 @@ impl Read for Factor {
             }
         }
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 impl Read for Price {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         read_money(value, reading, Price::parse)
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 impl Read for Money {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         read_money(value, reading, Money::parse)
+    }
+
+    fn shape() -> Shape {
+        Shape::Text
     }
 }
 
@@ -181,6 +206,10 @@ impl Read for Currency {
         let text = String::read(value, reading)?;
         Currency::parse(&text).map_err(|error| reading.bad_value(value, error.to_string())).ok()
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 impl Read for Date {
@@ -192,6 +221,10 @@ impl Read for Date {
                 None
             }
         }
+    }
+
+    fn shape() -> Shape {
+        Shape::Date
     }
 }
 
@@ -231,6 +264,10 @@ impl Read for Time {
         }
         time
     }
+
+    fn shape() -> Shape {
+        Shape::Text
+    }
 }
 
 /// Reads `HH:MM`.
@@ -258,6 +295,10 @@ macro_rules! read_words {
                 }
                 word
             }
+
+            fn shape() -> $crate::book::schema::Shape {
+                $crate::book::schema::Shape::Words(Self::ALL.iter().map(|known| known.as_str()).collect())
+            }
         })+
     };
 }
@@ -281,6 +322,10 @@ macro_rules! names {
                         reading.report(Diagnostic::new(Code::BadName, &place, error.to_string()));
                     })
                     .ok()
+            }
+
+            fn shape() -> Shape {
+                Shape::Text
             }
         })+
     };
