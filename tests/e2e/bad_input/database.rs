@@ -25,7 +25,7 @@ fn a_locked_database_is_waited_for_then_said_and_the_reports_come_later() {
         "Error: the database is locked by another process; it was waited for and nothing was stored: try again\n"
     );
     let held = Held::by(&collector).records;
-    wait_for("the agent is told to wait", Duration::from_secs(15), || waits(&agent));
+    wait_for("the agent is told to wait", Duration::from_secs(60), || waits(&agent));
     assert_eq!(Held::by(&collector).records, held, "nothing is written past a lock");
     assert!(collector.cli_json(&["queue"]).is_object(), "reading goes on");
 
@@ -48,7 +48,7 @@ fn a_full_disk_stops_the_collectors_writing_only_and_the_reports_come_later() {
         let mut agent = running(&collector, port);
 
         let filler = collector.data().join("filler");
-        let held = wait_for("the disk is full for the collector", Duration::from_secs(20), || {
+        let held = wait_for("the disk is full for the collector", Duration::from_secs(60), || {
             namespace::fill_up(&filler);
             let before = Held::by(&collector).records;
             waits(&agent).map(|()| before)
