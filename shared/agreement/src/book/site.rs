@@ -199,11 +199,7 @@ impl Read for Asset {
         let id = fields.required::<AssetId>("id", reading);
         let class = fields.required("class", reading);
         let edges = EdgeKind::ALL.iter().flat_map(|&kind| read_edges(kind, &mut fields, reading)).collect();
-        let expected_node = fields.node("expected");
-        if let Some(node) = expected_node {
-            reading.keep("expected hours of assets", node);
-        }
-        let expected = expected_node.and_then(|node| Located::read(node, reading));
+        let expected = fields.optional("expected", reading);
         let installed = fields.optional("installed", reading);
         let warranty_until = fields.optional("warranty_until", reading);
         let documentation = fields.optional("documentation", reading);
