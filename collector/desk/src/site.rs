@@ -225,6 +225,7 @@ pub(crate) fn tell_of_clone(
         cause: CauseClaim { cause: Cause::Undetermined, confidence_percent: 0, by: Who::Rule("clone".to_owned()) },
         symptoms: BTreeMap::new(),
         handling: Handling::Desk,
+        taken_on: None,
         follows: None,
         parent: None,
         evidence_opening: None,

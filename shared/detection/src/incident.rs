@@ -85,6 +85,10 @@ pub struct Incident {
     pub symptoms: BTreeMap<FindingId, Symptom>,
     /// Whether people and clocks deal with it.
     pub handling: Handling,
+    /// When the provider made it people's business, where it was found while commissioning: it counts as detected and
+    /// received then, whatever becomes known of the time before (TERMS F11: nothing was promised for that).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_on: Option<Timestamp>,
     /// The closed incident that this one follows, when the same thing failed again.
     pub follows: Option<IncidentKey>,
     /// The incident whose cause brought it about, or may have.
@@ -255,6 +259,11 @@ impl Incident {
             Root::Agent { agent, host: _ } => (self.is_open() && self.restored.is_none()).then_some(agent),
             Root::Check { .. } | Root::Report { .. } => None,
         }
+    }
+
+    /// Whether it was found while its site was being commissioned, whatever became of it since.
+    pub fn was_found_in_commissioning(&self) -> bool {
+        self.handling == Handling::AsFound || self.taken_on.is_some()
     }
 
     /// The assets in it: the root's and those of its symptoms.

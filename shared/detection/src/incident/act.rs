@@ -23,7 +23,8 @@ pub enum Action {
     Respond,
     /// Say that it is over.
     Resolve(Resolution),
-    /// Say that it is not over after all, or that it should be dealt with.
+    /// Say that it is not over after all, or that it should be dealt with. What was found while commissioning is an
+    /// ordinary incident from then on, detected and received at that moment.
     Reopen,
     /// Close the ticket for good; the next failure opens a new incident.
     Close,
@@ -249,6 +250,11 @@ impl Hold<'_> {
         };
         let mut after = self.in_state(state);
         after.handling = Handling::Desk;
+        if self.incident.handling == Handling::AsFound {
+            (after.taken_on, after.opened) = (Some(self.at), Some(self.at));
+            (after.detected, after.received) = (self.at, self.at);
+            return Ok((after, Change::Opened));
+        }
         after.opened = after.opened.or(Some(self.at));
         Ok((after, Change::Reopened))
     }
@@ -405,13 +411,23 @@ mod tests {
     }
 
     #[test]
-    fn reopening_what_bothered_nobody_makes_it_peoples_business() {
+    fn what_was_found_while_commissioning_counts_from_when_it_is_opened() {
         let mut site = Site::new();
         site.view.stage = crate::incident::Stage::Commissioning;
         let found = site.fails("srv-1/net.tcp", 60).remove(0).incident;
+        assert!(found.was_found_in_commissioning() && !found.is_ticketed());
         let ticked = act(&found, &Action::Reopen, &ana(), at(500), at(500)).unwrap().unwrap();
-        assert_eq!(ticked.desk, Desk::Begins { detected: at(64), received: at(66) });
-        assert!(ticked.incident.is_ticketed());
+        assert_eq!(ticked.desk, Desk::Begins { detected: at(500), received: at(500) });
+        assert_eq!((ticked.change, ticked.incident.started), (Change::Opened, found.started));
+        assert!(ticked.incident.was_found_in_commissioning() && ticked.incident.is_ticketed());
+    }
+
+    #[test]
+    fn reopening_what_was_over_when_it_arrived_makes_it_peoples_business() {
+        let over = Incident { handling: Handling::Retroactive, ..in_state("resolved") };
+        let ticked = act(&over, &Action::Reopen, &ana(), at(500), at(500)).unwrap().unwrap();
+        assert_eq!(ticked.desk, Desk::Begins { detected: over.detected, received: over.received });
+        assert_eq!((ticked.change, ticked.incident.taken_on), (Change::Reopened, None));
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub fn opened(report: &Report) -> IncidentEffect {
         cause: CauseClaim { cause: Cause::Undetermined, confidence_percent: 0, by: Who::Rule("report".to_owned()) },
         symptoms: std::collections::BTreeMap::new(),
         handling: Handling::Desk,
+        taken_on: None,
         follows: None,
         parent: None,
         evidence_opening: Some(DeviceText::new(text)),

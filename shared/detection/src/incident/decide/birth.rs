@@ -40,6 +40,7 @@ pub(super) fn create(
         cause: undetermined(),
         symptoms: [(seen.id.clone(), symptom(seen))].into(),
         handling: born.handling,
+        taken_on: None,
         follows,
         parent: None,
         evidence_opening: seen.evidence.clone(),

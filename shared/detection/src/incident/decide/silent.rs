@@ -98,6 +98,7 @@ fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> I
         cause: undetermined(),
         symptoms: std::collections::BTreeMap::new(),
         handling: case.handling(seen.deadline),
+        taken_on: None,
         follows: None,
         parent: None,
         evidence_opening: Some(DeviceText::new(&format!(

@@ -129,6 +129,7 @@ fn new(table: &Table<'_>, judged: &Judged, (key, dedup, root): (IncidentKey, Ded
         cause: claim(judged),
         symptoms,
         handling: handling(judged),
+        taken_on: None,
         follows: None,
         parent: judged.parent.map(|parent| table.name_of(parent)),
         evidence_opening: first.and_then(|fact| fact.evidence.clone()),

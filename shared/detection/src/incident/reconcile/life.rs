@@ -226,7 +226,7 @@ fn begin(before: &Incident, incident: &mut Incident, judged: &Judged) -> Desk {
             incident.opened = incident.opened.or(Some(judged.opened));
             desk_for(incident, judged.detected, judged.received)
         }
-        (Handling::Desk, _) if judged.received < before.received => {
+        (Handling::Desk, _) if before.taken_on.is_none() && judged.received < before.received => {
             // A late fact shows that it was received before: the earliest clock holds.
             (incident.detected, incident.received) = (judged.detected.min(before.detected), judged.received);
             Desk::AsBefore

@@ -88,6 +88,24 @@ fn a_ticket_that_was_closed_by_hand_is_followed_by_one_a_day() {
 }
 
 #[test]
+fn what_was_found_while_commissioning_is_opened_by_people_alone_and_counts_from_then() {
+    let mut place = Place::new();
+    place.plan.stage = Stage::Commissioning;
+    place.fails("srv-1/ping", 1_000, None);
+    place.run(1_060);
+    place.plan.stage = Stage::Commissioned { since: at(900) };
+    place.run(1_100);
+    assert!(place.begun.is_empty(), "that commissioning ended opens nothing by itself");
+    place.acts(&Action::Reopen, 0);
+    let opened = place.stored[0].clone();
+    assert_eq!((opened.taken_on, opened.received), (Some(at(1_100)), at(1_100)));
+    place.fails("srv-1/web", 1_200, None);
+    place.run(1_300);
+    let grown = &place.stored[0];
+    assert_eq!((grown.symptoms.len(), grown.detected, grown.received), (2, at(1_100), at(1_100)));
+}
+
+#[test]
 fn what_was_dismissed_or_merged_stays_so() {
     for action in [
         Action::Dismiss { reason: "known".to_owned() },
