@@ -123,6 +123,19 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
     Ok(SiteFacts { until: period.to, checks, boots: boots.collect(), off })
 }
 
+/// When each check of the plan warned in a period; checks that did not are left out.
+pub(crate) fn degraded(tx: &dyn ReadTx, plan: &Site, period: Span) -> Result<BTreeMap<CheckId, Vec<Span>>, DeskError> {
+    let clipped = |span: Span| Span { from: span.from.max(period.from), to: span.to.min(period.to) };
+    let mut degraded = BTreeMap::new();
+    for (check, seen) in beyond_findings(tx, plan, period)? {
+        let spans: Vec<Span> = seen.degraded.into_iter().map(clipped).filter(|span| span.from < span.to).collect();
+        if !spans.is_empty() {
+            degraded.insert(check, spans);
+        }
+    }
+    Ok(degraded)
+}
+
 /// Every change of a check's state in a period, and the state before.
 pub(crate) fn changes(
     tx: &dyn ReadTx,

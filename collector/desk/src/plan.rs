@@ -122,6 +122,11 @@ pub fn site_of(book: &Book, client: &ClientId, site: &book::Site, period: Span) 
     Ok(Site { client: client.clone(), site: site.id.clone(), zone, stage, assets, checks })
 }
 
+/// The zone in which a site's times are read; UTC where the book's is unknown, which its reading refuses.
+pub(crate) fn zone_of(site: &book::Site) -> TimeZone {
+    TimeZone::get(&site.zone).unwrap_or(TimeZone::UTC)
+}
+
 /// The asset on which a site's agent runs: the one whose `host` check the site has, if it has just one.
 pub(crate) fn host_of(plan: &Site) -> Option<AssetId> {
     let mut hosts = plan.checks.iter().filter(|(_, check)| check.kind.as_str() == "host");

@@ -148,7 +148,7 @@ fn gather(
 }
 
 /// The checks that no agent of the site judges at present: nothing of theirs resolves.
-fn unknown_checks<'a>(
+pub(crate) fn unknown_checks<'a>(
     tx: &dyn ReadTx,
     client: &ClientId,
     site: &SiteId,

@@ -5,6 +5,7 @@ mod book;
 mod chain;
 mod clocks;
 mod commands;
+mod commissioning;
 mod delivery;
 mod enrolment;
 mod facts;

@@ -17,7 +17,7 @@ use upheld_model::{
 };
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 
-use crate::{Actor, Desk, DeskError, audit, case::Case, figures::cost_sentence};
+use crate::{Actor, Desk, DeskError, audit, case::Case, commissioning::CommissioningReminder, figures::cost_sentence};
 
 pub use dispute::DisputeView;
 pub(crate) use incident::incident_view;
@@ -163,6 +163,8 @@ pub struct Queue {
     pub as_of: Timestamp,
     /// Open incidents, by group, then by time left on the clock that runs out first.
     pub rows: Vec<QueueRow>,
+    /// Sites that have been in commissioning for long, for the provider's people.
+    pub commissioning: Vec<CommissioningReminder>,
     /// Agents that may report, for the empty queue's sentence.
     pub agents: u64,
     /// When any agent last reported.

@@ -9,7 +9,9 @@ mod agent;
 mod book;
 mod cases;
 mod codes;
+mod commission;
 mod cost;
+mod digest;
 mod incident;
 mod init;
 mod maintenance;
@@ -71,6 +73,10 @@ enum Command {
     Agent(agent::Command),
     /// Open incidents, the next clock to run out first.
     Queue(queue::Args),
+    /// What was found while a site was set up, and what of it is to be dealt with.
+    Commission(commission::Args),
+    /// What needs somebody's eye and pages nobody: unstable, lingering, at risk, over when it was told, degraded.
+    Digest(digest::Args),
     /// Why an incident's clocks are due when they are.
     Explain(incident::ExplainArgs),
     #[command(flatten)]
@@ -181,6 +187,8 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Accept(args) => accept::run(&args, context),
         Command::Agent(command) => agent::run(command, context),
         Command::Queue(args) => queue::run(&args, context),
+        Command::Commission(args) => commission::run(&args, context),
+        Command::Digest(args) => digest::run(&args, context),
         Command::Explain(args) => incident::explain(&args, context),
         Command::People(command) => people::run(command, context),
         Command::ReportProblem(args) => people::report_problem(args, context),

@@ -252,3 +252,99 @@ fn a_provider_asks_for_every_figure_of_a_client() {
     let bad = collector(&["what-if", "--book", &other, "--ledger", &ledger]);
     assert_eq!((bad.code, bad.stderr.contains("line 1 of")), (1, true), "{}", bad.stderr);
 }
+
+#[test]
+fn what_was_found_while_commissioning_is_shown_and_opened_by_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, book) = (folder.path().join("data"), folder.path().join("book"));
+    let dated = files("1h");
+    let site = "clients/acme/sites/north.toml";
+    let mut undated = dated.clone();
+    undated.insert(site.to_owned(), dated[site].replace("commissioned = 2020-01-15\n", ""));
+    write(&book, &undated);
+    let (data_text, book_text) = (text(&data), text(&book));
+    let run = |arguments: &[&str]| collector(&[arguments, &["--data", &data_text]].concat());
+    assert_eq!(run(&["init"]).code, 0);
+    assert_eq!(run(&["book", "apply", &book_text]).code, 0);
+    found_incident(&data, "2026-11-16T16:00:00Z".parse().unwrap());
+
+    let found = run(&["commission", "acme/north"]);
+    for part in [
+        "North (acme/north) as found while commissioning; no agent is enrolled there yet",
+        "srv-1 (server)\n  Fails since 2026-11-16 10:00 CST (INC-1): srv-1: TCP service on port 8080 does not answer.",
+        "net.tcp is unknown: no agent judges it at present.",
+        "write `commissioned = DATE` into clients/acme/sites/north.toml",
+    ] {
+        assert!(found.stdout.contains(part), "no {part:?} in\n{}{}", found.stdout, found.stderr);
+    }
+    let refused = run(&["commission", "acme/north", "--open", "INC-1"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    for part in ["acme/north is still being commissioned", "has no line `commissioned = DATE`", "book apply DIR"] {
+        assert!(refused.stderr.contains(part), "no {part:?} in\n{}", refused.stderr);
+    }
+    assert_eq!(run(&["commission", "north"]).code, 2, "a site has a client");
+    assert_eq!(run(&["commission", "acme/south"]).code, 1);
+
+    write(&book, &dated);
+    assert_eq!(run(&["book", "apply", &book_text]).code, 0);
+    assert_eq!(run(&["commission", "acme/north", "--open", "INC-7"]).code, 1, "it is not on the report");
+    assert!(run(&["queue"]).stdout.contains("no open incidents"), "nothing opens by itself");
+    let before = Timestamp::now();
+    let opened = run(&["commission", "acme/north", "--open", "INC-1", "--json"]);
+    assert_eq!(opened.code, 0, "{opened:?}");
+    let opened = opened.last_json();
+    assert_eq!(
+        (&opened["schema"], &opened["opened"][0]["incident"]),
+        (&json!("upheld.commission/1"), &json!("acme/INC-1"))
+    );
+    let due: Timestamp = opened["opened"][0]["clocks"][0]["due"].as_str().unwrap().parse().unwrap();
+    let promised = due.duration_since(before).as_secs();
+    // Dues are whole seconds.
+    assert!((3_599..3_660).contains(&promised), "an hour from when it was opened: {promised} s");
+    assert_eq!(opened["as_found"]["assets"][0]["incidents"][0]["stands"], "opened");
+    assert!(run(&["queue"]).stdout.contains("acme/INC-1"));
+
+    let digest = run(&["digest", "--client", "acme"]);
+    assert_eq!(digest.code, 0, "{digest:?}");
+    assert!(digest.stdout.contains("that needs an eye beside the queue"), "{}", digest.stdout);
+    let none = run(&["digest", "--json"]).last_json();
+    assert_eq!((&none["schema"], &none["digest"]["sites"]), (&json!("upheld.digest/1"), &json!([])));
+    assert_eq!(run(&["digest", "--client", "nobody"]).code, 1);
+    assert_eq!(run(&["digest", "--since", "2999-01-01T00:00:00Z"]).code, 2);
+}
+
+/// What was found while the site was commissioned, as the desk would have stored it.
+fn found_incident(data: &Path, began: Timestamp) {
+    let (key, dedup) = ("5d".repeat(32), "acme/north/asset/srv-1/down");
+    let body = json!({
+        "key": key, "dedup": dedup, "client": "acme", "site": "north", "class": "service", "kind": "down",
+        "root": { "is": "check", "check": "srv-1/net.tcp" }, "title": "srv-1: TCP service on port 8080 does not answer",
+        "started": { "not_before": null, "not_after": began }, "detected": began, "received": began, "opened": began,
+        "restored": null, "state": { "is": "open" },
+        "cause": { "cause": "undetermined", "confidence_percent": 0, "by": { "is": "rule", "name": "correlate" } },
+        "symptoms": [], "handling": { "is": "as-found" }, "follows": null, "evidence_opening": null,
+        "evidence_restoration": null,
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = upheld_store::sqlite::open(&data.join("upheld.db")).unwrap();
+    let written = store.write::<_, StoreError, _>("test.found", move |tx| {
+        let client: upheld_model::ClientId = "acme".parse().unwrap();
+        let number = tx.next_number(&client)?;
+        tx.insert_incident(&IncidentRow {
+            client,
+            number,
+            site: "north".parse().unwrap(),
+            incident_key: key.parse().unwrap(),
+            dedup: dedup.to_owned(),
+            state: "open".to_owned(),
+            opened_at: began,
+            over_at: None,
+            next_deadline: None,
+            revision: 0,
+            body: body.to_string(),
+            terms: None,
+            refusal: None,
+        })
+    });
+    runtime.block_on(written).unwrap();
+}

@@ -5,7 +5,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use upheld_agreement::words::Stage;
-use upheld_desk::{ClockView, Queue, views::QueueGroup};
+use upheld_desk::{ClockView, CommissioningReminder, Queue, views::QueueGroup};
 
 /// `4 s`, `22 min`, `1 h 08 m`, `26 h 10 m`.
 pub fn two_units(seconds: u64) -> String {
@@ -124,6 +124,16 @@ pub fn nothing_runs(queue: &Queue) -> String {
     format!("No clocks running, no open incidents. {}{last}.", sentence(&agents))
 }
 
+/// The reminder that a site is still being commissioned, in one line.
+pub fn still_commissioning(site: &CommissioningReminder, as_of: Timestamp) -> String {
+    let CommissioningReminder { client, client_name, site, site_name, since } = site;
+    let days = as_of.duration_since(*since).as_hours() / 24;
+    format!(
+        "{client_name}, {site_name} has been in commissioning for {days} days and nothing there is ticketed: \
+         upheld-collector commission {client}/{site} says what was found and how to end it."
+    )
+}
+
 /// `2026-11-17 14:55:00 CST` in the zone of this name; in UTC, and saying so, where the name is unknown.
 pub fn local(at: Timestamp, zone: &str) -> String {
     let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
@@ -236,6 +246,7 @@ mod tests {
     fn an_empty_queue_says_who_reports() {
         let queue = Queue {
             as_of: at("2026-11-17T19:47:04Z"),
+            commissioning: vec![],
             rows: vec![],
             agents: 412,
             last_report: Some(at("2026-11-17T19:47:00Z")),

@@ -88,6 +88,9 @@ async fn a_bad_port_is_one_unstable_link_from_its_third_drop_on() {
     let late = third.duration_until(all[0].detected_at).as_secs();
     assert!((0..=60).contains(&late), "{late} s after the third drop");
     assert_eq!(all[0].title, "sw-1: unstable link, 4 drops", "it holds what follows");
+    let digest = site.world.desk.digest(&Scope::Provider, None, site.begun, site.world.now).await.unwrap();
+    let why: Vec<_> = digest.sites.iter().flat_map(|site| &site.incidents).map(|incident| incident.why).collect();
+    assert_eq!(why, [crate::digest::Why::Unstable], "it pages nobody and is on the digest");
 }
 
 /// A disk that fills for two weeks and is emptied: told a week before, by the day, and over two days after.

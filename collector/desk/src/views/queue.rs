@@ -12,6 +12,7 @@ use crate::{
     DeskError,
     book::CurrentBook,
     case::{Case, promise::Promise},
+    commissioning,
 };
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -41,7 +42,11 @@ pub(super) fn queue(tx: &dyn ReadTx, book: &CurrentBook, scope: &Scope, now: Tim
             last
         }
     };
-    Ok(Queue { as_of: now, rows, agents: active.count() as u64, last_report })
+    let commissioning = match scope {
+        Scope::Provider => commissioning::reminders(tx, book, now)?,
+        Scope::Client(_) => Vec::new(),
+    };
+    Ok(Queue { as_of: now, rows, commissioning, agents: active.count() as u64, last_report })
 }
 
 /// A candidate is not an incident yet, and what nobody deals with is on the digest, not in the queue.

@@ -34,10 +34,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn text(queue: &Queue) -> String {
+    let reminders = queue.commissioning.iter().map(|site| words::still_commissioning(site, queue.as_of));
+    let mut text: String = reminders.map(|line| format!("{line}\n")).collect();
     if queue.rows.is_empty() {
-        return words::nothing_runs(queue);
+        text.push_str(&words::nothing_runs(queue));
+        return text;
     }
-    let mut text = String::new();
     let mut group = None;
     for row in &queue.rows {
         if group != Some(row.group) {

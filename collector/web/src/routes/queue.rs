@@ -57,6 +57,7 @@ struct QueuePage<'a> {
     running: usize,
     groups: Vec<Group>,
     empty: String,
+    reminders: Vec<String>,
     hidden: usize,
 }
 
@@ -126,6 +127,7 @@ impl<'a> QueuePage<'a> {
             running: queue.rows.iter().filter_map(|row| row.clock.as_ref()).filter(|clock| clock.is_counting).count(),
             groups: groups(queue, reader.may_decide(), limit),
             empty: words::nothing_runs(queue),
+            reminders: queue.commissioning.iter().map(|site| words::still_commissioning(site, queue.as_of)).collect(),
             hidden: queue.rows.len().saturating_sub(limit),
         }
     }
@@ -327,6 +329,7 @@ mod tests {
                 row(2029, QueueGroup::Paused, "Access server ACS-1: power supply failed", Some(paused)),
                 QueueRow { priority: None, ..row(2046, QueueGroup::NoClock, "Workstation WS-3 does not answer", None) },
             ],
+            commissioning: vec![],
             agents: 412,
             last_report: Some(at("2026-11-17T19:47:15Z")),
         }
@@ -372,6 +375,22 @@ mod tests {
         let page = QueuePage::of(&queue, &reader(Rights::Read), ROWS).render().unwrap();
         assert!(page.contains("No clocks running, no open incidents. 412 agents, last report 4 s ago."), "{page}");
         assert!(!page.contains("<table"));
+    }
+
+    #[test]
+    fn a_site_that_stays_in_commissioning_is_one_line() {
+        let long = upheld_desk::CommissioningReminder {
+            client: "northgate".parse().unwrap(),
+            client_name: "Northgate Foods".into(),
+            site: "plant-2".parse().unwrap(),
+            site_name: "Plant 2".into(),
+            since: at("2026-11-08T19:00:00Z"),
+        };
+        let queue = Queue { commissioning: vec![long], rows: vec![], ..queue() };
+        let page = QueuePage::of(&queue, &reader(Rights::Read), ROWS).render().unwrap();
+        let line = "Northgate Foods, Plant 2 has been in commissioning for 9 days and nothing there is ticketed: \
+                    upheld-collector commission northgate/plant-2 says what was found and how to end it.";
+        assert_eq!(page.matches(line).count(), 1, "{page}");
     }
 
     #[test]
