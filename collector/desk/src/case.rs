@@ -16,7 +16,8 @@ use upheld_model::IncidentRef;
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 
 use crate::{Actor, DeskError, book::CurrentBook};
-use entry::Entry;
+use entry::{Entry, ToldIn};
+use messages::SilentTogether;
 use promise::Promise;
 
 /// One incident's file, read.
@@ -48,12 +49,40 @@ pub(crate) struct Deed {
     pub(crate) note: Option<String>,
 }
 
+/// Stores one effect of detection about a silence that is told with those of other sites: it has a ticket of its own,
+/// and one message for all of them disturbs people.
+pub(crate) fn apply_together(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    effect: &IncidentEffect,
+    group: &SilentTogether,
+) -> Result<(), DeskError> {
+    let fact = entry::fact_of(&effect.change);
+    let deed = Deed { fact, who: Actor::Collector, note: None };
+    let told = ToldIn::SilentTogether { sites: group.together.sites, clients: group.together.clients };
+    let case = apply_told(tx, book, effect, deed, Some(told))?;
+    if group.is_first {
+        messages::tell_together(tx, book, &case, group, effect.due_at, effect.noticed_at)?;
+    }
+    Ok(())
+}
+
 /// Stores one effect that a person brought about.
 pub(crate) fn apply_as(
     tx: &mut dyn Tx,
     book: &CurrentBook,
     effect: &IncidentEffect,
     deed: Deed,
+) -> Result<Case, DeskError> {
+    apply_told(tx, book, effect, deed, None)
+}
+
+fn apply_told(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    effect: &IncidentEffect,
+    deed: Deed,
+    told: Option<ToldIn>,
 ) -> Result<Case, DeskError> {
     let IncidentEffect { incident, change, desk, due_at, noticed_at } = effect;
     let mut case = match tx.incident_by_key(&incident.client, &incident.key.0)? {
@@ -69,6 +98,11 @@ pub(crate) fn apply_as(
     let effective_at = entry::effective_at(incident, change, *due_at);
     let entry = Entry::new(effective_at, *noticed_at, Some(change.clone()), deed);
     case.append(tx, entry)?;
+    if let Some(told) = told
+        && case.told_in().is_none()
+    {
+        case.append(tx, Entry::told_in(told, *noticed_at))?;
+    }
     if adds_symptoms(change)
         && let Some(fact) = case.promise.raised(book, incident, &case.ledger)?
     {
@@ -134,6 +168,11 @@ impl Case {
     /// How often something happened to it: what a command was given against.
     pub(crate) fn revision(&self) -> u64 {
         self.ledger.len() as u64
+    }
+
+    /// The message in which it is told with others; `None`: it is told by itself.
+    pub(crate) fn told_in(&self) -> Option<&ToldIn> {
+        self.ledger.iter().find_map(|entry| entry.said.told_in.as_ref())
     }
 
     /// Whether the manufacturer has it too, and has not answered since.

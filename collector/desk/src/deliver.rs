@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upheld_delivery::receiver::{Accepted, Content, Fork, Verdict};
+use upheld_detection::incident::Trigger;
 use upheld_store::{
     Tx,
     agents::{AgentNowRow, AgentStatus},
@@ -25,16 +26,13 @@ use crate::{
     Actor, AgentPeer, Desk, DeskError,
     agents::refusal_of,
     audit,
-    book::{CurrentBook, HEARTBEAT_MS},
+    book::CurrentBook,
     case::text,
     clock,
     problem::{problem, unavailable},
-    site,
+    site::{self, UNHEARD_AFTER},
 };
 use judged::Judged;
-
-/// Three heartbeats (DETECTION 4.6): not heard for longer, an agent's checks are unknown meanwhile.
-const UNHEARD_AFTER: SignedDuration = SignedDuration::from_millis(3 * HEARTBEAT_MS.cast_signed());
 
 /// The answer to an upload.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,11 +198,11 @@ impl Upload<'_> {
     /// Notes the present that the agent tells of, and ends its silence if it was silent. Whether that changed an
     /// incident.
     fn heard(&self, tx: &mut dyn Tx) -> Result<bool, DeskError> {
-        let was_silent = site::open_silence(&*tx, self.peer)?;
-        if let Some(before) = tx.agent_now(&self.peer.client, &self.peer.agent)?
-            && self.now.duration_since(before.last_seen) > UNHEARD_AFTER
-        {
-            let row = UnheardRow { agent: self.peer.agent.clone(), since: before.last_seen, until: self.now };
+        let before = tx.agent_now(&self.peer.client, &self.peer.agent)?.map(|before| before.last_seen);
+        let is_back = before.is_none_or(|before| self.now.duration_since(before) > UNHEARD_AFTER);
+        let ended = if is_back { site::silences_ended(&*tx, self.peer, before)? } else { Vec::new() };
+        if let Some(since) = before.filter(|_| is_back) {
+            let row = UnheardRow { agent: self.peer.agent.clone(), since, until: self.now };
             tx.insert_unheard(self.site(), &row)?;
         }
         let DeliverRequest { clock, now: present, .. } = self.request;
@@ -223,11 +221,11 @@ impl Upload<'_> {
             checks: text("agent's present state", &present.checks)?,
             ailments: text("agent's ailments", &present.ailments)?,
         })?;
-        if was_silent {
-            let back = site::agent_back(self.peer, self.now);
-            site::react(tx, self.book, &self.peer.client, &self.peer.site, &[back], self.now)?;
+        let back: Vec<_> = ended.into_iter().map(|agent| Trigger::AgentBack { agent, heard: self.now }).collect();
+        if !back.is_empty() {
+            site::react(tx, self.book, &self.peer.client, &self.peer.site, &back, self.now)?;
         }
-        Ok(was_silent)
+        Ok(!back.is_empty())
     }
 
     /// Two hosts with one identity: from here on nothing of either is taken until a person decides (SECURITY 17).

@@ -19,8 +19,12 @@ use upheld_wire::v1::CheckNow;
 use crate::{
     AgentPeer, DeskError,
     book::{CurrentBook, HEARTBEAT_MS},
-    case, facts, plan,
+    case::{self, messages::SilentTogether},
+    facts, plan,
 };
+
+/// Three heartbeats (DETECTION 4.6): not heard for longer, an agent's checks are unknown meanwhile.
+pub(crate) const UNHEARD_AFTER: SignedDuration = SignedDuration::from_millis(3 * HEARTBEAT_MS.cast_signed());
 
 /// Judges the site by its facts as they are now, and stores what that changes. How many changes that made.
 pub(crate) fn judge(
@@ -90,12 +94,28 @@ pub(crate) fn react(
     triggers: &[Trigger],
     now: Timestamp,
 ) -> Result<u64, DeskError> {
+    react_in(tx, book, client, site, triggers, None, now)
+}
+
+/// The same for a silence that is told with those of other sites.
+pub(crate) fn react_in(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    client: &ClientId,
+    site: &SiteId,
+    triggers: &[Trigger],
+    group: Option<&SilentTogether>,
+    now: Timestamp,
+) -> Result<u64, DeskError> {
     let rules = Rules::default();
     let mut view = gather(&*tx, book, client, site, &rules, now)?;
     let mut changes = 0;
     for trigger in triggers {
         for effect in decide(&view, trigger, &rules, now) {
-            case::apply(tx, book, &effect)?;
+            match group {
+                None => case::apply(tx, book, &effect).map(drop)?,
+                Some(group) => case::apply_together(tx, book, &effect, group)?,
+            }
             remember(&mut view.incidents, effect.incident);
             changes += 1;
         }
@@ -190,6 +210,29 @@ pub(crate) fn open_silence(tx: &dyn ReadTx, peer: &AgentPeer) -> Result<bool, De
     }
 }
 
+/// The agents whose silences end when this one is heard, which was last heard at `before`: its own, and that of the
+/// last of its site to be heard when nobody of it was.
+pub(crate) fn silences_ended(
+    tx: &dyn ReadTx,
+    peer: &AgentPeer,
+    before: Option<Timestamp>,
+) -> Result<Vec<AgentId>, DeskError> {
+    let mut ended = Vec::new();
+    for row in tx.incidents_of_site(&peer.client, &peer.site, Timestamp::MAX)? {
+        let incident = case::read_incident(&row)?;
+        let Root::Agent { agent, host: _ } = &incident.root else { continue };
+        if incident.kind != IncidentKind::Silent || incident.restored.is_some() {
+            continue;
+        }
+        let since = incident.started.not_before.unwrap_or(incident.started.not_after);
+        let unheard = since.saturating_add(UNHEARD_AFTER).unwrap_or(Timestamp::MAX);
+        if *agent == peer.agent || before.is_none_or(|before| before <= unheard) {
+            ended.push(agent.clone());
+        }
+    }
+    Ok(ended)
+}
+
 /// Opens the incident that tells people of two hosts with one identity, unless one is open already (SECURITY 17).
 pub(crate) fn tell_of_clone(
     tx: &mut dyn Tx,
@@ -234,9 +277,4 @@ pub(crate) fn tell_of_clone(
     let desk = Desk::Begins { detected: now, received: now };
     let opened = IncidentEffect { incident, change: Change::Opened, desk, due_at: now, noticed_at: now };
     case::apply(tx, book, &opened).map(drop)
-}
-
-/// What detection is told when a silent agent is heard.
-pub(crate) fn agent_back(peer: &AgentPeer, heard: Timestamp) -> Trigger {
-    Trigger::AgentBack { agent: peer.agent.clone(), heard }
 }

@@ -111,6 +111,8 @@ macro_rules! event_kinds {
 event_kinds! {
     /// An incident opened.
     IncidentOpened = "incident.opened",
+    /// Sites fell silent together; each has its own `incident.opened`, which pages nobody.
+    SitesSilent = "sites.silent",
     /// A person took it.
     IncidentAcknowledged = "incident.acknowledged",
     /// The response that the agreement promises was given.
@@ -158,7 +160,7 @@ impl fmt::Display for EventKind {
 /// The text names no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{word:?} is not an event; known are incident.*, dispute.*, clock.*, manufacturer.overdue, visit.reported, backup.missed, restore.verified, agreement.amended"
+    "{word:?} is not an event; known are incident.*, sites.silent, dispute.*, clock.*, manufacturer.overdue, visit.reported, backup.missed, restore.verified, agreement.amended"
 )]
 pub struct UnknownEvent {
     /// The text, cut at 80 characters.

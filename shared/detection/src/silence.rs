@@ -3,9 +3,13 @@
 //! The collector blames nobody for its own absence: after its start nothing is called silent until every agent had
 //! time to report. Both verdicts are dated by their deadlines, never by the moment at which somebody looked (TERMS F11).
 
+mod told;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+pub use told::{Extent, LastWords, TOGETHER, Together, Told, is_together};
 
 /// After how many heartbeats that did not come an agent's checks are unknown.
 pub const UNKNOWN_AFTER_HEARTBEATS: u32 = 3;
@@ -109,7 +113,7 @@ fn unknown_after(heartbeat: Duration) -> Duration {
 }
 
 /// Five minutes; a minute after the first missing heartbeat where heartbeats are as rare as that.
-pub(crate) fn incident_after(heartbeat: Duration) -> Duration {
+pub fn incident_after(heartbeat: Duration) -> Duration {
     INCIDENT_AFTER.max(heartbeat.saturating_add(Duration::from_secs(60)))
 }
 

@@ -31,13 +31,50 @@ pub(crate) struct Said {
     /// In the author's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
+    /// In which message it is told with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) told_in: Option<ToldIn>,
+}
+
+/// A message that tells several incidents at once (DETECTION 4.6, 4.9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub(crate) enum ToldIn {
+    /// Of sites that fell silent together. The ticket is its own, the page is not.
+    SilentTogether {
+        /// How many sites.
+        sites: usize,
+        /// Of how many clients.
+        clients: usize,
+    },
+}
+
+impl ToldIn {
+    /// As the timeline says it.
+    fn sentence(&self) -> String {
+        match self {
+            Self::SilentTogether { sites, clients: 1 } => {
+                format!("{sites} sites of 1 client fell silent together; people are told in one message")
+            }
+            Self::SilentTogether { sites, clients } => {
+                format!("{sites} sites of {clients} clients fell silent together; people are told in one message")
+            }
+        }
+    }
 }
 
 impl Entry {
+    /// Says in which message it is told.
+    pub(crate) fn told_in(told_in: ToldIn, now: Timestamp) -> Self {
+        let deed = Deed { fact: None, who: Actor::Collector, note: Some(told_in.sentence()) };
+        let entry = Self::new(now, now, None, deed);
+        Self { said: Said { told_in: Some(told_in), ..entry.said }, ..entry }
+    }
+
     /// An entry whose place is given when it is appended.
     pub(crate) fn new(effective_at: Timestamp, recorded_at: Timestamp, change: Option<Change>, deed: Deed) -> Self {
         let Deed { fact, who, note } = deed;
-        Self { ordinal: 0, effective_at, recorded_at, who, said: Said { change, fact, note } }
+        Self { ordinal: 0, effective_at, recorded_at, who, said: Said { change, fact, note, told_in: None } }
     }
 
     /// The entry as the clocks read it.

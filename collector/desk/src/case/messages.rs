@@ -7,7 +7,10 @@ use upheld_agreement::{
     clock::{Announced, Clock, LateFact, Milestone},
     words::BookName,
 };
-use upheld_detection::incident::{Change, Desk};
+use upheld_detection::{
+    incident::{Change, Desk},
+    silence::Together,
+};
 use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentRef, SiteId};
 use upheld_outbound::{Delivery, EventKind};
 use upheld_store::{
@@ -67,6 +70,61 @@ pub(crate) fn event_of(change: &Change, desk: Desk) -> Option<EventKind> {
     }
 }
 
+/// Sites that fell silent together, as one of them is told.
+#[derive(Debug, Clone)]
+pub(crate) struct SilentTogether {
+    pub(crate) together: Together,
+    /// Those of its own client: other clients are counted, never named.
+    pub(crate) sites: Vec<SiteId>,
+    /// Whether its incident is the one with which the message goes out.
+    pub(crate) is_first: bool,
+}
+
+/// Puts the one message about sites that fell silent together into the outbox, per channel of the first of them.
+pub(crate) fn tell_together(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    case: &Case,
+    group: &SilentTogether,
+    occurred: Timestamp,
+    now: Timestamp,
+) -> Result<(), DeskError> {
+    #[derive(Serialize)]
+    struct Data<'a> {
+        title: String,
+        /// Somebody is to be disturbed for it.
+        page: bool,
+        sites: usize,
+        clients: usize,
+        silent_since: Timestamp,
+        /// The first of them; each has its own incident and clock.
+        incident: IncidentRef,
+        client: &'a ClientId,
+        /// Those of this client.
+        sites_of_client: &'a [SiteId],
+    }
+    let Together { sites, clients, since } = group.together;
+    let zone = jiff::tz::TimeZone::get(&book.book.provider.zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    let data = Data {
+        title: group.together.sentence(&zone),
+        page: true,
+        sites,
+        clients,
+        silent_since: since,
+        incident: case.reference(),
+        client: &case.row.client,
+        sites_of_client: &group.sites,
+    };
+    let event = EventKind::SitesSilent;
+    for channel in channels(book, case) {
+        let key = key(case, event, &Subject::Incident, &channel, occurred);
+        let body = Delivery::payload(event, occurred, &data)
+            .map_err(|error: serde_json::Error| DeskError::unreadable("message", &error))?;
+        put(tx, case, event, channel, key, body, now)?;
+    }
+    Ok(())
+}
+
 /// Puts one message per channel into the outbox. The same event told twice is one message.
 #[expect(clippy::too_many_arguments, reason = "one place where every message comes together")]
 pub(crate) fn tell(
@@ -83,24 +141,38 @@ pub(crate) fn tell(
     for channel in channels(book, case) {
         let data = Data::new(book, case, clocks, subject, now);
         let body = Delivery::payload(event, occurred, &data).map_err(unreadable)?;
-        let row = OutboxRow {
-            client: case.row.client.clone(),
-            key: key(case, event, subject, &channel, occurred),
-            number: case.row.number,
-            event: event.as_str().to_owned(),
-            channel,
-            body,
-            created_at: now,
-            status: OutboxStatus::Pending,
-            next_attempt_at: Some(now),
-            lease_owner: None,
-            attempts: 0,
-            reference: None,
-            delivered_at: None,
-            last_error: None,
-        };
-        tx.insert_message(&row)?;
+        let key = key(case, event, subject, &channel, occurred);
+        put(tx, case, event, channel, key, body, now)?;
     }
+    Ok(())
+}
+
+fn put(
+    tx: &mut dyn Tx,
+    case: &Case,
+    event: EventKind,
+    channel: String,
+    key: String,
+    body: String,
+    now: Timestamp,
+) -> Result<(), DeskError> {
+    let row = OutboxRow {
+        client: case.row.client.clone(),
+        key,
+        number: case.row.number,
+        event: event.as_str().to_owned(),
+        channel,
+        body,
+        created_at: now,
+        status: OutboxStatus::Pending,
+        next_attempt_at: Some(now),
+        lease_owner: None,
+        attempts: 0,
+        reference: None,
+        delivered_at: None,
+        last_error: None,
+    };
+    tx.insert_message(&row)?;
     Ok(())
 }
 
@@ -246,7 +318,7 @@ impl<'a> Data<'a> {
             class: incident.class,
             kind: incident.kind,
             state: incident.state.word(),
-            page: incident.pages(),
+            page: incident.pages() && case.told_in().is_none(),
             started_by: incident.started.not_after,
             detected: incident.detected,
             received: incident.received,

@@ -7,12 +7,13 @@ mod silent;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use upheld_model::{AgentId, AssetId, Cause, DeviceText, FindingId};
 
 use super::{
     Bounds, CauseClaim, Change, Desk, Handling, Incident, IncidentEffect, OpeningCause, Rules, SiteView, Stage, Who,
 };
+use crate::silence::{Extent, Together};
 
 /// Something that happened at a site, in the collector's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,14 @@ pub struct SilenceSeen {
     pub agent: AgentId,
     /// The asset on which it runs, if the book says so.
     pub host: Option<AssetId>,
+    /// What is silent: the site, whose last agent to be heard it is, or this agent alone.
+    pub extent: Extent,
+    /// The site's zone, for the sentence.
+    pub zone: TimeZone,
+    /// Whether its last words say that the power went.
+    pub said_power: bool,
+    /// The sites that fell silent with it, where they did.
+    pub together: Option<Together>,
     /// When it was last heard.
     pub last_heard: Timestamp,
     /// By when it should have been heard again.
@@ -362,7 +371,7 @@ mod tests {
         let mut site = Site::new();
         let effects = site.silent(1_000, 1_300);
         assert_eq!(told(&effects), "opened begins(1300,1300)@1300 open");
-        assert_eq!(effects[0].incident.title, "plant-2: agent a1 on srv-1 is silent");
+        assert_eq!(effects[0].incident.title, "plant-2: silent since 00:16");
         assert_eq!(told(&site.silent(1_000, 1_300)), "");
         assert_eq!(told(&site.back(1_900)), "restored@1900 watching");
         assert_eq!(told(&site.back(1_910)), "");

@@ -96,6 +96,10 @@ impl Site {
         Trigger::AgentSilent(SilenceSeen {
             agent: "a1".parse().unwrap(),
             host: Some("srv-1".parse().unwrap()),
+            extent: crate::silence::Extent::Site,
+            zone: jiff::tz::TimeZone::UTC,
+            said_power: false,
+            together: None,
             last_heard: at(last_heard),
             expected_by: at(last_heard + 30),
             deadline: at(deadline),

@@ -3,12 +3,9 @@
 
 mod heard;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use upheld_model::{AgentId, AssetId, Cause, ClientId, IncidentClass, IncidentKind};
 
 use super::{Placed, Trace, line::EventWord, trace::Said};
@@ -16,12 +13,9 @@ use crate::{
     correlate::{Judged, Subject},
     incident::{Bounds, Handling, IncidentKey, OpeningCause, Root, Stage},
     plan::plus,
-    silence::UNKNOWN_AFTER_HEARTBEATS,
+    silence::{self, Extent, TOGETHER, Together, Told, UNKNOWN_AFTER_HEARTBEATS},
 };
 use heard::{Agent, Outages, Silence};
-
-/// Sites that fall silent within this of each other are told in one message.
-const TOGETHER: Duration = Duration::from_secs(2 * 60);
 
 /// Every silence of a trace that has heartbeats, and how many messages tell them.
 /// `judged` are the incidents of each site that its checks saw.
@@ -53,8 +47,9 @@ pub(super) fn incidents(
         let is_paged = group.iter().any(|(at, silence)| is_commissioned(&placed[*at], silence.due));
         pages += u64::from(is_paged);
         all.extend(group.iter().map(|(at, silence)| {
-            let together = together(placed, group, &placed[*at].site.zone);
-            let told = Judged { parent: cause_of(&judged[*at], silence), ..told(&placed[*at], silence, &together) };
+            let together = together(placed, group);
+            let told =
+                Judged { parent: cause_of(&judged[*at], silence), ..told(&placed[*at], silence, together.as_ref()) };
             (placed[*at].site.client.clone(), told)
         }));
     }
@@ -111,9 +106,7 @@ fn groups(found: &[(usize, Silence)]) -> impl Iterator<Item = &[(usize, Silence)
     let mut first: Option<Timestamp> = None;
     found.chunk_by(move |a, b| {
         let begin = *first.get_or_insert(a.1.due);
-        // What goes out within a minute is last heard up to a heartbeat before.
-        let within = TOGETHER.max(b.1.heartbeat.max(a.1.heartbeat).saturating_add(Duration::from_secs(60)));
-        let is_together = b.1.due <= plus(begin, within);
+        let is_together = silence::is_together(begin, b.1.due, b.1.heartbeat.max(a.1.heartbeat));
         if !is_together {
             first = None;
         }
@@ -121,25 +114,13 @@ fn groups(found: &[(usize, Silence)]) -> impl Iterator<Item = &[(usize, Silence)
     })
 }
 
-/// What to say about sites that fell silent together; empty for one alone.
-fn together(placed: &[Placed<'_>], group: &[(usize, Silence)], zone: &TimeZone) -> String {
+/// The sites that fell silent together; `None` for one alone.
+fn together(placed: &[Placed<'_>], group: &[(usize, Silence)]) -> Option<Together> {
     let whole = || group.iter().filter(|(_, silence)| !silence.is_alone);
     let sites: BTreeSet<usize> = whole().map(|(at, _)| *at).collect();
-    if sites.len() < 2 {
-        return String::new();
-    }
     let clients: BTreeSet<&ClientId> = sites.iter().map(|at| &placed[*at].site.client).collect();
-    let since = whole().map(|(_, silence)| silence.since).min().unwrap_or(Timestamp::MIN);
-    let clients = match clients.len() {
-        1 => "1 client".to_owned(),
-        number => format!("{number} clients"),
-    };
-    format!("; {} sites of {clients} silent since {}: regional power or internet", sites.len(), clock(since, zone))
-}
-
-/// A time of day as people at the site read it.
-fn clock(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%H:%M").to_string()
+    let since = whole().map(|(_, silence)| silence.since).min()?;
+    (sites.len() > 1).then_some(Together { sites: sites.len(), clients: clients.len(), since })
 }
 
 fn is_commissioned(at: &Placed<'_>, when: Timestamp) -> bool {
@@ -149,26 +130,22 @@ fn is_commissioned(at: &Placed<'_>, when: Timestamp) -> bool {
     }
 }
 
-fn told(at: &Placed<'_>, silence: &Silence, together: &str) -> Judged {
+fn told(at: &Placed<'_>, silence: &Silence, together: Option<&Together>) -> Judged {
     let site = &at.site;
     let host: Option<AssetId> = silence.host.clone().filter(|asset| site.assets.contains_key(asset));
     let handling = if is_commissioned(at, silence.due) { Handling::Desk } else { Handling::AsFound };
     let root = Root::Agent { agent: silence.agent.clone(), host: host.clone() };
     let cause = OpeningCause::Concluded { source: format!("silence/{}", silence.agent), occurrence: silence.since };
-    let since = clock(silence.since, &site.zone);
-    let (subject, what) = if silence.is_alone {
+    let (subject, extent) = if silence.is_alone {
         let name = host.as_ref().map_or(silence.agent.as_str(), |host| host.as_str()).to_owned();
-        let subject = Subject::Agent { site: site.site.clone(), agent: silence.agent.clone(), host };
-        (subject, format!("{}: {name} silent since {since}, the site is heard", site.site))
+        (Subject::Agent { site: site.site.clone(), agent: silence.agent.clone(), host }, Extent::Agent { name })
     } else {
-        (Subject::Site { site: site.site.clone() }, format!("{}: silent since {since}", site.site))
+        (Subject::Site { site: site.site.clone() }, Extent::Site)
     };
     let is_power = silence.said_power || on_battery_before(at, silence.since);
-    let (why, blamed) = match (is_power, silence.went_on) {
-        (true, _) => ("; on battery before: power", Cause::Utility),
-        (false, true) => ("; it ran on and told later: its line was out", Cause::Isp),
-        (false, false) => ("", Cause::Undetermined),
-    };
+    let (since, went_on) = (silence.since, silence.went_on);
+    let told = Told { site: &site.site, zone: &site.zone, extent: &extent, since, is_power, went_on, together };
+    let (title, blamed) = told.sentence();
     Judged {
         key: IncidentKey::new(&site.client, &site.site, &root, &cause),
         class: IncidentClass::Monitoring,
@@ -181,7 +158,7 @@ fn told(at: &Placed<'_>, silence: &Silence, together: &str) -> Judged {
         restored: silence.back,
         parent: None,
         symptoms: BTreeSet::new(),
-        title: format!("{what}{why}{together}"),
+        title,
         cause: blamed,
         critical: BTreeSet::new(),
         handling,

@@ -1,18 +1,27 @@
 //! An agent that is not heard any more, and one that is heard again (DETECTION 4.6).
 
 use jiff::Timestamp;
-use upheld_model::{AgentId, DeviceText, IncidentClass, IncidentKind};
+use upheld_model::{AgentId, Cause, DeviceText, IncidentClass, IncidentKind};
 
 use super::{Case, SilenceSeen, deadline::resolve_by_watch, desk_for, undetermined};
-use crate::incident::{
-    Bounds, Change, DedupKey, Desk, Holder, Incident, IncidentEffect, IncidentKey, IncidentState, OpeningCause, Root,
-    Who, title,
+use crate::{
+    incident::{
+        Bounds, CauseClaim, Change, DedupKey, Desk, Holder, Incident, IncidentEffect, IncidentKey, IncidentState,
+        OpeningCause, Root, Who,
+    },
+    silence::{Extent, Told},
 };
+
+/// How sure a power failure is by last words: a person who looked knows better.
+const LAST_WORDS_PERCENT: u8 = 70;
 
 /// A silence opens an incident about its agent, or reopens the one that is still watched.
 pub(super) fn silent(case: &Case<'_>, seen: &SilenceSeen) -> Vec<IncidentEffect> {
     let root = Root::Agent { agent: seen.agent.clone(), host: seen.host.clone() };
     let dedup = dedup(case, &root);
+    if is_known_down(case, seen) {
+        return Vec::new();
+    }
     let of_agent = case.view.incidents.iter().filter(|incident| incident.dedup == dedup);
     let latest = of_agent.max_by_key(|incident| (incident.is_open(), incident.started.not_after));
     let resolved = match latest.map(|incident| (incident, meets(incident, seen.last_heard))) {
@@ -79,6 +88,17 @@ fn relapse(case: &Case<'_>, mut incident: Incident, seen: &SilenceSeen, holder: 
 fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> IncidentEffect {
     let (client, site) = (&case.view.client, &case.view.site);
     let cause = OpeningCause::Concluded { source: format!("silence/{}", seen.agent), occurrence: seen.last_heard };
+    let power = power_out(case, seen);
+    let told = Told {
+        site,
+        zone: &seen.zone,
+        extent: &seen.extent,
+        since: seen.last_heard,
+        is_power: seen.said_power || power.is_some(),
+        went_on: false,
+        together: seen.together.as_ref(),
+    };
+    let (title, blamed) = told.sentence();
     let incident = Incident {
         key: IncidentKey::new(client, site, &root, &cause),
         judged: None,
@@ -87,7 +107,7 @@ fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> I
         site: site.clone(),
         class: IncidentClass::Monitoring,
         kind: IncidentKind::Silent,
-        title: title(case.view, &root),
+        title,
         root,
         started: Bounds { not_before: Some(seen.last_heard), not_after: seen.expected_by },
         detected: seen.deadline,
@@ -95,12 +115,12 @@ fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> I
         opened: Some(seen.deadline),
         restored: None,
         state: IncidentState::Open,
-        cause: undetermined(),
+        cause: claim(blamed),
         symptoms: std::collections::BTreeMap::new(),
         handling: case.handling(seen.deadline),
         taken_on: None,
         follows: None,
-        parent: None,
+        parent: power.map(|incident| incident.key),
         evidence_opening: Some(DeviceText::new(&format!(
             "last heard at {}, expected by {}",
             seen.last_heard, seen.expected_by
@@ -109,6 +129,34 @@ fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> I
     };
     let desk = desk_for(&incident, seen.deadline, seen.deadline);
     case.effect(incident, Change::Opened, desk, seen.deadline)
+}
+
+/// Whether an incident says already that the host of a single silent agent is down: one asset, one incident.
+fn is_known_down(case: &Case<'_>, seen: &SilenceSeen) -> bool {
+    let Extent::Agent { .. } = seen.extent else { return false };
+    let Some(host) = &seen.host else { return false };
+    let mut open = case.view.incidents.iter().filter(|incident| is_down_over(incident, seen));
+    open.any(|incident| incident.assets().contains(&host))
+}
+
+/// The power failure that was open when it fell silent.
+fn power_out<'a>(case: &'a Case<'_>, seen: &SilenceSeen) -> Option<&'a Incident> {
+    let mut open = case.view.incidents.iter().filter(|incident| is_down_over(incident, seen));
+    open.find(|incident| incident.class == IncidentClass::Power)
+}
+
+fn is_down_over(incident: &Incident, seen: &SilenceSeen) -> bool {
+    incident.kind == IncidentKind::Down
+        && incident.opened.is_some_and(|opened| opened <= seen.deadline)
+        && incident.restored.is_none_or(|restored| restored > seen.last_heard)
+}
+
+/// What the last words say; nobody has looked.
+fn claim(cause: Cause) -> CauseClaim {
+    if cause == Cause::Undetermined {
+        return undetermined();
+    }
+    CauseClaim { cause, confidence_percent: LAST_WORDS_PERCENT, by: Who::Rule("silence".to_owned()) }
 }
 
 fn dedup(case: &Case<'_>, root: &Root) -> DedupKey {

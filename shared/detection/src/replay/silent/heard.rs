@@ -12,7 +12,7 @@ use super::super::{
 use crate::{
     observe::usual_gap,
     plan::{Asset, minus, plus},
-    silence::{GUARD_MAX, UNKNOWN_AFTER_HEARTBEATS, incident_after},
+    silence::{GUARD_MAX, LastWords, TOGETHER, UNKNOWN_AFTER_HEARTBEATS, incident_after},
 };
 
 /// Heartbeats of an agent that was heard once.
@@ -36,13 +36,6 @@ struct Words {
     at: Timestamp,
     received: Timestamp,
     what: LastWords,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum LastWords {
-    Requested,
-    Power,
-    Other,
 }
 
 /// One silence.
@@ -77,8 +70,11 @@ impl Agent {
         let usual = usual_gap(lived.iter().copied());
         let heartbeat = if usual.is_zero() { HEARTBEAT } else { usual };
         let words = said.iter().filter(|said| said.word == EventWord::LastGasp);
-        let words =
-            words.map(|said| Words { at: said.at, received: said.received, what: last_words(said.reason.as_deref()) });
+        let words = words.map(|said| Words {
+            at: said.at,
+            received: said.received,
+            what: LastWords::of(said.reason.as_deref().unwrap_or_default()),
+        });
         let mut last_words: Vec<_> = words.collect();
         last_words.sort_by_key(|words| words.at);
         let host = said.iter().filter_map(|said| said.asset.as_ref()?.parse().ok()).min();
@@ -156,17 +152,6 @@ impl Agent {
     }
 }
 
-fn last_words(reason: Option<&str>) -> LastWords {
-    let reason = reason.unwrap_or_default().to_ascii_lowercase();
-    if reason.contains("request") {
-        LastWords::Requested
-    } else if reason.contains("battery") || reason.contains("power") {
-        LastWords::Power
-    } else {
-        LastWords::Other
-    }
-}
-
 /// The silences of a site that became incidents before `until`: of the whole site, and of single agents while the site
 /// was heard. `receipts` are those of its samples, in order.
 pub(super) fn silences(
@@ -202,9 +187,6 @@ pub(super) fn silences(
     found.sort_by(|a, b| (a.due, &a.agent).cmp(&(b.due, &b.agent)));
     found
 }
-
-/// Agents of one site that fall silent within this of each other do so together.
-const TOGETHER: Duration = Duration::from_secs(120);
 
 /// While nobody of a site is heard, the site is silent: one incident, until one of them is heard again.
 fn of_site(
