@@ -8,6 +8,7 @@ pub(crate) mod clocks;
 pub(crate) mod entry;
 pub(crate) mod messages;
 pub(crate) mod promise;
+mod storm;
 
 use jiff::Timestamp;
 use upheld_agreement::clock::FactKind;
@@ -98,6 +99,8 @@ fn apply_told(
     let effective_at = entry::effective_at(incident, change, *due_at);
     let entry = Entry::new(effective_at, *noticed_at, Some(change.clone()), deed);
     case.append(tx, entry)?;
+    let begins = matches!(desk, incident::Desk::Begins { .. }) && incident.is_ticketed();
+    let told = if begins && storm::brakes(&*tx, &case)? { Some(ToldIn::Storm) } else { told };
     if let Some(told) = told
         && case.told_in().is_none()
     {

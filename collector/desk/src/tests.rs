@@ -15,4 +15,5 @@ mod maintenance;
 mod outbox;
 mod people;
 mod silence;
+mod storm;
 pub(crate) mod world;

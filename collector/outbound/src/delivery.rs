@@ -113,6 +113,8 @@ event_kinds! {
     IncidentOpened = "incident.opened",
     /// Sites fell silent together; each has its own `incident.opened`, which pages nobody.
     SitesSilent = "sites.silent",
+    /// More opened for one client at once than people can be told of one by one: all in one message, no tickets.
+    IncidentsStorm = "incidents.storm",
     /// A person took it.
     IncidentAcknowledged = "incident.acknowledged",
     /// The response that the agreement promises was given.
@@ -160,7 +162,7 @@ impl fmt::Display for EventKind {
 /// The text names no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{word:?} is not an event; known are incident.*, sites.silent, dispute.*, clock.*, manufacturer.overdue, visit.reported, backup.missed, restore.verified, agreement.amended"
+    "{word:?} is not an event; known are incident.*, incidents.storm, sites.silent, dispute.*, clock.*, manufacturer.overdue, visit.reported, backup.missed, restore.verified, agreement.amended"
 )]
 pub struct UnknownEvent {
     /// The text, cut at 80 characters.

@@ -35,6 +35,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     due_clocks_come_oldest_first_and_only_when_due(open()).await;
     the_ledger_keeps_the_order_of_recording(open()).await;
     a_message_is_leased_by_one_worker_until_its_lease_ends(open()).await;
+    a_message_changes_only_while_nobody_may_take_it(open()).await;
     one_client_never_sees_another_ones_rows(open()).await;
     a_finding_opens_once_and_ends_once(open()).await;
     runs_tell_when_the_collector_was_down(open()).await;
@@ -347,6 +348,23 @@ async fn the_ledger_keeps_the_order_of_recording(store: Store) {
             let rows = tx.ledger(&client, IncidentNumber(1))?;
             let seen: Vec<_> = rows.iter().map(|row| (row.ordinal, row.effective_at)).collect();
             assert_eq!(seen, [(0, at(20)), (1, at(5)), (2, at(10))]);
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn a_message_changes_only_while_nobody_may_take_it(store: Store) {
+    store
+        .write::<_, StoreError, _>("outbox.amend", |tx| {
+            let row = OutboxRow { next_attempt_at: Some(at(60)), ..message("k-1") };
+            assert!(tx.insert_message(&row)?);
+            assert!(tx.amend_message(&row.client, "k-1", "{\"n\":2}", at(59))?);
+            assert!(!tx.amend_message(&row.client, "k-1", "{\"n\":3}", at(60))?, "it is about to leave");
+            assert!(!tx.amend_message(&"other".parse().unwrap(), "k-1", "{}", at(1))?);
+            assert!(tx.lease_message(&row.client, "k-1", "w-1", at(60), at(90))?);
+            assert!(!tx.amend_message(&row.client, "k-1", "{\"n\":4}", at(61))?, "somebody has it");
+            assert_eq!(tx.message(&row.client, "k-1")?.unwrap().body, "{\"n\":2}");
             Ok(())
         })
         .await

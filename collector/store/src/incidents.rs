@@ -73,6 +73,8 @@ pub trait IncidentReads {
     fn incidents_numbered(&self, number: IncidentNumber) -> Result<Vec<IncidentRow>, StoreError>;
     /// Incidents whose deadline is `now` or earlier, the oldest deadline first.
     fn incidents_due(&self, now: Timestamp, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
+    /// How many of a client's incidents opened at `since` or later and were matched to its terms.
+    fn openings_since(&self, client: &ClientId, since: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// Writing incidents.
@@ -144,6 +146,11 @@ const DUE: Query = query!(
     "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
      refusal FROM incidents WHERE next_deadline <= ?1 ORDER BY next_deadline LIMIT ?2"
 );
+const OPENINGS: Query = query!(
+    "incidents.openings_since",
+    "SELECT count(*) FROM incidents INDEXED BY incidents_by_opening WHERE opened_at >= ?2 AND client = ?1 \
+     AND (terms IS NOT NULL OR refusal IS NOT NULL)"
+);
 const NEXT_NUMBER: Query = query!(
     "numbers.next",
     "INSERT INTO numbers (client, next) VALUES (?1, 2) ON CONFLICT (client) DO UPDATE SET next = next + 1 \
@@ -162,7 +169,7 @@ const UPDATE: Query = query!(
 
 #[cfg(test)]
 pub(crate) const HOT: &[Query] =
-    &[GET, BY_KEY, OPEN_BY_DEDUP, OF_SITE, OPEN_OF_CLIENT, NEWEST_OF_CLIENT, NEWEST_ALL, BEHIND, DUE, UPDATE];
+    &[GET, BY_KEY, OPEN_BY_DEDUP, OF_SITE, OPEN_OF_CLIENT, NEWEST_OF_CLIENT, NEWEST_ALL, BEHIND, DUE, OPENINGS, UPDATE];
 
 fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
     Ok(IncidentRow {
@@ -233,6 +240,11 @@ impl IncidentReads for SqliteTx<'_> {
 
     fn incidents_due(&self, now: Timestamp, limit: u32) -> Result<Vec<IncidentRow>, StoreError> {
         self.all(&DUE, params![At(now), limit], incident_row)
+    }
+
+    fn openings_since(&self, client: &ClientId, since: Timestamp) -> Result<u64, StoreError> {
+        let count = self.one(&OPENINGS, params![client.as_str(), At(since)], |row| row.get::<_, i64>(0))?;
+        Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
 }
 

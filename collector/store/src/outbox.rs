@@ -105,6 +105,15 @@ pub trait OutboxReads {
 pub trait OutboxWrites {
     /// Adds a message unless its key is there; whether this call did it.
     fn insert_message(&mut self, row: &OutboxRow) -> Result<bool, StoreError>;
+    /// Replaces the body of a message that nobody has tried to send and nobody may take until after `leaving`. Whether
+    /// that was so.
+    fn amend_message(
+        &mut self,
+        client: &ClientId,
+        key: &str,
+        body: &str,
+        leaving: Timestamp,
+    ) -> Result<bool, StoreError>;
     /// Takes a message that is due at `now` for `worker` until `until`; whether this call got it.
     fn lease_message(
         &mut self,
@@ -165,6 +174,11 @@ const LEASE: Query = query!(
     "UPDATE outbox SET lease_owner = ?3, next_attempt_at = ?5 \
      WHERE client = ?1 AND key = ?2 AND status = 'pending' AND next_attempt_at <= ?4"
 );
+const AMEND: Query = query!(
+    "outbox.amend",
+    "UPDATE outbox SET body = ?3 WHERE client = ?1 AND key = ?2 AND status = 'pending' AND attempts = 0 \
+     AND lease_owner IS NULL AND next_attempt_at > ?4"
+);
 const SETTLE: Query = query!(
     "outbox.settle",
     "UPDATE outbox SET lease_owner = NULL, status = ?4, next_attempt_at = ?5, reference = ?6, delivered_at = ?7, \
@@ -187,7 +201,8 @@ const END_ATTEMPT: Query = query!(
 );
 
 #[cfg(test)]
-pub(crate) const HOT: &[Query] = &[GET, OF_INCIDENT, DUE, NEXT, LEASE, SETTLE, COUNT_ATTEMPT, ATTEMPTS, END_ATTEMPT];
+pub(crate) const HOT: &[Query] =
+    &[GET, OF_INCIDENT, DUE, NEXT, LEASE, AMEND, SETTLE, COUNT_ATTEMPT, ATTEMPTS, END_ATTEMPT];
 
 fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
     Ok(OutboxRow {
@@ -260,6 +275,16 @@ impl OutboxWrites for SqliteTx<'_> {
             ],
         )?;
         Ok(inserted == 1)
+    }
+
+    fn amend_message(
+        &mut self,
+        client: &ClientId,
+        key: &str,
+        body: &str,
+        leaving: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(self.run(&AMEND, params![client.as_str(), key, body, At(leaving)])? == 1)
     }
 
     fn lease_message(

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod replay;
 pub mod schedule;
 pub mod silence;
+pub mod storm;
 pub mod time_of_day;
 pub mod topology;
 pub mod uptime;

@@ -47,6 +47,8 @@ pub(crate) enum ToldIn {
         /// Of how many clients.
         clients: usize,
     },
+    /// Of more incidents of one client than people can be told of one by one.
+    Storm,
 }
 
 impl ToldIn {
@@ -55,6 +57,11 @@ impl ToldIn {
         match self {
             Self::SilentTogether { sites, clients: 1 } => {
                 format!("{sites} sites of 1 client fell silent together; people are told in one message")
+            }
+            Self::Storm => {
+                "more than 20 incidents of this client opened within 5 minutes; told with the others in one \
+                            message, without a ticket of its own"
+                    .to_owned()
             }
             Self::SilentTogether { sites, clients } => {
                 format!("{sites} sites of {clients} clients fell silent together; people are told in one message")

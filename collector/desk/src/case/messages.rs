@@ -18,7 +18,7 @@ use upheld_store::{
     outbox::{OutboxRow, OutboxStatus},
 };
 
-use super::{Case, clocks::state_word, promise::Promise};
+use super::{Case, clocks::state_word, entry::ToldIn, promise::Promise, storm};
 use crate::{DeskError, book::CurrentBook};
 
 /// What a message is about besides the incident.
@@ -120,7 +120,7 @@ pub(crate) fn tell_together(
         let key = key(case, event, &Subject::Incident, &channel, occurred);
         let body = Delivery::payload(event, occurred, &data)
             .map_err(|error: serde_json::Error| DeskError::unreadable("message", &error))?;
-        put(tx, case, event, channel, key, body, now)?;
+        put(tx, case, event, Sealed { channel, key, body, at: now }, now)?;
     }
     Ok(())
 }
@@ -137,25 +137,59 @@ pub(crate) fn tell(
     occurred: Timestamp,
     now: Timestamp,
 ) -> Result<(), DeskError> {
+    if case.told_in() == Some(&ToldIn::Storm) {
+        match event {
+            EventKind::IncidentOpened => return storm::tell(tx, book, case, now),
+            // It has no ticket of its own that would have to follow.
+            EventKind::IncidentAcknowledged
+            | EventKind::IncidentResponded
+            | EventKind::IncidentRestored
+            | EventKind::IncidentResolved => return Ok(()),
+            EventKind::IncidentsStorm
+            | EventKind::SitesSilent
+            | EventKind::IncidentUpdated
+            | EventKind::DisputeOpened
+            | EventKind::DisputeSettled
+            | EventKind::ClockPaused
+            | EventKind::ClockResumed
+            | EventKind::ClockWarning
+            | EventKind::ClockBreached
+            | EventKind::ClockWithdrawn
+            | EventKind::VisitReported
+            | EventKind::BackupMissed
+            | EventKind::RestoreVerified
+            | EventKind::ClockHandOver
+            | EventKind::ManufacturerOverdue
+            | EventKind::AgreementAmended => {}
+        }
+    }
     let unreadable = |error: serde_json::Error| DeskError::unreadable("message", &error);
     for channel in channels(book, case) {
         let data = Data::new(book, case, clocks, subject, now);
         let body = Delivery::payload(event, occurred, &data).map_err(unreadable)?;
         let key = key(case, event, subject, &channel, occurred);
-        put(tx, case, event, channel, key, body, now)?;
+        put(tx, case, event, Sealed { channel, key, body, at: now }, now)?;
     }
     Ok(())
 }
 
-fn put(
+/// A message as it goes out.
+pub(super) struct Sealed {
+    pub(super) channel: String,
+    pub(super) key: String,
+    pub(super) body: String,
+    /// Not before this.
+    pub(super) at: Timestamp,
+}
+
+pub(super) fn put(
     tx: &mut dyn Tx,
     case: &Case,
     event: EventKind,
-    channel: String,
-    key: String,
-    body: String,
+    sealed: Sealed,
     now: Timestamp,
 ) -> Result<(), DeskError> {
+    let Sealed { channel, key, body, at } = sealed;
     let row = OutboxRow {
         client: case.row.client.clone(),
         key,
@@ -165,7 +199,7 @@ fn put(
         body,
         created_at: now,
         status: OutboxStatus::Pending,
-        next_attempt_at: Some(now),
+        next_attempt_at: Some(at),
         lease_owner: None,
         attempts: 0,
         reference: None,
@@ -178,7 +212,7 @@ fn put(
 
 /// The channels that the terms name; without terms, or when they name none, every channel of the provider that can
 /// carry a message.
-fn channels(book: &CurrentBook, case: &Case) -> Vec<String> {
+pub(super) fn channels(book: &CurrentBook, case: &Case) -> Vec<String> {
     let all = &book.book.provider.channels;
     let named = match &case.promise {
         Promise::Pinned(pinned) => pinned.terms.tell.clone(),

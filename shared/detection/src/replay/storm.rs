@@ -1,19 +1,15 @@
 //! The storm brake: each incident keeps itself and its clocks; tickets and messages become one (DETECTION 4.9).
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use upheld_model::ClientId;
 
-use crate::{correlate::Judged, plan::plus};
-
-/// Over this many openings ...
-const OPENINGS_MAX: usize = 20;
-/// ... in this long for one client are a storm.
-const WITHIN: Duration = Duration::from_secs(5 * 60);
+use crate::{
+    correlate::Judged,
+    plan::plus,
+    storm::{WITHIN, is_storm},
+};
 
 /// Joins the tickets and messages of each storm; how many messages are left of those that page.
 pub(super) fn brake(incidents: &mut [(ClientId, Judged)]) -> u64 {
@@ -41,7 +37,7 @@ fn brake_one(own: &[usize], incidents: &mut [(ClientId, Judged)]) -> u64 {
         }
         recent.push_back(incident.opened);
         let was_in_storm = in_storm;
-        in_storm = recent.len() > OPENINGS_MAX;
+        in_storm = is_storm(recent.len());
         if in_storm && was_in_storm {
             incident.is_ticketed = false;
             incident.is_paged = false;
