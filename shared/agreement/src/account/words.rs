@@ -99,8 +99,14 @@ impl Account {
             (Verdict::NotProven, "not proven, too much is unknown"),
             (Verdict::NothingCounted, "no second counted"),
         ] {
-            let named: Vec<String> =
-                of(verdict).map(|row| format!("{} {}", unit(&row.unit), row.measured.figure.shown())).collect();
+            // Under two versions one unit has two figures.
+            let under = |row: &AvailabilityRow| match self.versions.len() {
+                0 | 1 => String::new(),
+                _ => format!(" under v{}", row.version),
+            };
+            let figure =
+                |row: &AvailabilityRow| format!("{} {}{}", unit(&row.unit), row.measured.figure.shown(), under(row));
+            let named: Vec<String> = of(verdict).map(figure).collect();
             if !named.is_empty() {
                 let _ = write!(said, "; {words}: {}", named.join(", "));
             }
