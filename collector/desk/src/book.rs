@@ -7,7 +7,8 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::json;
-use upheld_agreement::book::{Book, Refused, Rewritten, Site};
+use upheld_agreement::book::{Book, Code, Diagnostic, Refused, Rewritten, Site};
+use upheld_detection::schedule::Schedule;
 use upheld_model::{AgentId, ClientId, Digest, SiteId};
 use upheld_store::{ReadTx, Tx, books::BookRow, facts::SiteKey};
 use upheld_wire::v1::{AgentConfig, Relations};
@@ -132,7 +133,7 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Applied, ApplyError> {
         let now = clock::stored(now);
-        let book = Book::read(&files).map_err(ApplyError::Refused)?;
+        let book = read_files(&files).map_err(ApplyError::Refused)?;
         let (shared, who) = (Arc::clone(&self.shared), who.clone());
         self.store.write("desk.apply_book", move |tx| apply(tx, &shared.books, &files, &book, &who, now)).await
     }
@@ -161,6 +162,19 @@ impl CurrentBook {
         let critical = site.assets.keys().filter(|asset| self.book.is_critical(client, &site.id, asset));
         Relations { parents: parents.collect(), critical: critical.cloned().collect() }
     }
+}
+
+/// Reads a book as a collector needs it: what the book's own reader leaves to others is read here too, the schedules
+/// of jobs.
+pub fn read_files(files: &BTreeMap<String, String>) -> Result<Book, Refused> {
+    let book = Book::read(files)?;
+    let mut errors = Vec::new();
+    for job in book.clients.values().flat_map(|client| client.sites.values()).flat_map(Site::jobs) {
+        if let Err(error) = Schedule::read(&job.schedule) {
+            errors.push(Diagnostic::new(Code::BadValue, &job.schedule.place, error.to_string()));
+        }
+    }
+    if errors.is_empty() { Ok(book) } else { Err(Refused { errors, warnings: book.warnings().to_vec() }) }
 }
 
 /// The parse of the book in force, shared by all.

@@ -157,7 +157,8 @@ fn report(
     let until = commissioned.map_or(now, |end| end.min(now));
     let mut found: BTreeMap<Option<AssetId>, AssetFound> = BTreeMap::new();
     for (id, asset) in &entry.assets {
-        let is_unwatched = asset.checks.is_empty() && !entry.unbuilt().any(|check| check.id.asset == *id);
+        let is_unwatched =
+            asset.checks.is_empty() && asset.jobs.is_empty() && !entry.unbuilt().any(|check| check.id.asset == *id);
         let class = Some(asset.class);
         found.insert(Some(id.clone()), AssetFound { class, is_unwatched, ..AssetFound::of(Some(id.clone())) });
     }

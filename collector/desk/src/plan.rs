@@ -23,10 +23,10 @@ use upheld_detection::{
     incident::Stage,
     kind::{CheckKind, Family},
     plan::{Asset, Check, Expected, Promised, Site},
-    schedule::Schedule,
+    schedule::{Job, Schedule},
     uptime::Span,
 };
-use upheld_model::{AssetId, ClientId, IncidentKind, ProbeSpec, SiteId};
+use upheld_model::{AssetId, CheckId, ClientId, IncidentKind, ProbeSpec, SiteId};
 use upheld_store::ReadTx;
 
 use crate::{DeskError, facts::CellCache, maintenance};
@@ -137,7 +137,7 @@ pub(crate) fn host_of(plan: &Site) -> Option<AssetId> {
 }
 
 /// What each check of the site asks, and when to believe it.
-pub(crate) fn checks_of(site: &book::Site) -> BTreeMap<upheld_model::CheckId, Check> {
+pub(crate) fn checks_of(site: &book::Site) -> BTreeMap<CheckId, Check> {
     let built = site.checks().into_iter().map(|spec| {
         let check =
             Check { kind: CheckKind::from(&spec.probe), rule: FoldRule::from(&spec), promised: promised(&spec.probe) };
@@ -148,7 +148,57 @@ pub(crate) fn checks_of(site: &book::Site) -> BTreeMap<upheld_model::CheckId, Ch
         let rule = rule_of(&kind, check.fail_after, check.recover_after);
         (check.id.clone(), Check { kind, rule, promised: promised_of(check) })
     });
-    unbuilt.chain(built).collect()
+    let jobs = site.jobs().map(|job| {
+        let kind = CheckKind::new(&job.kind);
+        let rule = kind.usual_rule();
+        (job.id.clone(), Check { kind, rule, promised: Promised::default() })
+    });
+    unbuilt.chain(built).chain(jobs).collect()
+}
+
+/// How long after its time a job may say that it is done, where the book does not say.
+const GRACE: Duration = Duration::from_secs(3_600);
+
+/// The jobs of a site that tell when they ran, each watched from when the site was commissioned; in its site's zone
+/// unless it names its host's own.
+pub fn jobs_of(site: &book::Site) -> Result<BTreeMap<CheckId, Job>, PlanError> {
+    let job = |job: &book::JobCheck| Ok((job.id.clone(), job_of(site, job)?));
+    site.jobs().map(job).collect()
+}
+
+fn job_of(site: &book::Site, job: &book::JobCheck) -> Result<Job, PlanError> {
+    let wrong = |why: String| PlanError { site: job.id.to_string(), why };
+    let zone = job.zone.as_ref().unwrap_or(&site.zone);
+    Ok(Job {
+        schedule: Schedule::read(&job.schedule).map_err(|error| wrong(error.to_string()))?,
+        zone: TimeZone::get(zone).map_err(|error| wrong(error.to_string()))?,
+        grace: job.grace.map_or(GRACE, |grace| Duration::from_secs(grace.0)),
+        since: site.commissioned_at().unwrap_or(Timestamp::MIN),
+        until: Timestamp::MAX,
+        seen_by: job.seen_by.as_ref().map(|name| CheckId { asset: job.id.asset.clone(), name: name.value.clone() }),
+    })
+}
+
+/// The jobs of a site that tell nothing to an agent yet, and have a schedule: a trace may tell of their runs.
+pub fn unbuilt_jobs_of(site: &book::Site) -> Result<BTreeMap<CheckId, Job>, PlanError> {
+    let mut jobs = BTreeMap::new();
+    for check in site.unbuilt() {
+        let wrong = |why: String| PlanError { site: check.id.to_string(), why };
+        let text = |key: &str| check.says.get(key).and_then(serde_json::Value::as_str);
+        let Some(schedule) = text("schedule") else { continue };
+        let grace = text("grace").map(Schedule::interval).transpose().map_err(|error| wrong(error.to_string()))?;
+        let zone = TimeZone::get(text("time_zone").unwrap_or(&site.zone)).map_err(|error| wrong(error.to_string()))?;
+        let job = Job {
+            schedule: Schedule::read(schedule).map_err(|error| wrong(error.to_string()))?,
+            zone,
+            grace: grace.unwrap_or(GRACE),
+            since: site.commissioned_at().unwrap_or(Timestamp::MIN),
+            until: Timestamp::MAX,
+            seen_by: None,
+        };
+        jobs.insert(check.id.clone(), job);
+    }
+    Ok(jobs)
 }
 
 /// What the checks of today's agents are held against.

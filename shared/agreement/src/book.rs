@@ -43,7 +43,7 @@ pub use crate::bands::{Band, BandRule};
 pub use announced::{Rewritten, calendars_of, rewritten};
 pub use calendars::{CalendarFile, HolidayList};
 pub use catalogue::{Catalogue, IssueEntry, IssueMatch};
-pub use check::{NOT_BUILT, UnbuiltCheck};
+pub use check::{JOBS, JobCheck, NOT_BUILT, UnbuiltCheck};
 pub use client::{Client, Manufacturer, Promises, Support, User};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Label, Severity};

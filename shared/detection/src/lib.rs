@@ -10,6 +10,7 @@ pub mod correlate;
 pub mod facts;
 pub mod fold;
 pub mod incident;
+pub mod jobs;
 pub mod keep;
 pub mod kind;
 pub mod measure;

@@ -17,7 +17,7 @@ mod silent;
 mod storm;
 mod trace;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use upheld_model::{AssetId, CheckId, ClientId, SiteId};
@@ -30,10 +30,9 @@ pub use trace::Trace;
 use crate::{
     correlate::{Correlated, Judged, correlate},
     facts::SiteFacts,
-    fold::FoldRule,
     incident::Rules,
     observe::observe,
-    plan::{Check, Site},
+    plan::Site,
     schedule::Expected,
     uptime::{CheckHistory, Span, partition},
 };
@@ -108,9 +107,6 @@ pub fn replay_with(trace: &Trace, sites: &[Site], jobs: &Jobs, unknown: Unknown)
     Ok(document)
 }
 
-/// Longer than any job waits for its next run.
-const JOB_STALE: Duration = Duration::from_secs(400 * 86_400);
-
 /// A site with what the trace says about it.
 struct Placed<'a> {
     site: Site,
@@ -131,12 +127,9 @@ fn facts(at: &Placed<'_>, runs: &BTreeMap<CheckId, Vec<Expected>>, until: Timest
     }
     for (check, expected) in runs {
         let Some(plan) = at.site.checks.get(check) else { continue };
-        let said = expected.iter().flat_map(jobs::readings);
         let samples = at.series.get(check).into_iter().flatten().flat_map(|series| series.readings.iter().cloned());
-        let readings: Vec<_> = said.chain(samples).collect();
-        // A job that has said something is as it said until it is expected again, however rarely that is.
-        let plan = Check { rule: FoldRule { fail_after: 1, recover_after: 1, stale_after: JOB_STALE }, ..plan.clone() };
-        facts.checks.insert(check.clone(), observe(check, &plan, &at.site.zone, &readings, &[], until));
+        let judged = crate::jobs::facts(check, plan, &at.site.zone, expected, samples, until);
+        facts.checks.insert(check.clone(), judged);
     }
     facts
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-pub use ledger::{Expected, Job, Outcome, Run, Said, ledger};
+pub use ledger::{Expected, Job, Outcome, Run, Said, Word, ledger, resume};
 use spec::Spec;
 
 use crate::plan::plus;

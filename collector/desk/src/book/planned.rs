@@ -79,7 +79,7 @@ impl Desk {
     /// What [`Desk::apply_book`] would do with these files at this moment.
     pub async fn plan_book(&self, files: BTreeMap<String, String>, now: Timestamp) -> Result<BookPlan, ApplyError> {
         let now = clock::stored(now);
-        let book = Book::read(&files).map_err(ApplyError::Refused)?;
+        let book = super::read_files(&files).map_err(ApplyError::Refused)?;
         let shared = Arc::clone(&self.shared);
         self.store
             .read("desk.plan_book", move |tx| {

@@ -270,8 +270,7 @@ fn upon(book: &Book, new: &NewWindow) -> Result<Upon, MaintenanceError> {
     if let Some(asset) = new.assets.iter().find(|asset| !site.assets.contains_key(*asset)) {
         return lacks(format!("asset {asset}"), site.assets.keys().map(ToString::to_string).collect());
     }
-    let unbuilt = site.unbuilt().map(|check| check.id.clone());
-    let checks: Vec<CheckId> = site.checks().into_iter().map(|check| check.id).chain(unbuilt).collect();
+    let checks = site.check_ids();
     if let Some(check) = new.checks.iter().find(|check| !checks.contains(check)) {
         return lacks(format!("check {check}"), checks.iter().map(ToString::to_string).collect());
     }

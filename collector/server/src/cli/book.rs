@@ -17,7 +17,7 @@ use upheld_agreement::{
     book::{Book, Diagnostic},
     explain,
 };
-use upheld_desk::book::Acceptance;
+use upheld_desk::book::{Acceptance, read_files};
 use upheld_model::ClientId;
 
 use super::{Context, typist};
@@ -174,7 +174,7 @@ fn read_book<T>(
 ) -> Result<T, Failure> {
     match dir {
         Some(dir) => {
-            let book = Book::read(&BookFolder::read(dir)?.files).map_err(|refused| {
+            let book = read_files(&BookFolder::read(dir)?.files).map_err(|refused| {
                 Failure::new(Exit::Config, refused.to_string())
                     .todo(format!("upheld-collector book check {}", dir.display()))
             })?;
@@ -200,7 +200,7 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn of(folder: &'a BookFolder) -> Self {
-        match Book::read(&folder.files) {
+        match read_files(&folder.files) {
             Ok(book) => {
                 let zone = provider_zone(&book);
                 let today = Timestamp::now().to_zoned(zone.clone()).date();

@@ -1,7 +1,6 @@
 //! `replay`: a recorded history through detection, with the sites of a book (DETECTION 8). No data folder and no
 //! server are touched.
 
-mod jobs;
 mod sites;
 
 use std::{

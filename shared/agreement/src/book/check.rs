@@ -20,9 +20,14 @@ use super::{
 };
 use crate::ratio::Ratio;
 
+mod job;
 mod unbuilt;
 
+pub use job::JobCheck;
 pub use unbuilt::UnbuiltCheck;
+
+/// Kinds of jobs that tell when they ran: an agent asks nothing, it is told.
+pub const JOBS: &[&str] = &["backup.job", "heartbeat"];
 
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
@@ -45,7 +50,6 @@ pub const NOT_BUILT: &[&str] = &[
     "backup.borg",
     "backup.log",
     "restore",
-    "heartbeat",
     "exec.nagios",
     "snmp",
 ];
@@ -60,12 +64,15 @@ pub(crate) struct Checks {
     pub(crate) built: Vec<CheckSpec>,
     /// Those that no agent can run yet.
     pub(crate) unbuilt: Vec<UnbuiltCheck>,
+    /// Jobs that tell when they ran.
+    pub(crate) jobs: Vec<JobCheck>,
 }
 
 /// One check as it was read.
 enum Check {
     Built(CheckSpec),
     Unbuilt(UnbuiltCheck),
+    Job(JobCheck),
 }
 
 /// Reads the list of an asset's checks.
@@ -92,6 +99,7 @@ pub(crate) fn read_all(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'
         match check {
             Check::Built(check) => checks.built.push(check),
             Check::Unbuilt(check) => checks.unbuilt.push(check),
+            Check::Job(job) => checks.jobs.push(job),
         }
     }
     checks
@@ -102,6 +110,7 @@ impl Check {
         match self {
             Self::Built(check) => &check.id,
             Self::Unbuilt(check) => &check.id,
+            Self::Job(job) => &job.id,
         }
     }
 }
@@ -114,6 +123,10 @@ fn read_one(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
     if name_node.is_some() && name.is_none() {
         return None;
     }
+    if JOBS.contains(&kind.as_str()) {
+        let name = name.or(kind.parse().ok())?;
+        return job::read(CheckId { asset: asset.clone(), name }, kind.value, fields, reading).map(Check::Job);
+    }
     let schedule = Schedule::read(&mut fields, reading);
     // Every kind is a name: the test of this file parses each of them.
     let id = |name: Option<CheckName>| Some(CheckId { asset: asset.clone(), name: name.or(kind.parse().ok())? });
@@ -122,7 +135,7 @@ fn read_one(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
     }
     let Some(read_probe) = reader_of(&kind.value) else {
         if let Some(kind_node) = fields.node("kind") {
-            let known: Vec<&str> = ProbeSpec::KINDS.iter().chain(NOT_BUILT).copied().collect();
+            let known: Vec<&str> = ProbeSpec::KINDS.iter().chain(JOBS).chain(NOT_BUILT).copied().collect();
             reading.unknown_word(kind_node, "check kind", &shown(&kind.value), &known);
         }
         return None;
@@ -330,7 +343,7 @@ mod tests {
             assert!(kind.parse::<CheckName>().is_ok(), "{kind}");
             assert!(!NOT_BUILT.contains(kind), "{kind}");
         }
-        for kind in NOT_BUILT {
+        for kind in NOT_BUILT.iter().chain(JOBS) {
             assert!(reader_of(kind).is_none(), "{kind}");
             assert!(kind.parse::<CheckName>().is_ok(), "{kind}");
         }

@@ -15,7 +15,7 @@ use toml::{
 use upheld_model::{AssetClass, AssetId, CheckId, CheckSpec, EdgeKind, SiteId};
 
 use super::{
-    check::{self, Checks, UnbuiltCheck},
+    check::{self, Checks, JobCheck, UnbuiltCheck},
     code::Code,
     diagnostic::Diagnostic,
     fields::{Fields, Node, Read, Reading, shown},
@@ -74,6 +74,9 @@ pub struct Asset {
     /// How it is meant to be watched, by kinds that no agent can run yet: their state is unknown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unbuilt: Vec<UnbuiltCheck>,
+    /// Jobs that tell when they ran.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<JobCheck>,
     /// Where it stands.
     #[serde(skip)]
     pub place: Place,
@@ -162,6 +165,20 @@ impl Site {
     pub fn unbuilt(&self) -> impl Iterator<Item = &UnbuiltCheck> {
         self.assets.values().flat_map(|asset| &asset.unbuilt)
     }
+
+    /// Every job of every asset that tells when it ran.
+    pub fn jobs(&self) -> impl Iterator<Item = &JobCheck> {
+        self.assets.values().flat_map(|asset| &asset.jobs)
+    }
+
+    /// The names of all of these.
+    pub fn check_ids(&self) -> Vec<CheckId> {
+        let all = self.assets.values().flat_map(|asset| {
+            let unbuilt = asset.unbuilt.iter().map(|check| &check.id);
+            asset.checks.iter().map(|check| &check.id).chain(unbuilt).chain(asset.jobs.iter().map(|job| &job.id))
+        });
+        all.cloned().collect()
+    }
 }
 
 pub(crate) fn read(id: SiteId, table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> Option<Site> {
@@ -207,8 +224,20 @@ impl Read for Asset {
         fields.finish(reading);
         let (id, class) = (id?, class?);
         let checks = checks_node.map(|node| check::read_all(&id, node, reading)).unwrap_or_default();
-        let Checks { built: checks, unbuilt } = checks;
-        Some(Self { id, class, edges, expected, installed, warranty_until, documentation, checks, unbuilt, place })
+        let Checks { built: checks, unbuilt, jobs } = checks;
+        Some(Self {
+            id,
+            class,
+            edges,
+            expected,
+            installed,
+            warranty_until,
+            documentation,
+            checks,
+            unbuilt,
+            jobs,
+            place,
+        })
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Reading {
     pub counters: Vec<(Signal, Counter)>,
     /// What is judged by the day.
     pub measured: Vec<(Measure, f64)>,
+    /// The age in seconds of the newest file that the check looks at.
+    pub newest_age_s: Option<f64>,
 }
 
 /// Where a supply takes its power from.
@@ -55,6 +57,7 @@ impl Reading {
             supply: None,
             counters: Vec::new(),
             measured: Vec::new(),
+            newest_age_s: None,
         }
     }
 
@@ -82,6 +85,7 @@ impl Reading {
             supply: status,
             counters: known.collect(),
             measured: measure::of_values(numbers, status),
+            newest_age_s: number("newest_age_s"),
         }
     }
 }

@@ -9,7 +9,7 @@ use upheld_model::{AssetId, CheckId, CheckName, IncidentClass, IncidentKind};
 use crate::{
     correlate::{self, Correlated, Judged},
     facts::SiteFacts,
-    schedule::{Expected, Outcome},
+    schedule::Expected,
     uptime::Status,
 };
 
@@ -155,17 +155,8 @@ impl Document {
 
     pub(super) fn add_runs(&mut self, check: &CheckId, runs: &[Expected]) {
         self.runs.extend(runs.iter().map(|run| {
-            let (outcome, t) = match run.outcome {
-                Outcome::Pending => ("pending", None),
-                Outcome::Ok { at } => ("ok", Some(at)),
-                Outcome::Late { at } => ("late", Some(at)),
-                Outcome::Failed { at } => ("failed", Some(at)),
-                Outcome::Missed { at } => ("missed", Some(at)),
-                Outcome::Excused => ("excused", None),
-                Outcome::Unknown => ("unknown", None),
-            };
             let (asset, check) = (check.asset.clone(), check.name.clone());
-            Run { expected: run.at, asset, check, until: run.until, outcome, t }
+            Run { expected: run.at, asset, check, until: run.until, outcome: run.outcome.word(), t: run.outcome.at() }
         }));
         self.runs.sort();
     }

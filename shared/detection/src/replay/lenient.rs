@@ -34,6 +34,7 @@ pub(super) struct Values<'a> {
     pub(super) rtt_median_ms: Number,
     pub(super) rtt_ms: Number,
     pub(super) uptime_s: Number,
+    pub(super) newest_age_s: Number,
     pub(super) status: Words<'a>,
     pub(super) boot_id: Option<Value>,
     /// Numbers that are judged by the day.
@@ -59,6 +60,7 @@ impl<'de> Visitor<'de> for ValuesVisitor {
                 "rtt_median_ms" => values.rtt_median_ms = map.next_value()?,
                 "rtt_ms" => values.rtt_ms = map.next_value()?,
                 "uptime_s" => values.uptime_s = map.next_value()?,
+                "newest_age_s" => values.newest_age_s = map.next_value()?,
                 "status" => values.status = map.next_value()?,
                 "boot_id" => values.boot_id = map.next_value()?,
                 _ if Measure::named(&name).is_some() => {

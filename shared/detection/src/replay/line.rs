@@ -181,6 +181,7 @@ fn sample(raw: Raw<'_>) -> Result<SampleLine<'_>, String> {
         supply: status,
         counters: raw.counters.0,
         measured: measure::of_values(measured, status),
+        newest_age_s: values.newest_age_s.0,
     };
     Ok(SampleLine {
         client: raw.client.cow(),

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use upheld_model::CheckId;
 
 use super::Schedule;
 use crate::{
@@ -21,6 +23,10 @@ pub struct Job {
     pub grace: Duration,
     /// Since when it is watched: nothing is expected before.
     pub since: Timestamp,
+    /// Until when: nothing is expected from then on.
+    pub until: Timestamp,
+    /// The check that sees what a run leaves behind.
+    pub seen_by: Option<CheckId>,
 }
 
 /// Something that was said about a run.
@@ -30,6 +36,8 @@ pub struct Run {
     pub at: Timestamp,
     /// What.
     pub said: Said,
+    /// When that was received.
+    pub received: Timestamp,
 }
 
 /// What was said.
@@ -44,7 +52,7 @@ pub enum Said {
 }
 
 /// One expected run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
     /// When it was expected.
     pub at: Timestamp,
@@ -52,10 +60,26 @@ pub struct Expected {
     pub until: Timestamp,
     /// What became of it.
     pub outcome: Outcome,
+    /// When it first said that it failed, also where a retry made that good.
+    pub failed: Option<Word>,
+    /// When it was known that its time had passed: that very instant, unless its agent's journal came later.
+    pub overdue: Timestamp,
+    /// When that was received from which the outcome follows; what is concluded, at its deadline (TERMS F11).
+    pub received: Timestamp,
+}
+
+/// A word of a run, and its receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// When it was said.
+    pub at: Timestamp,
+    /// When it was received.
+    pub received: Timestamp,
 }
 
 /// What became of an expected run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Its time is not over.
     Pending,
@@ -71,7 +95,7 @@ pub enum Outcome {
     },
     /// It said that it failed, or began and never said that it was done.
     Failed {
-        /// When that was known.
+        /// When that was known first.
         at: Timestamp,
     },
     /// Nothing was said although the agent was there to hear it.
@@ -79,13 +103,37 @@ pub enum Outcome {
         /// When that was sure.
         at: Timestamp,
     },
-    /// Not run while that was agreed.
+    /// Not run in time while that was agreed.
     Excused,
     /// The agent was silent for a part of its time, and nothing was replayed.
     Unknown,
 }
 
-/// How much before its time a run may be done: two clocks are never the same.
+impl Outcome {
+    /// `pending`, `ok`, `late`, `failed`, `missed`, `excused`, `unknown`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ok { .. } => "ok",
+            Self::Late { .. } => "late",
+            Self::Failed { .. } => "failed",
+            Self::Missed { .. } => "missed",
+            Self::Excused => "excused",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// When that happened, where it has an instant of its own.
+    pub fn at(self) -> Option<Timestamp> {
+        match self {
+            Self::Ok { at } | Self::Late { at } | Self::Failed { at } | Self::Missed { at } => Some(at),
+            Self::Pending | Self::Excused | Self::Unknown => None,
+        }
+    }
+}
+
+/// How much before its time a run may be done: two clocks are never the same. Of a job that runs every few minutes it
+/// is a quarter of the time between two runs.
 const EARLY: Duration = Duration::from_secs(60);
 
 /// Lays runs beside what was expected up to `until`. `heard` are the stretches in which the agent reported, or which
@@ -94,18 +142,29 @@ const EARLY: Duration = Duration::from_secs(60);
 /// A run belongs to the latest occurrence that it can belong to; what comes before the first occurrence is nobody's.
 /// Of several the last word counts: a retry that is done in time makes a failure good.
 pub fn ledger(job: &Job, runs: &[Run], heard: &[Span], excused: &[Span], until: Timestamp) -> Vec<Expected> {
+    resume(job, None, runs, heard, excused, until)
+}
+
+/// The same from an occurrence on that is known already: the runs of an interval hang on each other.
+pub fn resume(
+    job: &Job,
+    known: Option<Timestamp>,
+    runs: &[Run],
+    heard: &[Span],
+    excused: &[Span],
+    until: Timestamp,
+) -> Vec<Expected> {
     let mut runs = runs.to_vec();
     runs.sort();
-    runs.dedup();
+    runs.dedup_by_key(|run| (run.at, run.said));
     let mut all: Vec<Expected> = Vec::new();
-    let mut at = first(job, &runs);
-    while let Some(expected) = at.filter(|at| *at <= until) {
+    let mut at = known.or_else(|| first(job, &runs));
+    while let Some(expected) = at.filter(|at| *at <= until && *at < job.until) {
         let own = own(job, &runs, expected);
         let next = job.schedule.next(base(job, own, expected), &job.zone).filter(|next| *next > expected);
-        let due = plus(expected, job.grace);
-        let outcome = judge(own, due, next.unwrap_or(Timestamp::MAX), until)
-            .unwrap_or_else(|| absent(Span { from: expected, to: due }, heard, excused, until));
-        all.push(Expected { at: expected, until: due, outcome });
+        let window = Span { from: expected, to: plus(expected, job.grace) };
+        let absent = absent(window, heard, excused, until);
+        all.push(judge(own, window, next.unwrap_or(Timestamp::MAX), until, absent));
         at = next;
     }
     all
@@ -128,35 +187,52 @@ fn first(job: &Job, runs: &[Run]) -> Option<Timestamp> {
 fn base(job: &Job, own: &[Run], expected: Timestamp) -> Timestamp {
     match job.schedule {
         Schedule::Calendar(_) => expected,
-        Schedule::Every(_) => own.first().map_or(expected, |run| run.at.max(minus(expected, EARLY))),
+        Schedule::Every(_) => own.first().map_or(expected, |run| run.at.max(minus(expected, early(job, expected)))),
     }
+}
+
+/// How much before this occurrence a run may be done.
+fn early(job: &Job, expected: Timestamp) -> Duration {
+    let next = job.schedule.next(expected, &job.zone).unwrap_or(Timestamp::MAX);
+    let apart = Duration::try_from(expected.duration_until(next)).unwrap_or_default();
+    EARLY.min(apart / 4)
 }
 
 /// The runs of one occurrence.
 fn own<'a>(job: &Job, runs: &'a [Run], expected: Timestamp) -> &'a [Run] {
-    let begin = runs.partition_point(|run| run.at < minus(expected, EARLY));
-    let next = match job.schedule {
-        Schedule::Calendar(_) => job.schedule.next(expected, &job.zone),
+    let early_by = early(job, expected);
+    let begin = runs.partition_point(|run| run.at < minus(expected, early_by));
+    let end = match job.schedule {
+        Schedule::Calendar(_) => job.schedule.next(expected, &job.zone).map(|next| minus(next, early(job, next))),
         // The first run ends an interval, however late; what is said within its grace is about the same run.
-        Schedule::Every(_) => runs.get(begin).map(|run| plus(run.at, job.grace.max(EARLY * 2))),
+        Schedule::Every(period) => runs.get(begin).map(|run| {
+            let about_it = job.grace.max(early_by * 2).min(period.saturating_sub(early_by));
+            plus(run.at, about_it)
+        }),
     };
-    let end = next.map_or(runs.len(), |next| runs.partition_point(|run| run.at < minus(next, EARLY)));
+    let end = end.map_or(runs.len(), |end| runs.partition_point(|run| run.at < end));
     &runs[begin..end.max(begin)]
 }
 
-/// What was said decides; `None` when nothing was.
-fn judge(own: &[Run], due: Timestamp, next: Timestamp, until: Timestamp) -> Option<Outcome> {
+/// What was said decides, and else what is to be concluded where nothing was.
+fn judge(own: &[Run], window: Span, next: Timestamp, until: Timestamp, absent: Outcome) -> Expected {
+    let due = window.to;
     let done = own.iter().find(|run| run.said == Said::Ok);
-    let failed = own.iter().rev().find(|run| run.said == Said::Fail);
-    Some(match (done, failed, own.last()) {
-        (Some(run), _, _) if run.at <= due => Outcome::Ok { at: run.at },
-        (Some(run), _, _) => Outcome::Late { at: run.at },
-        (None, Some(run), _) => Outcome::Failed { at: run.at },
-        // Begun and not done: given until the next one is due.
-        (None, None, Some(_)) if until < next => Outcome::Pending,
-        (None, None, Some(_)) => Outcome::Failed { at: next },
-        (None, None, None) => return None,
-    })
+    let failed = own.iter().find(|run| run.said == Said::Fail);
+    let failed = failed.filter(|run| done.is_none_or(|done| run.at < done.at));
+    let (outcome, received) = match (done, failed, own.first()) {
+        (Some(run), _, _) if run.at <= due || absent == Outcome::Excused => (Outcome::Ok { at: run.at }, run.received),
+        (Some(run), _, _) => (Outcome::Late { at: run.at }, run.received),
+        // Until its time is over a retry may make it good.
+        (None, Some(_), _) if until < due => (Outcome::Pending, due),
+        (None, Some(run), _) => (Outcome::Failed { at: run.at }, run.received),
+        // Begun in time and not done: given until the next one is due.
+        (None, None, Some(begun)) if begun.at <= due && until < next => (Outcome::Pending, due),
+        (None, None, Some(begun)) if begun.at <= due => (Outcome::Failed { at: next }, next),
+        (None, None, Some(_) | None) => (absent, due),
+    };
+    let failed = failed.map(|run| Word { at: run.at, received: run.received.max(run.at) });
+    Expected { at: window.from, until: due, outcome, failed, overdue: due, received }
 }
 
 fn absent(window: Span, heard: &[Span], excused: &[Span], until: Timestamp) -> Outcome {
@@ -263,6 +339,51 @@ mod tests {
         assert_eq!(between("2026-11-01T05:00:00Z", "2026-11-02T06:00:00Z"), ["06:00", "06:30", "08:00", "08:30"]);
     }
 
+    #[test]
+    fn a_job_of_every_minute_has_its_runs_where_they_belong() {
+        let job =
+            Job { schedule: Schedule::read("cron * * * * *").unwrap(), grace: Duration::from_secs(30), ..nightly() };
+        let job = Job { since: at("2026-03-02T02:00:00Z"), until: at("2026-03-02T02:04:00Z"), ..job };
+        // One a little early, one missed, one late.
+        let runs = ["02:00:05", "02:00:50", "02:03:40"].map(|time| said(&format!("2026-03-02T{time}Z"), Said::Ok));
+        let heard = [span("2026-03-01T00:00:00Z", "2026-03-03T00:00:00Z")];
+        let all = ledger(&job, &runs, &heard, &[], at("2026-03-02T02:10:00Z"));
+        let told: Vec<String> = all.iter().map(|one| word(one.outcome)).collect();
+        assert_eq!(told, ["ok 02:00", "ok 02:00", "missed 02:02", "late 02:03"], "nothing is expected after its end");
+    }
+
+    #[test]
+    fn what_is_resumed_is_what_the_whole_says() {
+        let job = Job { schedule: Schedule::read("every 5h").unwrap(), ..nightly() };
+        let runs: Vec<Run> = [3, 8, 14, 30]
+            .map(|hour| {
+                let at = plus(job.since, Duration::from_secs(3_600 * hour + 90));
+                Run { at, said: Said::Ok, received: at }
+            })
+            .to_vec();
+        let until = at("2026-03-05T00:00:00Z");
+        let whole = ledger(&job, &runs, &[], &[], until);
+        assert!(whole.len() > 8, "{whole:?}");
+        for (place, one) in whole.iter().enumerate() {
+            assert_eq!(resume(&job, Some(one.at), &runs, &[], &[], until), whole[place..]);
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_late_was_overdue_at_its_deadline_and_one_that_was_agreed_was_not() {
+        let runs = [said("2026-03-02T09:00:00Z", Said::Ok)];
+        let until = at("2026-03-02T10:00:00Z");
+        let late = ledger(&nightly(), &runs, &[], &[], until)[0];
+        assert_eq!((late.outcome, late.overdue), (Outcome::Late { at: runs[0].at }, at("2026-03-02T04:00:00Z")));
+        let excused = [span("2026-03-02T01:00:00Z", "2026-03-02T08:00:00Z")];
+        assert_eq!(ledger(&nightly(), &runs, &[], &excused, until)[0].outcome, Outcome::Ok { at: runs[0].at });
+        // It began after its time: what was missed stays missed until it is done.
+        let begun = [said("2026-03-02T09:00:00Z", Said::Start)];
+        let heard = [span("2026-03-01T00:00:00Z", "2026-03-03T00:00:00Z")];
+        let missed = ledger(&nightly(), &begun, &heard, &[], until)[0].outcome;
+        assert_eq!(missed, Outcome::Missed { at: at("2026-03-02T04:00:00Z") });
+    }
+
     proptest! {
         #[test]
         fn nothing_overflows_over_a_century_and_each_run_is_expected_once(
@@ -286,6 +407,7 @@ mod tests {
             let mut runs: Vec<Run> = seconds.iter().map(|(second, said)| Run {
                 at: Timestamp::from_second(1_772_400_000 + second).unwrap(),
                 said: [Said::Start, Said::Fail, Said::Ok][*said],
+                received: Timestamp::MAX,
             }).collect();
             for job in [nightly(), Job { schedule: Schedule::read("every 6h").unwrap(), ..nightly() }] {
                 let until = at("2026-03-25T00:00:00Z");
@@ -315,11 +437,13 @@ mod tests {
             zone: TimeZone::UTC,
             grace: Duration::from_secs(7_200),
             since: at("2026-03-01T12:00:00Z"),
+            until: Timestamp::MAX,
+            seen_by: None,
         }
     }
 
     fn said(text: &str, said: Said) -> Run {
-        Run { at: at(text), said }
+        Run { at: at(text), said, received: at(text) }
     }
 
     fn span(from: &str, to: &str) -> Span {
@@ -331,15 +455,7 @@ mod tests {
     }
 
     fn word(outcome: Outcome) -> String {
-        let time = |at: Timestamp| at.to_string()[11..16].to_owned();
-        match outcome {
-            Outcome::Pending => "pending".to_owned(),
-            Outcome::Ok { at } => format!("ok {}", time(at)),
-            Outcome::Late { at } => format!("late {}", time(at)),
-            Outcome::Failed { at } => format!("failed {}", time(at)),
-            Outcome::Missed { at } => format!("missed {}", time(at)),
-            Outcome::Excused => "excused".to_owned(),
-            Outcome::Unknown => "unknown".to_owned(),
-        }
+        let at = outcome.at().map(|at| format!(" {}", &at.to_string()[11..16]));
+        format!("{}{}", outcome.word(), at.unwrap_or_default())
     }
 }

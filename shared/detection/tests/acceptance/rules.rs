@@ -199,6 +199,8 @@ fn a_job_that_is_missed_while_its_agent_reports_is_an_incident_until_it_is_done(
         zone: plan.zone.clone(),
         grace: Duration::from_secs(7_200),
         since: story.at(0.0),
+        until: jiff::Timestamp::MAX,
+        seen_by: None,
     };
     let jobs = [(("northgate".parse().unwrap(), "plant-2".parse().unwrap()), [(check, job)].into())].into();
     let mut trace = Trace::default();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use upheld_agreement::book::{Book, Files, NOT_BUILT};
-use upheld_desk::plan::{limit_waits, rule_of, site_of};
+use upheld_agreement::book::{Book, Files, JOBS, NOT_BUILT};
+use upheld_desk::plan::{PlanError, jobs_of, limit_waits, rule_of, site_of, unbuilt_jobs_of};
 use upheld_detection::{
     kind::{CheckKind, Family},
     plan::{Check, Promised, Site},
@@ -13,7 +13,6 @@ use upheld_detection::{
 };
 use upheld_model::{CheckId, ProbeSpec, SiteId};
 
-use super::jobs;
 use crate::failure::{Exit, Failure};
 
 /// Every site of the book, and its jobs. `period` bounds what its calendars and windows of work are asked for.
@@ -22,19 +21,23 @@ pub(super) fn of_book(files: &Files, period: Option<Span>) -> Result<(Vec<Site>,
     let book = Book::read(&files)
         .map_err(|refused| Failure::new(Exit::Config, refused.to_string()).todo("upheld-collector book check DIR"))?;
     let period = period.unwrap_or(Span { from: Timestamp::UNIX_EPOCH, to: Timestamp::UNIX_EPOCH });
-    let mut sites = Vec::new();
+    let (mut sites, mut jobs) = (Vec::new(), Jobs::new());
+    let wrong = |error: PlanError| Failure::of(Exit::Config, &error).todo("upheld-collector book check DIR");
     for (client, entry) in &book.clients {
         for site in entry.sites.values() {
-            let mut plan = site_of(&book, client, site, period).map_err(|error| Failure::of(Exit::Config, &error))?;
+            let mut plan = site_of(&book, client, site, period).map_err(wrong)?;
             let own = apart.get(&(client.to_string(), site.id.to_string()));
             own.into_iter().flatten().for_each(|(id, check)| {
                 plan.checks.entry(id.clone()).or_insert_with(|| check.clone());
             });
             limit_waits(&mut plan, &book, period.from);
             sites.push(plan);
+            let mut own = unbuilt_jobs_of(site).map_err(wrong)?;
+            own.extend(jobs_of(site).map_err(wrong)?);
+            jobs.insert((client.clone(), site.id.clone()), own);
         }
     }
-    Ok((sites, jobs::of_book(&book)?))
+    Ok((sites, jobs))
 }
 
 type Apart = BTreeMap<(String, String), Vec<(CheckId, Check)>>;
@@ -81,6 +84,8 @@ fn take_checks(table: &mut toml::Table) -> Vec<(CheckId, Check)> {
 fn check_of(asset: &str, check: &toml::Value) -> Option<(CheckId, Check)> {
     let text = |key: &str| check.get(key).and_then(toml::Value::as_str);
     let kind = text("kind").filter(|kind| !ProbeSpec::KINDS.contains(kind) && !NOT_BUILT.contains(kind))?;
+    // A job has a reader of its own in the book.
+    let kind = Some(kind).filter(|kind| !JOBS.contains(kind))?;
     let name = text("name").unwrap_or(kind);
     let kind = CheckKind::new(kind);
     let is_known = !matches!(kind.family(), Family::Network | Family::Unknown);

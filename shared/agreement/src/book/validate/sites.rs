@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
-use upheld_model::{AssetId, CheckId, EdgeKind};
+use upheld_model::{AssetId, CheckId, EdgeKind, ProbeSpec};
 
 use super::Check;
-use crate::book::{Asset, Code, Diagnostic, Located, Maintenance, Site};
+use crate::book::{Asset, Code, Diagnostic, JobCheck, Located, Maintenance, Site};
 
 pub(super) fn validate(check: &mut Check<'_>) {
     let book = check.book;
@@ -18,6 +18,7 @@ pub(super) fn validate(check: &mut Check<'_>) {
             if let Some(expected) = &asset.expected {
                 check.reference("calendar", "calendars", expected);
             }
+            asset.jobs.iter().for_each(|job| sees_files(job, asset, check));
         }
         circles(site, check);
         for window in &site.maintenance {
@@ -33,12 +34,22 @@ pub(super) fn validate(check: &mut Check<'_>) {
 }
 
 fn known_check(named: &Located<CheckId>, site: &Site, check: &mut Check<'_>) {
-    let unbuilt = site.unbuilt().map(|check| check.id.to_string());
-    let there: Vec<String> = site.checks().into_iter().map(|check| check.id.to_string()).chain(unbuilt).collect();
+    let there: Vec<String> = site.check_ids().iter().map(ToString::to_string).collect();
     let name = named.value.to_string();
     if !there.contains(&name) {
         let there: Vec<&str> = there.iter().map(String::as_str).collect();
         check.no_such_thing("check", &name, &named.place, &there);
+    }
+}
+
+/// Only a check that looks at files says when a run left one; and only of the same asset, so that both are one fault.
+fn sees_files(job: &JobCheck, asset: &Asset, check: &mut Check<'_>) {
+    let Some(seen_by) = &job.seen_by else { return };
+    let looks = asset.checks.iter().filter(|check| matches!(check.probe, ProbeSpec::BackupFiles(_)));
+    let there: Vec<&str> = looks.map(|check| check.id.name.as_str()).collect();
+    if !there.contains(&seen_by.value.as_str()) {
+        let what = format!("check of kind `backup.files` on `{}` with the name", asset.id);
+        check.no_such_thing(&what, seen_by.value.as_str(), &seen_by.place, &there);
     }
 }
 
