@@ -2,6 +2,7 @@
 //! runs the same list.
 
 mod facts;
+mod jobs;
 
 use jiff::{SignedDuration, Timestamp};
 use upheld_model::{Digest, IncidentNumber, RecordId, Seq};
@@ -43,7 +44,8 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     a_command_is_known_by_its_giver_and_key_for_a_time(open()).await;
     a_window_of_work_ends_once_and_is_found_while_it_holds(open()).await;
     what_was_accepted_is_never_changed(open()).await;
-    facts::all(open).await;
+    facts::all(&open).await;
+    jobs::all(open).await;
 }
 
 async fn what_was_accepted_is_never_changed(store: Store) {

@@ -24,6 +24,7 @@ pub mod facts;
 pub mod findings;
 mod handle;
 pub mod incidents;
+pub mod jobs;
 pub mod ledger;
 pub mod maintenance;
 pub mod outbox;

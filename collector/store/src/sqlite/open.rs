@@ -19,8 +19,12 @@ const CACHE_KIB: i64 = -16_000;
 
 /// Each step brings a database from the version that is its index to the next. A step, once released, never changes;
 /// it expands, and what a later version drops is dropped a release after nothing reads it.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// The schema that this version reads and writes.
 #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]

@@ -9,7 +9,7 @@ use super::{Options, open, open_with};
 use crate::{
     Store, StoreError, acceptances, access, agents, clocks, commands,
     conformance::{self, agent},
-    facts, findings, incidents, ledger, maintenance, outbox, people, records, tokens,
+    facts, findings, incidents, jobs, ledger, maintenance, outbox, people, records, tokens,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -36,6 +36,7 @@ fn no_hot_query_scans_a_table() {
         facts::HOT,
         findings::HOT,
         incidents::HOT,
+        jobs::HOT,
         ledger::HOT,
         maintenance::HOT,
         outbox::HOT,
