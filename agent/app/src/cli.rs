@@ -57,6 +57,20 @@ pub(crate) enum Verb {
         #[arg(long)]
         exit_code: bool,
     },
+    /// Tell that a job ran: the last line of a backup script, `upheld-agent ran nightly --status $?`.
+    Ran {
+        /// The job as the book calls it: `srv-1/nightly`, or `nightly` where no other asset has one of that name.
+        job: String,
+        /// It failed.
+        #[arg(long, conflicts_with = "status")]
+        failed: bool,
+        /// Its exit status: anything but 0 is a failure.
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
+        status: Option<i32>,
+        /// When it began: seconds (`date +%s`) or an instant (`date -Is`).
+        #[arg(long, value_name = "TIME")]
+        started: Option<String>,
+    },
     /// Run checks by hand.
     Check {
         #[command(subcommand)]

@@ -19,6 +19,7 @@ mod http;
 mod identity;
 mod memory;
 mod output;
+mod ran;
 mod record;
 mod recorder;
 mod run;
@@ -79,6 +80,10 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
         Verb::Enroll { link, replace } => enroll::enroll(&cli.common, link, *replace, provider).await,
         Verb::Run => run::run(&cli.common, provider).await,
         Verb::Status { sends, exit_code } => status::status(&cli.common, *sends, *exit_code),
+        Verb::Ran { job, failed, status, started } => {
+            let is_failure = *failed || status.is_some_and(|status| status != 0);
+            ran::ran(&cli.common, job, is_failure, started.as_deref())
+        }
         Verb::Check { verb: CheckVerb::Now { name, exit_code } } => {
             check::now(&cli.common, name.as_deref(), *exit_code).await
         }

@@ -35,6 +35,7 @@ use crate::{
     clocks,
     config::UnreadableConfig,
     failure::{Code, Failure},
+    ran,
     recorder::{Command, Recorder, Report},
     state::{Identity, StateFolder},
     status, uplink,
@@ -64,6 +65,8 @@ pub(crate) enum Incoming {
     Alarmed(Box<Alarm>, bool),
     /// Somebody asks for the status.
     Asked(oneshot::Sender<String>),
+    /// A job tells that it ran.
+    Ran(ran::Word, oneshot::Sender<String>),
     /// Somebody wants the agent to end.
     Stop(&'static str),
 }
@@ -139,6 +142,15 @@ impl Agent {
             Incoming::Asked(answer) => {
                 // Whoever asked may have gone.
                 let _ = answer.send(self.status());
+            }
+            Incoming::Ran(word, answer) => {
+                let ran::Word { job, ended, started } = word;
+                let taken = match self.engine.ran(&job, ended, started, clocks::reading()) {
+                    Ok(job) => ran::Answer::Taken(job),
+                    Err(refused) => ran::Answer::Refused(refused.to_string()),
+                };
+                // Whoever told it may have gone.
+                let _ = answer.send(serde_json::to_string(&taken).unwrap_or_default());
             }
             Incoming::Stop(reason) => self.begin_stop(reason),
         }

@@ -20,7 +20,13 @@ pub(crate) fn summary(config: &AgentConfig) -> String {
 
 /// One line for each check: what is asked, where, how often, and what of the answer is sent.
 pub(crate) fn lines(config: &AgentConfig) -> Vec<(String, String)> {
-    config.checks.iter().map(|check| (check.id.to_string(), describe(check))).collect()
+    let jobs = config.jobs.iter().map(|job| {
+        (
+            job.to_string(),
+            "what it tells by `upheld-agent ran`: that it ran, when it began, whether it failed".to_owned(),
+        )
+    });
+    config.checks.iter().map(|check| (check.id.to_string(), describe(check))).chain(jobs).collect()
 }
 
 /// What is sent besides the checks' results.

@@ -1,6 +1,6 @@
 //! How this agent is: a document on a unix socket in the state folder (SECURITY 9), and the command that reads it.
 //!
-//! Whoever connects may ask for nothing but the document, and changes nothing. When the agent does not run, the
+//! Whoever connects may ask for the document, or say that a job ran ([`crate::ran`]), and nothing else. When the agent does not run, the
 //! command says so and shows what is on disk.
 
 mod command;
@@ -17,7 +17,7 @@ use upheld_wire::v1::Now;
 use crate::{clocks, run::View, state::Identity};
 
 pub(crate) use command::status;
-pub(crate) use socket::listen;
+pub(crate) use socket::{ask, listen};
 
 /// The document.
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use upheld_model::{
     AgentId,
-    check::{SpecError, validate_all},
+    check::{CHECKS_MAX, SpecError, validate_all},
 };
 use upheld_wire::v1::AgentConfig;
 
@@ -41,6 +41,14 @@ pub enum ConfigRefused {
         /// How many there were.
         edges: usize,
     },
+    /// More jobs than an agent takes checks.
+    #[error("configuration {version}: {jobs} jobs, at most {CHECKS_MAX} are allowed")]
+    Jobs {
+        /// Its version.
+        version: u64,
+        /// How many there were.
+        jobs: usize,
+    },
     /// A check is refused.
     #[error("configuration {version} is refused as a whole")]
     Check {
@@ -65,6 +73,9 @@ pub(crate) fn judge(agent: &AgentId, config: &AgentConfig) -> Result<(), ConfigR
     let edges = relations.parents.values().map(|parents| 1 + parents.len()).sum::<usize>() + relations.critical.len();
     if edges > EDGES_MAX {
         return Err(ConfigRefused::Relations { version, edges });
+    }
+    if config.jobs.len() > CHECKS_MAX {
+        return Err(ConfigRefused::Jobs { version, jobs: config.jobs.len() });
     }
     validate_all(&config.checks).map_err(|why| ConfigRefused::Check { version, why })
 }

@@ -1,5 +1,6 @@
 //! The engine: one lane per check, from the schedule to the record.
 
+mod job;
 mod restart;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -20,6 +21,8 @@ use crate::{
     lane::{Lane, Run, sample},
     schedule::{Schedule, next_on_grid},
 };
+
+pub use job::RanRefused;
 
 /// New checks run for the first time within this, however rare they are.
 const FIRST_WITHIN: Duration = Duration::from_secs(10);

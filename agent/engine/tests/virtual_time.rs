@@ -9,10 +9,12 @@ use std::{
 use jiff::Timestamp;
 use proptest::prelude::*;
 use upheld_detection::fold::{CheckFold, FoldRule, refold};
-use upheld_engine::{ConfigRefused, Effect, Engine, EngineSnapshot, ProbeResult, Reading, Selector, Start, Urgency};
+use upheld_engine::{
+    ConfigRefused, Effect, Engine, EngineSnapshot, ProbeResult, RanRefused, Reading, Selector, Start, Urgency,
+};
 use upheld_model::{
-    AgentEvent, AgentId, BootId, CheckId, CheckSpec, Mono, ObservedAt, Outcome, ProbeSpec, Sample, UnknownReason,
-    finding::CheckState,
+    AgentEvent, AgentId, BootId, CheckId, CheckSpec, Mono, ObservedAt, Outcome, ProbeSpec, RunEnd, Sample,
+    UnknownReason, finding::CheckState,
 };
 use upheld_wire::v1::{AgentConfig, Body, Relations};
 
@@ -113,6 +115,38 @@ fn a_configuration_with_more_relations_than_any_site_has_is_refused() {
     let huge = AgentConfig { version: 2, relations: Relations { critical, ..Relations::default() }, ..config(vec![]) };
     let now = world.reading();
     assert!(matches!(world.engine.configure(huge, now), Err(ConfigRefused::Relations { edges: 30_000, .. })));
+}
+
+#[test]
+fn a_job_that_ran_is_said_at_once_by_a_name_that_is_its_own() {
+    let mut world = World::new(vec![tcp("srv-1/net.tcp")], |_, _| good());
+    let jobs = ["srv-1/nightly", "srv-1/weekly", "srv-2/weekly"].map(id).into();
+    world.configure(AgentConfig { version: 2, jobs, ..config(vec![tcp("srv-1/net.tcp")]) });
+    world.run_until(60 * S);
+    let now = world.reading();
+    let (ok, failed) = (RunEnd::Ok, RunEnd::Failed);
+    let future = ObservedAt(now.wall + jiff::SignedDuration::from_hours(1));
+    assert_eq!(world.engine.ran("nightly", ok, Some(future), now), Ok(id("srv-1/nightly")));
+    assert_eq!(world.engine.ran("srv-2/weekly", failed, None, now), Ok(id("srv-2/weekly")));
+    let unknown = world.engine.ran("nigthly", ok, None, now).unwrap_err().to_string();
+    assert!(unknown.contains("say srv-1/nightly or srv-1/weekly"), "{unknown}");
+    assert!(matches!(world.engine.ran("weekly", ok, None, now), Err(RanRefused::Ambiguous { .. })));
+    world.run_until(61 * S);
+    let told: Vec<_> = (world.records.iter())
+        .filter(|(_, body, urgency)| {
+            body.events.iter().any(|event| matches!(event, AgentEvent::Ran { .. })) && *urgency == Urgency::AtOnce
+        })
+        .flat_map(|(_, body, _)| &body.events)
+        .map(|event| match event {
+            AgentEvent::Ran { at, job, ended, started } => {
+                (job.to_string(), *ended, started.is_none_or(|started| started <= *at))
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told, [("srv-1/nightly".to_owned(), ok, true), ("srv-2/weekly".to_owned(), failed, true)]);
+    world.engine.stop("asked".into(), now);
+    assert_eq!(world.engine.ran("nightly", ok, None, now), Err(RanRefused::Stopping));
 }
 
 #[test]
@@ -230,6 +264,7 @@ fn a_refused_configuration_is_said_once_and_the_old_one_stays() {
             | AgentEvent::Stopping { .. }
             | AgentEvent::ClockStepped { .. }
             | AgentEvent::Gap { .. }
+            | AgentEvent::Ran { .. }
             | AgentEvent::Journal { .. } => None,
         })
         .collect();
@@ -662,6 +697,7 @@ impl World {
             | AgentEvent::ClockStepped { .. }
             | AgentEvent::Gap { .. }
             | AgentEvent::Configured { .. }
+            | AgentEvent::Ran { .. }
             | AgentEvent::Journal { .. } => "other",
         };
         self.events().filter(|event| about(event) == Some(&check)).map(word).collect::<Vec<_>>().join(" ")
@@ -697,6 +733,7 @@ fn about(event: &AgentEvent) -> Option<&CheckId> {
         | AgentEvent::ClockStepped { .. }
         | AgentEvent::Gap { .. }
         | AgentEvent::Configured { .. }
+        | AgentEvent::Ran { .. }
         | AgentEvent::Journal { .. } => None,
     }
 }
@@ -721,7 +758,14 @@ fn result(outcome: Outcome, now: u64, took: u64) -> ProbeResult {
 }
 
 fn config(checks: Vec<CheckSpec>) -> AgentConfig {
-    AgentConfig { version: 1, agent: agent(), heartbeat_ms: 30_000, checks, relations: Relations::default() }
+    AgentConfig {
+        version: 1,
+        agent: agent(),
+        heartbeat_ms: 30_000,
+        checks,
+        relations: Relations::default(),
+        jobs: Default::default(),
+    }
 }
 
 /// A camera at a switch, both fed by one supply.

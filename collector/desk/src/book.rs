@@ -151,7 +151,8 @@ impl CurrentBook {
         let entry = self.book.site(client, site);
         let checks = entry.map(|site| site.checks()).unwrap_or_default();
         let relations = entry.map(|entry| self.relations(client, entry)).unwrap_or_default();
-        AgentConfig { version: self.version, agent: agent.clone(), heartbeat_ms: HEARTBEAT_MS, checks, relations }
+        let jobs = entry.into_iter().flat_map(Site::jobs).map(|job| job.id.clone()).collect();
+        AgentConfig { version: self.version, agent: agent.clone(), heartbeat_ms: HEARTBEAT_MS, checks, relations, jobs }
     }
 
     /// What hangs on what at a site, by its typed edges, and what must not fail.

@@ -554,6 +554,7 @@ mod tests {
                         | AgentEvent::ClockStepped { .. }
                         | AgentEvent::Gap { .. }
                         | AgentEvent::Configured { .. }
+                        | AgentEvent::Ran { .. }
                         | AgentEvent::Journal { .. }) => prop_assert!(false, "{:?}", event),
                     }
                 }
@@ -633,6 +634,7 @@ mod tests {
             | AgentEvent::ClockStepped { .. }
             | AgentEvent::Gap { .. }
             | AgentEvent::Configured { .. }
+            | AgentEvent::Ran { .. }
             | AgentEvent::Journal { .. }) => format!("{event:?}"),
         };
         events.iter().map(one).collect::<Vec<_>>().join(" ")

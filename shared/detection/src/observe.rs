@@ -184,6 +184,7 @@ impl CheckFacts {
                 | AgentEvent::ClockStepped { .. }
                 | AgentEvent::Gap { .. }
                 | AgentEvent::Configured { .. }
+                | AgentEvent::Ran { .. }
                 | AgentEvent::Journal { .. } => {}
             }
         }

@@ -76,6 +76,16 @@ impl CheckState {
     }
 }
 
+/// How a run of a job ended, as the job says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunEnd {
+    /// It did what it should.
+    Ok,
+    /// It did not.
+    Failed,
+}
+
 /// A transition: journalled and synced at once, and never thinned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -143,6 +153,18 @@ pub enum AgentEvent {
         version: u64,
         /// Why it was refused; `None` when it was taken.
         refused: Option<DeviceText>,
+    },
+    /// A job on this host told of a run of its own.
+    Ran {
+        /// When it told.
+        at: ObservedAt,
+        /// Which job: a check that the configuration names among its jobs.
+        job: CheckId,
+        /// How the run ended.
+        ended: RunEnd,
+        /// When it began, where the job said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started: Option<ObservedAt>,
     },
     /// The journal itself is in trouble (a failed sync, a torn tail, damaged records).
     Journal {

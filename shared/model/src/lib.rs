@@ -16,7 +16,7 @@ pub mod time;
 pub mod vocabulary;
 
 pub use check::{CheckSpec, ProbeSpec};
-pub use finding::{AgentEvent, Finding, FindingEnd};
+pub use finding::{AgentEvent, Finding, FindingEnd, RunEnd};
 pub use ids::{
     AgentId, AssetId, CheckId, CheckName, ClientId, Digest, Epoch, FindingId, IncidentNumber, IncidentRef, RecordId,
     Seq, SiteId,

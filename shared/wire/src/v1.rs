@@ -215,6 +215,9 @@ pub struct AgentConfig {
     /// What the agent has to know of the assets that it watches. An agent that does not, works as well, only later.
     #[serde(default, skip_serializing_if = "Relations::is_empty")]
     pub relations: Relations,
+    /// The jobs that tell an agent of this site when they ran. An agent that does not know of any takes no such word.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub jobs: BTreeSet<CheckId>,
 }
 
 /// What hangs on what at a site, and what must not fail.

@@ -5,7 +5,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use upheld_wire::v1::{
-    AgentConfig, Conflict, DeliverRequest, Delivered, EpochLink, Problem,
+    AgentConfig, Body, Conflict, DeliverRequest, Delivered, EpochLink, Problem,
     enroll::{EnrollAnswer, EnrollRequest, RenewAnswer, RenewRequest},
     record::{batch_digest, root},
 };
@@ -67,4 +67,15 @@ fn a_configuration_reads() {
     let config: AgentConfig = reads(include_str!("golden/agent-config-relations.json"));
     assert_eq!(config.relations.parents.len(), 2);
     assert!(config.relations.critical.contains(&"nvr-02".parse().unwrap()));
+    let config: AgentConfig = reads(include_str!("golden/agent-config-jobs.json"));
+    assert_eq!((config.jobs.len(), before.jobs.len()), (2, 0));
+}
+
+#[test]
+fn what_a_job_told_reads_and_what_a_later_version_tells_is_refused_by_name() {
+    let body: Body = reads(include_str!("golden/body-ran.json"));
+    assert_eq!(body.events.len(), 2);
+    let later = include_str!("golden/body-ran.json").replace("\"ran\"", "\"walked\"");
+    let refused = serde_json::from_str::<Body>(&later).unwrap_err().to_string();
+    assert!(refused.contains("walked"), "an older collector keeps such a record as a dead letter: {refused}");
 }

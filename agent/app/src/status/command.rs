@@ -46,7 +46,7 @@ pub(crate) fn status(common: &Common, sends: bool, exit_code: bool) -> Result<()
         let alarm = Settings::load(common, Some(&identity))?.alarm;
         return print_sends(common, &identity.collector, alarm.as_ref(), config.as_ref());
     }
-    let asked = socket::ask(&state).map_err(|error| {
+    let asked = socket::ask(&state, socket::STATUS).map_err(|error| {
         Failure::new(Code::Failed, format!("cannot ask the agent on {}", state.root().display()))
             .because(error)
             .help("ask as the agent's own user, or as root")

@@ -1,4 +1,4 @@
-//! The socket: one question, one answer, one line each. Access is the folder's (0700) and the socket's own (0600).
+//! The socket: one question, one answer, one line each: how the agent is, or that a job ran. Access is the folder's (0700) and the socket's own (0600).
 
 use std::{
     fs, io,
@@ -70,28 +70,36 @@ pub(crate) fn listen(_state: &StateFolder, _incoming: mpsc::Sender<Incoming>) ->
 
 #[cfg(unix)]
 async fn answer(mut stream: tokio::net::UnixStream, incoming: mpsc::Sender<Incoming>) -> io::Result<()> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
-    let mut question = [0; QUESTION.len()];
-    stream.read_exact(&mut question).await?;
-    if question != *QUESTION {
-        return stream.write_all(b"{\"error\":\"ask for: status\"}\n").await;
-    }
-    let (tell, told) = tokio::sync::oneshot::channel();
-    let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-    incoming.send(Incoming::Asked(tell)).await.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-    let document = told.await.map_err(gone)?;
-    stream.write_all(document.as_bytes()).await?;
-    stream.write_all(b"\n").await
+    let (read, mut write) = stream.split();
+    let mut question = String::new();
+    tokio::io::BufReader::new(read.take(QUESTION_BYTES_MAX)).read_line(&mut question).await?;
+    let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+    let document = if question == STATUS {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        incoming.send(Incoming::Asked(tell)).await.map_err(|_| gone())?;
+        told.await.map_err(|_| gone())?
+    } else if let Some(Ok(word)) = question.strip_prefix("ran ").map(serde_json::from_str) {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        incoming.send(Incoming::Ran(word, tell)).await.map_err(|_| gone())?;
+        told.await.map_err(|_| gone())?
+    } else {
+        r#"{"refused":"ask for: status, or: ran {\"job\":…}"}"#.to_owned()
+    };
+    write.write_all(document.as_bytes()).await?;
+    write.write_all(b"\n").await
 }
 
-/// All that can be asked.
+/// The longest question that is read.
 #[cfg(unix)]
-const QUESTION: &[u8; 7] = b"status\n";
+const QUESTION_BYTES_MAX: u64 = 1024;
+/// How the agent is.
+pub(super) const STATUS: &str = "status\n";
 
 /// Asks the agent that serves this folder; `None` when none does.
 #[cfg(unix)]
-pub(super) fn ask(state: &StateFolder) -> io::Result<Option<String>> {
+pub(crate) fn ask(state: &StateFolder, question: &str) -> io::Result<Option<String>> {
     use std::{
         io::{Read, Write},
         os::unix::net::UnixStream,
@@ -107,7 +115,7 @@ pub(super) fn ask(state: &StateFolder) -> io::Result<Option<String>> {
     };
     stream.set_read_timeout(Some(WAIT))?;
     stream.set_write_timeout(Some(WAIT))?;
-    stream.write_all(QUESTION)?;
+    stream.write_all(question.as_bytes())?;
     let mut document = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut document)?;
     Ok(Some(document))
@@ -115,7 +123,7 @@ pub(super) fn ask(state: &StateFolder) -> io::Result<Option<String>> {
 
 /// Local status is not built for this system.
 #[cfg(not(unix))]
-pub(super) fn ask(_state: &StateFolder) -> io::Result<Option<String>> {
+pub(crate) fn ask(_state: &StateFolder, _question: &str) -> io::Result<Option<String>> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
@@ -147,7 +155,7 @@ mod tests {
 
     fn ask_in_thread(state: &StateFolder) -> tokio::task::JoinHandle<io::Result<Option<String>>> {
         let state = state.clone();
-        tokio::task::spawn_blocking(move || ask(&state))
+        tokio::task::spawn_blocking(move || ask(&state, STATUS))
     }
 
     #[tokio::test]
@@ -155,7 +163,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = StateFolder::new(&folder.path().join("deep".repeat(40)));
         state.create().unwrap();
-        assert_eq!(ask(&state).unwrap(), None);
+        assert_eq!(ask(&state, STATUS).unwrap(), None);
         let (incoming, mut inbox) = mpsc::channel(1);
         let served = tokio::task::LocalSet::new();
         served
@@ -165,6 +173,9 @@ mod tests {
                 let Some(Incoming::Asked(tell)) = inbox.recv().await else { panic!("somebody asks") };
                 tell.send("{}".to_owned()).unwrap();
                 assert_eq!(asked.await.unwrap().unwrap().as_deref(), Some("{}\n"));
+                let strange = state.clone();
+                let strange = tokio::task::spawn_blocking(move || ask(&strange, "ran {\"job\":1}\n"));
+                assert!(strange.await.unwrap().unwrap().unwrap().contains("ask for: status"));
             })
             .await;
     }

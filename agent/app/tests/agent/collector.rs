@@ -242,6 +242,7 @@ impl State {
             heartbeat_ms: 1_000,
             checks: self.config.clone(),
             relations: Default::default(),
+            jobs: ["srv-1/nightly".parse().unwrap()].into(),
         }
     }
 

@@ -118,6 +118,7 @@ fn replay_event(folds: &mut Folds, event: &AgentEvent, unsaid: &mut Vec<AgentEve
         | AgentEvent::Stopping { .. }
         | AgentEvent::Gap { .. }
         | AgentEvent::Configured { .. }
+        | AgentEvent::Ran { .. }
         | AgentEvent::Journal { .. } => {}
     }
 }
