@@ -21,7 +21,7 @@ mod planned;
 pub use accept::{AcceptError, Acceptance};
 pub use planned::{AgreementPlan, AmendedBy, BookPlan, ClockPlan, IncidentPlan, SitePlan, VersionVerb};
 
-use crate::{Actor, Desk, DeskError, audit, clock, maintenance, plan};
+use crate::{Actor, Desk, DeskError, audit, clock, jobs, maintenance, plan};
 
 /// The time between two heartbeats of an agent. Doubled, a silent site is noticed half a minute later; halved, 50,000
 /// agents cost the collector twice as much.
@@ -248,6 +248,7 @@ fn apply(
         }
     }
     maintenance::follow_book(tx, book, who, now)?;
+    jobs::follow_book(tx, book, now)?;
     let current = CurrentBook {
         version,
         hash,

@@ -204,6 +204,8 @@ impl Upload<'_> {
         if let Some(since) = before.filter(|_| is_back) {
             let row = UnheardRow { agent: self.peer.agent.clone(), since, until: self.now };
             tx.insert_unheard(self.site(), &row)?;
+            // What was unknown of the time in between may be known now.
+            tx.put_site_due(self.site(), Some(self.now))?;
         }
         let DeliverRequest { clock, now: present, .. } = self.request;
         tx.put_agent_now(&AgentNowRow {

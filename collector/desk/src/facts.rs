@@ -26,7 +26,7 @@ use upheld_store::{
     findings::FindingRow,
 };
 
-use crate::{DeskError, case::text};
+use crate::{DeskError, case::text, jobs};
 
 pub use history::SiteHistory;
 pub(crate) use history::history;
@@ -115,6 +115,7 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
         fact.recovering = recovering(tx, key, &fact, period.to)?;
         checks.entry(row.id.check.clone()).or_default().findings.push(fact);
     }
+    checks.extend(jobs::facts(tx, plan, period, BEFORE)?);
     for facts in checks.values_mut() {
         facts.findings.sort_by_key(|finding| finding.started.not_after);
     }

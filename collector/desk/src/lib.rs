@@ -24,6 +24,7 @@ pub mod enroll;
 mod error;
 mod facts;
 pub mod figures;
+pub mod jobs;
 pub mod maintenance;
 pub mod plan;
 mod problem;

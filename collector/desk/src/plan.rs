@@ -29,7 +29,7 @@ use upheld_detection::{
 use upheld_model::{AssetId, CheckId, ClientId, IncidentKind, ProbeSpec, SiteId};
 use upheld_store::ReadTx;
 
-use crate::{DeskError, facts::CellCache, maintenance};
+use crate::{DeskError, facts::CellCache, jobs::JobText, maintenance};
 
 /// Why a site of the book cannot be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,16 +167,8 @@ pub fn jobs_of(site: &book::Site) -> Result<BTreeMap<CheckId, Job>, PlanError> {
 }
 
 fn job_of(site: &book::Site, job: &book::JobCheck) -> Result<Job, PlanError> {
-    let wrong = |why: String| PlanError { site: job.id.to_string(), why };
-    let zone = job.zone.as_ref().unwrap_or(&site.zone);
-    Ok(Job {
-        schedule: Schedule::read(&job.schedule).map_err(|error| wrong(error.to_string()))?,
-        zone: TimeZone::get(zone).map_err(|error| wrong(error.to_string()))?,
-        grace: job.grace.map_or(GRACE, |grace| Duration::from_secs(grace.0)),
-        since: site.commissioned_at().unwrap_or(Timestamp::MIN),
-        until: Timestamp::MAX,
-        seen_by: job.seen_by.as_ref().map(|name| CheckId { asset: job.id.asset.clone(), name: name.value.clone() }),
-    })
+    let since = site.commissioned_at().unwrap_or(Timestamp::MIN);
+    JobText::of(site, job).job(&job.id, since).map_err(|why| PlanError { site: job.id.to_string(), why })
 }
 
 /// The jobs of a site that tell nothing to an agent yet, and have a schedule: a trace may tell of their runs.

@@ -20,7 +20,7 @@ use crate::{
     AgentPeer, DeskError,
     book::{CurrentBook, HEARTBEAT_MS},
     case::{self, messages::SilentTogether},
-    facts, plan,
+    facts, jobs, plan,
 };
 
 /// Three heartbeats (DETECTION 4.6): not heard for longer, an agent's checks are unknown meanwhile.
@@ -46,6 +46,7 @@ pub(crate) fn judge(
         // The book has it no more: what failed there is still told.
         None => nowhere(client, site),
     };
+    let due = jobs::settle(tx, &plan, now)?;
     let cells = book.sites.cells.of(&*tx, &plan, now)?;
     // Facts of this very instant belong in.
     let to = now.saturating_add(SignedDuration::from_micros(1)).unwrap_or(now);
@@ -57,7 +58,7 @@ pub(crate) fn judge(
     for effect in &effects {
         case::apply(tx, book, effect)?;
     }
-    tx.put_site_due(key, next_wake(&plan, &facts, &rules))?;
+    tx.put_site_due(key, next_wake(&plan, &facts, &rules).into_iter().chain(due).min())?;
     Ok(u64::try_from(effects.len()).unwrap_or(u64::MAX))
 }
 

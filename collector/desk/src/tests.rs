@@ -10,6 +10,7 @@ mod delivery;
 mod enrolment;
 mod facts;
 mod figures;
+mod jobs;
 mod judging;
 mod maintenance;
 mod outbox;

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use rusqlite::{Row, params};
-use upheld_model::{AgentId, CheckId};
+use upheld_model::{AgentId, CheckId, ClientId, SiteId};
 
 use crate::{
     StoreError,
@@ -63,6 +63,8 @@ pub struct ExpectedRow {
 pub trait JobReads {
     /// The jobs of a site that hold at `since` or later, by check and begin.
     fn jobs(&self, key: SiteKey<'_>, since: Timestamp) -> Result<Vec<JobRow>, StoreError>;
+    /// The jobs of all sites of a client as the book in force has them.
+    fn jobs_in_force(&self, client: &ClientId) -> Result<Vec<(SiteId, JobRow)>, StoreError>;
     /// What was said of a job's runs in a period, by time.
     fn job_runs(
         &self,
@@ -101,6 +103,10 @@ const JOBS: Query = query!(
     "jobs.of_site",
     "SELECT asset || '/' || check_name, since, until, body FROM jobs \
      WHERE client = ?1 AND site = ?2 AND (until IS NULL OR until > ?3) ORDER BY asset, check_name, since"
+);
+const IN_FORCE: Query = query!(
+    "jobs.in_force",
+    "SELECT site, asset || '/' || check_name, since, body FROM jobs WHERE client = ?1 AND until IS NULL"
 );
 const INSERT_JOB: Query = query!(
     "jobs.insert",
@@ -145,7 +151,7 @@ const UNEXPECT: Query = query!(
 );
 
 #[cfg(test)]
-pub(crate) const HOT: &[Query] = &[JOBS, END_JOB, RUNS, LATEST, EXPECTED, UNEXPECT];
+pub(crate) const HOT: &[Query] = &[JOBS, IN_FORCE, END_JOB, RUNS, LATEST, EXPECTED, UNEXPECT];
 
 fn run_row(check: &CheckId, row: &Row<'_>) -> rusqlite::Result<JobRunRow> {
     Ok(JobRunRow {
@@ -167,6 +173,18 @@ impl JobReads for SqliteTx<'_> {
                 until: row.get::<_, Option<At>>(2)?.map(|at| at.0),
                 body: row.get(3)?,
             })
+        })
+    }
+
+    fn jobs_in_force(&self, client: &ClientId) -> Result<Vec<(SiteId, JobRow)>, StoreError> {
+        self.all(&IN_FORCE, [client.as_str()], |row| {
+            let job = JobRow {
+                check: row.get::<_, Parsed<_>>(1)?.0,
+                since: row.get::<_, At>(2)?.0,
+                until: None,
+                body: row.get(3)?,
+            };
+            Ok((row.get::<_, Parsed<_>>(0)?.0, job))
         })
     }
 

@@ -31,18 +31,17 @@ pub struct Listener {
     pub spoke: Option<Timestamp>,
 }
 
-/// When a run of the job would have been heard: as the agent did that told of one last. While none ever has, nobody
-/// knows to whom the job will speak, so all must have listened.
+/// Those who would have heard of a run: the agent that told of one last. While none ever has, nobody knows to whom the
+/// job will speak, so all must have listened.
+pub fn voices<T>(listeners: &[T], spoke: impl Fn(&T) -> Option<Timestamp>) -> Vec<&T> {
+    let voice = listeners.iter().filter(|one| spoke(one).is_some()).max_by_key(|one| spoke(one));
+    voice.map_or_else(|| listeners.iter().collect(), |voice| vec![voice])
+}
+
+/// When a run of the job would have been heard.
 pub fn heard(listeners: &[Listener]) -> Vec<Span> {
-    let voice = listeners.iter().filter(|listener| listener.spoke.is_some()).max_by_key(|listener| listener.spoke);
-    match voice {
-        Some(voice) => voice.heard.clone(),
-        None => listeners
-            .iter()
-            .map(|listener| listener.heard.clone())
-            .reduce(|all, own| both(&all, &own))
-            .unwrap_or_default(),
-    }
+    let all = voices(listeners, |listener| listener.spoke);
+    all.into_iter().map(|listener| listener.heard.clone()).reduce(|all, own| both(&all, &own)).unwrap_or_default()
 }
 
 /// The stretches that lie in both.

@@ -39,7 +39,7 @@ impl CheckKind {
             ("acs", _) => Family::Access,
             ("backup" | "bk", _) => Family::Backup,
             ("restore", _) => Family::Restore,
-            ("service" | "process" | "svc" | "proc" | "heartbeat" | "hb", _) => Family::Service,
+            ("service" | "process" | "svc" | "proc" | "heartbeat" | "hb" | "job", _) => Family::Service,
             ("host" | "power" | "log" | "eventlog", _) => Family::Host,
             ("env" | "environment", _) => Family::Environment,
             // An open list of names from outside: what is not known is not guessed.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use upheld_delivery::receiver::{Accepted, Content};
-use upheld_detection::incident::Bounds;
-use upheld_model::{AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt};
+use upheld_detection::{incident::Bounds, schedule};
+use upheld_model::{AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt, RunEnd};
 use upheld_store::{
     Tx,
     facts::ChangeRow,
@@ -18,6 +18,7 @@ use crate::{
     DeskError,
     case::text,
     facts::{Said, said_row},
+    jobs,
 };
 
 /// Stores what the fresh records say happened, in the order of the journal. Whether judging has something new.
@@ -69,6 +70,17 @@ pub(super) fn take_events(tx: &mut dyn Tx, upload: &Upload<'_>, accepted: &Accep
             AgentEvent::Gap { from, to, reason } => {
                 let to = upload.corrected(*to, *moved);
                 upload.note(tx, *from, *moved, &Said::Gap { to, reason: *reason })?;
+            }
+            AgentEvent::Ran { at, job, ended, started } => {
+                let end = match ended {
+                    RunEnd::Ok => schedule::Said::Ok,
+                    RunEnd::Failed => schedule::Said::Fail,
+                };
+                let begun = started.map(|at| (at, schedule::Said::Start));
+                for (at, said) in begun.into_iter().chain([(*at, end)]) {
+                    let word = (upload.corrected(at, *moved), said);
+                    is_news |= jobs::note(tx, upload.peer, job, word, upload.now)?;
+                }
             }
             // In the record they stand for people; nothing is judged by them.
             AgentEvent::ClockStepped { .. } | AgentEvent::Configured { .. } | AgentEvent::Journal { .. } => {}

@@ -13,6 +13,7 @@ use upheld_model::{AgentEvent, AgentId, CheckId};
 use upheld_store::{
     ReadTx, Tx,
     facts::{HourRow, SaidRow, SiteKey, StretchRow},
+    jobs::JobRunRow,
 };
 
 use super::Upload;
@@ -20,6 +21,7 @@ use crate::{
     AgentPeer, DeskError,
     case::text,
     facts::{self, Said},
+    jobs::Seen,
     plan::checks_of,
 };
 
@@ -30,6 +32,7 @@ pub(super) struct Keeping {
     stretches: Vec<StretchRow>,
     hours: Vec<HourRow>,
     boots: Vec<SaidRow>,
+    runs: Vec<JobRunRow>,
     /// Whether judging has something new to look at.
     pub(super) is_news: bool,
     /// Whether an hour got readings after it was over.
@@ -50,7 +53,9 @@ pub(super) fn keep(tx: &dyn ReadTx, upload: &Upload<'_>, accepted: &Accepted) ->
     };
     let before = kept.hour().map(|hour| hour.from);
     let mut keeper = Keeper::new(kept, zone(upload));
-    fold(upload, accepted, &mut keeper);
+    let mut seen = Seen::of(tx, key, upload.book.book.site(client, site))?;
+    fold(upload, accepted, &mut keeper, &mut seen);
+    let runs = seen.into_rows();
     let (kept, over) = keeper.finish();
     let stretch = |(check, stretch): (CheckId, upheld_detection::keep::Stretch)| {
         let seen = text("stretch of samples", &stretch.seen)?;
@@ -66,7 +71,8 @@ pub(super) fn keep(tx: &dyn ReadTx, upload: &Upload<'_>, accepted: &Accepted) ->
         is_late: over.hours.keys().any(|from| before.is_some_and(|before| *from < before)),
         hours: hour_rows(tx, key, agent, over.hours)?,
         boots: over.boots.into_iter().map(boot).collect::<Result<_, DeskError>>()?,
-        is_news: over.is_news,
+        is_news: over.is_news || !runs.is_empty(),
+        runs,
     })
 }
 
@@ -75,7 +81,7 @@ fn zone(upload: &Upload<'_>) -> TimeZone {
     site.and_then(|site| TimeZone::get(&site.zone).ok()).unwrap_or(TimeZone::UTC)
 }
 
-fn fold(upload: &Upload<'_>, accepted: &Accepted, keeper: &mut Keeper) {
+fn fold(upload: &Upload<'_>, accepted: &Accepted, keeper: &mut Keeper, seen: &mut Seen) {
     let site = upload.book.book.site(&upload.peer.client, &upload.peer.site);
     let checks = site.map(checks_of).unwrap_or_default();
     for (index, moved) in steps_after(accepted) {
@@ -84,6 +90,7 @@ fn fold(upload: &Upload<'_>, accepted: &Accepted, keeper: &mut Keeper) {
             let at = upload.corrected(sample.at, moved);
             let reading = Reading { at, received: upload.now, ..Reading::of(sample, upload.now) };
             let boot = BootReading::of(sample);
+            seen.take(&upload.peer.agent, &sample.check, &reading);
             let kind = checks.get(&sample.check).map(|check| &check.kind);
             keeper.take(&sample.check, kind, reading, boot);
         }
@@ -137,6 +144,9 @@ impl Keeping {
         }
         for row in &self.hours {
             tx.put_hour(key, row)?;
+        }
+        for row in &self.runs {
+            tx.insert_job_run(key, row)?;
         }
         for row in &self.boots {
             tx.insert_said(key, row)?;

@@ -12,7 +12,7 @@ use upheld_model::{AgentId, CheckId, ClientId, SiteId, UnknownReason};
 use upheld_store::{ReadTx, agents::AgentStatus, facts::SiteKey};
 
 use super::{BEFORE, DayCells, Said, changes, of_site, read_said};
-use crate::{Desk, DeskError, book::HEARTBEAT_MS, clock, plan};
+use crate::{Desk, DeskError, book::HEARTBEAT_MS, clock, jobs, plan};
 
 /// Three heartbeats: not heard for longer, an agent watches nothing that is known.
 const UNHEARD_AFTER: SignedDuration = SignedDuration::from_millis(3 * HEARTBEAT_MS.cast_signed());
@@ -69,9 +69,12 @@ pub(crate) fn history(
     let mut facts = of_site(tx, &plan, period, cells)?;
     let unwatched = unwatched(tx, key, period, now)?;
     let mut checks = BTreeMap::new();
-    for check in plan.checks.keys() {
+    for (check, planned) in &plan.checks {
         let own = facts.checks.entry(check.clone()).or_default();
-        own.changes = changes(tx, key, check, period)?;
+        // A job is as its expected runs say, and no agent folds it.
+        if !jobs::is_job(planned) {
+            own.changes = changes(tx, key, check, period)?;
+        }
         let mut history = own.history(period.to);
         history.unwatched.clone_from(&unwatched);
         let off = facts.off.iter().filter(|off| off.asset == check.asset);

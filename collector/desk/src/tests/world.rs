@@ -65,10 +65,19 @@ impl World {
 
     /// An agent at a client's site, enrolled as agents are.
     pub(super) async fn agent(&self, client: &str, site: &str) -> Agent {
+        self.agent_with(7, client, site).await
+    }
+
+    /// One more, on another host.
+    pub(super) async fn second_agent(&self, client: &str, site: &str) -> Agent {
+        self.agent_with(8, client, site).await
+    }
+
+    async fn agent_with(&self, seed: u8, client: &str, site: &str) -> Agent {
         let (client, site) = (client.parse().unwrap(), site.parse().unwrap());
         let ttl = SignedDuration::from_hours(1);
         let token = self.desk.new_token(&client, &site, ttl, &ana(), self.now).await.unwrap();
-        let key = SigningKey::from_seed(&[7; 32]).unwrap();
+        let key = SigningKey::from_seed(&[seed; 32]).unwrap();
         let request = enrolment(&token.token, &key, self.now);
         let answer = self.desk.enroll(request, self.now, issue).await.unwrap();
         let peer = self.desk.peer(&answer.agent).await.unwrap().unwrap();

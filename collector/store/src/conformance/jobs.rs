@@ -31,7 +31,9 @@ async fn a_job_is_in_force_once_and_keeps_its_past(store: Store) {
             tx.insert_job(key, &job(20, None, "b"))?;
             assert_eq!(tx.jobs(key, at(15))?, [job(10, Some(20), "a"), job(20, None, "b")]);
             assert_eq!(tx.jobs(key, at(20))?, [job(20, None, "b")]);
+            assert_eq!(tx.jobs_in_force(&client)?, [(site.clone(), job(20, None, "b"))]);
             let other = "other".parse().unwrap();
+            assert_eq!(tx.jobs_in_force(&other)?, []);
             assert_eq!(tx.jobs(SiteKey { client: &other, site: &site }, at(0))?, []);
             Ok(())
         })

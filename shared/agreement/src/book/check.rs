@@ -27,7 +27,7 @@ pub use job::JobCheck;
 pub use unbuilt::UnbuiltCheck;
 
 /// Kinds of jobs that tell when they ran: an agent asks nothing, it is told.
-pub const JOBS: &[&str] = &["backup.job", "heartbeat"];
+pub const JOBS: &[&str] = &["backup.job", "job"];
 
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
@@ -50,6 +50,7 @@ pub const NOT_BUILT: &[&str] = &[
     "backup.borg",
     "backup.log",
     "restore",
+    "heartbeat",
     "exec.nagios",
     "snmp",
 ];

@@ -142,10 +142,11 @@ const EARLY: Duration = Duration::from_secs(60);
 /// A run belongs to the latest occurrence that it can belong to; what comes before the first occurrence is nobody's.
 /// Of several the last word counts: a retry that is done in time makes a failure good.
 pub fn ledger(job: &Job, runs: &[Run], heard: &[Span], excused: &[Span], until: Timestamp) -> Vec<Expected> {
-    resume(job, None, runs, heard, excused, until)
+    resume(job, None, runs, heard, excused, until).0
 }
 
-/// The same from an occurrence on that is known already: the runs of an interval hang on each other.
+/// The same from an occurrence on that is known already (the runs of an interval hang on each other), and the first
+/// one after them.
 pub fn resume(
     job: &Job,
     known: Option<Timestamp>,
@@ -153,7 +154,7 @@ pub fn resume(
     heard: &[Span],
     excused: &[Span],
     until: Timestamp,
-) -> Vec<Expected> {
+) -> (Vec<Expected>, Option<Timestamp>) {
     let mut runs = runs.to_vec();
     runs.sort();
     runs.dedup_by_key(|run| (run.at, run.said));
@@ -167,7 +168,7 @@ pub fn resume(
         all.push(judge(own, window, next.unwrap_or(Timestamp::MAX), until, absent));
         at = next;
     }
-    all
+    (all, at.filter(|at| *at < job.until))
 }
 
 /// When the first run is expected: an interval begins with the first run that is known, or when watching began.
@@ -365,7 +366,7 @@ mod tests {
         let whole = ledger(&job, &runs, &[], &[], until);
         assert!(whole.len() > 8, "{whole:?}");
         for (place, one) in whole.iter().enumerate() {
-            assert_eq!(resume(&job, Some(one.at), &runs, &[], &[], until), whole[place..]);
+            assert_eq!(resume(&job, Some(one.at), &runs, &[], &[], until).0, whole[place..]);
         }
     }
 
