@@ -18,6 +18,7 @@ mod maintenance;
 mod people;
 mod queue;
 mod replay;
+mod runs;
 mod serve;
 mod statement;
 mod unbuilt;
@@ -98,6 +99,8 @@ enum Command {
     Uptime(uptime::Args),
     /// Did the client get what he pays for: a month's or a quarter's figures, each with its cause.
     Statement(statement::Args),
+    /// Runs of jobs that were expected, and what became of each.
+    Runs(runs::Args),
     /// Replay history under another book, beside what happened.
     WhatIf(what_if::Args),
     /// Replay recorded samples through detection, in virtual time.
@@ -197,6 +200,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Cost(args) => cost::run(&args, context),
         Command::Clock(cases::ClockCommand::Due(args)) => cases::due(&args, context),
         Command::Uptime(args) => uptime::run(&args, context),
+        Command::Runs(args) => runs::run(&args, context),
         Command::Statement(args) => statement::run(&args, context),
         Command::WhatIf(args) => what_if::run(&args, context),
         Command::Replay(args) => replay::run(&args, context),

@@ -9,6 +9,7 @@
 //! | `POST incidents/{client}/{INC-n}/responses` | a response fact (TERMS F12) |
 //! | `POST incidents/{client}/{INC-n}/{command}` | each of [`Command::NAMES`], with the fields of [`Words`] |
 //! | `POST clients/{client}/sites/{site}/reports` | a problem report |
+//! | `GET clients/{client}/runs?site=&job=&since=` | runs of jobs that were expected, and what became of each; of a week when `since` is absent |
 //!
 //! A POST may carry an `Idempotency-Key`; sent again within 24 h it is carried out once. An incident's `ETag` is its
 //! revision: with `If-Match` a command loses to whatever happened since.
@@ -23,9 +24,11 @@ use axum::{
     },
     routing::{get, post},
 };
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use upheld_desk::{Command, Desk, Given, IncidentView, ProblemReport, SignedIn, commands::Words};
+use upheld_desk::{Command, Desk, Given, IncidentView, ProblemReport, SignedIn, commands::Words, jobs::RunsAsked};
+use upheld_model::{ClientId, SiteId};
 
 use super::incident::{Address, AsOf, reference};
 use crate::{
@@ -36,6 +39,8 @@ use crate::{
 
 const LIMIT: u32 = 50;
 const LIMIT_MAX: u32 = 500;
+/// How far back runs are listed when nothing is said.
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 pub(super) fn routes() -> Router<Portal> {
     Router::new()
@@ -45,6 +50,7 @@ pub(super) fn routes() -> Router<Portal> {
         .route("/incidents/{client}/{incident}/responses", post(respond))
         .route("/incidents/{client}/{incident}/{command}", post(command))
         .route("/clients/{client}/sites/{site}/reports", post(report))
+        .route("/clients/{client}/runs", get(runs))
 }
 
 /// What a list's address may say.
@@ -61,6 +67,27 @@ async fn list(
     let limit = wanted.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
     let incidents = portal.desk.incidents(reader.scope(), limit, portal.now()).await?;
     Ok(Json(json!({ "incidents": incidents })))
+}
+
+/// What a list of runs may say.
+#[derive(Debug, Deserialize)]
+struct WantedRuns {
+    site: Option<SiteId>,
+    job: Option<String>,
+    since: Option<Timestamp>,
+}
+
+async fn runs(
+    State(portal): State<Portal>,
+    reader: Reader,
+    Path(client): Path<ClientId>,
+    Query(wanted): Query<WantedRuns>,
+) -> Result<Json<Value>, Refusal> {
+    let now = portal.now();
+    let since = wanted.since.unwrap_or_else(|| now.saturating_sub(WEEK).unwrap_or(Timestamp::MIN));
+    let asked = RunsAsked { client: Some(client), site: wanted.site, job: wanted.job, since };
+    let runs = portal.desk.runs(reader.scope(), asked, now).await?;
+    Ok(Json(json!({ "since": since, "runs": runs })))
 }
 
 async fn one(
