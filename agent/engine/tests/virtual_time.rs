@@ -137,11 +137,9 @@ fn a_job_that_ran_is_said_at_once_by_a_name_that_is_its_own() {
             body.events.iter().any(|event| matches!(event, AgentEvent::Ran { .. })) && *urgency == Urgency::AtOnce
         })
         .flat_map(|(_, body, _)| &body.events)
-        .map(|event| match event {
-            AgentEvent::Ran { at, job, ended, started } => {
-                (job.to_string(), *ended, started.is_none_or(|started| started <= *at))
-            }
-            other => panic!("{other:?}"),
+        .map(|event| {
+            let AgentEvent::Ran { at, job, ended, started } = event else { panic!("{event:?}") };
+            (job.to_string(), *ended, started.is_none_or(|started| started <= *at))
         })
         .collect();
     assert_eq!(told, [("srv-1/nightly".to_owned(), ok, true), ("srv-2/weekly".to_owned(), failed, true)]);
