@@ -41,6 +41,10 @@ fn a_job_that_ran_is_told_one_that_did_not_is_an_incident_and_a_line_that_is_dow
     let text = program::run(&mut collector.command(&["runs", "northgate/plant-2/nightly"])).1;
     assert!(text.contains("northgate/plant-2/srv-1/nightly  every 1min, America/Chicago"), "{text}");
     assert!(text.contains("it was done") && text.contains("after its time"), "{text}");
+    // What the agent's journal holds of it, as a replay takes it.
+    let recorded = program::run(&mut agent.command(&["record", "--since", "1h"])).1;
+    let told = recorded.lines().filter(|line| line.contains(r#""event":"run""#) && line.contains(r#""reason":"ok""#));
+    assert_eq!(told.count(), 2, "{recorded}");
     collector.program().assert_no_errors();
     agent.program().assert_no_errors();
 }

@@ -89,6 +89,27 @@ async fn security_23_what_is_not_there_and_what_is_no_incident_look_the_same() {
 }
 
 #[tokio::test]
+async fn runs_of_jobs_are_listed_to_whom_they_concern() {
+    let house = House::open().await;
+    let token = house.token(&Scope::Client("north".parse().unwrap()), Rights::Read).await;
+    let bearer = format!("Bearer {token}");
+    let get = async |path: &str| house.get(path, &[("authorization", &bearer)]).await;
+    let own = get("/api/v1/clients/north/runs?since=2026-11-01T00:00:00Z").await;
+    assert_eq!(own.status(), StatusCode::OK);
+    assert_eq!(text(own).await, r#"{"runs":[],"since":"2026-11-01T00:00:00Z"}"#);
+    let mut seen = Vec::new();
+    for path in ["south/runs", "no%20such/runs", "north/runs?site=nowhere"] {
+        let answer = get(&format!("/api/v1/clients/{path}")).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        seen.push(text(answer).await);
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(get("/api/v1/clients/north/runs?since=yesterday").await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(house.get("/api/v1/clients/north/runs", &[]).await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn security_28_a_token_does_what_it_may_and_no_more() {
     let house = House::open().await;
     let path = "/api/v1/incidents/north/INC-1/responses";

@@ -9,7 +9,7 @@ use upheld_delivery::{
     journal::{Journal, JournalError, Position, Settings},
     storage::{Storage, StorageError},
 };
-use upheld_model::ObservedAt;
+use upheld_model::{AgentEvent, ObservedAt};
 
 use super::out::Out;
 use crate::{
@@ -40,6 +40,14 @@ pub(super) fn write(state: &StateFolder, since: Timestamp, out: &mut Out) -> Res
         for sample in body.samples.iter().filter(|sample| sample.at.0 >= since) {
             if written.is_ok() {
                 written = out.sample(sample);
+            }
+        }
+        for event in &body.events {
+            if let AgentEvent::Ran { at, job, ended, started } = event
+                && at.0 >= since
+                && written.is_ok()
+            {
+                written = out.run(job, *at, *ended, *started);
             }
         }
     });

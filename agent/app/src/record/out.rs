@@ -8,7 +8,7 @@ use std::{
 };
 
 use upheld_detection::replay::record;
-use upheld_model::{CheckId, Sample};
+use upheld_model::{CheckId, ObservedAt, RunEnd, Sample};
 use upheld_wire::v1::AgentConfig;
 
 use crate::failure::{Code, Failure};
@@ -47,6 +47,24 @@ impl Out {
         let line = record::sample(sample, kind, None);
         writeln!(self.lines, "{line}").map_err(|error| self.failed(error))?;
         self.samples += 1;
+        Ok(())
+    }
+
+    /// Writes what a job told of a run.
+    pub(super) fn run(
+        &mut self,
+        job: &CheckId,
+        at: ObservedAt,
+        ended: RunEnd,
+        started: Option<ObservedAt>,
+    ) -> Result<(), Failure> {
+        let end = match ended {
+            RunEnd::Ok => "ok",
+            RunEnd::Failed => "fail",
+        };
+        for (at, what) in started.map(|at| (at, "start")).into_iter().chain([(at, end)]) {
+            writeln!(self.lines, "{}", record::run(at.0, None, job, what)).map_err(|error| self.failed(error))?;
+        }
         Ok(())
     }
 

@@ -66,8 +66,8 @@ impl Desk {
                     if !scope.includes(client) || asked.client.as_ref().is_some_and(|only| only != client) {
                         continue;
                     }
+                    is_there |= asked.site.as_ref().is_none_or(|site| entry.sites.contains_key(site));
                     for site in entry.sites.keys().filter(|id| asked.site.as_ref().is_none_or(|only| only == *id)) {
-                        is_there = true;
                         views.extend(of_site(tx, &book, (client, site), &asked, now)?);
                     }
                 }

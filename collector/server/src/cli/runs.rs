@@ -32,16 +32,17 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     let place = args.of.as_deref().map(place).transpose()?;
-    let (runs, since) = context.with_desk(async |desk, now| {
+    let (runs, since, zone) = context.with_desk(async |desk, now| {
         let zone = context.zone(desk).await?;
         let since = args.since.as_deref().map(|text| when::instant(text, &zone)).transpose()?.unwrap_or(now - WEEK);
         let (client, site, job) = place.unwrap_or_default();
         let asked = RunsAsked { client, site, job, since };
-        Ok::<_, Failure>((desk.runs(&Scope::Provider, asked, now).await?, since))
+        Ok::<_, Failure>((desk.runs(&Scope::Provider, asked, now).await?, since, zone))
     })?;
     let of = args.of.as_deref().unwrap_or("any job");
+    let from = since.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z").to_string();
     context.output.result(
-        text(&runs, of, since).trim_end(),
+        text(&runs, of, &from).trim_end(),
         || json!({ "schema": "upheld.runs/1", "since": since, "runs": runs }),
     )?;
     Ok(Exit::Ok)
@@ -59,7 +60,7 @@ fn place(text: &str) -> Result<Place, Failure> {
     Ok((client, site, parts.next().map(str::to_owned)))
 }
 
-fn text(runs: &[RunView], of: &str, since: Timestamp) -> String {
+fn text(runs: &[RunView], of: &str, since: &str) -> String {
     if runs.is_empty() {
         return format!(
             "No run of {of} was expected since {since}. A job stands in the site's file as\n  \

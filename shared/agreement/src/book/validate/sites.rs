@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use upheld_model::{AssetId, CheckId, EdgeKind, ProbeSpec};
 
 use super::Check;
-use crate::book::{Asset, Code, Diagnostic, JobCheck, Located, Maintenance, Site};
+use crate::book::{Asset, Code, Diagnostic, JobCheck, Located, Maintenance, Site, nearest::nearest};
 
 pub(super) fn validate(check: &mut Check<'_>) {
     let book = check.book;
@@ -48,8 +48,12 @@ fn sees_files(job: &JobCheck, asset: &Asset, check: &mut Check<'_>) {
     let looks = asset.checks.iter().filter(|check| matches!(check.probe, ProbeSpec::BackupFiles(_)));
     let there: Vec<&str> = looks.map(|check| check.id.name.as_str()).collect();
     if !there.contains(&seen_by.value.as_str()) {
-        let what = format!("check of kind `backup.files` on `{}` with the name", asset.id);
-        check.no_such_thing(&what, seen_by.value.as_str(), &seen_by.place, &there);
+        let message = format!("`{}` has no check of kind `backup.files` named `{}`", asset.id, seen_by.value);
+        let missing = Diagnostic::new(Code::NoSuchThing, &seen_by.place, message);
+        check.report(match nearest(seen_by.value.as_str(), there.iter().copied()) {
+            Some(meant) => missing.help(format!("did you mean `{meant}`?")),
+            None => missing.help("name the check of the same asset that looks at the files which the job leaves"),
+        });
     }
 }
 
