@@ -110,6 +110,8 @@ pub trait AgentWrites {
     fn note_first_seen(&mut self, client: &ClientId, agent: &AgentId, at: Timestamp) -> Result<(), StoreError>;
     /// Keeps what an agent said of the present, in place of what it said before.
     fn put_agent_now(&mut self, row: &AgentNowRow) -> Result<(), StoreError>;
+    /// Agents that were heard after `now`, by a clock that was wrong then, were heard at `now`.
+    fn last_seen_at_most(&mut self, now: Timestamp) -> Result<(), StoreError>;
 }
 
 const AGENT: Query = query!(
@@ -154,6 +156,7 @@ const FIRST_SEEN: Query = query!(
 );
 const LAST_SEEN: Query =
     query!("agent_now.last_seen_of_any", "SELECT last_seen FROM agent_now ORDER BY last_seen DESC LIMIT 1");
+const AT_MOST: Query = query!("agent_now.at_most", "UPDATE agent_now SET last_seen = ?1 WHERE last_seen > ?1");
 const PUT_NOW: Query = query!(
     "agent_now.put",
     "INSERT OR REPLACE INTO agent_now (client, agent, last_seen, wall, mono, boot, offset_ms, version, config_version, \
@@ -162,7 +165,8 @@ const PUT_NOW: Query = query!(
 
 /// The queries that run often, for the test of their plans.
 #[cfg(test)]
-pub(crate) const HOT: &[Query] = &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, NOW, UNSEEN, UNHEARD, FIRST_SEEN, LAST_SEEN];
+pub(crate) const HOT: &[Query] =
+    &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, NOW, UNSEEN, UNHEARD, FIRST_SEEN, LAST_SEEN, AT_MOST];
 
 fn agent_row(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
     Ok(AgentRow {
@@ -258,6 +262,10 @@ impl AgentWrites for SqliteTx<'_> {
 
     fn note_first_seen(&mut self, client: &ClientId, agent: &AgentId, at: Timestamp) -> Result<(), StoreError> {
         self.run(&FIRST_SEEN, params![client.as_str(), agent.as_str(), At(at)]).map(drop)
+    }
+
+    fn last_seen_at_most(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.run(&AT_MOST, params![At(now)]).map(drop)
     }
 
     fn put_agent_now(&mut self, row: &AgentNowRow) -> Result<(), StoreError> {

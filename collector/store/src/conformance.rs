@@ -40,6 +40,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     one_client_never_sees_another_ones_rows(open()).await;
     a_finding_opens_once_and_ends_once(open()).await;
     runs_tell_when_the_collector_was_down(open()).await;
+    troubles_of_the_collector_have_an_end_each(open()).await;
     names_are_kept_apart_from_what_people_did(open()).await;
     a_command_is_known_by_its_giver_and_key_for_a_time(open()).await;
     a_window_of_work_ends_once_and_is_found_while_it_holds(open()).await;
@@ -462,6 +463,31 @@ async fn runs_tell_when_the_collector_was_down(store: Store) {
             assert_eq!(of(tx.runs_since(at(350))?), [third]);
             assert_eq!(of(tx.runs_since(at(60))?), [third, second, first], "back to the one alive before");
             assert_eq!(tx.runs_since(at(60))?[2].last_alive, at(50));
+            Ok(())
+        })
+        .await
+        .unwrap();
+}
+
+async fn troubles_of_the_collector_have_an_end_each(store: Store) {
+    store
+        .write::<_, StoreError, _>("outages", |tx| {
+            tx.begin_own_outage("line", at(10))?;
+            tx.begin_own_outage("line", at(20))?;
+            tx.begin_own_outage("clock", at(15))?;
+            assert_eq!(tx.own_outage_open("line")?, Some(at(10)), "it lasts already");
+            tx.end_own_outage("line", at(40))?;
+            tx.end_own_outage("line", at(50))?;
+            tx.end_own_outage("door", at(50))?;
+            assert_eq!(tx.own_outage_open("line")?, None);
+            tx.begin_own_outage("line", at(10))?;
+            assert_eq!(tx.own_outage_open("line")?, None, "the same one does not begin twice");
+            let of = |rows: Vec<crate::outages::OutageRow>| {
+                rows.into_iter().map(|row| (row.trouble, row.since, row.until)).collect::<Vec<_>>()
+            };
+            let clock = ("clock".to_owned(), at(15), None);
+            assert_eq!(of(tx.own_outages(at(40))?), [("line".to_owned(), at(10), Some(at(40))), clock.clone()]);
+            assert_eq!(of(tx.own_outages(at(41))?), [clock]);
             Ok(())
         })
         .await

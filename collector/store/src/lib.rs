@@ -27,6 +27,7 @@ pub mod incidents;
 pub mod jobs;
 pub mod ledger;
 pub mod maintenance;
+pub mod outages;
 pub mod outbox;
 pub mod people;
 pub mod records;

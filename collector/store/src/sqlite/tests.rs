@@ -9,7 +9,7 @@ use super::{Options, open, open_with};
 use crate::{
     Store, StoreError, acceptances, access, agents, clocks, commands,
     conformance::{self, agent},
-    facts, findings, incidents, jobs, ledger, maintenance, outbox, people, records, tokens,
+    facts, findings, incidents, jobs, ledger, maintenance, outages, outbox, people, records, tokens,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,6 +39,7 @@ fn no_hot_query_scans_a_table() {
         jobs::HOT,
         ledger::HOT,
         maintenance::HOT,
+        outages::HOT,
         outbox::HOT,
         people::HOT,
         records::HOT,
