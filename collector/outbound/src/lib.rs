@@ -8,6 +8,7 @@
 //! every try of one delivery the same [`DeliveryKey`], and after anything unclear waits and calls
 //! [`notify::webhook::Webhook::look_up_then_send`].
 
+pub mod anchor;
 mod delivery;
 pub mod notify;
 pub mod retry;

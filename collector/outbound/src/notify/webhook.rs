@@ -9,8 +9,8 @@
 //! answer `GET` on a look-up address with 200 for an id it has and 404 for one it has not; that request carries the
 //! same three headers, signed over an empty body.
 
-mod answer;
-mod destination;
+pub(crate) mod answer;
+pub(crate) mod destination;
 mod signature;
 
 pub use signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, TOLERANCE, VerifyError, verify};
@@ -171,22 +171,7 @@ impl Webhook {
     /// A client that can connect to the judged addresses of one host and to nothing else. It lives for one request:
     /// messages are rare, and a kept connection would outlive the judgement.
     async fn client(&self, url: &Url) -> Result<Client, Refusal> {
-        let started = std::time::Instant::now();
-        let addresses = destination::judged(url, self.config.host, self.config.timeout / 2).await?;
-        let left = self.config.timeout.saturating_sub(started.elapsed());
-        let builder = ClientBuilder::new()
-            .tls_backend_preconfigured(self.tls.clone())
-            .http1_only()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .pool_max_idle_per_host(0)
-            .connect_timeout(left / 2)
-            .timeout(left)
-            .user_agent(concat!("upheld-collector/", env!("CARGO_PKG_VERSION")))
-            .resolve_to_addrs(url.host_str().unwrap_or_default(), &addresses);
-        builder.build().map_err(|error| Refusal::Local { why: answer::in_words(&error) })
+        client(url, self.config.host, self.config.timeout, self.tls.clone()).await
     }
 
     fn signed(
@@ -206,8 +191,28 @@ impl Webhook {
     }
 }
 
+/// A client for one request to one host: no other address, no redirect, no proxy, ended within `timeout`.
+pub(crate) async fn client(url: &Url, host: HostRule, timeout: Duration, tls: ClientConfig) -> Result<Client, Refusal> {
+    let started = std::time::Instant::now();
+    let addresses = destination::judged(url, host, timeout / 2).await?;
+    let left = timeout.saturating_sub(started.elapsed());
+    let builder = ClientBuilder::new()
+        .tls_backend_preconfigured(tls)
+        .http1_only()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .pool_max_idle_per_host(0)
+        .connect_timeout(left / 2)
+        .timeout(left)
+        .user_agent(concat!("upheld-collector/", env!("CARGO_PKG_VERSION")))
+        .resolve_to_addrs(url.host_str().unwrap_or_default(), &addresses);
+    builder.build().map_err(|error| Refusal::Local { why: answer::in_words(&error) })
+}
+
 /// The host for messages: the path may hold a token that belongs in no log.
-fn host_of(url: &Url) -> String {
+pub(crate) fn host_of(url: &Url) -> String {
     url.host_str().unwrap_or("a host without a name").to_owned()
 }
 
@@ -220,7 +225,7 @@ fn check_look_up(template: &str, webhook: &Url) -> Result<(), &'static str> {
     if place(&filled) == place(webhook) { Ok(()) } else { Err("must be on the host and port that the messages go to") }
 }
 
-fn tls(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+pub(crate) fn tls(roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
     let mut store = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for root in roots {
         store.add(root)?;

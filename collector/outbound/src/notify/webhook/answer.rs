@@ -72,7 +72,7 @@ pub(super) async fn reference(mut response: Response, key: &DeliveryKey) -> Stri
 }
 
 /// The error with its causes and without the address, whose path may hold a token.
-pub(super) fn in_words(error: &reqwest::Error) -> String {
+pub(crate) fn in_words(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;

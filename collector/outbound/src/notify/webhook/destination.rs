@@ -20,7 +20,7 @@ const ADDRESSES_MAX: usize = 8;
 
 /// Why nothing was connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The address is one that may not be connected to.
     NotAllowed { host: String, address: IpAddr, why: &'static str },
     /// The name has no address for the moment.
@@ -51,7 +51,7 @@ impl fmt::Display for Refusal {
 }
 
 /// The addresses of the receiver's host, all of which may be connected to; never empty.
-pub(super) async fn judged(url: &Url, rule: HostRule, within: Duration) -> Result<Vec<SocketAddr>, Refusal> {
+pub(crate) async fn judged(url: &Url, rule: HostRule, within: Duration) -> Result<Vec<SocketAddr>, Refusal> {
     let port = url.port_or_known_default().unwrap_or(443);
     let found = match url.host() {
         Some(Host::Ipv4(address)) => vec![SocketAddr::from((address, port))],
