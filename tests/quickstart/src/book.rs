@@ -163,7 +163,9 @@ impl Sample {
             }
         }
         let provider = files.get_mut("provider.toml").context("the sample book has no provider.toml")?;
-        *provider = provider.replace(SAMPLE_WEBHOOK, facts.webhook_url);
+        let is_of_the_internet = |line: &&str| line.starts_with("anchors") || line.starts_with("heartbeat");
+        let here: Vec<&str> = provider.lines().filter(|line| !is_of_the_internet(line)).collect();
+        *provider = here.join("\n").replace(SAMPLE_WEBHOOK, facts.webhook_url);
         let calendar = files.get_mut(CALENDAR).with_context(|| format!("the sample book has no {CALENDAR}"))?;
         *calendar = self.hours(calendar, facts);
         let site = files.get(&site_path()).context("the site was read before")?.parse()?;
@@ -382,5 +384,6 @@ mod tests {
         assert_eq!(by_id(UPS)["checks"][0]["kind"].as_str(), Some("ups.nut"));
         assert!(!files[&site_path()].contains("10.40."), "nothing of the sample's network is probed");
         assert!(files["provider.toml"].contains("http://127.0.0.1:9/hook"));
+        assert!(!files["provider.toml"].contains("anchors") && !files["provider.toml"].contains("heartbeat"));
     }
 }

@@ -107,6 +107,11 @@ fn role(path: &str) -> Result<Role, Misplaced> {
         ["holidays", _] => named(stem).map(Role::Holidays),
         ["plans", _] => named(stem).map(Role::Plan),
         ["manufacturers", _] => named(stem).map(Role::Manufacturer),
+        ["clients", "collector", _] | ["clients", "collector", "sites", _] => Err(Misplaced {
+            code: Code::BadName,
+            message: "`collector` is the collector itself: its own incidents stand under this name".to_owned(),
+            help: "rename the client's folder".to_owned(),
+        }),
         ["clients", client, "client.toml"] => named(client).map(Role::Client),
         ["clients", client, "ssa.toml"] => named(client).map(Role::Agreement),
         ["clients", client, "sites", _] => Ok(Role::Site(named(client)?, named(stem)?)),

@@ -27,6 +27,10 @@ pub struct Provider {
     pub contact: Option<Contact>,
     /// `host:port` of others with which the collector checks its own line (DETECTION 4.6).
     pub anchors: Vec<String>,
+    /// How often they are asked, in seconds; 15 unless it says otherwise.
+    pub anchors_every_s: Option<PlainSeconds>,
+    /// Where the collector's own sign of life goes (DETECTION 4.10).
+    pub heartbeat: Option<Heartbeat>,
     /// How long things are kept. Kept; a later issue acts on it.
     pub retention: Option<Retention>,
     /// The ways to tell people.
@@ -42,10 +46,21 @@ impl Provider {
             zone: "UTC".to_owned(),
             contact: None,
             anchors: Vec::new(),
+            anchors_every_s: None,
+            heartbeat: None,
             retention: None,
             channels: BTreeMap::new(),
         }
     }
+}
+
+/// A sign of life that goes out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Heartbeat {
+    /// Where it is posted.
+    pub url: String,
+    /// How often, in seconds; 60 unless it says otherwise.
+    pub every_s: PlainSeconds,
 }
 
 /// A person or a desk.
@@ -96,6 +111,9 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> O
     let zone = fields.required::<Zone>("time_zone", reading);
     let contact = fields.optional("contact", reading);
     let anchors = fields.list::<Anchor>("anchors", reading).into_iter().map(|anchor| anchor.0).collect();
+    let anchors_every_s =
+        within(fields.optional("anchors_every", reading), (1, 60), fields.node("anchors_every"), reading);
+    let heartbeat = fields.optional("heartbeat", reading);
     let retention_node = fields.node("retention");
     if let Some(node) = retention_node {
         reading.keep("retention", node);
@@ -103,7 +121,44 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> O
     let retention = retention_node.and_then(|node| Retention::read(node, reading));
     let channels = fields.node("channels").map(|node| read_channels(node, reading)).unwrap_or_default();
     fields.finish(reading);
-    Some(Provider { name: name?, currency: currency?, zone: zone?.0, contact, anchors, retention, channels })
+    Some(Provider {
+        name: name?,
+        currency: currency?,
+        zone: zone?.0,
+        contact,
+        anchors,
+        anchors_every_s,
+        heartbeat,
+        retention,
+        channels,
+    })
+}
+
+/// A duration that must lie between two numbers of seconds.
+fn within(
+    read: Option<PlainSeconds>,
+    (least, most): (u64, u64),
+    node: Option<&Node<'_>>,
+    reading: &mut Reading<'_>,
+) -> Option<PlainSeconds> {
+    let seconds = read?;
+    if !(least..=most).contains(&seconds.0)
+        && let Some(node) = node
+    {
+        reading.bad_value(node, format!("{} s is not between {least} s and {most} s", seconds.0));
+        return None;
+    }
+    Some(seconds)
+}
+
+impl Read for Heartbeat {
+    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let mut fields = Fields::of(value, "a heartbeat", reading)?;
+        let url = fields.required::<WebAddress>("url", reading);
+        let every = within(fields.optional("every", reading), (10, 3_600), fields.node("every"), reading);
+        fields.finish(reading);
+        Some(Self { url: url?.0, every_s: every.unwrap_or(PlainSeconds(60)) })
+    }
 }
 
 fn read_channels(node: &Node<'_>, reading: &mut Reading<'_>) -> BTreeMap<BookName, Channel> {
