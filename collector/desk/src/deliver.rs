@@ -29,6 +29,7 @@ use crate::{
     book::CurrentBook,
     case::text,
     clock,
+    own::Inside,
     problem::{problem, unavailable},
     site::{self, UNHEARD_AFTER},
 };
@@ -50,6 +51,8 @@ impl Desk {
     /// The answer is given after the commit. A store that cannot commit is a 503 problem, never a panic.
     pub async fn deliver(&self, peer: &AgentPeer, request: DeliverRequest, now: Timestamp) -> DeliverAnswer {
         let now = clock::stored(now);
+        let inside = Inside::came(self, &peer.agent, now);
+        let offset = now.duration_since(request.clock.wall.0);
         let (request, peer) = (Arc::new(request), Arc::new(peer.clone()));
         let judged = {
             let (request, peer, shared) = (Arc::clone(&request), Arc::clone(&peer), Arc::clone(&self.shared));
@@ -76,6 +79,7 @@ impl Desk {
         };
         match taken {
             Ok(taken) => {
+                inside.took(offset);
                 if taken.has_news {
                     self.shared.wake.all();
                 }

@@ -26,6 +26,7 @@ mod facts;
 pub mod figures;
 pub mod jobs;
 pub mod maintenance;
+pub mod own;
 pub mod plan;
 mod problem;
 mod random;
@@ -73,6 +74,7 @@ struct Shared {
     wake: tasks::Wake,
     run: Mutex<Option<tasks::Run>>,
     health: Mutex<tasks::Health>,
+    own: Mutex<own::Own>,
 }
 
 impl Desk {

@@ -5,6 +5,7 @@ mod clock_driver;
 pub mod deliverer;
 mod health;
 mod loops;
+mod outside;
 mod run;
 mod silence_watch;
 mod watch_resolver;
@@ -13,12 +14,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use upheld_model::Mono;
 
 use crate::Secrets;
 
 pub use health::{Health, TaskHealth};
 pub use loops::Tasks;
 pub(crate) use loops::Wake;
+pub use outside::Outside;
 pub(crate) use run::Run;
 
 /// What one run of a task did.
@@ -35,7 +38,7 @@ pub struct Report {
 }
 
 impl Report {
-    fn of(task: &'static str) -> Self {
+    pub(crate) fn of(task: &'static str) -> Self {
         Self { task, ..Self::default() }
     }
 }
@@ -45,6 +48,10 @@ impl Report {
 pub struct Surroundings {
     /// Reads the wall clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Reads the monotonic clock, against which the wall clock is held.
+    pub mono: Arc<dyn Fn() -> Mono + Send + Sync>,
+    /// The anchors, and who takes the heartbeat; [`deliverer::Channels`] is the real one.
+    pub outside: Arc<dyn Outside>,
     /// The provider's secrets.
     pub secrets: Arc<dyn Secrets>,
     /// How a message leaves; [`deliverer::Channels`] is the real one.

@@ -14,6 +14,7 @@ mod jobs;
 mod judging;
 mod maintenance;
 mod outbox;
+mod own;
 mod people;
 mod silence;
 mod storm;

@@ -65,7 +65,7 @@ impl Config {
              listen = \"{}\"\n\n\
              # Names and addresses by which it is reached; the first stands in links.\n\
              public = [{}]\n\n\
-             # Hosts at private or loopback addresses that webhooks may reach.\n\
+             # Hosts at private or loopback addresses that webhooks, anchors and the heartbeat may reach.\n\
              webhook_private_hosts = [{}]\n\n\
              # public_port = 443                 # when a proxy or NAT shows another port\n\
              # secrets = \"secrets.toml\"          # NAME = \"value\": what the book names but never contains\n",

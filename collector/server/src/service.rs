@@ -7,14 +7,20 @@
 mod certificates;
 mod signals;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch, time::sleep};
-use tracing::info;
+use tracing::{info, warn};
 use upheld_desk::{Desk, Scope, deliverer::Channels, tasks::Surroundings};
+use upheld_model::Mono;
 use upheld_web::Portal;
 
 use crate::{
@@ -79,11 +85,16 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     metrics::gauge!("upheld_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 
     let certificates = Certificates::new(pki)?;
+    let outbound = Arc::new(Channels::new(config.outbound.private_hosts.clone()));
+    let booted = Instant::now();
+    warn_if_nobody_watches_the_line(&desk).await;
     let tasks = desk.spawn_tasks(
         Surroundings {
             clock: Arc::clone(&clock),
             secrets: Arc::new(secrets),
-            channel: Arc::new(Channels::new(config.outbound.private_hosts.clone())),
+            mono: Arc::new(move || Mono(u64::try_from(booted.elapsed().as_nanos()).unwrap_or(u64::MAX))),
+            outside: outbound.clone(),
+            channel: outbound,
         },
         TASK_PERIOD,
     );
@@ -109,6 +120,18 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     info!("stopped");
     drop(lock);
     Ok(())
+}
+
+/// Without anchors an outage of our own line looks like silence of all clients.
+async fn warn_if_nobody_watches_the_line(desk: &Desk) {
+    if let Ok(book) = desk.current_book().await
+        && book.book.provider.anchors.is_empty()
+    {
+        warn!(
+            "provider.toml names no anchors: an outage of this collector's own line will look like its clients' silence; \
+             add e.g. anchors = [\"192.0.2.53:53\"] with hosts of others that answer, and apply the book"
+        );
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

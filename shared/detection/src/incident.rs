@@ -33,8 +33,10 @@ use upheld_model::{
     SiteId,
 };
 
+use crate::own::Trouble;
+
 pub use act::{Action, Refused, Resolution, absorb, act};
-pub use decide::{Arrival, FindingEnded, FindingSeen, SilenceSeen, Trigger, decide};
+pub use decide::{Arrival, FindingEnded, FindingSeen, OwnSeen, SilenceSeen, Trigger, decide};
 pub use effect::{Change, Desk, IncidentEffect};
 pub use keys::{DedupKey, IncidentKey};
 pub use reconcile::reconcile;
@@ -123,6 +125,11 @@ pub enum Root {
         /// The asset, where he named one.
         asset: Option<AssetId>,
     },
+    /// The collector itself.
+    Collector {
+        /// What is wrong with it.
+        trouble: Trouble,
+    },
 }
 
 impl Root {
@@ -132,6 +139,7 @@ impl Root {
             Self::Check { check } => Some(&check.asset),
             Self::Agent { agent: _, host } => host.as_ref(),
             Self::Report { id: _, asset } => asset.as_ref(),
+            Self::Collector { .. } => None,
         }
     }
 
@@ -139,7 +147,7 @@ impl Root {
     pub fn check(&self) -> Option<&CheckId> {
         match self {
             Self::Check { check } => Some(check),
-            Self::Agent { agent: _, host: _ } | Self::Report { .. } => None,
+            Self::Agent { agent: _, host: _ } | Self::Report { .. } | Self::Collector { .. } => None,
         }
     }
 }
@@ -257,7 +265,7 @@ impl Incident {
     pub fn still_silent(&self) -> Option<&AgentId> {
         match &self.root {
             Root::Agent { agent, host: _ } => (self.is_open() && self.restored.is_none()).then_some(agent),
-            Root::Check { .. } | Root::Report { .. } => None,
+            Root::Check { .. } | Root::Report { .. } | Root::Collector { .. } => None,
         }
     }
 

@@ -15,6 +15,7 @@ pub mod keep;
 pub mod kind;
 pub mod measure;
 pub mod observe;
+pub mod own;
 pub mod plan;
 pub mod replay;
 pub mod schedule;

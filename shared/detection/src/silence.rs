@@ -27,15 +27,14 @@ pub struct LastHeard {
     pub heartbeat: Duration,
 }
 
-/// What the collector knows of its own run.
+/// A stretch in which the collector itself could not hear: it was not running, its line was out, its door refused, or
+/// its clock was in doubt ([`crate::own`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CollectorRun {
-    /// When it began to accept requests.
-    pub started: Timestamp,
-    /// How long it was out before.
-    pub was_down: Duration,
-    /// Since when it keeps up with what is sent to it; `None` while it refuses or queues requests.
-    pub drained: Option<Timestamp>,
+pub struct Deaf {
+    /// When it began.
+    pub from: Timestamp,
+    /// From when on it could hear again; `None` while it cannot.
+    pub until: Option<Timestamp>,
 }
 
 /// The verdict on one agent.
@@ -48,7 +47,7 @@ pub enum Verdict {
     },
     /// The collector itself was not there to hear it.
     Guarded {
-        /// Look again then; `None`: when the backlog is drained.
+        /// Look again then; `None`: when it can hear again.
         until: Option<Timestamp>,
     },
     /// Its checks are unknown (agent silent).
@@ -71,28 +70,29 @@ pub enum Verdict {
     },
 }
 
-/// Judges one agent as of `now`.
+/// Judges one agent as of `now`. `deaf` are the collector's own stretches that reach into the last
+/// [`GUARD_MAX`]; its last start is one of them, however short it was out before.
 ///
 /// ```
 /// use std::time::Duration;
-/// use upheld_detection::silence::{CollectorRun, LastHeard, Verdict, judge};
+/// use upheld_detection::silence::{Deaf, LastHeard, Verdict, judge};
 /// let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
 /// let agent = LastHeard { at: at("2026-11-16T16:00:00Z"), heartbeat: Duration::from_secs(30) };
 /// let start = at("2026-11-01T00:00:00Z");
-/// let collector = CollectorRun { started: start, was_down: Duration::ZERO, drained: Some(start) };
-/// let verdict = judge(&agent, &collector, at("2026-11-16T17:23:00Z"));
+/// let started = Deaf { from: start, until: Some(start) };
+/// let verdict = judge(&agent, &[started], at("2026-11-16T17:23:00Z"));
 /// assert_eq!(verdict, Verdict::Silent {
 ///     since: agent.at,
 ///     expected_by: at("2026-11-16T16:00:30Z"),
 ///     due_at: at("2026-11-16T16:05:00Z"), // not the moment at which somebody looked
 /// });
 /// ```
-pub fn judge(agent: &LastHeard, collector: &CollectorRun, now: Timestamp) -> Verdict {
+pub fn judge(agent: &LastHeard, deaf: &[Deaf], now: Timestamp) -> Verdict {
     let unknown_due = agent.at.saturating_add(unknown_after(agent.heartbeat)).unwrap_or(Timestamp::MAX);
     if now < unknown_due {
         return Verdict::Heard { next: unknown_due };
     }
-    let Some(guard_ends) = guard_end(agent.heartbeat, collector) else { return Verdict::Guarded { until: None } };
+    let Some(guard_ends) = guard_end(agent.heartbeat, deaf) else { return Verdict::Guarded { until: None } };
     if now < guard_ends {
         return Verdict::Guarded { until: Some(guard_ends) };
     }
@@ -117,11 +117,17 @@ pub fn incident_after(heartbeat: Duration) -> Duration {
     INCIDENT_AFTER.max(heartbeat.saturating_add(Duration::from_secs(60)))
 }
 
-/// When the collector has listened long enough to blame others; `None` while its backlog is not drained.
-fn guard_end(heartbeat: Duration, collector: &CollectorRun) -> Option<Timestamp> {
-    let listened = heartbeat.saturating_mul(UNKNOWN_AFTER_HEARTBEATS).max(collector.was_down).min(GUARD_MAX);
-    let had_time = collector.started.saturating_add(listened).unwrap_or(Timestamp::MAX);
-    collector.drained.map(|drained| drained.max(had_time))
+/// When the collector has listened long enough to blame others: three heartbeats, or as long as it was deaf, at most
+/// [`GUARD_MAX`] (DETECTION 4.7). `None` while it is deaf.
+fn guard_end(heartbeat: Duration, deaf: &[Deaf]) -> Option<Timestamp> {
+    let mut end = Timestamp::MIN;
+    for Deaf { from, until } in deaf {
+        let until = (*until)?;
+        let lasted = Duration::try_from(from.duration_until(until)).unwrap_or_default();
+        let listens = heartbeat.saturating_mul(UNKNOWN_AFTER_HEARTBEATS).max(lasted).min(GUARD_MAX);
+        end = end.max(until.saturating_add(listens).unwrap_or(Timestamp::MAX));
+    }
+    Some(end)
 }
 
 #[cfg(test)]
@@ -140,21 +146,21 @@ mod tests {
             (1_300, "silent@1300"),
             (99_999, "silent@1300"),
         ] {
-            assert_eq!(told(&judge(&heard(1_000, 30), &RUN, at(second))), verdict, "at {second}");
+            assert_eq!(told(&judge(&heard(1_000, 30), &[RUN], at(second))), verdict, "at {second}");
         }
     }
 
     #[test]
     fn rare_heartbeats_are_given_one_and_a_minute() {
-        assert_eq!(told(&judge(&heard(1_000, 300), &RUN, at(1_359))), "heard 1360");
-        assert_eq!(told(&judge(&heard(1_000, 300), &RUN, at(1_360))), "silent@1360");
+        assert_eq!(told(&judge(&heard(1_000, 300), &[RUN], at(1_359))), "heard 1360");
+        assert_eq!(told(&judge(&heard(1_000, 300), &[RUN], at(1_360))), "silent@1360");
     }
 
     #[test]
     fn a_collector_that_was_away_blames_nobody_until_it_has_listened() {
         for (was_down, heartbeat, until) in [(0, 30, 10_090), (600, 30, 10_600), (86_400, 30, 10_900), (0, 300, 10_900)]
         {
-            let run = CollectorRun { started: at(10_000), was_down: seconds(was_down), drained: Some(at(10_000)) };
+            let run = [Deaf { from: at(10_000 - was_down), until: Some(at(10_000)) }];
             let agent = heard(1_000, heartbeat);
             assert_eq!(told(&judge(&agent, &run, at(10_001))), format!("guarded {until}"));
             assert_eq!(told(&judge(&agent, &run, at(until))), format!("silent@{until}"), "dated by the guard's end");
@@ -162,23 +168,23 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_blamed_while_the_backlog_is_not_drained() {
-        let late = CollectorRun { drained: None, ..RUN };
-        assert_eq!(told(&judge(&heard(1_000, 30), &late, at(9_000))), "guarded drained");
-        let drained = CollectorRun { drained: Some(at(9_100)), ..RUN };
-        assert_eq!(told(&judge(&heard(1_000, 30), &drained, at(9_099))), "guarded 9100");
-        assert_eq!(told(&judge(&heard(1_000, 30), &drained, at(9_100))), "silent@9100");
-        assert_eq!(told(&judge(&heard(9_000, 30), &drained, at(9_050))), "heard 9090", "what is heard needs no guard");
+    fn nobody_is_blamed_while_the_collector_is_deaf_nor_before_it_has_listened() {
+        let out = Deaf { from: at(8_800), until: None };
+        assert_eq!(told(&judge(&heard(1_000, 30), &[RUN, out], at(9_000))), "guarded until it hears");
+        let back = [Deaf { until: Some(at(9_100)), ..out }, RUN];
+        assert_eq!(told(&judge(&heard(1_000, 30), &back, at(9_399))), "guarded 9400");
+        assert_eq!(told(&judge(&heard(1_000, 30), &back, at(9_400))), "silent@9400");
+        assert_eq!(told(&judge(&heard(9_390, 30), &back, at(9_395))), "heard 9480", "what is heard needs no guard");
     }
 
     proptest! {
         #[test]
         fn a_client_is_never_without_an_incident_for_more_than_six_minutes(
-            last in 100_000i64..200_000, heartbeat in 1u64..=300, was_down in 0u64..100_000, later in 0i64..5_000,
+            last in 100_000i64..200_000, heartbeat in 1u64..=300, was_down in 0i64..100_000, later in 0i64..5_000,
         ) {
-            let run = CollectorRun { was_down: seconds(was_down), ..RUN };
+            let run = Deaf { from: at(-was_down), ..RUN };
             let agent = heard(last, heartbeat);
-            match judge(&agent, &run, at(last + later)) {
+            match judge(&agent, &[run], at(last + later)) {
                 Verdict::Silent { due_at, .. } => {
                     prop_assert!(due_at <= at(last + 360) && due_at >= at(last + 300) && due_at <= at(last + later));
                 }
@@ -190,8 +196,7 @@ mod tests {
         }
     }
 
-    const RUN: CollectorRun =
-        CollectorRun { started: Timestamp::UNIX_EPOCH, was_down: Duration::ZERO, drained: Some(Timestamp::UNIX_EPOCH) };
+    const RUN: Deaf = Deaf { from: Timestamp::UNIX_EPOCH, until: Some(Timestamp::UNIX_EPOCH) };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -210,7 +215,7 @@ mod tests {
         match verdict {
             Verdict::Heard { next } => format!("heard {}", second(next)),
             Verdict::Guarded { until: Some(until) } => format!("guarded {}", second(until)),
-            Verdict::Guarded { until: None } => "guarded drained".to_owned(),
+            Verdict::Guarded { until: None } => "guarded until it hears".to_owned(),
             Verdict::Unknown { due_at, next, .. } => format!("unknown@{} {}", second(due_at), second(next)),
             Verdict::Silent { due_at, .. } => format!("silent@{}", second(due_at)),
         }

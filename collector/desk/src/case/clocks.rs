@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upheld_agreement::clock::{Announced, Clock, ClockState, Effect, LateFact, ManufacturerClock, Milestone};
+use upheld_detection::own::Trouble;
 use upheld_outbound::EventKind;
 use upheld_store::{Tx, clocks::ClockRow};
 
@@ -55,6 +56,8 @@ pub(crate) fn settle(
         return Ok(());
     }
     let rows = tx.clocks(&case.row.client, case.row.number)?;
+    // By a clock that is in doubt nothing is announced; when it may be believed again the deadline has passed (DELIVERY 4).
+    let is_in_doubt = tx.own_outage_open(Trouble::Clock.as_str())?.is_some();
     for running in clocks.iter().map(Running::Ours).chain(manufacturer.as_ref().map(Running::Manufacturers)) {
         let held = rows.iter().find(|row| row.clock == running.name());
         let mut told: Vec<Told> = match held {
@@ -63,14 +66,18 @@ pub(crate) fn settle(
             None => Vec::new(),
         };
         let standing: Vec<_> = told.iter().filter(|told| told.withdrawn.is_none()).map(|told| told.announced).collect();
-        for effect in running.milestones_due(now, &standing) {
+        let due = if is_in_doubt { Vec::new() } else { running.milestones_due(now, &standing) };
+        for effect in due {
             let (event, subject, dated) = carry_out(&mut told, running.name(), effect);
             messages::tell(tx, book, case, clocks, event, &subject, dated, now)?;
         }
+        let row = running.row(case, now)?;
         let row = ClockRow {
             revision: held.map_or(0, |row| row.revision),
             announced: text("announcements of a clock", &told)?,
-            ..running.row(case, now)?
+            // It is looked at again as soon as the clock may be believed, whatever was passed by then.
+            next_deadline: if is_in_doubt { Some(Timestamp::UNIX_EPOCH) } else { row.next_deadline },
+            ..row
         };
         match held {
             None => tx.insert_clock(&row)?,

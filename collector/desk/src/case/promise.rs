@@ -12,7 +12,7 @@ use upheld_model::AssetId;
 use upheld_store::{ReadTx, incidents::IncidentRow, runs::RunRow};
 
 use super::{entry::Entry, text};
-use crate::{DeskError, book::CurrentBook};
+use crate::{DeskError, book::CurrentBook, own};
 
 /// What is promised.
 #[derive(Debug, Clone)]
@@ -79,6 +79,10 @@ impl Promise {
                     let reported = pinned.start.reported;
                     pinned.start = ClockStart { reported, ..start(tx, incident)? };
                 }
+            }
+            (Self::NotAsked, Desk::Begins { .. }) if matches!(incident.root, Root::Collector { .. }) => {
+                let why = "it is the collector's own: no client's agreement promises anything for it".to_owned();
+                *self = Self::None(NonePromised { refusal: "own".to_owned(), why });
             }
             (Self::NotAsked, Desk::Begins { detected, received: _ }) => {
                 *self = match matching::resolve(&book.book, &query(book, incident, *detected)?) {
@@ -157,6 +161,7 @@ pub(crate) fn query(book: &CurrentBook, incident: &Incident, detected: Timestamp
         }
         // What a person says about a site is about no asset in particular.
         Root::Report { id: _, asset } => asset.clone(),
+        Root::Collector { trouble: _ } => None,
     };
     Ok(MatchQuery {
         affected: asset
@@ -192,6 +197,10 @@ pub(crate) fn start(tx: &dyn ReadTx, incident: &Incident) -> Result<ClockStart, 
     // Whoever reports it has detected it, when he says he called.
     start.reported = matches!(incident.root, Root::Report { .. }).then_some(detected);
     start.outages = outages(&tx.runs_since(detected)?, detected, received);
+    // Its line was out, its door refused, or its clock could not be believed: all of that is the provider's.
+    let own = own::outages(tx, detected)?.into_iter().map(|(from, to)| (from, to.min(received)));
+    start.outages.extend(own.filter(|(from, to)| from < to));
+    start.outages.sort_unstable();
     Ok(start)
 }
 

@@ -22,7 +22,7 @@ use crate::{
     Desk, DeskError, Scope,
     book::CurrentBook,
     facts::{self, DayCells},
-    maintenance, plan,
+    maintenance, own, plan,
 };
 
 /// Samples of one check further apart than this leave a gap: nobody looked in between.
@@ -205,15 +205,22 @@ impl Seeing<'_> {
     /// When nothing was heard: of an agent, and by the collector while it was out.
     fn away(&self, key: SiteKey<'_>) -> Result<Vec<(Span, UnknownReason)>, DeskError> {
         let Span { from, to } = self.span;
-        let mut away: Vec<(Span, UnknownReason)> = Vec::new();
-        for row in self.tx.unheard(key, from, to)? {
-            away.push((Span { from: row.since, to: row.until }, UnknownReason::AgentSilent));
-        }
+        let mut own: Vec<Span> = Vec::new();
         let runs = self.tx.runs_since(from)?;
         for pair in runs.windows(2).filter(|pair| pair[1].last_alive < pair[0].started_at) {
-            let out = Span { from: pair[1].last_alive, to: pair[0].started_at };
-            away.push((out, UnknownReason::Collector));
+            own.push(Span { from: pair[1].last_alive, to: pair[0].started_at });
         }
+        for (since, until) in own::outages(self.tx, from)? {
+            own.push(Span { from: since, to: until.min(self.as_of) });
+        }
+        own.sort_by_key(|span| span.from);
+        let mut away: Vec<(Span, UnknownReason)> = Vec::new();
+        for row in self.tx.unheard(key, from, to)? {
+            // Whom the collector could not hear is not silent.
+            let silent = without(Span { from: row.since, to: row.until }, &own);
+            away.extend(silent.into_iter().map(|span| (span, UnknownReason::AgentSilent)));
+        }
+        away.extend(own.into_iter().map(|span| (span, UnknownReason::Collector)));
         Ok(away)
     }
 }

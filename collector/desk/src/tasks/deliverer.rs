@@ -66,16 +66,21 @@ impl Channels {
         Self { private_hosts: private_hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect() }
     }
 
+    /// Whether a host may be private.
+    pub(super) fn rule(&self, host: &str) -> HostRule {
+        let is_private = self.private_hosts.contains(&host.to_ascii_lowercase());
+        if is_private { HostRule::PrivateAllowed } else { HostRule::Public }
+    }
+
     fn webhook(&self, to: &Address) -> Result<Webhook, String> {
         let url: url::Url = to.url.parse().map_err(|error| format!("channel {}: {}: {error}", to.channel, to.url))?;
-        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
-        let is_private = self.private_hosts.contains(&host);
+        let host = self.rule(url.host_str().unwrap_or_default());
         let secret = std::str::from_utf8(to.secret.expose()).map_err(|error| error.to_string())?;
         Webhook::new(WebhookConfig {
             url,
             secret: secret.trim().parse().map_err(|error| format!("channel {}: {error}", to.channel))?,
             look_up_url: None,
-            host: if is_private { HostRule::PrivateAllowed } else { HostRule::Public },
+            host,
             timeout: TRY_TIMEOUT,
         })
         .map_err(|error| format!("channel {}: {error}", to.channel))

@@ -8,6 +8,8 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use upheld_detection::own::Reading;
+
 use super::{Report, Surroundings, run::ALIVE_EVERY};
 use crate::{Desk, DeskError};
 
@@ -58,6 +60,9 @@ enum Task {
     Clocks,
     Watch,
     Silence,
+    Own,
+    Line,
+    Beat,
     Deliverer,
 }
 
@@ -68,6 +73,9 @@ impl Task {
             Self::Clocks => "clocks",
             Self::Watch => "watch",
             Self::Silence => "silence",
+            Self::Own => "own",
+            Self::Line => "line",
+            Self::Beat => "heartbeat",
             Self::Deliverer => "deliverer",
         }
     }
@@ -76,17 +84,29 @@ impl Task {
     fn period(self, every: Duration) -> Duration {
         match self {
             Self::Alive => Duration::try_from(ALIVE_EVERY).unwrap_or(every),
-            Self::Clocks | Self::Watch | Self::Silence | Self::Deliverer => every,
+            Self::Clocks | Self::Watch | Self::Silence | Self::Own | Self::Line | Self::Beat | Self::Deliverer => every,
+        }
+    }
+
+    /// Whether it has work when something happened; the others go by the time alone.
+    fn is_woken(self) -> bool {
+        match self {
+            Self::Clocks | Self::Watch | Self::Silence | Self::Deliverer => true,
+            Self::Alive | Self::Own | Self::Line | Self::Beat => false,
         }
     }
 
     async fn run(self, desk: &Desk, around: &Surroundings, worker: &str) -> Result<Report, DeskError> {
         let now = (around.clock)();
+        desk.observe(Reading { wall: now, mono: (around.mono)() });
         match self {
             Self::Alive => desk.alive_once(now).await,
             Self::Clocks => desk.clocks_once(now).await,
             Self::Watch => desk.watch_once(now).await,
             Self::Silence => desk.silence_once(now).await,
+            Self::Own => desk.own_once(now).await,
+            Self::Line => desk.line_once(&around.outside, now).await,
+            Self::Beat => desk.beat_once(&around.outside, now).await,
             Self::Deliverer => {
                 let (channel, secrets) = (around.channel.as_ref(), around.secrets.as_ref());
                 desk.deliver_outbox_once(worker, channel, secrets, MESSAGES_MAX, now).await
@@ -100,7 +120,7 @@ impl Desk {
     pub fn spawn_tasks(&self, around: Surroundings, every: Duration) -> Tasks {
         let stop = watch::Sender::new(false);
         let around = Arc::new(around);
-        let mut tasks = vec![Task::Alive, Task::Clocks, Task::Watch, Task::Silence];
+        let mut tasks = vec![Task::Alive, Task::Clocks, Task::Watch, Task::Silence, Task::Own, Task::Line, Task::Beat];
         tasks.extend([Task::Deliverer; DELIVERERS]);
         let handles = tasks.into_iter().enumerate().map(|(number, task)| {
             let (desk, around, stopped) = (self.clone(), Arc::clone(&around), stop.subscribe());
@@ -125,7 +145,7 @@ impl Desk {
             tokio::select! {
                 _ = ticks.tick() => {}
                 // The sender lives in the desk that this loop holds.
-                _ = woken.changed(), if task != Task::Alive => {}
+                _ = woken.changed(), if task.is_woken() => {}
                 _ = stopped.changed() => return,
             }
             woken.mark_unchanged();

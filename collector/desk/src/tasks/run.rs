@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use upheld_store::Tx;
 
 use super::Report;
-use crate::{Actor, Desk, DeskError, clock, maintenance};
+use crate::{Actor, Desk, DeskError, clock, maintenance, own};
 
 /// How often a sign of life is written. An outage is known to be at most so much shorter than it is counted, in the
 /// client's favour.
@@ -27,13 +27,20 @@ pub(crate) struct Run {
     pub(crate) last_alive: Timestamp,
 }
 
+impl Run {
+    /// Whether its last sign of life is so old that it was out since.
+    pub(super) fn was_out(&self, now: Timestamp) -> bool {
+        now.duration_since(self.last_alive) > ALIVE_GAP_MAX
+    }
+}
+
 impl Desk {
     /// Begins this run of the collector: the time since the last run's last sign of life becomes an outage of our
     /// own (F11), and the start-up guard begins (DETECTION 4.7).
     pub async fn start_run(&self, now: Timestamp) -> Result<(), DeskError> {
         let now = clock::stored(now);
         let shared = Arc::clone(&self.shared);
-        let run = self
+        let (run, open) = self
             .store
             .write("desk.start_run", move |tx| {
                 // Windows of a book that was applied by a version that did not keep them yet.
@@ -42,9 +49,10 @@ impl Desk {
                     Err(DeskError::NoBook) => {}
                     Err(error) => return Err(error),
                 }
-                begin(tx, now)
+                Ok((begin(tx, now)?, own::open(&*tx)?))
             })
             .await?;
+        self.own_of_before(&open, now);
         *self.shared.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
         Ok(())
     }
@@ -67,8 +75,12 @@ impl Desk {
         let now = clock::stored(now);
         let mut report = Report::of("alive");
         let Some(run) = self.this_run() else { return Ok(report) };
+        // A clock in doubt dates no sign of life; afterwards its time counts as our own.
+        if self.is_clock_in_doubt() {
+            return Ok(report);
+        }
         report.seen = 1;
-        let next = if now.duration_since(run.last_alive) > ALIVE_GAP_MAX {
+        let next = if run.was_out(now) {
             tracing::warn!(since = %run.last_alive, "the collector was out without being stopped; that time is its own");
             report.changed = 1;
             self.store.write("desk.new_run", move |tx| begin(tx, now)).await?

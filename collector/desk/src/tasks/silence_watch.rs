@@ -19,6 +19,10 @@ impl Desk {
         let now = clock::stored(now);
         let mut report = Report::of("silence");
         let Some(run) = self.this_run() else { return Ok(report) };
+        // While something is wrong with the collector itself, or it was out and has not noticed yet, it blames nobody.
+        if self.is_in_trouble() || run.was_out(now) {
+            return Ok(report);
+        }
         let shared = Arc::clone(&self.shared);
         let silent = self
             .store

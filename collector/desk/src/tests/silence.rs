@@ -90,14 +90,14 @@ async fn one_of_two_agents_is_its_host_and_both_are_the_site() {
     world.take(&mut first, Vec::new()).await;
     for _ in 0..12 {
         world.take(&mut second, Vec::new()).await;
-        world.pass(30);
+        world.lives(30).await;
         world.desk.silence_once(world.now).await.unwrap();
     }
     let told = world.all().await;
     assert_eq!(told.len(), 1, "{told:#?}");
     assert_eq!(told[0].title, "north: srv-1 silent since 10:00, the site is heard");
     for _ in 0..12 {
-        world.pass(30);
+        world.lives(30).await;
         world.desk.silence_once(world.now).await.unwrap();
     }
     let told = world.all().await;
@@ -108,11 +108,11 @@ async fn one_of_two_agents_is_its_host_and_both_are_the_site() {
     let told = world.all().await;
     assert!(told.iter().all(|incident| incident.restored_at == Some(world.now)), "{told:#?}");
     world.take(&mut first, Vec::new()).await;
-    world.pass(299);
+    world.lives(299).await;
     world.take(&mut first, Vec::new()).await;
     world.desk.silence_once(world.now).await.unwrap();
     assert_eq!(world.all().await[0].restored_at, Some(world.now - SignedDuration::from_secs(299)), "it has its time");
-    world.pass(2);
+    world.lives(2).await;
     world.desk.silence_once(world.now).await.unwrap();
     assert_eq!(world.all().await[0].restored_at, None, "it was not heard since");
 }
@@ -129,7 +129,7 @@ async fn last_words_say_power_and_an_announced_shutdown_is_no_silence() {
         let stopping = AgentEvent::Stopping { at: agent.claims(world.now), reason: DeviceText::new(reason) };
         let record = agent.record(vec![stopping]);
         world.take(&mut agent, vec![record]).await;
-        world.pass(301);
+        world.lives(301).await;
         world.desk.silence_once(world.now).await.unwrap();
         let mut told = world.all().await;
         told.retain(|incident| incident.kind == IncidentKind::Silent);
@@ -145,9 +145,10 @@ async fn an_agent_that_falls_silent_is_one_incident_dated_by_its_deadline() {
     let mut world = World::new().await;
     let mut agent = world.agent("acme", "north").await;
     world.take(&mut agent, Vec::new()).await;
-    world.pass(299);
+    world.lives(299).await;
     assert_eq!(world.desk.silence_once(world.now).await.unwrap().changed, 0);
-    world.now = at("2026-11-16T16:07:30Z");
+    world.lives(151).await;
+    assert_eq!(world.now, at("2026-11-16T16:07:30Z"));
     assert_eq!(world.desk.silence_once(world.now).await.unwrap().changed, 1);
     assert_eq!(world.desk.silence_once(world.now).await.unwrap().changed, 0);
     let incidents = world.all().await;
@@ -157,11 +158,11 @@ async fn an_agent_that_falls_silent_is_one_incident_dated_by_its_deadline() {
     assert!(incidents[0].title.contains("silent"), "{}", incidents[0].title);
     assert_eq!(incidents[0].clocks[0].due, Some(at("2026-11-16T17:05:00Z")));
 
-    world.pass(60);
+    world.lives(60).await;
     world.take(&mut agent, Vec::new()).await;
     let view = world.all().await.remove(0);
     assert_eq!((view.state.as_str(), view.restored_at), ("watching", Some(world.now)));
-    world.pass(10);
+    world.lives(10).await;
     world.take(&mut agent, Vec::new()).await;
     assert_eq!(world.all().await[0].restored_at, Some(at("2026-11-16T16:08:30Z")), "heard again says nothing new");
 }
@@ -170,11 +171,11 @@ async fn an_agent_that_falls_silent_is_one_incident_dated_by_its_deadline() {
 async fn an_agent_that_was_never_heard_after_its_enrolment_is_silent_too() {
     let mut world = World::new().await;
     let agent = world.agent("acme", "north").await;
-    world.pass(301);
+    world.lives(301).await;
     assert_eq!(world.desk.silence_once(world.now).await.unwrap().changed, 1);
     world.desk.revoke_agent(&agent.peer.agent, &super::world::ana(), world.now).await.unwrap();
     world.agent("other", "north").await;
-    world.pass(10);
+    world.lives(10).await;
     assert_eq!(world.desk.silence_once(world.now).await.unwrap().seen, 0);
 }
 
@@ -188,7 +189,7 @@ async fn after_a_start_nobody_is_called_silent_before_he_had_time_to_report() {
     world.now = at("2026-11-16T16:10:00Z");
     world.desk.start_run(world.now).await.unwrap();
     for _ in 0..59 {
-        world.pass(10);
+        world.lives(10).await;
         assert_eq!(
             world.desk.silence_once(world.now).await.unwrap().seen,
             0,
@@ -196,9 +197,9 @@ async fn after_a_start_nobody_is_called_silent_before_he_had_time_to_report() {
             world.now
         );
     }
-    world.pass(10);
+    world.lives(10).await;
     world.take(&mut agent, Vec::new()).await;
-    world.pass(1);
+    world.lives(1).await;
     world.desk.silence_once(world.now).await.unwrap();
     assert!(world.desk.queue(&Scope::Provider, world.now).await.unwrap().rows.is_empty());
 }
@@ -208,17 +209,17 @@ async fn a_silent_agents_checks_resolve_nothing() {
     let mut world = World::new().await;
     let mut agent = world.agent("acme", "north").await;
     let finding = world.fail(&mut agent).await;
-    world.pass(60);
+    world.lives(60).await;
     world.mend(&mut agent, &finding).await;
-    world.pass(20 * 60);
+    world.lives(20 * 60).await;
     world.desk.watch_once(world.now).await.unwrap();
     assert_eq!(world.view("acme/INC-1").await.state, "watching", "nothing could be measured at the end of the watch");
     world.take(&mut agent, Vec::new()).await;
-    world.pass(20);
+    world.lives(20).await;
     for _ in 0..90 {
         world.take(&mut agent, Vec::new()).await;
         world.desk.watch_once(world.now).await.unwrap();
-        world.pass(30);
+        world.lives(30).await;
     }
     assert_eq!(world.view("acme/INC-1").await.state, "resolved");
 }

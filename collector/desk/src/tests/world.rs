@@ -59,6 +59,15 @@ impl World {
         Self { desk: Desk::new(store), now, folder }
     }
 
+    /// Time passes for a collector that runs: it says so as its loop does.
+    pub(super) async fn lives(&mut self, seconds: i64) {
+        let until = self.now + SignedDuration::from_secs(seconds);
+        while self.now < until {
+            self.now = until.min(self.now + SignedDuration::from_secs(5));
+            self.desk.alive_once(self.now).await.unwrap();
+        }
+    }
+
     pub(super) fn pass(&mut self, seconds: i64) {
         self.now += SignedDuration::from_secs(seconds);
     }

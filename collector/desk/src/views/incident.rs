@@ -254,7 +254,7 @@ fn timeline(tx: &dyn ReadTx, case: &Case) -> Result<Vec<TimelineEntry>, DeskErro
     let mut entries = match incident.root {
         // Who reported it, and when, stands in the ledger.
         Root::Report { .. } => Vec::new(),
-        Root::Check { .. } | Root::Agent { .. } => vec![
+        Root::Check { .. } | Root::Agent { .. } | Root::Collector { .. } => vec![
             measured("started", incident.started.not_after, "the first bad sample".to_owned()),
             measured("detected", incident.detected, "confirmed".to_owned()),
         ],

@@ -52,7 +52,10 @@ impl FromRequestParts<Arc<Agents>> for Known {
                 "This collector does not know the agent",
                 "enrol it again: upheld-collector agent token --client C --site S",
             )),
-            Err(error) => Err(unavailable(&error)),
+            Err(error) => {
+                agents.desk.refused_upload(&peer.agent, agents.now());
+                Err(unavailable(&error))
+            }
         }
     }
 }

@@ -22,10 +22,16 @@ pub(super) async fn health(State(portal): State<Portal>) -> Response {
         Ok(health) => (StatusCode::OK, "ok", ages(&health, portal.now())),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unreachable", json!({})),
     };
+    let own = portal.desk.own_health();
     let document = json!({
         "schema": "upheld.health/1",
         "store": store,
         "tasks": tasks,
+        "own": {
+            "troubles": own.troubles,
+            "line_watched": own.is_line_watched,
+            "heartbeat": { "last_good": own.beat.last_good, "is_failing": own.beat.failure.is_some() },
+        },
         "as_of": portal.now(),
     });
     (status, axum::Json(document)).into_response()

@@ -331,6 +331,7 @@ impl Hold<'_> {
         match &self.incident.root {
             Root::Agent { agent, host: _ } => format!("agent {agent} has not been heard"),
             Root::Report { .. } => "nothing here can measure what a person reported".to_owned(),
+            Root::Collector { trouble } => format!("the collector's own {trouble}"),
             Root::Check { .. } => checks.into_iter().collect::<Vec<_>>().join(", "),
         }
     }

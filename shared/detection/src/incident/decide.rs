@@ -3,6 +3,7 @@
 mod birth;
 mod deadline;
 mod finding;
+mod own;
 mod silent;
 
 use std::time::Duration;
@@ -13,7 +14,10 @@ use upheld_model::{AgentId, AssetId, Cause, DeviceText, FindingId};
 use super::{
     Bounds, CauseClaim, Change, Desk, Handling, Incident, IncidentEffect, OpeningCause, Rules, SiteView, Stage, Who,
 };
-use crate::silence::{Extent, Together};
+use crate::{
+    own::Trouble,
+    silence::{Extent, Together},
+};
 
 /// Something that happened at a site, in the collector's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +35,32 @@ pub enum Trigger {
         /// When its request was committed.
         heard: Timestamp,
     },
+    /// Something is wrong with the collector itself ([`crate::own`]).
+    OwnTrouble(OwnSeen),
+    /// That is over.
+    OwnTroubleOver {
+        /// What was wrong.
+        trouble: Trouble,
+        /// From when on all was well.
+        until: Timestamp,
+        /// What was seen.
+        why: String,
+    },
     /// A deadline of [`super::Incident::next_deadline`] passed.
     Deadline,
+}
+
+/// A trouble of the collector's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnSeen {
+    /// What is wrong.
+    pub trouble: Trouble,
+    /// Since when it may have lasted.
+    pub since: Timestamp,
+    /// When that was certain: detected and received at once (TERMS F11).
+    pub noticed: Timestamp,
+    /// What was seen.
+    pub why: String,
 }
 
 /// A finding as the collector received it.
@@ -108,6 +136,8 @@ pub fn decide(view: &SiteView, trigger: &Trigger, rules: &Rules, now: Timestamp)
         Trigger::FindingClosed(ended) => finding::closed(&case, ended),
         Trigger::AgentSilent(seen) => silent::silent(&case, seen),
         Trigger::AgentBack { agent, heard } => silent::back(&case, agent, *heard),
+        Trigger::OwnTrouble(seen) => own::begins(&case, seen),
+        Trigger::OwnTroubleOver { trouble, until, why } => own::over(&case, *trouble, *until, why),
         Trigger::Deadline => deadline::due(&case),
     }
 }

@@ -37,6 +37,10 @@ impl IncidentKey {
                 field("report");
                 field(asset.as_ref().map_or("", |asset| asset.as_str()));
             }
+            Root::Collector { trouble } => {
+                field("collector");
+                field(trouble.as_str());
+            }
         }
         match cause {
             OpeningCause::Record { record_id, content_hash } => {
@@ -79,6 +83,7 @@ impl DedupKey {
             Root::Agent { agent, host: _ } => format!("agent/{agent}"),
             // Two people who report two things have two incidents; one who joins another's says so.
             Root::Report { id, asset: _ } => format!("report/{id}"),
+            Root::Collector { trouble } => format!("collector/{trouble}"),
         };
         Self(match kind {
             IncidentKind::Down

@@ -15,6 +15,7 @@ pub fn title(view: &SiteView, root: &Root) -> String {
         Root::Agent { agent, host: None } => format!("{}: agent {agent} is silent", view.site),
         Root::Report { id: _, asset: Some(asset) } => format!("{asset}: reported by a person"),
         Root::Report { id: _, asset: None } => format!("{}: reported by a person", view.site),
+        Root::Collector { trouble } => trouble.sentence().to_owned(),
     }
 }
 

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use upheld_detection::{
     incident::{Incident, SilenceSeen},
     silence::{
-        CollectorRun, Extent, LastHeard, LastWords, TOGETHER, Together, UNKNOWN_AFTER_HEARTBEATS, Verdict,
-        incident_after, is_together, judge,
+        Deaf, Extent, LastHeard, LastWords, TOGETHER, Together, UNKNOWN_AFTER_HEARTBEATS, Verdict, incident_after,
+        is_together, judge,
     },
 };
 use upheld_model::{AgentId, AssetId, ClientId, IncidentKind, ProbeSpec, SiteId};
@@ -26,7 +26,7 @@ use crate::{
     book::{CurrentBook, HEARTBEAT_MS},
     case::{self, messages::SilentTogether},
     facts::{self, Said},
-    site,
+    own, site,
     tasks::run::Run,
 };
 
@@ -95,12 +95,9 @@ pub(super) fn silent(tx: &dyn ReadTx, book: &CurrentBook, run: &Run, now: Timest
 
 /// The quiet agents of each site. While the collector's own guard lasts there are none.
 fn quiet(tx: &dyn ReadTx, run: &Run, now: Timestamp) -> Result<BTreeMap<(ClientId, SiteId), Vec<Quiet>>, DeskError> {
-    let collector = CollectorRun {
-        started: run.started_at,
-        was_down: Duration::try_from(run.was_down).unwrap_or_default(),
-        // A request is committed before the next one is read from its line: nothing queues unseen.
-        drained: Some(run.started_at),
-    };
+    let mut deaf = own::deaf(tx, now)?;
+    let down = run.started_at.saturating_sub(run.was_down).unwrap_or(run.started_at);
+    deaf.push(Deaf { from: down, until: Some(run.started_at) });
     let cutoff = now.saturating_sub(SignedDuration::from_millis(HEARTBEAT_MS.cast_signed())).unwrap_or(now);
     let mut unheard = tx.agents_unseen_since(cutoff, AGENTS_MAX)?;
     unheard.extend(tx.agents_unheard_since(cutoff, AGENTS_MAX)?.into_iter().map(|row| {
@@ -109,7 +106,7 @@ fn quiet(tx: &dyn ReadTx, run: &Run, now: Timestamp) -> Result<BTreeMap<(ClientI
     }));
     let mut by_site: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (row, at) in unheard {
-        let due = match judge(&LastHeard { at, heartbeat: HEARTBEAT }, &collector, now) {
+        let due = match judge(&LastHeard { at, heartbeat: HEARTBEAT }, &deaf, now) {
             Verdict::Unknown { next, .. } => next,
             Verdict::Silent { due_at, .. } => due_at,
             Verdict::Heard { .. } | Verdict::Guarded { .. } => continue,

@@ -55,6 +55,6 @@ pub(in crate::incident) fn resolved_by_watch(at: jiff::Timestamp, holder: Holder
 fn is_unknown(case: &Case<'_>, incident: &Incident) -> bool {
     match &incident.root {
         Root::Check { check: _ } => incident.symptoms.keys().any(|finding| case.view.unknown.contains(&finding.check)),
-        Root::Agent { .. } | Root::Report { .. } => false,
+        Root::Agent { .. } | Root::Report { .. } | Root::Collector { .. } => false,
     }
 }

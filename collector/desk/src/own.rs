@@ -1,0 +1,303 @@
+//! The collector watches itself: its line, its data door, its clock (DETECTION 4.6, 4.7; DELIVERY 4).
+//!
+//! The machines are detection's ([`upheld_detection::own`]); they stand in this process's memory. What they say is stored
+//! by [`Desk::own_once`]: the stretch, for guards and for clients' time, and one incident of the reserved client
+//! [`OWN_CLIENT`], which no book may name, so that only the provider sees it. Until it is stored nobody is called silent.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use upheld_detection::{
+    incident::{DedupKey, OwnSeen, Root, Trigger},
+    own::{Change, ClockGuard, Door, Line, Look, Reading, Trouble},
+    silence::{Deaf, GUARD_MAX},
+};
+use upheld_model::{AgentId, ClientId, IncidentClass, IncidentKind, SiteId};
+use upheld_store::{ReadTx, Tx};
+
+use crate::{Desk, DeskError, clock, site, tasks::Report};
+
+/// The client and the site under which the collector's own incidents stand.
+pub const OWN_CLIENT: &str = "collector";
+/// An agent that was not heard for longer says nothing about the clock.
+const OFFSET_KEPT: SignedDuration = SignedDuration::from_secs(90);
+
+/// The machines of this process, and what they said and is not stored yet.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    line: Line,
+    door: Door,
+    clock: ClockGuard,
+    reading: Option<Reading>,
+    /// The collector's clock minus each agent's, and when that was measured.
+    offsets: BTreeMap<AgentId, (SignedDuration, Timestamp)>,
+    said: VecDeque<(Trouble, Change)>,
+    pub(crate) next_look: Option<Timestamp>,
+    pub(crate) beat: Beat,
+}
+
+/// The heartbeat that goes out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Beat {
+    /// When the last one was taken.
+    pub last_good: Option<Timestamp>,
+    /// When the next one is due.
+    #[serde(skip)]
+    pub next: Option<Timestamp>,
+    /// Why the last one did not go out, or was not taken; `None` when it was.
+    pub failure: Option<String>,
+}
+
+/// How the collector itself is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct OwnHealth {
+    /// Whether anybody watches the line.
+    pub is_line_watched: bool,
+    /// What is wrong at present.
+    pub troubles: Vec<Trouble>,
+    /// The heartbeat that goes out.
+    pub beat: Beat,
+}
+
+impl Own {
+    fn note(&mut self, trouble: Trouble, change: Option<Change>) {
+        let Some(change) = change else { return };
+        match &change {
+            Change::Begins { since, why, .. } => {
+                tracing::warn!(%trouble, %since, why, "the collector itself is in trouble");
+            }
+            Change::Ends { until, why, .. } => {
+                tracing::info!(%trouble, %until, why, "the collector's own trouble is over");
+            }
+        }
+        if trouble == Trouble::Clock {
+            // What was measured by another clock says nothing about this one.
+            self.offsets.clear();
+        }
+        self.said.push_back((trouble, change));
+    }
+
+    fn troubles(&self) -> Vec<Trouble> {
+        let stands = |trouble: &Trouble| match trouble {
+            Trouble::Line => self.line.is_lost(),
+            Trouble::Door => self.door.is_refusing(),
+            Trouble::Clock => self.clock.is_in_doubt(),
+        };
+        Trouble::ALL.into_iter().filter(stands).collect()
+    }
+
+    fn offsets(&mut self, now: Timestamp) -> Vec<SignedDuration> {
+        self.offsets.retain(|_, (_, at)| now.duration_since(*at).abs() <= OFFSET_KEPT);
+        self.offsets.values().map(|(offset, _)| *offset).collect()
+    }
+}
+
+impl Desk {
+    pub(crate) fn own(&self) -> MutexGuard<'_, Own> {
+        self.shared.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compares both clocks. Call it before anything is judged by the wall clock, so that nothing is announced by a
+    /// clock that has just jumped.
+    pub fn observe(&self, reading: Reading) {
+        let mut own = self.own();
+        own.reading = Some(reading);
+        let change = own.clock.read(reading);
+        own.note(Trouble::Clock, change);
+    }
+
+    /// Takes one look at the anchors.
+    pub fn line_looked(&self, look: Look, now: Timestamp) {
+        let mut own = self.own();
+        let change = own.line.looked(look, clock::stored(now));
+        own.note(Trouble::Line, change);
+    }
+
+    /// An upload was refused before the desk could look at it: the store did not answer.
+    pub fn refused_upload(&self, agent: &AgentId, now: Timestamp) {
+        drop(Inside::came(self, agent, clock::stored(now)));
+    }
+
+    /// How the collector itself is.
+    pub fn own_health(&self) -> OwnHealth {
+        let own = self.own();
+        OwnHealth { is_line_watched: own.line != Line::Unwatched, troubles: own.troubles(), beat: own.beat.clone() }
+    }
+
+    /// Whether the clock is in doubt: nothing is announced by it.
+    pub(crate) fn is_clock_in_doubt(&self) -> bool {
+        self.own().clock.is_in_doubt()
+    }
+
+    /// Whether a trouble lasts, or is not stored yet: nobody is called silent.
+    pub(crate) fn is_in_trouble(&self) -> bool {
+        let own = self.own();
+        !own.said.is_empty() || !own.troubles().is_empty()
+    }
+
+    /// Asks the machines what time has made of them, and stores what they said: the stretch and its incident. Call it
+    /// every second or so.
+    pub async fn own_once(&self, now: Timestamp) -> Result<Report, DeskError> {
+        let now = clock::stored(now);
+        let mut report = Report::of("own");
+        self.ask_machines(now).await?;
+        loop {
+            let Some((trouble, change)) = self.own().said.front().cloned() else { break };
+            report.seen += 1;
+            let shared = Arc::clone(&self.shared);
+            self.store
+                .write("own.store", move |tx| {
+                    let book = match shared.books.current(&*tx) {
+                        Ok(book) => Some(book),
+                        Err(DeskError::NoBook) => None,
+                        Err(error) => return Err(error),
+                    };
+                    let trigger = store(tx, trouble, change, now)?;
+                    // Without a book nobody can be told.
+                    let Some(book) = book else { return Ok(0) };
+                    let (client, site) = place()?;
+                    site::react(tx, &book, &client, &site, &[trigger], now)
+                })
+                .await?;
+            // Only this task takes from the front.
+            self.own().said.pop_front();
+            report.changed += 1;
+        }
+        for trouble in Trouble::ALL {
+            let stands = f64::from(u8::from(self.own().troubles().contains(&trouble)));
+            metrics::gauge!("upheld_own_trouble", "trouble" => trouble.as_str()).set(stands);
+        }
+        if report.changed > 0 {
+            self.shared.wake.all();
+        }
+        Ok(report)
+    }
+
+    async fn ask_machines(&self, now: Timestamp) -> Result<(), DeskError> {
+        let is_settled =
+            self.is_clock_in_doubt() && self.own().said.is_empty() && self.was_closed(Trouble::Clock).await?;
+        let mut own = self.own();
+        let change = own.door.handle_timeout(now);
+        own.note(Trouble::Door, change);
+        let Some(reading) = own.reading else { return Ok(()) };
+        let offsets = own.offsets(now);
+        let change = if is_settled {
+            own.clock.settled_by_person(&offsets, reading)
+        } else {
+            own.clock.asked(&offsets, reading)
+        };
+        own.note(Trouble::Clock, change);
+        Ok(())
+    }
+
+    /// Whether a person has closed the incident of a trouble that lasts.
+    async fn was_closed(&self, trouble: Trouble) -> Result<bool, DeskError> {
+        let shared = Arc::clone(&self.shared);
+        self.store
+            .read("own.closed", move |tx| {
+                if matches!(shared.books.current(tx), Err(DeskError::NoBook)) {
+                    return Ok(false);
+                }
+                let (client, site) = place()?;
+                let root = Root::Collector { trouble };
+                let dedup = DedupKey::new(&client, &site, &root, IncidentClass::Monitoring, IncidentKind::Down);
+                Ok::<_, DeskError>(tx.open_incident(&client, dedup.as_str())?.is_none())
+            })
+            .await
+    }
+
+    /// What lasted when the process before this one ended goes on until this one knows better; its door is a new one.
+    pub(crate) fn own_of_before(&self, open: &[(Trouble, Timestamp)], now: Timestamp) {
+        let mut own = self.own();
+        for (trouble, since) in open {
+            match trouble {
+                Trouble::Line => own.line = Line::lost_since(*since),
+                Trouble::Clock => own.clock = ClockGuard::in_doubt_since(*since),
+                Trouble::Door => {
+                    let why = "the collector was started again".to_owned();
+                    own.said.push_back((Trouble::Door, Change::Ends { since: *since, until: now, why }));
+                }
+            }
+        }
+    }
+}
+
+/// An upload inside the door. Dropped before its end is known, as when its line breaks, it counts as not taken.
+pub(crate) struct Inside<'a> {
+    desk: &'a Desk,
+    agent: &'a AgentId,
+    now: Timestamp,
+    is_known: bool,
+}
+
+impl<'a> Inside<'a> {
+    pub(crate) fn came(desk: &'a Desk, agent: &'a AgentId, now: Timestamp) -> Self {
+        desk.own().door.came(agent, now);
+        Self { desk, agent, now, is_known: false }
+    }
+
+    /// It was answered by what is committed. `offset` is the collector's clock minus the agent's.
+    pub(crate) fn took(mut self, offset: SignedDuration) {
+        self.is_known = true;
+        let mut own = self.desk.own();
+        own.door.took(self.agent, self.now);
+        own.offsets.insert(self.agent.clone(), (offset, self.now));
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        if !self.is_known {
+            self.desk.own().door.refused(self.agent, self.now);
+        }
+    }
+}
+
+/// Stores a stretch; what detection is told of it.
+fn store(tx: &mut dyn Tx, trouble: Trouble, change: Change, now: Timestamp) -> Result<Trigger, DeskError> {
+    Ok(match change {
+        Change::Begins { since, noticed, why } => {
+            tx.begin_own_outage(trouble.as_str(), since)?;
+            Trigger::OwnTrouble(OwnSeen { trouble, since, noticed, why })
+        }
+        Change::Ends { since: _, until, why } => {
+            tx.end_own_outage(trouble.as_str(), until)?;
+            if trouble == Trouble::Clock {
+                tx.last_seen_at_most(now)?;
+            }
+            Trigger::OwnTroubleOver { trouble, until, why }
+        }
+    })
+}
+
+/// The stretches that reach into the last quarter of an hour and more, as silence is judged by them.
+pub(crate) fn deaf(tx: &dyn ReadTx, now: Timestamp) -> Result<Vec<Deaf>, DeskError> {
+    let since = now.saturating_sub(GUARD_MAX).unwrap_or(now);
+    let rows = tx.own_outages(since)?;
+    Ok(rows.into_iter().map(|row| Deaf { from: row.since, until: row.until }).collect())
+}
+
+/// The stretches, ended or not, in which the collector could not hear, from `since` on: those of its clock too.
+pub(crate) fn outages(tx: &dyn ReadTx, since: Timestamp) -> Result<Vec<(Timestamp, Timestamp)>, DeskError> {
+    let rows = tx.own_outages(since)?;
+    Ok(rows.into_iter().map(|row| (row.since, row.until.unwrap_or(Timestamp::MAX))).collect())
+}
+
+/// The troubles that are stored as lasting.
+pub(crate) fn open(tx: &dyn ReadTx) -> Result<Vec<(Trouble, Timestamp)>, DeskError> {
+    let mut open = Vec::new();
+    for trouble in Trouble::ALL {
+        open.extend(tx.own_outage_open(trouble.as_str())?.map(|since| (trouble, since)));
+    }
+    Ok(open)
+}
+
+fn place() -> Result<(ClientId, SiteId), DeskError> {
+    let what = "the collector's own name";
+    let client = OWN_CLIENT.parse().map_err(|error| DeskError::unreadable(what, &error))?;
+    Ok((client, OWN_CLIENT.parse().map_err(|error| DeskError::unreadable(what, &error))?))
+}

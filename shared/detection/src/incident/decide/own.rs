@@ -1,0 +1,90 @@
+//! The collector's own troubles: an incident that pages the provider and is no client's (DETECTION 4.6).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use upheld_model::{Cause, DeviceText, IncidentClass, IncidentKind};
+
+use super::{Case, OwnSeen, desk_for};
+use crate::{
+    incident::{
+        Bounds, CauseClaim, Change, DedupKey, Desk, Handling, Incident, IncidentEffect, IncidentKey, IncidentState,
+        OpeningCause, Root, Who,
+    },
+    own::Trouble,
+};
+
+/// A trouble opens an incident, or reopens the one that is still watched.
+pub(super) fn begins(case: &Case<'_>, seen: &OwnSeen) -> Vec<IncidentEffect> {
+    let root = Root::Collector { trouble: seen.trouble };
+    let dedup = dedup(case, seen.trouble);
+    match case.view.incidents.iter().find(|incident| incident.dedup == dedup && incident.is_open()) {
+        Some(incident) => match &incident.state {
+            IncidentState::Watching { holder, .. } => {
+                let (holder, mut incident) = (holder.clone(), incident.clone());
+                incident.state = holder.into();
+                (incident.restored, incident.evidence_restoration) = (None, None);
+                vec![case.effect(incident, Change::Relapsed { finding: None }, Desk::AsBefore, seen.noticed)]
+            }
+            IncidentState::Candidate { .. }
+            | IncidentState::Open
+            | IncidentState::Taken { .. }
+            | IncidentState::InProgress { .. }
+            | IncidentState::Resolved { .. }
+            | IncidentState::Closed { .. }
+            | IncidentState::Merged { .. }
+            | IncidentState::Dismissed { .. } => Vec::new(),
+        },
+        None => vec![open(case, seen, root, dedup)],
+    }
+}
+
+/// It is over: restored, and watched.
+pub(super) fn over(case: &Case<'_>, trouble: Trouble, until: Timestamp, why: &str) -> Vec<IncidentEffect> {
+    let dedup = dedup(case, trouble);
+    let lasts = |incident: &&Incident| incident.dedup == dedup && incident.restored.is_none() && incident.is_open();
+    let Some(incident) = case.view.incidents.iter().find(lasts) else { return Vec::new() };
+    let mut incident = incident.clone();
+    incident.restored = Some(until);
+    incident.evidence_restoration = Some(DeviceText::new(why));
+    incident.state = IncidentState::Watching { until: case.watched_until(until), holder: incident.state.holder() };
+    vec![case.effect(incident, Change::Restored, Desk::AsBefore, until)]
+}
+
+fn open(case: &Case<'_>, seen: &OwnSeen, root: Root, dedup: DedupKey) -> IncidentEffect {
+    let (client, site) = (&case.view.client, &case.view.site);
+    let cause = OpeningCause::Concluded { source: format!("own/{}", seen.trouble), occurrence: seen.since };
+    let incident = Incident {
+        key: IncidentKey::new(client, site, &root, &cause),
+        judged: None,
+        dedup,
+        client: client.clone(),
+        site: site.clone(),
+        class: IncidentClass::Monitoring,
+        kind: IncidentKind::Down,
+        root,
+        title: seen.trouble.sentence().to_owned(),
+        started: Bounds { not_before: Some(seen.since), not_after: seen.noticed.max(seen.since) },
+        detected: seen.noticed,
+        received: seen.noticed,
+        opened: Some(seen.noticed),
+        restored: None,
+        state: IncidentState::Open,
+        cause: CauseClaim { cause: Cause::Collector, confidence_percent: 90, by: Who::Rule("own".to_owned()) },
+        symptoms: BTreeMap::new(),
+        // Nobody commissions a collector.
+        handling: Handling::Desk,
+        taken_on: None,
+        follows: None,
+        parent: None,
+        evidence_opening: Some(DeviceText::new(&seen.why)),
+        evidence_restoration: None,
+    };
+    let desk = desk_for(&incident, seen.noticed, seen.noticed);
+    case.effect(incident, Change::Opened, desk, seen.noticed)
+}
+
+fn dedup(case: &Case<'_>, trouble: Trouble) -> DedupKey {
+    let root = Root::Collector { trouble };
+    DedupKey::new(&case.view.client, &case.view.site, &root, IncidentClass::Monitoring, IncidentKind::Down)
+}

@@ -1,0 +1,237 @@
+//! The collector's clock: the wall clock against the monotonic clock, and against the median of the agents (DELIVERY 4).
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use upheld_model::Mono;
+
+use super::Change;
+
+/// More than this off, and the clock is in doubt.
+pub const DOUBT: SignedDuration = SignedDuration::from_secs(30);
+/// Agents that must be heard before they contradict or confirm a clock: one has a clock that is ten years off.
+pub const QUORUM: usize = 3;
+/// With fewer agents nobody can be asked: a clock that has not moved again for so long is believed.
+pub const SETTLES_BY_ITSELF: Duration = Duration::from_secs(15 * 60);
+/// How long one comparison of both clocks goes back: long enough for a jump in small steps, too short for the slow
+/// correction that a time service makes.
+const COMPARED_OVER: Duration = Duration::from_secs(60 * 60);
+
+/// Both clocks, read at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// The monotonic clock.
+    pub mono: Mono,
+}
+
+/// Whether the wall clock may be believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClockGuard {
+    /// From where both clocks are compared; `None` before the first reading.
+    base: Option<Reading>,
+    last: Option<Reading>,
+    /// The median of the agents that was taken as it is.
+    accepted: SignedDuration,
+    /// Since when it is in doubt, and since when, by the monotonic clock, it has not moved again.
+    doubt: Option<(Timestamp, Mono)>,
+}
+
+impl ClockGuard {
+    /// A clock that was in doubt when the process before this one ended.
+    pub fn in_doubt_since(since: Timestamp) -> Self {
+        Self { doubt: Some((since, Mono(0))), ..Self::default() }
+    }
+
+    /// Whether it is in doubt.
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// Takes a reading of both clocks; ask before anything is judged.
+    ///
+    /// ```
+    /// use upheld_detection::own::{ClockGuard, Reading};
+    /// use upheld_model::Mono;
+    /// let reading = |wall, mono: u64| Reading { wall: jiff::Timestamp::from_second(wall).unwrap(), mono: Mono(mono * 1_000_000_000) };
+    /// let mut clock = ClockGuard::default();
+    /// assert!(clock.read(reading(1_000, 5)).is_none());
+    /// assert!(clock.read(reading(1_010, 15)).is_none());
+    /// assert!(clock.read(reading(4_600, 16)).is_some(), "an hour in a second");
+    /// ```
+    pub fn read(&mut self, reading: Reading) -> Option<Change> {
+        let Some(base) = self.base else {
+            (self.base, self.last) = (Some(reading), Some(reading));
+            self.doubt = self.doubt.map(|(since, _)| (since, reading.mono));
+            return None;
+        };
+        let last = self.last.replace(reading).unwrap_or(base);
+        let off = step(base, reading);
+        match self.doubt {
+            None if off.abs() > DOUBT => {
+                let since = last.wall.min(reading.wall);
+                self.doubt = Some((since, reading.mono));
+                let why = format!("the wall clock moved by {} s against the monotonic clock", off.as_secs());
+                Some(Change::Begins { since, noticed: reading.wall, why })
+            }
+            None => {
+                if reading.mono.since(base.mono) > COMPARED_OVER {
+                    self.base = Some(reading);
+                }
+                None
+            }
+            Some((since, quiet_since)) => {
+                if step(last, reading).abs() > DOUBT {
+                    self.doubt = Some((since, reading.mono));
+                    // It may have been set right: it is as it was before the jump.
+                    if off.abs() <= DOUBT {
+                        return self.settle(reading, "the wall clock is back where it was");
+                    }
+                    return None;
+                }
+                if reading.mono.since(quiet_since) >= SETTLES_BY_ITSELF {
+                    return self
+                        .settle(reading, "it has not moved again for 15 minutes, and too few agents contradict");
+                }
+                None
+            }
+        }
+    }
+
+    /// Takes what the agents that were heard since the last asking say: the collector's clock minus theirs, of each.
+    pub fn asked(&mut self, offsets: &[SignedDuration], reading: Reading) -> Option<Change> {
+        if offsets.len() < QUORUM {
+            return None;
+        }
+        let mut sorted = offsets.to_vec();
+        sorted.sort_unstable();
+        let median = sorted[sorted.len() / 2];
+        let is_off = median.saturating_sub(self.accepted).abs() > DOUBT;
+        match (self.doubt, is_off) {
+            (None, true) => {
+                self.doubt = Some((reading.wall, reading.mono));
+                let why = format!("the median of {} agents is {} s away from it", offsets.len(), median.as_secs());
+                Some(Change::Begins { since: reading.wall, noticed: reading.wall, why })
+            }
+            (Some((since, _)), true) => {
+                // They contradict: it does not settle by itself.
+                self.doubt = Some((since, reading.mono));
+                None
+            }
+            (Some(_), false) => self.settle(reading, "the median of the agents agrees with it"),
+            (None, false) => None,
+        }
+    }
+
+    /// A person said that the clock is right as it is, and so what the agents say now is no contradiction.
+    pub fn settled_by_person(&mut self, offsets: &[SignedDuration], reading: Reading) -> Option<Change> {
+        let mut sorted = offsets.to_vec();
+        sorted.sort_unstable();
+        self.accepted = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+        self.settle(reading, "a person closed the incident: the clock is right as it is")
+    }
+
+    fn settle(&mut self, reading: Reading, why: &str) -> Option<Change> {
+        let (since, _) = self.doubt.take()?;
+        (self.base, self.last) = (Some(reading), Some(reading));
+        Some(Change::Ends { since, until: reading.wall.max(since), why: why.to_owned() })
+    }
+}
+
+/// By how much the wall clock moved more than the monotonic one.
+fn step(from: Reading, to: Reading) -> SignedDuration {
+    let went = SignedDuration::try_from(to.mono.since(from.mono)).unwrap_or(SignedDuration::MAX);
+    to.wall.duration_since(from.wall).saturating_sub(went)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(wall: i64, mono: u64) -> Reading {
+        Reading { wall: Timestamp::from_second(wall).unwrap(), mono: Mono(mono * 1_000_000_000) }
+    }
+
+    fn seconds(seconds: &[i64]) -> Vec<SignedDuration> {
+        seconds.iter().copied().map(SignedDuration::from_secs).collect()
+    }
+
+    fn told(change: Option<Change>) -> String {
+        match change {
+            None => "-".to_owned(),
+            Some(Change::Begins { since, noticed, .. }) => {
+                format!("doubt {}@{}", since.as_second(), noticed.as_second())
+            }
+            Some(Change::Ends { since, until, .. }) => format!("good {}..{}", since.as_second(), until.as_second()),
+        }
+    }
+
+    #[test]
+    fn a_jump_either_way_is_doubt_until_the_clock_is_back() {
+        for jump in [-7_200, -31, 31, 7_200] {
+            let mut clock = ClockGuard::default();
+            assert_eq!(told(clock.read(reading(10_000, 0))), "-");
+            assert_eq!(told(clock.read(reading(10_001, 1))), "-");
+            let (to, since) = (10_002 + jump, 10_001.min(10_002 + jump));
+            assert_eq!(told(clock.read(reading(to, 2))), format!("doubt {since}@{to}"));
+            assert_eq!(told(clock.read(reading(to + 60, 62))), "-");
+            assert!(clock.is_in_doubt());
+            assert_eq!(told(clock.read(reading(10_063, 63))), format!("good {since}..10063"));
+            assert!(!clock.is_in_doubt());
+        }
+    }
+
+    #[test]
+    fn small_steps_add_up_and_a_slow_correction_does_not() {
+        let mut clock = ClockGuard::default();
+        clock.read(reading(0, 0));
+        assert_eq!(told(clock.read(reading(620, 600))), "-");
+        assert_eq!(told(clock.read(reading(1_240, 1_200))), "doubt 620@1240");
+        let mut clock = ClockGuard::default();
+        // A second in every ten minutes, for a day.
+        for n in 0..144u64 {
+            assert_eq!(told(clock.read(reading(i64::try_from(n * 601).unwrap(), n * 600))), "-");
+        }
+    }
+
+    #[test]
+    fn agents_settle_a_jump_that_was_a_correction_and_one_agent_settles_nothing() {
+        let mut clock = ClockGuard::default();
+        clock.read(reading(0, 0));
+        assert_eq!(told(clock.read(reading(3_601, 1))), "doubt 0@3601");
+        assert_eq!(told(clock.asked(&seconds(&[0]), reading(3_610, 10))), "-");
+        assert_eq!(told(clock.asked(&seconds(&[0, 1, 90_000]), reading(3_620, 20))), "good 0..3620");
+    }
+
+    #[test]
+    fn agents_contradict_a_clock_that_never_jumped() {
+        let mut clock = ClockGuard::default();
+        clock.read(reading(0, 0));
+        assert_eq!(told(clock.asked(&seconds(&[31, 315_000_000]), reading(10, 10))), "-", "too few to contradict");
+        assert_eq!(told(clock.asked(&seconds(&[-2, 0, 315_000_000]), reading(20, 20))), "-", "one battery is flat");
+        assert_eq!(told(clock.asked(&seconds(&[31, 40, 35]), reading(30, 30))), "doubt 30@30");
+        assert_eq!(told(clock.read(reading(2_000, 2_000))), "good 30..2000", "nobody was heard to contradict again");
+        let mut clock = ClockGuard::default();
+        clock.read(reading(0, 0));
+        clock.asked(&seconds(&[31, 40, 35]), reading(30, 30));
+        for minute in 1..60 {
+            let now = reading(30 + 60 * minute, 30 + 60 * minute.cast_unsigned());
+            assert_eq!(told(clock.asked(&seconds(&[31, 40, 35]), now)), "-");
+            assert_eq!(told(clock.read(now)), "-", "they go on contradicting");
+        }
+        let now = reading(3_700, 3_700);
+        assert_eq!(told(clock.settled_by_person(&seconds(&[31, 40, 35]), now)), "good 30..3700");
+        assert_eq!(told(clock.asked(&seconds(&[31, 40, 35]), now)), "-", "they say nothing new");
+        assert_eq!(told(clock.asked(&seconds(&[0, 0, 0]), now)), "doubt 3700@3700", "this is new");
+    }
+
+    #[test]
+    fn without_agents_a_clock_that_stands_is_believed_after_a_quarter_of_an_hour() {
+        let mut clock = ClockGuard::default();
+        clock.read(reading(0, 0));
+        clock.read(reading(3_601, 1));
+        assert_eq!(told(clock.read(reading(4_500, 900))), "-");
+        assert_eq!(told(clock.read(reading(4_501, 901))), "good 0..4501");
+    }
+}
