@@ -30,6 +30,7 @@ pub mod own;
 pub mod plan;
 mod problem;
 mod random;
+pub mod said;
 pub mod secrets;
 mod site;
 pub mod tasks;

@@ -17,7 +17,10 @@ use upheld_model::{
 };
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 
-use crate::{Actor, Desk, DeskError, audit, case::Case, commissioning::CommissioningReminder, figures::cost_sentence};
+use crate::{
+    Actor, Desk, DeskError, audit, case::Case, commissioning::CommissioningReminder, figures::cost_sentence,
+    said::ClockSaid,
+};
 
 pub use dispute::DisputeView;
 pub(crate) use incident::incident_view;
@@ -62,6 +65,8 @@ pub struct ClockView {
     pub started_at: Option<Timestamp>,
     /// Seconds counted so far.
     pub counted_s: u64,
+    /// Counted seconds that are promised.
+    pub target_s: u64,
     /// Counted seconds left; 0 once due, `None` when it has no due.
     pub remaining_s: Option<u64>,
     /// The share of the target that is used, in thousandths; above 1000 when overdue.
@@ -78,6 +83,25 @@ pub struct ClockView {
     pub satisfied_at: Option<Timestamp>,
     /// How, in words: `phone with plant manager`.
     pub satisfied_by: Option<String>,
+    /// Why it stands, while it is paused.
+    pub pause: Option<PauseSaid>,
+    /// When it counts again, while it runs outside hours.
+    pub counts_again: Option<Timestamp>,
+    /// Where the target that governs is written.
+    pub source: String,
+    /// All of it in words.
+    pub said: ClockSaid,
+}
+
+/// A pause that lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PauseSaid {
+    /// Since when.
+    pub since: Timestamp,
+    /// The reasons, by the agreement's names.
+    pub reasons: Vec<String>,
+    /// When it ends by itself at the latest (F4).
+    pub ends: Option<Timestamp>,
 }
 
 /// The manufacturer's own clock at one instant (TERMS 2).
@@ -113,7 +137,9 @@ pub enum QueueGroup {
     Overdue,
     /// Within the hour.
     WithinHour,
-    /// Later.
+    /// Later on the same day, by the agreement's zone.
+    LaterToday,
+    /// On another day.
     Later,
     /// Running, not counting.
     OutsideHours,
@@ -148,6 +174,8 @@ pub struct QueueRow {
     pub state: String,
     /// P1 to P5; `None` without an agreement.
     pub priority: Option<String>,
+    /// The plan's name and the riders', as the client reads them; `None` without an agreement.
+    pub plan: Option<String>,
     /// Who took it.
     pub owner: Option<String>,
     /// When it was opened.
@@ -165,6 +193,8 @@ pub struct Queue {
     pub rows: Vec<QueueRow>,
     /// Sites that have been in commissioning for long, for the provider's people.
     pub commissioning: Vec<CommissioningReminder>,
+    /// Assets that are watched: those of the book that have a check.
+    pub assets: u64,
     /// Agents that may report, for the empty queue's sentence.
     pub agents: u64,
     /// When any agent last reported.

@@ -186,6 +186,11 @@ impl Clock {
         ClockView { disputes, if_client_is_right, ..view }
     }
 
+    /// When the calendar of the target that governs opens next after `now`; `None` when it never does.
+    pub fn next_opening(&self, now: Timestamp) -> Option<Timestamp> {
+        governing(&self.legs(Some(now), now))?.calendar.next_opening(now)
+    }
+
     /// The earliest instant after `after` at which something changes by itself: it begins, a warning or the due
     /// passes, a pause ends at its longest, an amendment takes effect. `None` when nothing will.
     pub fn next_deadline(&self, after: Timestamp) -> Option<Timestamp> {

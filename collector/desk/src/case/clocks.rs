@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use upheld_agreement::clock::{Announced, Clock, ClockState, Effect, LateFact, ManufacturerClock, Milestone};
+use upheld_agreement::clock::{
+    Announced, Calendars, Clock, ClockState, Effect, LateFact, ManufacturerClock, Milestone,
+};
 use upheld_detection::own::Trouble;
 use upheld_outbound::EventKind;
 use upheld_store::{Tx, clocks::ClockRow};
@@ -27,11 +29,14 @@ pub(crate) struct Told {
 
 /// Replays all clocks of an incident; none where nothing is promised.
 pub(crate) fn replay(case: &Case) -> Result<Vec<Clock>, DeskError> {
-    match &case.promise {
-        Promise::NotAsked | Promise::None(_) => Ok(Vec::new()),
-        Promise::Pinned(pinned) => Clock::replay_all(&pinned.terms, &pinned.start, &entry::facts(&case.ledger))
-            .map_err(|error| DeskError::unreadable("calendar of an incident", &error)),
-    }
+    replay_with(case, &mut Calendars::default())
+}
+
+/// The same with calendars that were compiled before.
+pub(crate) fn replay_with(case: &Case, calendars: &mut Calendars) -> Result<Vec<Clock>, DeskError> {
+    let Promise::Pinned(pinned) = &case.promise else { return Ok(Vec::new()) };
+    Clock::replay_all_with(&pinned.terms, &pinned.start, &entry::facts(&case.ledger), calendars)
+        .map_err(|error| DeskError::unreadable("calendar of an incident", &error))
 }
 
 /// The manufacturer's own clock; `None` where the terms name no manufacturer who promises anything.

@@ -6,14 +6,15 @@ use upheld_agreement::{
     terms::PinnedTerms,
 };
 
-use super::ClockView;
-use crate::case::clocks::state_word;
+use super::{ClockView, PauseSaid};
+use crate::{case::clocks::state_word, said::ClockSaid};
 
 /// The view of a clock as of `now`.
 pub(super) fn clock_view(terms: &PinnedTerms, clock: &Clock, now: Timestamp) -> ClockView {
     let view = clock.view(now);
     let zone = zone_of(terms, clock);
     let due = view.due.instant();
+    let is_outside = matches!(view.state, ClockState::Running { counting: Counting::OutsideCoverage });
     let target_s = view.counted_s.saturating_sub(view.overdue_s) + view.remaining_s.unwrap_or(0);
     ClockView {
         stage: clock.stage().as_str().to_owned(),
@@ -30,6 +31,7 @@ pub(super) fn clock_view(terms: &PinnedTerms, clock: &Clock, now: Timestamp) -> 
         },
         started_at: view.counted_from,
         counted_s: view.counted_s,
+        target_s,
         remaining_s: view.remaining_s,
         used_permille: view.counted_s.saturating_mul(1_000).checked_div(target_s).unwrap_or(1_000),
         due,
@@ -38,7 +40,21 @@ pub(super) fn clock_view(terms: &PinnedTerms, clock: &Clock, now: Timestamp) -> 
         breached_at: view.breached_at,
         satisfied_at: view.satisfied_by.as_ref().map(|by| by.at),
         satisfied_by: view.satisfied_by.map(|by| by.what),
+        pause: match view.state {
+            ClockState::Paused { since, reasons, ends } => {
+                Some(PauseSaid { since, reasons: reasons.iter().map(ToString::to_string).collect(), ends })
+            }
+            ClockState::Scheduled { .. }
+            | ClockState::Running { .. }
+            | ClockState::Met { .. }
+            | ClockState::MetLate { .. }
+            | ClockState::Cancelled { .. } => None,
+        },
+        counts_again: is_outside.then(|| clock.next_opening(now)).flatten(),
+        source: view.source,
+        said: ClockSaid::default(),
     }
+    .said_at(now)
 }
 
 /// The zone of the calendar that the clock's target is counted under: the agreement's, in which its times are read.

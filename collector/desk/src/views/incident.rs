@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use upheld_agreement::{
-    clock::{FactKind, ManufacturerState, TermsChange},
+    clock::{Calendars, FactKind, ManufacturerState, TermsChange},
     explain::Explanation,
 };
 use upheld_detection::incident::{Change, Holder, IncidentState, Root, Who};
@@ -130,8 +130,17 @@ fn manufacturer(case: &Case, zone: &str, now: Timestamp) -> Result<Option<Manufa
 
 /// The clocks, the one that runs out first at the head; those that are over last.
 pub(super) fn clock_views(case: &Case, now: Timestamp) -> Result<Vec<ClockView>, DeskError> {
+    clock_views_with(case, &mut Calendars::default(), now)
+}
+
+/// The same with calendars that were compiled before: a queue has few of them.
+pub(super) fn clock_views_with(
+    case: &Case,
+    calendars: &mut Calendars,
+    now: Timestamp,
+) -> Result<Vec<ClockView>, DeskError> {
     let Promise::Pinned(pinned) = &case.promise else { return Ok(Vec::new()) };
-    let replayed = clocks::replay(case)?;
+    let replayed = clocks::replay_with(case, calendars)?;
     let mut views: Vec<_> = replayed.iter().map(|clock| clock_view(&pinned.terms, clock, now)).collect();
     views.sort_by_key(|view| (!is_open(view), view.due.is_none(), view.due, view.stage.clone()));
     Ok(views)

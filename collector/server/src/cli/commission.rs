@@ -77,7 +77,7 @@ fn opening(view: &IncidentView) -> String {
         let _ = writeln!(text, "  none promised: {why}");
     }
     for clock in &view.clocks {
-        let _ = writeln!(text, "  {}: {}", words::stage(&clock.stage), words::clock_sentence(clock));
+        let _ = writeln!(text, "  {}", clock.said.line);
     }
     text
 }

@@ -6,7 +6,6 @@ use serde_json::json;
 use upheld_agreement::words::Manner;
 use upheld_desk::{Actor, Given, IncidentView, ProblemReport, Scope, commands::Words};
 use upheld_model::{AssetId, ClientId, IncidentClass, SiteId};
-use upheld_web::words;
 
 use super::{Context, incident::moment, typist};
 use crate::{
@@ -356,7 +355,7 @@ pub(super) fn report_problem(args: ReportArgs, context: &Context) -> Result<Exit
 fn tell(context: &Context, view: &IncidentView, done: &str) -> Result<Exit, Failure> {
     let mut text = format!("{} {}: {done}", view.incident, view.title);
     for clock in &view.clocks {
-        text.push_str(&format!("\n  {}: {}", words::stage(&clock.stage), words::clock_sentence(clock)));
+        text.push_str(&format!("\n  {}", clock.said.line));
     }
     context.output.result(&text, || json!({ "schema": "upheld.incident/1", "incident": view }))?;
     Ok(Exit::Ok)

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
 use serde_json::json;
-use upheld_desk::{Queue, QueueRow, Scope};
+use upheld_desk::{Queue, QueueRow, Scope, said::ClockSaid};
 use upheld_web::words;
 
 use super::Context;
@@ -48,16 +47,14 @@ fn text(queue: &Queue) -> String {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{} ({count})", words::group(row.group));
         }
-        write_row(&mut text, row, queue.as_of);
+        write_row(&mut text, row);
     }
     text
 }
 
-fn write_row(text: &mut String, row: &QueueRow, as_of: Timestamp) {
-    let (left, stage, due) = row.clock.as_ref().map_or_else(
-        || ("-".to_owned(), String::new(), String::new()),
-        |clock| (words::countdown_of(clock, as_of), words::stage(&clock.stage), words::due_sentence(clock)),
-    );
+fn write_row(text: &mut String, row: &QueueRow) {
+    let none = ClockSaid { countdown: "-".to_owned(), ..ClockSaid::default() };
+    let ClockSaid { stage, countdown: left, standing: due, .. } = row.clock.as_ref().map_or(&none, |clock| &clock.said);
     let place = row.asset.as_ref().map_or_else(|| row.site.to_string(), |asset| format!("{}, {asset}", row.site_name));
     let owner = row.owner.as_deref().unwrap_or("unassigned");
     let priority = row.priority.as_deref().unwrap_or("-");
