@@ -18,7 +18,7 @@ const origin = new URL(order.link).origin;
 
 const views = [
   { name: 'wide', width: 1280, height: 900 },
-  { name: 'phone', width: 360, height: 740, isMobile: true, hasTouch: true },
+  { name: 'phone', width: 390, height: 844, isMobile: true, hasTouch: true },
   { name: 'narrow', width: 320, height: 640, isMobile: true, hasTouch: true },
   { name: 'dark', width: 1280, height: 900, colorScheme: 'dark' },
   { name: 'without script', width: 1280, height: 900, javaScriptEnabled: false },
@@ -54,7 +54,8 @@ const open = async ({ name, width, height, ...more }, state) => {
     if (new URL(request.url()).origin !== origin) faults.push({ name, foreign: request.url() });
   });
   page.on('response', async (answer) => {
-    if (answer.request().method() !== 'GET') return;
+    // A stream has no end, and no weight of its own.
+    if (answer.request().method() !== 'GET' || new URL(answer.url()).pathname === '/events') return;
     const body = await answer.body().catch(() => Buffer.alloc(0));
     weight[new URL(answer.url()).pathname] = gzipSync(body, { level: 6 }).length;
   });
@@ -80,6 +81,29 @@ const judged = (page) => page.evaluate(async (source) => {
   });
   return violations.map(({ id, help, nodes }) => ({ id, help, nodes: nodes.map((node) => node.html.slice(0, 200)) }));
 }, axe);
+
+// Tab after tab: what can be reached must be seen to have the focus, and the walk must reach all of it.
+const walked = async (page) => {
+  await page.evaluate(() => { document.activeElement?.blur(); scrollTo(0, 0); });
+  const wanted = await page.evaluate(() => [...document.querySelectorAll('a[href], button, select, summary, textarea, input:not([type=hidden]), [tabindex="0"]')]
+    .filter((one) => one.checkVisibility()).length);
+  const unseen = [];
+  let reached = 0;
+  for (let press = 0; press < wanted + 5; press++) {
+    await page.keyboard.press('Tab');
+    const at = await page.evaluate(() => {
+      const one = document.activeElement;
+      if (!one || one === document.body || one.dataset.walked) return null;
+      one.dataset.walked = '1';
+      const { outlineStyle, outlineWidth } = getComputedStyle(one);
+      return { what: one.outerHTML.slice(0, 90), isSeen: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 };
+    });
+    if (!at) continue;
+    reached += 1;
+    if (!at.isSeen) unseen.push(at.what);
+  }
+  return { wanted, reached, unseen };
+};
 
 const run = async () => {
   const first = await open(views[0]);
@@ -172,6 +196,52 @@ const run = async () => {
       must(await page.locator('#why-terms').getAttribute('open') !== null, 'the details are closed');
     });
   }
+  if (order.texts) {
+    await step('reads what the pages and the API say at one instant', async () => {
+      seen.texts = {};
+      for (const path of order.texts) seen.texts[path] = await (await first.context.request.get(`${origin}${path}`)).text();
+    });
+  }
+  if (order.live) {
+    await step('is told of a change by the stream, and says when the line is down', async () => {
+      await page.goto(`${origin}/queue`);
+      await page.waitForFunction(() => document.getElementById('live-word').textContent === 'Live,');
+      await page.evaluate(() => { document.getElementById('rows').dataset.mine = 'kept'; });
+      const row = page.locator(`#r-${order.live.replace('/i/', '').replace('/', '-')}`);
+      const before = await row.getAttribute('data-v');
+      const took = await first.context.request.post(`${origin}/api/v1${order.live.replace('/i/', '/incidents/')}/take`, { headers: { origin }, data: {} });
+      must(took.ok(), `${took.status()} ${await took.text()}`);
+      await page.waitForFunction(([id, was]) => document.getElementById(id).dataset.v !== was,
+        [`r-${order.live.replace('/i/', '').replace('/', '-')}`, before], { timeout: 25000 });
+      must(await page.evaluate(() => document.getElementById('rows').dataset.mine) === 'kept', 'the page was read again');
+      must(!(await row.getByRole('button', { name: 'Acknowledge' }).count()), 'the row is the old one');
+      await page.getByRole('button', { name: 'Pause updates' }).click();
+      must(/^Updates paused/.test(await page.locator('#live').innerText()), 'the pause is not said');
+      await page.getByRole('button', { name: 'Resume updates' }).click();
+      await first.context.setOffline(true);
+      await page.waitForFunction(() => /Not live/.test(document.getElementById('live').textContent), null, { timeout: 60000 });
+      if (order.shots) await page.screenshot({ path: `${order.shots}/stale-wide.png`, fullPage: true });
+      await first.context.setOffline(false);
+      await page.waitForFunction(() => /^Live/.test(document.getElementById('live').textContent.trim()), null, { timeout: 60000 });
+      // The browser repeats that its stream broke.
+      faults.splice(0, faults.length, ...faults.filter(({ console: said }) => !/ERR_INTERNET_DISCONNECTED|ERR_NETWORK/.test(said ?? '')));
+    });
+    await step('counts by the time of the server when the clock of the computer is three hours off', async () => {
+      const other = await browser.newContext({ viewport: { width: 1280, height: 900 }, ignoreHTTPSErrors: true, storageState: state });
+      await other.addInitScript(() => { const now = Date.now; Date.now = () => now() + 3 * 3600 * 1000; });
+      const off = await other.newPage();
+      await off.goto(`${origin}/queue`);
+      await off.waitForFunction(() => /3:00:0[01] fast/.test(document.getElementById('skew').textContent));
+      const [shown, drawn] = await off.evaluate(() => {
+        const clock = document.querySelector('#rows [data-at]');
+        const [h, m, s] = clock.textContent.replace('−', '').split(':').map(Number);
+        return [h * 3600 + m * 60 + s, Math.abs(clock.dataset.left)];
+      });
+      must(Math.abs(shown - drawn) < 120, `${shown} of ${drawn}`);
+      if (order.shots) await off.screenshot({ path: `${order.shots}/skew-wide.png` });
+      await other.close();
+    });
+  }
   await first.context.close();
 
   for (const view of views) {
@@ -179,7 +249,7 @@ const run = async () => {
     for (const { name, path, status } of order.pages) {
       if (status !== 200) expect(status);
       for (const key of Object.keys(weight)) delete weight[key];
-      const answer = await page.goto(`${origin}${path}`, { waitUntil: 'networkidle' });
+      const answer = await page.goto(`${origin}${path}`, { waitUntil: 'load' });
       const look = { page: name, view: view.name, status: answer.status() };
       look.sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (view.javaScriptEnabled !== false) {
@@ -187,12 +257,25 @@ const run = async () => {
         look.sideways_opened = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
         look.violations = await judged(page);
       }
+      if (view.javaScriptEnabled !== false) {
+        look.small = await page.evaluate((isPhone) => [...document.querySelectorAll('a, button, select, summary, input:not([type=hidden])')]
+          .filter((one) => one.checkVisibility() && !one.closest('p, li, dd, td .mute, pre') && !one.classList.contains('skip'))
+          .map((one) => ({ what: one.outerHTML.slice(0, 90), height: one.getBoundingClientRect().height, width: one.getBoundingClientRect().width, isGo: one.matches('.go, .c-act a, .c-act button') }))
+          .filter(({ height, width, isGo }) => height < (isPhone && isGo ? 44 : 24) || width < 24), Boolean(view.isMobile));
+        look.paint = await page.evaluate(() => new Promise((done) => {
+          const seen = { lcp: 0, cls: 0 };
+          new PerformanceObserver((list) => { for (const one of list.getEntries()) seen.lcp = Math.round(one.startTime); }).observe({ type: 'largest-contentful-paint', buffered: true });
+          new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!one.hadRecentInput) seen.cls += one.value; }).observe({ type: 'layout-shift', buffered: true });
+          setTimeout(() => done(seen), 300);
+        }));
+        if (view.name === 'wide') look.keys = await walked(page);
+      }
       look.text = (await page.locator('main').innerText()).length;
       look.weight = Object.values(weight).reduce((sum, bytes) => sum + bytes, 0);
       look.requests = Object.keys(weight).sort();
       seen.looks.push(look);
       if (order.shots) {
-        await page.reload({ waitUntil: 'networkidle' });
+        await page.reload({ waitUntil: 'load' });
         await page.screenshot({ path: `${order.shots}/${name}-${view.name.replace(/ /g, '-')}.png`, fullPage: true });
         if (view.name === 'wide') await page.pdf({ path: `${order.shots}/${name}.pdf`, preferCSSPageSize: true });
       }

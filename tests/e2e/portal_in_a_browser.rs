@@ -39,10 +39,42 @@ fn the_portal_is_usable_in_every_view_and_answers_an_incident() {
         { "name": "report", "path": "/report", "status": 200 },
         { "name": "nothing-here", "path": "/i/northgate/INC-4711", "status": 404 },
     ]);
-    let report = look(&collector, &pages, &json!({ "path": path(&rows[0]) }));
+    let instant = rows[0]["opened_at"].as_str().expect("an instant").to_owned();
+    let texts = said_everywhere(&path(&rows[0]), &instant);
+    let order = json!({ "answer": { "path": path(&rows[0]) }, "texts": texts, "live": path(&rows[2]) });
+    let report = look(&collector, &pages, &order);
     assert_no_faults(&report);
-    assert_eq!(report["seen"]["steps"].as_array().map(Vec::len), Some(8), "{:#}", report["seen"]["steps"]);
+    assert_eq!(report["seen"]["steps"].as_array().map(Vec::len), Some(11), "{:#}", report["seen"]["steps"]);
+    assert_one_renderer(&collector, &report["seen"]["texts"], &rows[0]["incident"], &instant);
     collector.program().assert_no_errors();
+}
+
+/// The addresses that say how an incident's clocks stand at an instant.
+fn said_everywhere(path: &str, instant: &str) -> Vec<String> {
+    let api = path.replace("/i/", "/api/v1/incidents/");
+    [format!("/queue?at={instant}"), format!("/queue.json?at={instant}"), format!("{path}?at={instant}")]
+        .into_iter()
+        .chain([format!("{path}.json?at={instant}"), format!("{api}?at={instant}")])
+        .collect()
+}
+
+/// At one instant queue, incident, API and command line say the same of a clock, letter by letter.
+fn assert_one_renderer(collector: &Collector, texts: &Value, incident: &Value, instant: &str) {
+    let incident = incident.as_str().expect("a reference");
+    let queue = collector.cli_json(&["queue", "--at", instant]);
+    let rows = queue["queue"]["rows"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["incident"] == incident).expect("the incident is in the queue");
+    let said = |part: &str| row["clock"]["said"][part].as_str().expect("words").to_owned();
+    let (countdown, standing) = (said("countdown"), said("standing"));
+    assert!(countdown.len() > 4 && standing.starts_with("due "), "{countdown}, {standing}");
+    let (_, text, _) = program::run(&mut collector.command(&["queue", "--at", instant]));
+    assert!(text.contains(&countdown) && text.contains(&standing), "{text}");
+    for (path, text) in texts.as_object().expect("texts") {
+        let text = text.as_str().expect("a text");
+        let as_sentence = standing.replacen('d', "D", 1);
+        assert!(text.contains(&countdown), "{path} does not say {countdown}: {text}");
+        assert!(text.contains(&standing) || text.contains(&as_sentence), "{path} does not say {standing}: {text}");
+    }
 }
 
 /// Three services that nobody serves, and one that answers, so that the site itself is up.
@@ -56,7 +88,7 @@ fn assets(down: &[u16], up: u16) -> String {
 }
 
 /// What the browser reports; Chromium and what drives it are peers.
-fn look(collector: &Collector, pages: &Value, answer: &Value) -> Value {
+fn look(collector: &Collector, pages: &Value, more: &Value) -> Value {
     let link = collector.cli_json(&["login-link"]);
     let mut order = json!({
         "link": link["link"],
@@ -64,8 +96,12 @@ fn look(collector: &Collector, pages: &Value, answer: &Value) -> Value {
         "modules": peer_folder("browser"),
         "chromium": peer("chromium"),
     });
-    if !answer.is_null() {
-        order["answer"] = answer.clone();
+    for (name, value) in more.as_object().into_iter().flatten() {
+        order[name] = value.clone();
+    }
+    // Where somebody wants to look: UPHELD_SHOTS=DIR keeps a picture of each page in each view.
+    if let Some(folder) = std::env::var_os("UPHELD_SHOTS") {
+        order["shots"] = json!(folder.to_string_lossy());
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/look.mjs");
     let mut report = program::json(Command::new(peer("node")).arg(script).arg(order.to_string()));
@@ -87,6 +123,16 @@ fn assert_no_faults(report: &Value) {
         if look["view"] != "without script" {
             assert_eq!(look["sideways_opened"], 0, "{name} scrolls sideways with its details open");
             assert_eq!(look["violations"], json!([]), "{name}: {:#}", look["violations"]);
+            assert_eq!(look["small"], json!([]), "{name} has targets that a finger misses: {:#}", look["small"]);
+            assert_eq!(look["paint"]["cls"].as_f64(), Some(0.0), "{name} moves under the reader");
+            println!(
+                "{name}: LCP {} ms, CLS {}, {} B gzip",
+                look["paint"]["lcp"], look["paint"]["cls"], look["weight"]
+            );
+        }
+        if let Some(keys) = look.get("keys") {
+            assert_eq!(keys["reached"], keys["wanted"], "{name}: not everything is reached by the keyboard");
+            assert_eq!(keys["unseen"], json!([]), "{name}: focus that nobody sees");
         }
         assert!(look["weight"].as_u64() <= Some(PAGE_BYTES_MAX), "{name} weighs {look:#}");
     }

@@ -76,7 +76,7 @@ impl FromRequestParts<Portal> for Responder {
 }
 
 /// The bearer token speaks first: a request that carries one is a script's, whatever cookies come with it.
-async fn identify(portal: &Portal, headers: &HeaderMap) -> Result<Option<SignedIn>, DeskError> {
+pub(crate) async fn identify(portal: &Portal, headers: &HeaderMap) -> Result<Option<SignedIn>, DeskError> {
     let now = portal.now();
     if let Some(credentials) = headers.get(AUTHORIZATION) {
         let Some(token) = credentials.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")) else {

@@ -12,6 +12,7 @@
 
 mod access;
 mod headers;
+mod nav;
 mod problem;
 mod routes;
 pub mod words;

@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `/` | to the queue | anybody |
 //! | `/in/{token}`, `/out` | log in once, log out | anybody |
-//! | `/queue`, `/queue.json` | clocks by time left | signed in |
+//! | `/queue`, `/queue.json` | clocks by time left; `?show=`, `?client=`, `?q=`, `?rows=` | signed in |
+//! | `/events?view=queue` | what changed on the queue, as it happens | signed in |
 //! | `/i/{client}/{INC-n}`, `….json` | one incident and why its clocks are due | signed in |
 //! | `POST /i/{client}/{INC-n}/{command}` | a form for each of [`upheld_desk::Command::NAMES`] | may respond |
 //! | `/report` | report a problem | may respond |
@@ -40,6 +41,7 @@ pub(crate) fn all(portal: Portal) -> Router {
         .route("/out", post(login::leave))
         .route("/queue", get(queue::page))
         .route("/queue.json", get(queue::json))
+        .route("/events", get(queue::events::listen))
         .route("/i/{client}/{incident}", get(incident::page))
         .route("/i/{client}/{incident}/{command}", post(incident::command))
         .route("/report", get(report::page).post(report::enter))

@@ -4,7 +4,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET incidents?limit=` | the newest incidents, open or not |
-//! | `GET incidents/{client}/{INC-n}` | one |
+//! | `GET incidents/{client}/{INC-n}?at=` | one, as of an instant |
 //! | `GET incidents/{client}/{INC-n}/clocks?at=` | why each clock is due when it is, as of an instant |
 //! | `POST incidents/{client}/{INC-n}/responses` | a response fact (TERMS F12) |
 //! | `POST incidents/{client}/{INC-n}/{command}` | each of [`Command::NAMES`], with the fields of [`Words`] |
@@ -96,9 +96,10 @@ async fn one(
     State(portal): State<Portal>,
     reader: Reader,
     Path((client, number)): Address,
+    Query(as_of): Query<AsOf>,
 ) -> Result<([(HeaderName, String); 1], Json<IncidentView>), Refusal> {
     let incident = reference(&client, &number)?;
-    let view = portal.desk.incident(reader.scope(), &incident, portal.now()).await?;
+    let view = portal.desk.incident(reader.scope(), &incident, as_of.at.unwrap_or(portal.now())).await?;
     Ok(([etag(&view)], Json(view)))
 }
 

@@ -19,6 +19,7 @@ use super::incident::{
 use crate::{
     Portal,
     access::{Reader, Responder},
+    nav,
     problem::Refusal,
     words,
 };
@@ -45,6 +46,7 @@ pub(super) struct Typed {
 #[template(path = "report.html")]
 struct ReportPage {
     who: String,
+    nav: Vec<nav::Place>,
     typed: Typed,
     places: Vec<Group>,
     zone: String,
@@ -122,6 +124,7 @@ async fn show(portal: &Portal, reader: &Reader, typed: Typed, refused: Option<St
     let status = if refused.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
     let page = ReportPage {
         who: reader.name().to_owned(),
+        nav: nav::of(reader, "/report"),
         places: places(&book, reader),
         zone: words::zone_now(zone, now),
         latest: words::civil(now, zone),

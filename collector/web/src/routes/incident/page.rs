@@ -17,15 +17,18 @@ use super::{
     forms::{self, Form, Kind},
     why::{self, Reason, Why, WhyRow},
 };
-use crate::{access::Reader, problem::Refusal, words};
+use crate::{access::Reader, nav, problem::Refusal, words};
 
 #[derive(Template)]
 #[template(path = "incident.html")]
 pub(super) struct IncidentPage<'a> {
     view: &'a IncidentView,
     who: &'a str,
+    nav: Vec<nav::Place>,
     as_of: String,
     as_of_exact: String,
+    as_of_ms: i64,
+    as_of_s: i64,
     place: String,
     facts: Vec<(&'static str, String)>,
     clocks: Vec<ClockBox>,
@@ -66,7 +69,7 @@ struct ClockBox {
     countdown: String,
     left: i64,
     ticks: bool,
-    used: u64,
+    bar: u64,
     sentence: String,
     detail: String,
 }
@@ -100,11 +103,14 @@ impl<'a> IncidentPage<'a> {
         let (terms, reasons, pinned) = terms(&view.terms);
         Self {
             who: reader.name(),
+            nav: nav::of(reader, ""),
             as_of: words::local_short(now, zone, now),
             as_of_exact: words::with_offset(now, zone),
+            as_of_ms: now.as_millisecond(),
+            as_of_s: now.as_second(),
             place: place(view),
             facts: facts(view, zone),
-            clocks: view.clocks.iter().map(|clock| ClockBox::of(clock, now, seen.is_now)).collect(),
+            clocks: view.clocks.iter().map(|clock| ClockBox::of(clock, seen.is_now)).collect(),
             whys: why::of(view, &seen.explained),
             explained: &seen.explained.text,
             terms,
@@ -216,7 +222,7 @@ fn terms(terms: &TermsView) -> (String, Vec<Reason>, Option<String>) {
 }
 
 impl ClockBox {
-    fn of(clock: &ClockView, now: Timestamp, is_now: bool) -> Self {
+    fn of(clock: &ClockView, is_now: bool) -> Self {
         let is_overdue = clock.breached_at.is_some() && clock.satisfied_at.is_none();
         let is_met = clock.satisfied_at.is_some();
         let is_late = is_met && clock.breached_at.is_some();
@@ -227,22 +233,27 @@ impl ClockBox {
             (_, _, true) => "ok",
             (_, _, false) => "pause",
         };
-        let used = clock.used_permille / 10;
+        let said = &clock.said;
         Self {
             look,
             why: why::id(&clock.stage),
-            stage: words::stage(&clock.stage),
+            stage: said.stage.clone(),
             state: if is_overdue { "■ overdue".to_owned() } else { words::state(clock) },
             countdown: match (is_met, is_late) {
                 (true, true) => "■ late".to_owned(),
                 (true, false) => "✓ in time".to_owned(),
-                (false, _) => words::countdown_of(clock, now),
+                (false, _) => said.countdown.clone(),
             },
-            left: words::seconds_left(clock, now).unwrap_or(0),
+            left: said.left_s.unwrap_or(0),
             ticks: is_now && !is_met && (clock.is_counting || is_overdue),
-            used: used.min(100),
-            sentence: words::sentence(&words::due_sentence(clock)),
-            detail: format!("{} counted, {used}\u{202f}% used", words::two_units(clock.counted_s)),
+            bar: crate::routes::queue::bar(clock.used_permille),
+            sentence: words::sentence(&said.standing),
+            detail: format!(
+                "{} of {} counted, {}",
+                words::two_units(clock.counted_s),
+                words::two_units(clock.target_s),
+                said.used
+            ),
         }
     }
 }

@@ -1,0 +1,15 @@
+//! The way through the portal: the places that somebody may go to.
+
+use crate::access::Reader;
+
+/// A place: its name, its address, whether it is here.
+pub(crate) type Place = (&'static str, String, bool);
+
+/// Where this reader may go.
+pub(crate) fn of(reader: &Reader, here: &str) -> Vec<Place> {
+    let mut places = vec![("Queue", "/queue".to_owned())];
+    if reader.may_respond() {
+        places.push(("Report a problem", "/report".to_owned()));
+    }
+    places.into_iter().map(|(name, href)| (name, href.clone(), href == here)).collect()
+}
