@@ -29,6 +29,7 @@ const REAL: [&str; 17] = [
 /// The real file systems, each once: a device that is mounted in several places is listed at the first.
 pub(super) fn real(disks: &Disks) -> Vec<Mount> {
     let meant_read_only = std::fs::read_to_string("/etc/fstab").map(|text| read_only_in(&text)).unwrap_or_default();
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut devices = BTreeSet::new();
     let mut mounts = Vec::new();
     for disk in disks.iter() {
@@ -37,15 +38,18 @@ pub(super) fn real(disks: &Disks) -> Vec<Mount> {
         // Inside a container the root is an overlay on the host's disk, and the only view of it there is.
         let is_real = REAL.contains(&kind.as_str()) || (kind == "overlay" && point == "/");
         if is_real && disk.total_space() > 0 && devices.insert((disk.name().to_owned(), disk.total_space())) {
-            mounts.push(mount(disk, point, &meant_read_only));
+            mounts.push(mount(disk, point, &meant_read_only, &table));
         }
     }
     mounts
 }
 
-fn mount(disk: &Disk, point: String, meant_read_only: &BTreeSet<String>) -> Mount {
+fn mount(disk: &Disk, point: String, meant_read_only: &BTreeSet<String>, table: &str) -> Mount {
     let total = disk.total_space();
-    let (inodes_used_percent, is_read_only) = inodes_and_mode(disk);
+    let (inodes_used_percent, is_seen_read_only) = inodes_and_mode(disk);
+    // A service manager shows this agent every file system read-only (ProtectSystem=strict): what counts is the file
+    // system itself.
+    let is_read_only = is_file_system_read_only(table, &point).unwrap_or(is_seen_read_only);
     Mount {
         used_percent: percent(total.saturating_sub(disk.available_space()), total),
         inodes_used_percent,
@@ -67,6 +71,18 @@ fn inodes_and_mode(disk: &Disk) -> (Option<f64>, bool) {
 #[cfg(not(unix))]
 fn inodes_and_mode(disk: &Disk) -> (Option<f64>, bool) {
     (None, disk.is_read_only())
+}
+
+/// Whether the file system that is mounted last at `point` is read-only itself, by a table in the form of
+/// `/proc/self/mountinfo` (proc(5)); `None` where the table does not have it.
+fn is_file_system_read_only(table: &str, point: &str) -> Option<bool> {
+    let options = |line: &str| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let is_here = mount.split(' ').nth(4)?.replace("\\040", " ") == point;
+        let options = file_system.split(' ').nth(2)?.split(',').any(|option| option == "ro");
+        is_here.then_some(options)
+    };
+    table.lines().rev().find_map(options)
 }
 
 /// The mount points that a table in the form of fstab(5) mounts read-only.
@@ -98,6 +114,18 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mount_that_is_shown_read_only_is_not_a_file_system_that_turned_so() {
+        let table = "31 1 254:0 / / ro,relatime shared:1 - ext4 /dev/vda rw,discard\n\
+            32 31 254:1 / /my\\040disk rw,relatime - ext4 /dev/vdb ro\n\
+            40 31 254:2 / /over rw - ext4 /dev/vdc rw\n41 40 254:3 / /over rw - ext4 /dev/vdd ro\nshort\n";
+        for (point, is_read_only) in
+            [("/", Some(false)), ("/my disk", Some(true)), ("/over", Some(true)), ("/none", None)]
+        {
+            assert_eq!(is_file_system_read_only(table, point), is_read_only, "{point}");
+        }
+    }
 
     #[test]
     fn finds_what_fstab_mounts_read_only() {
