@@ -41,6 +41,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
     let mut file = private_options().truncate(true).open(&temporary).map_err(FileError::of("create", &temporary))?;
+    give_to_owner_of_folder(&file, &temporary)?;
     file.write_all(content).map_err(FileError::of("write", &temporary))?;
     file.sync_all().map_err(FileError::of("sync", &temporary))?;
     drop(file);
@@ -62,6 +63,22 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), FileError> {
     // Windows cannot open a folder as a file, and NTFS journals its entries.
     if cfg!(unix) {
         File::open(path).and_then(|folder| folder.sync_all()).map_err(FileError::of("sync folder", path))?;
+    }
+    Ok(())
+}
+
+/// Gives a file that root made to whoever owns its folder: what `enroll` writes belongs to the service's own user.
+pub(crate) fn give_to_owner_of_folder(file: &File, path: &Path) -> Result<(), FileError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        let Some(folder) = path.parent() else { return Ok(()) };
+        let owned = fs::metadata(folder).map_err(FileError::of("look at", folder))?;
+        let made = file.metadata().map_err(FileError::of("look at", path))?;
+        // Only root's files are given away, and only root can.
+        if made.uid() == 0 && owned.uid() != 0 {
+            fchown(file, Some(owned.uid()), Some(owned.gid())).map_err(FileError::of("give away", path))?;
+        }
     }
     Ok(())
 }

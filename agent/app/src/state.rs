@@ -96,6 +96,7 @@ impl StateFolder {
             .read(true)
             .open(&path)
             .map_err(FileError::of("open", &path))
+            .and_then(|file| files::give_to_owner_of_folder(&file, &path).map(|()| file))
             .map_err(|error| self.unusable(error))?;
         match file.try_lock() {
             Ok(()) => {
@@ -106,6 +107,24 @@ impl StateFolder {
             Err(TryLockError::WouldBlock) => Err(self.already_running(read_pid(&mut file))),
             Err(TryLockError::Error(error)) => Err(self.unusable(FileError::of("lock", &path)(error))),
         }
+    }
+
+    /// Refuses a user whose files the folder's owner could not use: root, where the service has a user of its own.
+    pub(crate) fn refuse_root_for_another(&self) -> Result<(), Failure> {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let is_anothers = fs::metadata(&self.root).is_ok_and(|folder| folder.uid() != 0);
+            if is_anothers && rustix::process::geteuid().is_root() {
+                return Err(Failure::new(
+                    Code::Failed,
+                    format!("{} belongs to the service's own user", self.root.display()),
+                )
+                .why("what root writes there the service could not read")
+                .help("systemctl restart upheld-agent"));
+            }
+        }
+        Ok(())
     }
 
     /// The process that holds the folder, if one does.
@@ -167,7 +186,12 @@ impl StateFolder {
     /// where it is.
     pub(crate) fn set_aside(&self, now: Timestamp) -> Result<PathBuf, Failure> {
         let aside = self.root.join(format!("before-{}", now.as_second()));
-        files::private_folder(&aside).map_err(|error| self.unusable(error))?;
+        files::private_folder(&aside)
+            .and_then(|()| {
+                let folder = File::open(&aside).map_err(FileError::of("open", &aside))?;
+                files::give_to_owner_of_folder(&folder, &aside)
+            })
+            .map_err(|error| self.unusable(error))?;
         // The identity goes first: if this is cut short, the host is not enrolled rather than half of two.
         let all = [
             self.identity_json(),
