@@ -88,6 +88,12 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Write man pages and completions, for packagers.
+    #[command(hide = true)]
+    Pages {
+        /// The folder, which is made.
+        folder: PathBuf,
+    },
     /// Keep a probe's secret on this host (not built in this version).
     Secret {
         /// Anything.

@@ -19,6 +19,7 @@ mod http;
 mod identity;
 mod memory;
 mod output;
+mod pages;
 mod ran;
 mod record;
 mod recorder;
@@ -35,7 +36,7 @@ mod words;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use rustls::crypto::{CryptoProvider, ring};
 use tracing_subscriber::filter::Targets;
 
@@ -91,6 +92,7 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
             let wanted = record::Wanted { lasts: lasts.clone(), since: since.clone(), out: out.clone() };
             record::record(&cli.common, wanted).await
         }
+        Verb::Pages { folder } => pages::write(Cli::command(), folder),
         Verb::Secret { .. } => Err(not_built("secret")),
     }
 }

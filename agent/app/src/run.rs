@@ -5,6 +5,7 @@
 //! configuration. It ends only when asked to, or when its state folder cannot be used at the start.
 
 mod link;
+mod notify;
 mod start;
 mod stop;
 
@@ -42,6 +43,7 @@ use crate::{
 };
 use link::Link;
 pub(crate) use link::View;
+use notify::Notifier;
 use stop::Stop;
 
 /// Probes that run at once (surge-ping loses echoes of its own making beyond 64 in flight: PERFORMANCE, Ping sweep).
@@ -89,6 +91,7 @@ struct Agent {
     /// `None` where this host's administrator named no address.
     alarm_line: Option<AlarmLine>,
     stop: Stop,
+    notifier: Notifier,
 }
 
 /// Runs until told to stop.
@@ -96,6 +99,7 @@ pub(crate) async fn run(common: &Common, provider: &Arc<CryptoProvider>) -> Resu
     let (incoming, inbox) = mpsc::channel(INCOMING_MAX);
     let state = StateFolder::new(&common.state);
     let identity = state.require_identity()?;
+    state.refuse_root_for_another()?;
     let _lock = state.lock()?;
     stop::listen(incoming.clone())?;
     let (mut agent, reports) = Agent::start(common, state, identity, incoming.clone(), provider).await?;
@@ -109,6 +113,7 @@ impl Agent {
         mut inbox: mpsc::Receiver<Incoming>,
         mut reports: mpsc::Receiver<Report>,
     ) -> Result<(), Failure> {
+        self.notifier.ready();
         loop {
             self.carry_out();
             let next = tokio::select! {
@@ -123,6 +128,8 @@ impl Agent {
                 None => {}
             }
             self.do_what_is_due()?;
+            let (standing, status) = (&self.link.view().standing, self.recorder.status());
+            self.notifier.turned(|| status::in_one_line(standing, status.waiting));
         }
     }
 
@@ -166,6 +173,7 @@ impl Agent {
             self.remember();
             self.link.renew_if_due(&self.state, clocks::wall());
             self.look_at_alarms();
+            self.say_how_it_goes();
         }
         self.go_on_stopping()
     }
@@ -173,7 +181,7 @@ impl Agent {
     fn next_wake(&self) -> Instant {
         let now = clocks::mono();
         let engine = self.engine.poll_timeout().map(|at| Instant::now() + at.since(now));
-        [engine, Some(self.housekeeping_at), self.stop.next_wake()]
+        [engine, Some(self.housekeeping_at), self.stop.next_wake(), self.notifier.next_wake()]
             .into_iter()
             .flatten()
             .min()
@@ -251,6 +259,7 @@ impl Agent {
             sender::Effect::Renew => self.link.renew(&self.state, clocks::wall()),
             sender::Effect::Standing(standing) => {
                 self.link.stands(standing);
+                self.say_how_it_goes();
                 self.look_up_collector();
             }
         }
@@ -341,6 +350,11 @@ impl Agent {
         let slow =
             (dropped > 0).then(|| format!("the disk does not keep up: {dropped} records were lost since the start"));
         self.link.ailments(clocks::wall()).into_iter().chain(slow).collect()
+    }
+
+    fn say_how_it_goes(&mut self) {
+        let line = status::in_one_line(&self.link.view().standing, self.recorder.status().waiting);
+        self.notifier.say(line);
     }
 
     fn moment(&self) -> Moment {

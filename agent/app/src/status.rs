@@ -193,6 +193,19 @@ fn memory_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// How it goes, for the service manager's own status line.
+pub(crate) fn in_one_line(standing: &Standing, waiting: u64) -> String {
+    let words = match standing {
+        Standing::Unknown => "asking its collector".to_owned(),
+        Standing::Good => "reporting".to_owned(),
+        Standing::Unreachable { why } => format!("collector not reached ({why}), reports are kept"),
+        Standing::Refused { code } => format!("refused by its collector ({code}), observing goes on"),
+        Standing::Quarantined => "quarantined: two hosts use this identity".to_owned(),
+    };
+    // A manager's status is one line, whatever a cause says.
+    format!("{words}; {waiting} reports waiting").replace(char::is_control, " ")
+}
+
 impl From<&Standing> for StandingWord {
     fn from(standing: &Standing) -> Self {
         match standing {

@@ -15,6 +15,7 @@ mod digest;
 mod incident;
 mod init;
 mod maintenance;
+mod pages;
 mod people;
 mod queue;
 mod replay;
@@ -112,6 +113,12 @@ enum Command {
     LoginLink(access::LinkArgs),
     /// What a code such as E0212 means and what to do.
     ExplainError(codes::Args),
+    /// Write man pages and completions, for packagers.
+    #[command(hide = true)]
+    Pages {
+        /// The folder, which is made.
+        folder: PathBuf,
+    },
     #[command(flatten)]
     Unbuilt(unbuilt::Command),
 }
@@ -207,6 +214,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),
         Command::ExplainError(args) => codes::run(&args, context),
+        Command::Pages { folder } => pages::write(<Cli as clap::CommandFactory>::command(), &folder).map(|()| Exit::Ok),
         Command::Unbuilt(command) => Err(command.refusal()),
     }
 }

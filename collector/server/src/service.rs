@@ -5,6 +5,7 @@
 //! connections, requests in flight finish, tasks hand back what they have leased, the run ends in the store.
 
 mod certificates;
+mod manager;
 mod signals;
 
 use std::{
@@ -103,14 +104,17 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     let doors = Doors::new(listener, certificates.tls(), routers, Limits::default());
     let serving = tokio::spawn(doors.serve(stopped));
     greet(&config, &data, output)?;
+    manager::ready(&config.listen.url());
     info!(address = %config.listen.address, data = %data.path().display(), "serving");
 
     tokio::select! {
         name = signals::told_to_stop() => info!("{name}: stopping; requests in flight finish first"),
         () = certificates.keep_fresh(&clock) => {}
         () = upkeep(&metrics) => {}
+        () = manager::watch(&desk) => {}
         () = tell_of_first_host(&desk, greeting, output) => {}
     }
+    manager::stopping();
     signals::end_at_once_when_told_again();
     stop.send_replace(true);
     // A panic in the accept loop has been reported where it happened; stopping goes on.

@@ -1,6 +1,6 @@
 //! What `enroll` prints when it is done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use upheld_wire::v1::AgentConfig;
@@ -62,10 +62,18 @@ pub(super) fn print(
         format!("  Client      {}, site {} (from the link)", identity.client_name, identity.site_name),
         format!("  Will send   {}. No pictures, no sound; `status --sends` lists all.", sends::summary(config)),
     ];
-    lines.push(format!(
-        "Enrolled as {}. Start it: upheld-agent --state {} run",
-        identity.agent,
-        common.state.display()
-    ));
+    lines.push(if starts_by_itself(common) {
+        format!("Enrolled as {}. The service starts by itself; see: upheld-agent status", identity.agent)
+    } else {
+        format!("Enrolled as {}. Start it: upheld-agent --state {} run", identity.agent, common.state.display())
+    });
     output::lines(&lines)
+}
+
+/// Whether a unit of the service manager waits for the identity that was just written.
+fn starts_by_itself(common: &Common) -> bool {
+    let is_here = |folder: &str| Path::new(folder).join("upheld-agent.path").exists();
+    common.state == Path::new("/var/lib/upheld")
+        && Path::new("/run/systemd/system").exists()
+        && ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"].into_iter().any(is_here)
 }

@@ -12,7 +12,7 @@ use upheld_engine::{Engine, Start, alarm::Alarms};
 use upheld_model::ObservedAt;
 use upheld_probe::Prober;
 
-use super::{Agent, INCOMING_MAX, Incoming, PROBES_AT_ONCE, link::Link, stop::Stop};
+use super::{Agent, INCOMING_MAX, Incoming, PROBES_AT_ONCE, link::Link, notify::Notifier, stop::Stop};
 use crate::{
     alarm::AlarmLine,
     cli::Common,
@@ -83,6 +83,7 @@ impl Agent {
             alarms: Alarms::new(clocks::mono()),
             alarm_line,
             stop: Stop::default(),
+            notifier: Notifier::new(),
         };
         if let Some(config) = config {
             agent.configure(config);

@@ -56,6 +56,7 @@ impl Agent {
         match self.stop {
             Stop::NotAsked => {
                 tracing::info!(reason, "The agent stops.");
+                self.notifier.stopping();
                 self.engine.stop(DeviceText::new(reason), clocks::reading());
                 self.remember();
                 self.stop = Stop::Saying { until: Instant::now() + LAST_WORDS };
