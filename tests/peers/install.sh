@@ -40,6 +40,8 @@ unshare|util-linux
 nsenter|util-linux
 setpriv|util-linux
 mount|mount
+mmdebstrap|mmdebstrap
+systemd-analyze|systemd
 mkfs.ext4|e2fsprogs
 chromium|chromium
 node|nodejs
@@ -121,6 +123,25 @@ peers_browser() {
     cp "$folder/package-lock.json" "$folder/installed.json"
 }
 
+# peers_systemd FOLDER: a Debian tree with systemd in it, which the tests of the packages boot.
+peers_systemd() {
+    local folder=$1/systemd
+    if [ -e "$folder/root.tar" ]; then return 0; fi
+    say "peer systemd: a Debian tree into $folder (two minutes)"
+    mkdir -p "$folder"
+    local sources=/etc/apt/sources.list
+    if [ -e /etc/apt/sources.list.d/debian.sources ]; then sources=/etc/apt/sources.list.d/debian.sources; fi
+    mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,adduser,curl,iproute2 \
+        bookworm "$folder/root.tar.new" "$sources" >&2 && mv "$folder/root.tar.new" "$folder/root.tar"
+}
+
+# peers_cargo FOLDER: what builds the packages.
+peers_cargo() {
+    if cargo deb --version >/dev/null 2>&1 || [ -x "$1/cargo/bin/cargo-deb" ]; then return 0; fi
+    say "peer cargo-deb: installing it into $1/cargo"
+    cargo install --quiet --debug --locked cargo-deb --version '^3' --root "$1/cargo" >&2
+}
+
 # peers_install FOLDER INSTALL FRESH
 peers_install() {
     local peers=$1 install=$2 fresh=$3 program package more missing=()
@@ -168,6 +189,15 @@ peers_install() {
     fi
     if ! peers_browser "$peers"; then
         say "Error: npm could not install tests/browser/package-lock.json into $peers/browser; its words are above."
+        exit 69
+    fi
+    if ! peers_cargo "$peers"; then
+        say "Error: cargo-deb could not be installed; its words are above."
+        say "  Install it with: cargo install --locked cargo-deb --version '^3'"
+        exit 69
+    fi
+    if ! peers_systemd "$peers"; then
+        say "Error: mmdebstrap could not make $peers/systemd/root.tar; its words are above. It needs root, or user namespaces."
         exit 69
     fi
 }

@@ -11,6 +11,7 @@ pub mod door;
 pub mod held;
 pub mod journal;
 pub mod line;
+pub mod machine;
 pub mod namespace;
 pub mod nut;
 pub mod peers;
@@ -32,6 +33,11 @@ pub use program::Program;
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
     listener.local_addr().expect("its address").port()
+}
+
+/// Whether this test may make machines and namespaces.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// A program of this workspace, of the same profile as the running test or bench.
