@@ -61,6 +61,8 @@ pub(super) fn sort(case: &Case<'_>, windows: &Windows) -> Sorted {
     let home: BTreeMap<&FindingId, usize> = (items.iter().enumerate())
         .flat_map(|(at, item)| item.findings.iter().map(move |finding| (&case.findings[*finding].id, at)))
         .collect();
+    let places: BTreeMap<&FindingId, usize> =
+        case.findings.iter().enumerate().map(|(at, finding)| (&finding.id, at)).collect();
     let mut of_window = BTreeMap::new();
     for (at, window) in windows.all.iter().enumerate() {
         let own = match &window.how {
@@ -74,6 +76,10 @@ pub(super) fn sort(case: &Case<'_>, windows: &Windows) -> Sorted {
             of_window.insert(at, own);
         }
     }
+    let homeless = (0..windows.all.len()).filter(|at| !of_window.contains_key(at));
+    let found: Vec<_> =
+        homeless.filter_map(|at| Some((at, home_of_lost(windows, &explained, &places, &of_window, at)?))).collect();
+    of_window.extend(found);
     for (at, explained) in &explained {
         if let Some(item) = of_window.get(&explained.root).and_then(|item| items.get_mut(*item)) {
             item.take(case, *at, explained);
@@ -81,6 +87,25 @@ pub(super) fn sort(case: &Case<'_>, windows: &Windows) -> Sorted {
     }
     promote(case, &explained, &mut items);
     Sorted { items, of_window }
+}
+
+/// The item of a lost asset whose own finding something explains, such as its restart: what hangs on it goes there too.
+fn home_of_lost(
+    windows: &Windows,
+    explained: &BTreeMap<usize, Explained>,
+    places: &BTreeMap<&FindingId, usize>,
+    of_window: &BTreeMap<usize, usize>,
+    lost: usize,
+) -> Option<usize> {
+    let (mut at, mut seen) = (lost, BTreeSet::new());
+    while seen.insert(at) {
+        if let Some(item) = of_window.get(&at) {
+            return Some(*item);
+        }
+        let How::Lost(finding) = &windows.all[at].how else { return None };
+        at = explained.get(places.get(finding)?)?.root;
+    }
+    None
 }
 
 /// What explains a finding.

@@ -83,6 +83,30 @@ proptest! {
     }
 }
 
+/// What hung on a host that was down since its restart was told nowhere: its failure had no incident of its own.
+#[test]
+fn what_hangs_on_a_host_that_fails_since_its_restart_is_in_the_restarts_incident() {
+    let plan = site("northgate", "plant-2").with("nvr-02", AssetClass::Recorder, &[], &["host host"]).with(
+        "vm-1",
+        AssetClass::Server,
+        &["runs_on nvr-02"],
+        &["copy backup.restic"],
+    );
+    let mut story = Story::new();
+    story.event(0.0, "plant-2", "a1", r#","asset":"nvr-02","event":"boot""#);
+    for minute in 0..90 {
+        let at = f64::from(minute) * 60.0;
+        story.sample(at, "nvr-02/host", if minute < 10 { "ok" } else { "bad" }, "");
+        story.sample(at + 1.0, "vm-1/copy", if (60..63).contains(&minute) { "bad" } else { "ok" }, "");
+    }
+    let told = story.told(&[plan]);
+    let found: Vec<_> = told.findings.iter().map(|finding| finding.asset.as_str()).collect();
+    assert_eq!(found, ["nvr-02", "vm-1"]);
+    let held: Vec<_> =
+        told.incidents.iter().map(|incident| (incident.root.as_str(), incident.symptoms.len())).collect();
+    assert_eq!(held, [("nvr-02", 2)], "{:#?}", told.incidents);
+}
+
 fn keys(document: &Document) -> BTreeSet<(&String, &Option<String>, &String)> {
     document.incidents.iter().map(|incident| (&incident.key, &incident.parent, &incident.root)).collect()
 }
