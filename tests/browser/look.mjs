@@ -251,6 +251,14 @@ const run = async () => {
       for (const key of Object.keys(weight)) delete weight[key];
       const answer = await page.goto(`${origin}${path}`, { waitUntil: 'load' });
       const look = { page: name, view: view.name, status: answer.status() };
+      if (view.javaScriptEnabled !== false) {
+        look.paint = await page.evaluate(() => new Promise((done) => {
+          const seen = { lcp: 0, cls: 0 };
+          new PerformanceObserver((list) => { for (const one of list.getEntries()) seen.lcp = Math.round(one.startTime); }).observe({ type: 'largest-contentful-paint', buffered: true });
+          new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!one.hadRecentInput) seen.cls += one.value; }).observe({ type: 'layout-shift', buffered: true });
+          setTimeout(() => done(seen), 300);
+        }));
+      }
       look.sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (view.javaScriptEnabled !== false) {
         await page.evaluate(() => document.querySelectorAll('details').forEach((details) => { details.open = true; }));
@@ -262,12 +270,6 @@ const run = async () => {
           .filter((one) => one.checkVisibility() && !one.closest('p, li, dd, td .mute, pre') && !one.classList.contains('skip'))
           .map((one) => ({ what: one.outerHTML.slice(0, 90), height: one.getBoundingClientRect().height, width: one.getBoundingClientRect().width, isGo: one.matches('.go, .c-act a, .c-act button') }))
           .filter(({ height, width, isGo }) => height < (isPhone && isGo ? 44 : 24) || width < 24), Boolean(view.isMobile));
-        look.paint = await page.evaluate(() => new Promise((done) => {
-          const seen = { lcp: 0, cls: 0 };
-          new PerformanceObserver((list) => { for (const one of list.getEntries()) seen.lcp = Math.round(one.startTime); }).observe({ type: 'largest-contentful-paint', buffered: true });
-          new PerformanceObserver((list) => { for (const one of list.getEntries()) if (!one.hadRecentInput) seen.cls += one.value; }).observe({ type: 'layout-shift', buffered: true });
-          setTimeout(() => done(seen), 300);
-        }));
         if (view.name === 'wide') look.keys = await walked(page);
       }
       look.text = (await page.locator('main').innerText()).length;

@@ -36,6 +36,9 @@ fn the_portal_is_usable_in_every_view_and_answers_an_incident() {
         { "name": "queue", "path": "/queue", "status": 200 },
         { "name": "answered", "path": path(&rows[0]), "status": 200 },
         { "name": "open", "path": path(&rows[1]), "status": 200 },
+        { "name": "clients", "path": "/clients", "status": 200 },
+        { "name": "client", "path": "/c/northgate", "status": 200 },
+        { "name": "agents", "path": "/agents", "status": 200 },
         { "name": "report", "path": "/report", "status": 200 },
         { "name": "nothing-here", "path": "/i/northgate/INC-4711", "status": 404 },
     ]);

@@ -15,3 +15,5 @@ pub(crate) use cost::cost_sentence;
 pub use cost::{CostView, OfManner, SoFar};
 pub use past::PastPage;
 pub use statement::StatementError;
+pub(crate) use statement::happened;
+pub(crate) use uptime::of_client as uptime_of_client;

@@ -5,6 +5,7 @@ mod clock;
 mod dispute;
 mod incident;
 mod offers;
+mod overview;
 mod queue;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::{
 pub use dispute::DisputeView;
 pub(crate) use incident::incident_view;
 pub use offers::Offers;
+pub use overview::{ClientLine, DAYS, Day, Overview, SystemDays};
 
 /// Whose incidents a reader may see (SECURITY 23).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use tracing::{info, warn};
 use upheld_desk::{Desk, Scope, deliverer::Channels, tasks::Surroundings};
 use upheld_model::Mono;
 use upheld_web::Portal;
+use upheld_wire::v1::enroll::EnrollLink;
 
 use crate::{
     agents::Agents,
@@ -99,7 +100,7 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
         },
         TASK_PERIOD,
     );
-    let routers = routers(&desk, &certificates, &clock, metrics.clone());
+    let routers = routers(&desk, &certificates, &clock, metrics.clone(), config.listen.authority());
     let (stop, stopped) = watch::channel(false);
     let doors = Doors::new(listener, certificates.tls(), routers, Limits::default());
     let serving = tokio::spawn(doors.serve(stopped));
@@ -168,11 +169,18 @@ fn routers(
     certificates: &Certificates,
     clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
     metrics: PrometheusHandle,
+    authority: String,
 ) -> Routers {
+    let pki = certificates.pki();
+    let link = move |made: &upheld_desk::NewToken| {
+        let (token, root_fingerprint) = (made.token.clone(), pki.borrow().root_fingerprint());
+        EnrollLink { authority: authority.clone(), token, root_fingerprint, issued: made.issued_at }.to_string()
+    };
     let agents = Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock));
     let portal = upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::clone(clock),
+        link: Arc::new(link),
         metrics: Arc::new(move || metrics.render()),
     });
     Routers { data: agents.data(), enrolment: agents.enrolment(), portal: bounded(portal, PORTAL_BYTES_MAX) }

@@ -7,6 +7,7 @@
   const began = performance.getEntriesByType('navigation')[0];
   let base = Number(live.dataset.now), at = began ? began.responseStart : performance.now();
   let heard = performance.now(), held = false;
+  let source, tried = 0, last = live.dataset.since;
   const server = () => base + performance.now() - at;
   const sync = (now) => { base = now; at = heard = performance.now(); };
 
@@ -28,6 +29,8 @@
     by('skew').textContent = Math.abs(skew) > 2
       ? 'This computer’s clock is ' + said(Math.abs(skew)) + (skew > 0 ? ' fast' : ' slow') + '; times here are the server’s.' : '';
     const old = !held && performance.now() - heard > 15000;
+    // A browser gives a stream up for good after some answers (a store that did not answer, a proxy's page).
+    if (old && source && performance.now() - tried > 5000) { source.close(); listen(); }
     live.classList.toggle('stale', old);
     word(held ? 'Updates paused,' : old ? 'Not live, values below are old:' : 'Live,');
   };
@@ -53,7 +56,7 @@
   };
 
   // The stream of the queue: finished rows by name and version; only those that changed are swapped.
-  let source, last = live.dataset.since, order = null;
+  let order = null;
   const waiting = {};
   const made = (html) => { const box = document.createElement('template'); box.innerHTML = html; return box.content.firstElementChild; };
   const swap = () => {
@@ -80,6 +83,7 @@
     order = null;
   };
   const listen = () => {
+    tried = performance.now();
     source = new EventSource(live.dataset.events + '&since=' + last);
     const took = (event) => {
       const told = JSON.parse(event.data), time = live.querySelector('time');

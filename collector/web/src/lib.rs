@@ -21,7 +21,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use jiff::Timestamp;
-use upheld_desk::Desk;
+use upheld_desk::{Desk, NewToken};
 
 /// Where a request came from; the doors put it into the request's extensions.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,8 @@ pub struct Portal {
     pub desk: Desk,
     /// Reads the wall clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// The link that enrols a host with a token: the server knows its address and its root's fingerprint.
+    pub link: Arc<dyn Fn(&NewToken) -> String + Send + Sync>,
     /// The process's metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }

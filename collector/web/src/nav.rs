@@ -7,7 +7,12 @@ pub(crate) type Place = (&'static str, String, bool);
 
 /// Where this reader may go.
 pub(crate) fn of(reader: &Reader, here: &str) -> Vec<Place> {
-    let mut places = vec![("Queue", "/queue".to_owned())];
+    let mut places = match reader.scope().client() {
+        Some(client) => vec![("Overview", format!("/c/{client}")), ("Incidents", "/queue".to_owned())],
+        None => {
+            vec![("Queue", "/queue".to_owned()), ("Clients", "/clients".to_owned()), ("Agents", "/agents".to_owned())]
+        }
+    };
     if reader.may_respond() {
         places.push(("Report a problem", "/report".to_owned()));
     }

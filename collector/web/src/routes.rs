@@ -8,13 +8,18 @@
 //! | `/events?view=queue` | what changed on the queue, as it happens | signed in |
 //! | `/i/{client}/{INC-n}`, `….json` | one incident and why its clocks are due | signed in |
 //! | `POST /i/{client}/{INC-n}/{command}` | a form for each of [`upheld_desk::Command::NAMES`] | may respond |
+//! | `/c/{client}`, `….json` | what a client gets for his fee | signed in |
+//! | `/clients`, `/clients.json` | every client | the provider's people |
+//! | `/agents`, `/agents.json`; POST makes an enrolment line | who reports, since when | signed in; the provider's people |
 //! | `/report` | report a problem | may respond |
 //! | `/api/v1/incidents…` | the API | signed in, or a token |
 //! | `/healthz` | alive, store reachable, tasks running | anybody |
 //! | `/metrics` | Prometheus | loopback, or a token |
 
+mod agents;
 mod api;
 mod assets;
+mod client;
 mod health;
 mod incident;
 mod login;
@@ -44,6 +49,11 @@ pub(crate) fn all(portal: Portal) -> Router {
         .route("/events", get(queue::events::listen))
         .route("/i/{client}/{incident}", get(incident::page))
         .route("/i/{client}/{incident}/{command}", post(incident::command))
+        .route("/clients", get(client::list))
+        .route("/clients.json", get(client::list_json))
+        .route("/c/{client}", get(client::page))
+        .route("/agents", get(agents::page).post(agents::enrol))
+        .route("/agents.json", get(agents::json))
         .route("/report", get(report::page).post(report::enter))
         .nest("/api/v1", api::routes())
         .route("/healthz", get(health::health))

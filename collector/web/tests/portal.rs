@@ -110,6 +110,51 @@ async fn runs_of_jobs_are_listed_to_whom_they_concern() {
 }
 
 #[tokio::test]
+async fn security_23_a_clients_pages_are_his_alone() {
+    let house = House::open().await;
+    let token = house.token(&Scope::Client("north".parse().unwrap()), Rights::Respond).await;
+    let bearer = format!("Bearer {token}");
+    let own = house.get("/c/north", &[("authorization", &bearer)]).await;
+    assert_eq!(own.status(), StatusCode::OK);
+    let own = text(own).await;
+    assert!(own.contains("Nothing is promised in November 2026"), "{own}");
+    assert!(own.contains("Reporting is free."), "{own}");
+    let mut seen = Vec::new();
+    for path in ["/c/south", "/c/nobody", "/c/no%20such", "/c/%E2%80%AEnorth"] {
+        let answer = house.get(path, &[("authorization", &bearer)]).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+        seen.push(text(answer).await);
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    for path in ["/clients", "/clients.json", "/events?view=audit"] {
+        let answer = house.get(path, &[("authorization", &bearer)]).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+    let made = house.post("/agents", &[("authorization", &bearer)], "place=north/plant").await;
+    assert_eq!(made.status(), StatusCode::FORBIDDEN, "an agent's word is the provider's to take");
+    for path in ["/c/north", "/clients", "/agents", "/events?view=queue", "/agents.json"] {
+        assert_eq!(house.get(path, &[]).await.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_stream_sends_nothing_that_the_page_has() {
+    let house = House::open().await;
+    let cookie = house.session().await;
+    let page = text(house.get("/queue", &[("cookie", &cookie)]).await).await;
+    let since = page.split("data-since=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    for (last, event) in [(since.as_str(), "event: tick"), ("another", "event: rows")] {
+        let answer = house.get("/events?view=queue", &[("cookie", &cookie), ("last-event-id", last)]).await;
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let mut body = answer.into_body();
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let first = String::from_utf8(first.to_vec()).unwrap();
+        assert!(first.contains(event), "{last}: {first}");
+    }
+}
+
+#[tokio::test]
 async fn security_28_a_token_does_what_it_may_and_no_more() {
     let house = House::open().await;
     let path = "/api/v1/incidents/north/INC-1/responses";
@@ -214,6 +259,7 @@ fn portal(desk: &Desk, now: Timestamp) -> Router {
     upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::new(move || now),
+        link: Arc::new(|token| format!("https://c.example:7443/e/{}#root", token.token)),
         metrics: Arc::new(|| "upheld_build_info 1\n".to_owned()),
     })
 }

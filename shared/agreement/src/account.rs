@@ -187,6 +187,10 @@ pub struct AvailabilityRow {
     pub objective: Ratio,
     /// The seconds.
     pub measured: Measured,
+    /// How many of the window's counted seconds may be down before the objective cannot be kept: of those that were counted
+    /// and those of coverage that are still to come.
+    #[serde(default)]
+    pub allowed_down_s: u64,
     /// What the figure says.
     pub verdict: Verdict,
     /// What it would say if the client is right about what he disputes.

@@ -1,6 +1,8 @@
 //! What the benches share: processor time and memory of a process, and how a figure is printed.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use upheld_tests::book;
 
 /// Processor time and memory of one process with its children that have ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -65,4 +67,27 @@ fn children(pid: u32) -> Vec<u32> {
 pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The files of a test book with one server, as `book apply` hands them over.
+///
+/// # Panics
+///
+/// When the folder cannot be written or read.
+pub fn read_book(folder: &Path) -> BTreeMap<String, String> {
+    let root = folder.join("book");
+    book::write_book(&root, "\n[[asset]]\nid = \"srv-1\"\nclass = \"server\"\nchecks = [{ kind = \"host\" }]\n", None);
+    let mut files = BTreeMap::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let name = entry.path().strip_prefix(&root).expect("below the root").display().to_string();
+                files.insert(name, fs::read_to_string(entry.path()).expect("the file"));
+            }
+        }
+    }
+    files
 }

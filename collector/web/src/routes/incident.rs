@@ -4,6 +4,7 @@
 pub(super) mod answer;
 mod forms;
 mod page;
+mod plot;
 mod why;
 
 use axum::{

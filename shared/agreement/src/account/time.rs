@@ -6,11 +6,12 @@ use jiff::Timestamp;
 
 use super::{AssetTime, AvailabilityRow, DowntimeRow, Happened, NoAccount, Question, Stretch, Terms};
 use crate::{
-    availability::{AssetUptime, Piece, Rules, Seen, Timeline},
+    availability::{AssetUptime, Figure, Piece, Rules, Seen, Timeline},
     book::{CreditWhen, Version},
     calendar::Calendar,
     downtime::{self, Downtime, over_s},
     terms::{DowntimePer, LongestDowntime},
+    uptime_cases::Tally,
 };
 
 /// Every figure of availability of the windows that the period touches.
@@ -21,11 +22,13 @@ pub(super) fn availability(terms: &Terms<'_>, happened: &Happened) -> Result<Vec
         let Some(rules) = rules(terms, version)? else { continue };
         for window in terms.own_windows(version, period) {
             let in_force = terms.in_force(window).find(|(other, _)| other.number == version.number);
+            let ends = in_force.map_or(window.to, |(_, part)| part.to.min(window.to));
             let passed = in_force.and_then(|(_, part)| part.cut(Stretch { from: Timestamp::MIN, to: as_of }));
             let Some(over) = passed else { continue };
             let covered = happened.assets.iter().filter(|asset| terms.covers(version, &asset.site, &asset.asset));
             for (unit, measured) in rules.measure(over.from, over.to, covered) {
                 rows.push(AvailabilityRow {
+                    allowed_down_s: allowed_down_s(&rules, &measured.figure, over, ends),
                     unit,
                     version: version.number,
                     window,
@@ -43,6 +46,17 @@ pub(super) fn availability(terms: &Terms<'_>, happened: &Happened) -> Result<Vec
         }
     }
     Ok(rows)
+}
+
+/// What may be down of the seconds that were counted over a stretch, and of the covered ones from its end until `ends`.
+fn allowed_down_s(rules: &Rules, figure: &Figure, over: Stretch, ends: Timestamp) -> u64 {
+    let Tally { up_s, degraded_s, down_s, unknown_s, excluded_s } = figure.tally;
+    // A unit of several assets has each second as many times.
+    let assets = (up_s + degraded_s + down_s + unknown_s + excluded_s).checked_div(over.seconds()).unwrap_or(0).max(1);
+    let to_come = if over.to < ends { rules.coverage.elapsed_s(over.to, ends, &[]) } else { 0 };
+    let counted = u128::from(figure.uptime.counted_s()) + u128::from(assets) * u128::from(to_come);
+    let (kept, of) = rules.objective.parts();
+    u64::try_from(counted * u128::from(of.saturating_sub(kept)) / u128::from(of.max(1))).unwrap_or(u64::MAX)
 }
 
 /// How a version measures; `None` where it promises no availability.

@@ -53,7 +53,9 @@ async fn round(per_agent: usize, batch: usize) -> (f64, f64, f64) {
     let folder = TempDir::new().expect("a folder");
     let desk = Desk::new(upheld_store::sqlite::open(&folder.path().join("desk.db")).expect("a database"));
     let now = Timestamp::now();
-    desk.apply_book(read_book(folder.path()), &Actor::person("bench"), now).await.expect("the book is applied");
+    desk.apply_book(upheld_benches::read_book(folder.path()), &Actor::person("bench"), now)
+        .await
+        .expect("the book is applied");
     desk.start_run(now).await.expect("the run starts");
     let mut agents = Vec::new();
     for number in 0..AGENTS {
@@ -127,24 +129,6 @@ fn ceiling(path: &Path, agents: &[(AgentPeer, Vec<DeliverRequest>)], batch: usiz
         transaction.commit().expect("the commit");
     }
     started.elapsed()
-}
-
-fn read_book(folder: &Path) -> BTreeMap<String, String> {
-    let root = folder.join("book");
-    book::write_book(&root, "\n[[asset]]\nid = \"srv-1\"\nclass = \"server\"\nchecks = [{ kind = \"host\" }]\n", None);
-    let mut files = BTreeMap::new();
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("the folder").flatten() {
-            if entry.path().is_dir() {
-                folders.push(entry.path());
-            } else {
-                let name = entry.path().strip_prefix(&root).expect("below the root").display().to_string();
-                files.insert(name, std::fs::read_to_string(entry.path()).expect("the file"));
-            }
-        }
-    }
-    files
 }
 
 async fn enroll(desk: &Desk, key: &SigningKey, now: Timestamp) -> AgentPeer {

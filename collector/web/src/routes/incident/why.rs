@@ -3,6 +3,7 @@
 use upheld_agreement::explain::{Cells, Explanation};
 use upheld_desk::{IncidentView, views::Explained};
 
+use super::plot::{self, Plot};
 use crate::words;
 
 /// Rows of one clock on the page; the text beneath has them all.
@@ -14,6 +15,7 @@ pub(super) struct Why {
     pub(super) id: String,
     pub(super) name: &'static str,
     pub(super) headline: String,
+    pub(super) plot: Option<Plot>,
     pub(super) rows: Vec<WhyRow>,
     /// Rows that are not drawn.
     pub(super) hidden: usize,
@@ -63,6 +65,7 @@ impl Why {
             id: id(explanation.stage().as_str()),
             name: explanation.name(),
             headline: explanation.headline(),
+            plot: plot::of(explanation, &id(explanation.stage().as_str())),
             rows,
             hidden,
             notes: explanation.notes(),
