@@ -89,7 +89,8 @@ const walked = async (page) => {
     .filter((one) => one.checkVisibility()).length);
   const unseen = [];
   let reached = 0;
-  for (let press = 0; press < wanted + 5; press++) {
+  // A field for a date and a time takes a press for each of its parts.
+  for (let press = 0; press < wanted * 9 && reached < wanted; press++) {
     await page.keyboard.press('Tab');
     const at = await page.evaluate(() => {
       const one = document.activeElement;
