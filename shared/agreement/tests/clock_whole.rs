@@ -380,6 +380,11 @@ fn the_manufacturer_is_handed_it_at_the_fraction_unless_he_has_it() {
     let none = clock(&terms, Stage::Resolve, "16 08:00", &[]);
     assert_eq!(none.next_deadline(on("16 08:00")), Some(on("16 16:00")));
     assert_eq!(drive(&none, "16 16:00", &mut told), ["hand over 50 % 16 16:00"]);
+    for (effective, recorded) in [("16 16:00", "16 16:00"), ("16 16:00", "16 17:00"), ("16 16:30", "16 17:00")] {
+        let answer = [late(1, effective, recorded, handed.clone())];
+        let answered = clock(&terms, Stage::Resolve, "16 08:00", &answer);
+        assert_eq!(drive(&answered, recorded, &mut told), [""; 0], "{effective}: it was done on that message");
+    }
     let late = [late(1, "16 15:00", "16 17:00", handed)];
     let told_too_early = drive(&clock(&terms, Stage::Resolve, "16 08:00", &late), "16 17:00", &mut told);
     assert_eq!(told_too_early, ["withdrawn hand over 50 % 16 16:00: fact Some(1)"]);

@@ -39,12 +39,13 @@ impl HandOver {
 }
 
 impl Clock {
-    /// The instant at which to hand over, unless that was done by then or his agreement has ended.
+    /// The instant at which to hand over, unless that was done before or his agreement has ended. Done at that very
+    /// instant, it is the answer to the message, and takes it no more back than one that comes a second later.
     pub(super) fn hands_over(&self, legs: &[Leg]) -> Option<(Milestone, Timestamp)> {
         let hand_over @ HandOver { after, until } = self.hand_over?;
         let leading = leading(legs)?;
         let at = leading.hands_over_at(hand_over)?;
-        let was_handed_over = |fact: &Fact| matches!(fact.kind, FactKind::HandedOver { .. }) && fact.effective_at <= at;
+        let was_handed_over = |fact: &Fact| matches!(fact.kind, FactKind::HandedOver { .. }) && fact.effective_at < at;
         let zone = TimeZone::get(leading.calendar.zone_name()).unwrap_or(TimeZone::UTC);
         let has_ended = until.is_some_and(|until| zone.to_datetime(at).date() > until);
         let is_needed = !has_ended && !self.facts().iter().any(was_handed_over);
