@@ -35,7 +35,7 @@ use upheld_model::{
 
 use crate::own::Trouble;
 
-pub use act::{Action, Refused, Resolution, absorb, act};
+pub use act::{Action, Refused, Resolution, absorb, act, may_carry_on};
 pub use decide::{Arrival, FindingEnded, FindingSeen, OwnSeen, SilenceSeen, Trigger, decide};
 pub use effect::{Change, Desk, IncidentEffect};
 pub use keys::{DedupKey, IncidentKey};

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use upheld_agreement::clock::{FactKind, TermsChange};
-use upheld_detection::incident::{Incident, IncidentKey, absorb};
+use upheld_detection::incident::{Incident, IncidentKey, Refused, absorb, may_carry_on};
 use upheld_model::{IncidentNumber, IncidentRef};
 use upheld_store::Tx;
 
@@ -16,16 +16,14 @@ use crate::{
 /// The incident that is to carry on: another open one of the same client.
 pub(super) fn target(tx: &dyn Tx, case: &Case, into: IncidentNumber) -> Result<IncidentKey, CommandError> {
     let target = open(tx, case, into)?;
-    if !target.incident.is_open() || target.incident.opened.is_none() {
-        let why = format!("{into} is {}, so it cannot carry on: name an open incident", target.incident.state.word());
-        return Err(state_error(case, &why));
-    }
-    // What is restored in it would restore the silence with it.
-    if let Some(agent) = target.incident.still_silent() {
-        let why = format!("{into} is about agent {agent}, which is still silent: merge once it is heard again");
-        return Err(state_error(case, &why));
-    }
-    Ok(target.incident.key)
+    let why = match may_carry_on(&target.incident) {
+        Ok(()) => return Ok(target.incident.key),
+        Err(Refused::StillSilent { agent }) => {
+            format!("{into} is about agent {agent}, which is still silent: merge once it is heard again")
+        }
+        Err(_) => format!("{into} is {}, so it cannot carry on: name an open incident", target.incident.state.word()),
+    };
+    Err(state_error(case, &why))
 }
 
 /// Has the other one carry on: with the earlier start of both and the more pressing terms (a merge never buys time), and

@@ -197,6 +197,29 @@ async fn a_merge_carries_on_from_the_earlier_start_with_all_that_fails() {
 }
 
 #[tokio::test]
+async fn nothing_is_merged_into_a_silence_until_its_agent_is_heard() {
+    let mut plant = Plant::fails().await;
+    plant.world.take(&mut plant.agent, Vec::new()).await;
+    plant.world.lives(301).await;
+    plant.world.desk.silence_once(plant.world.now).await.unwrap();
+    let silent = plant.world.view("plant/INC-2").await;
+    assert_eq!((silent.kind, silent.state.as_str()), (upheld_model::IncidentKind::Silent, "open"));
+    let merge = || Given::now(Command::Merge { into: upheld_model::IncidentNumber(2) });
+    let refused = plant.give(merge()).await.unwrap_err();
+    assert!(matches!(refused, CommandError::State { .. }), "{refused:?}");
+    let agent = &plant.agent.peer.agent;
+    let why = format!("INC-2 is about agent {agent}, which is still silent: merge once it is heard again");
+    assert!(refused.to_string().contains(&why), "{refused}");
+    let before = plant.world.view("plant/INC-1").await;
+    assert_eq!((before.state.as_str(), before.merged_into), ("open", None), "the refusal changed nothing");
+
+    plant.world.take(&mut plant.agent, Vec::new()).await;
+    assert_eq!(plant.give(merge()).await.unwrap().merged_into, Some(inc(2)));
+    let carries = plant.world.view("plant/INC-2").await;
+    assert_eq!((carries.state.as_str(), carries.restored_at), ("open", None), "with the failure that it carries on");
+}
+
+#[tokio::test]
 async fn a_cause_says_who_said_so_and_maintenance_is_none_afterwards() {
     let plant = Plant::fails().await;
     let view =
@@ -265,9 +288,11 @@ async fn the_time_to_hand_over_is_told_and_so_is_the_time_that_the_manufacturer_
         (&"resolve".into(), &"maker-co".into())
     );
 
-    // Done by the very instant, it would have been done in time.
-    plant.world.pass(1);
+    // Done at the very instant of its message, it takes that back no more than done later.
     plant.does(Command::HandOver { maker: None, reference: Some("M-77".into()) }).await;
+    plant.world.desk.clocks_once(plant.world.now).await.unwrap();
+    plant.world.send(&receiver).await;
+    assert_eq!(told("clock.withdrawn"), None);
     let due = plant.world.now + SignedDuration::from_hours(4);
     plant.world.now = due - SignedDuration::from_secs(1);
     plant.world.desk.clocks_once(plant.world.now).await.unwrap();

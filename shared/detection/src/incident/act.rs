@@ -135,6 +135,18 @@ pub fn act(
     Ok(Some(IncidentEffect { incident: after, change, desk, due_at: at, noticed_at: now }))
 }
 
+/// Whether an incident may carry another one on: it is an open one, and no silence whose agent has not been heard,
+/// since what is restored in it would restore the silence with it.
+pub fn may_carry_on(incident: &Incident) -> Result<(), Refused> {
+    if !incident.is_open() || incident.opened.is_none() {
+        return Err(Refused::Over { state: incident.state.word(), action: "carrying another one on" });
+    }
+    match incident.still_silent() {
+        Some(agent) => Err(Refused::StillSilent { agent: agent.clone() }),
+        None => Ok(()),
+    }
+}
+
 /// The incident that carries another one on, as it was before it was merged: with the earlier begin, detection and
 /// receipt of both, because a merge buys no time, and with everything that fails in it.
 pub fn absorb(incident: &Incident, merged: &Incident, now: Timestamp) -> IncidentEffect {
@@ -455,6 +467,21 @@ mod tests {
         assert_eq!(merge(&on_word.unwrap().unwrap().incident, 1_500).unwrap().unwrap().incident.state.word(), "merged");
         let heard = site.back(1_900).remove(0).incident;
         assert_eq!(merge(&heard, 1_950).unwrap().unwrap().incident.state.word(), "merged");
+    }
+
+    #[test]
+    fn nothing_is_merged_into_a_silence_until_its_agent_was_heard() {
+        let mut site = Site::new();
+        let silent = site.silent(1_000, 1_300).remove(0).incident;
+        assert_eq!(may_carry_on(&silent), Err(Refused::StillSilent { agent: "a1".parse().unwrap() }));
+        assert_eq!(may_carry_on(&site.back(1_900).remove(0).incident), Ok(()));
+        let resolved = site.wakes(2_800).remove(0).incident;
+        assert_eq!(
+            may_carry_on(&resolved).unwrap_err().to_string(),
+            "it is resolved; carrying another one on is not possible any more"
+        );
+        assert_eq!(may_carry_on(&in_state("open")), Ok(()));
+        assert!(matches!(may_carry_on(&in_state("candidate")), Err(Refused::Over { state: "candidate", .. })));
     }
 
     #[test]
