@@ -11,7 +11,8 @@ use upheld_detection::{
     uptime::Span,
 };
 use upheld_model::{
-    AgentEvent, CheckId, Counter, IncidentKind, ObservedAt, Outcome, Sample, finding::CheckState, sample::Value,
+    AgentEvent, CheckId, Counter, IncidentClass, IncidentKind, ObservedAt, Outcome, Sample, finding::CheckState,
+    sample::Value,
 };
 use upheld_wire::v1::Body;
 
@@ -131,6 +132,115 @@ async fn a_disk_that_fills_is_at_risk_as_a_replay_says() {
     assert!(incident.restored_at.is_some());
 }
 
+/// S1 in full: 12 drops of 15 to 45 s a day for 14 days, sampled every minute, delivered every hour and when the
+/// counter has counted.
+#[tokio::test]
+async fn a_bad_port_of_two_weeks_is_one_incident_from_its_third_drop_on() {
+    let days = 14;
+    let drops = drops(days * 86_400);
+    let gaps = drops.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    assert!(drops.len() > 120 && gaps.max() < Some(86_400), "one bad port that is never quiet for a day");
+    let mut site = Watched::new(only("sw-1", "switch", "{ kind = \"net.link\", interface = \"eth0\" }")).await;
+    site.live_at(days * 86_400, Pace { sampled: 60, delivered: 3_600 }, |_, second| {
+        let begun = drops.partition_point(|(from, _)| *from <= second);
+        let is_down = begun > 0 && second < drops[begun - 1].1;
+        let counter = Some(("carrier_down", u64::try_from(begun).unwrap()));
+        (if is_down { Outcome::Bad } else { Outcome::Ok }, None, counter)
+    })
+    .await;
+    let [told] = site.world.all().await.try_into().unwrap();
+    assert_eq!((told.kind, told.class), (IncidentKind::Unstable, IncidentClass::NetworkLan));
+    let third = site.begun + SignedDuration::from_secs(drops[2].0);
+    let late = third.duration_until(told.detected_at).as_secs();
+    assert!((0..=60).contains(&late), "{late} s after the third drop");
+    assert_eq!(told.opened_at, told.detected_at);
+    assert_eq!(told.title, format!("sw-1: unstable link, {} drops", drops.len()));
+    assert_eq!(site.pages().await, 0);
+}
+
+/// S4 in full: 60 dips of 1.2 s in two hours, polled every second.
+#[tokio::test]
+async fn sixty_dips_are_one_unstable_power_and_page_nobody() {
+    let mut dice = Dice(4);
+    // Tenths of a second.
+    let dips: Vec<i64> = (0..60).map(|n| 600 + n * 1_100 + dice.below(600)).collect();
+    let ups = only("ups-2", "ups", "{ kind = \"ups.nut\", target = \"10.0.0.9\", ups = \"ups\" }");
+    let mut site = Watched::new(ups).await;
+    site.live_through(7_200, |_, second| {
+        let on_battery = dips.iter().any(|from| *from <= second * 10 && second * 10 < from + 12);
+        (Outcome::Ok, Some(if on_battery { "OB DISCHRG" } else { "OL CHRG" }), None)
+    })
+    .await;
+    let all = site.world.all().await;
+    let open: Vec<_> = all.iter().filter(|incident| incident.state != "dismissed").collect();
+    let [told] = open.as_slice() else { panic!("{all:#?}") };
+    assert_eq!((told.kind, told.class), (IncidentKind::Unstable, IncidentClass::Power));
+    assert!(told.title.contains("60"), "all of them: {}", told.title);
+    let third = site.begun + SignedDuration::from_secs((dips[2] + 9) / 10);
+    let late = third.duration_until(told.detected_at).as_secs();
+    assert!((0..=60).contains(&late), "{late} s after the third dip");
+    assert_eq!(site.pages().await, 0);
+}
+
+/// From when to when a link is down, in seconds.
+fn drops(until: i64) -> Vec<(i64, i64)> {
+    let mut dice = Dice(1);
+    let mut drops: Vec<(i64, i64)> = Vec::new();
+    let mut at = 0;
+    loop {
+        // In the mean two hours apart, and never two at once.
+        at += 60 + dice.exponential(7_140.0);
+        if at >= until {
+            return drops;
+        }
+        drops.push((at, at + 15 + dice.below(31)));
+    }
+}
+
+/// Chance with a seed (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn unit(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap()) / 4_294_967_296.0
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a wait in seconds is small")]
+    fn exponential(&mut self, mean: f64) -> i64 {
+        (-(1.0 - self.unit()).ln() * mean) as i64
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "it is below the bound")]
+    fn below(&mut self, bound: u32) -> i64 {
+        (self.unit() * f64::from(bound)) as i64
+    }
+}
+
+/// The world's site with one asset and one check.
+fn only(id: &str, class: &str, check: &str) -> BTreeMap<String, String> {
+    let text = format!(
+        "name = \"North\"\ntime_zone = \"America/Chicago\"\ncommissioned = 2026-01-15\n\n\
+         [[asset]]\nid = \"{id}\"\nclass = \"{class}\"\nchecks = [{check}]\n"
+    );
+    let mut files = book();
+    files.insert("clients/acme/sites/north.toml".to_owned(), text);
+    files
+}
+
+/// What a check sees: outcome, status, counter.
+type Seen = (Outcome, Option<&'static str>, Option<(&'static str, u64)>);
+
+/// How often a check that is sure is sampled, and how often the agent delivers, in seconds.
+#[derive(Clone, Copy)]
+struct Pace {
+    sampled: i64,
+    delivered: i64,
+}
+
 /// A site, its agent with the real folds, and everything that was sampled.
 struct Watched {
     world: World,
@@ -157,26 +267,34 @@ impl Watched {
     }
 
     /// Samples every check as an agent does, delivers every ten seconds, and lets the tasks run.
-    async fn live_through(
-        &mut self,
-        seconds: i64,
-        see: impl Fn(&CheckId, i64) -> (Outcome, Option<&'static str>, Option<(&'static str, u64)>),
-    ) {
+    async fn live_through(&mut self, seconds: i64, see: impl Fn(&CheckId, i64) -> Seen) {
+        self.live_at(seconds, Pace { sampled: 10, delivered: 10 }, see).await;
+    }
+
+    /// The same at another pace; what a counter counted is delivered at once.
+    async fn live_at(&mut self, seconds: i64, pace: Pace, see: impl Fn(&CheckId, i64) -> Seen) {
         let mut body = Body::default();
+        let mut counted: BTreeMap<CheckId, u64> = BTreeMap::new();
         for second in 0..=seconds {
             let at = self.begun + SignedDuration::from_secs(second);
+            let mut is_news = second % pace.delivered == 0;
             for (id, fold) in &mut self.folds {
                 let is_unsure = matches!(fold.state().word(), "suspect" | "recovering");
                 let every = match id.name.as_str() {
                     "ups.nut" => 1,
+                    // Its `fail_after` stands for a minute.
+                    "net.link" => pace.sampled,
                     _ if is_unsure => 2,
-                    _ => 10,
+                    _ => pace.sampled,
                 };
                 if second % every != 0 {
                     continue;
                 }
                 let (outcome, status, counter) = see(id, second);
                 self.lines.push(line(id, at, &outcome, status, counter));
+                if let Some((_, count)) = counter {
+                    is_news |= counted.insert(id.clone(), count).is_some_and(|before| before < count);
+                }
                 let sample = Sample {
                     check: id.clone(),
                     at: ObservedAt(at),
@@ -193,7 +311,7 @@ impl Watched {
                 body.samples.push(sample);
                 body.events.extend(events);
             }
-            if second % 10 == 0 {
+            if is_news {
                 for fold in self.folds.values() {
                     self.agent.say(fold.check(), fold.state(), fold.since());
                 }
@@ -203,6 +321,14 @@ impl Watched {
                 self.world.desk.watch_once(self.world.now).await.unwrap();
             }
         }
+    }
+
+    /// How many messages disturbed somebody.
+    async fn pages(&self) -> usize {
+        let receiver = Receiver::new();
+        self.world.send(&receiver).await;
+        let bodies = receiver.bodies.lock().unwrap();
+        bodies.iter().filter(|body| body["data"]["page"] == true).count()
     }
 
     fn replayed(&self) -> Document {
