@@ -22,11 +22,12 @@ use upheld_model::{
 };
 use upheld_store::{
     ReadTx,
+    agents::AgentStatus,
     facts::{SaidRow, SiteKey},
     findings::FindingRow,
 };
 
-use crate::{DeskError, case::text, jobs};
+use crate::{DeskError, case::text, jobs, plan::host_of};
 
 pub use history::SiteHistory;
 pub(crate) use history::history;
@@ -109,7 +110,7 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
     }
     let said = tx.said(key, period.from.saturating_sub(BEFORE).unwrap_or(Timestamp::MIN), period.to)?;
     let said = said.iter().map(read_said).collect::<Result<Vec<_>, DeskError>>()?;
-    let off = off::stretches(plan, &said);
+    let off = off::stretches(&hosts(tx, plan)?, &said);
     for row in tx.findings_between(key.client, key.site, period.from, period.to)? {
         let Some(mut fact) = off::apart(finding_fact(&row)?, &off) else { continue };
         fact.recovering = recovering(tx, key, &fact, period.to)?;
@@ -122,6 +123,18 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
     let boots = boots(&said).filter(|boot| period.from <= boot.at);
     let boots = boots.filter(|boot| !off.iter().any(|off| off.asset == boot.asset && off.until == Some(boot.at)));
     Ok(SiteFacts { until: period.to, checks, boots: boots.collect(), off })
+}
+
+/// The assets on which the site's agents run.
+fn hosts(tx: &dyn ReadTx, plan: &Site) -> Result<BTreeMap<AgentId, AssetId>, DeskError> {
+    let mut agents = tx.agents(Some(&plan.client))?;
+    agents.retain(|agent| agent.site == plan.site);
+    let active = agents.iter().filter(|agent| agent.status == AgentStatus::Active).count();
+    let known = agents.into_iter().filter_map(|agent| {
+        let host = host_of(plan, &agent, active)?;
+        Some((agent.agent, host))
+    });
+    Ok(known.collect())
 }
 
 /// When each check of the plan warned in a period; checks that did not are left out.

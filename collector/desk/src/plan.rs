@@ -27,7 +27,7 @@ use upheld_detection::{
     uptime::Span,
 };
 use upheld_model::{AssetId, CheckId, ClientId, IncidentKind, ProbeSpec, SiteId};
-use upheld_store::ReadTx;
+use upheld_store::{ReadTx, agents::AgentRow};
 
 use crate::{DeskError, facts::CellCache, jobs::JobText, maintenance};
 
@@ -127,13 +127,25 @@ pub(crate) fn zone_of(site: &book::Site) -> TimeZone {
     TimeZone::get(&site.zone).unwrap_or(TimeZone::UTC)
 }
 
-/// The asset on which a site's agent runs: the one whose `host` check the site has, if it has just one.
-pub(crate) fn host_of(plan: &Site) -> Option<AssetId> {
-    let mut hosts = plan.checks.iter().filter(|(_, check)| check.kind.as_str() == "host");
-    match (hosts.next(), hosts.next()) {
-        (Some((check, _)), None) => Some(check.asset.clone()),
-        (Some(_), Some(_)) | (None, _) => None,
-    }
+/// The asset on which an agent of a site runs: the one that has its host's name; else, for the site's only active agent,
+/// the one whose `host` check the site has, if it has just one.
+pub(crate) fn host_of(plan: &Site, agent: &AgentRow, active: usize) -> Option<AssetId> {
+    let hosts = plan.checks.iter().filter(|(_, check)| check.kind.as_str() == "host").map(|(id, _)| &id.asset);
+    host_among(agent, active, |asset| plan.assets.contains_key(asset), hosts)
+}
+
+/// The same with the site's assets, and those of its `host` checks.
+pub(crate) fn host_among<'a>(
+    agent: &AgentRow,
+    active: usize,
+    is_asset: impl Fn(&AssetId) -> bool,
+    mut hosts: impl Iterator<Item = &'a AssetId>,
+) -> Option<AssetId> {
+    let named = agent.host.parse::<AssetId>().ok().filter(is_asset);
+    named.or_else(|| match (hosts.next(), hosts.next()) {
+        (Some(one), None) if active <= 1 => Some(one.clone()),
+        (Some(_), _) | (None, _) => None,
+    })
 }
 
 /// What each check of the site asks, and when to believe it.

@@ -13,6 +13,7 @@ mod figures;
 mod jobs;
 mod judging;
 mod maintenance;
+mod off;
 mod outbox;
 mod own;
 mod people;

@@ -15,6 +15,8 @@ pub use told::{Extent, LastWords, TOGETHER, Together, Told, is_together};
 pub const UNKNOWN_AFTER_HEARTBEATS: u32 = 3;
 /// After how long at the latest silence is an incident. Doubled, a client's outage could go unseen for ten minutes.
 pub const INCIDENT_AFTER: Duration = Duration::from_secs(5 * 60);
+/// How long a shutdown that was announced by an agent of which no host is known is given before it is a silence.
+pub const ANNOUNCED: Duration = Duration::from_secs(15 * 60);
 /// The longest start-up guard that the collector's own downtime can cause.
 pub const GUARD_MAX: Duration = Duration::from_secs(15 * 60);
 

@@ -1,27 +1,29 @@
 //! Assets that were switched off as announced: their failures meanwhile are no findings (DETECTION 3).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use upheld_detection::{
     facts::{FindingFact, Off},
     incident::Bounds,
-    plan::Site,
+    silence::LastWords,
 };
+use upheld_model::{AgentId, AssetId};
 
 use super::{Said, SaidAt};
-use crate::plan::host_of;
 
-/// From the last words that say so until the host or its agent started again.
-pub(super) fn stretches(plan: &Site, said: &[SaidAt]) -> Vec<Off> {
-    let Some(host) = host_of(plan) else { return Vec::new() };
+/// From the last words that say so until the host or its agent started again. `hosts` are the assets on which the
+/// site's agents run, as far as that is known.
+pub(super) fn stretches(hosts: &BTreeMap<AgentId, AssetId>, said: &[SaidAt]) -> Vec<Off> {
     let mut off = Vec::new();
     for (at, words) in said.iter().enumerate() {
         let Said::Stopping { reason } = &words.said else { continue };
-        if !reason.to_ascii_lowercase().contains("request") {
+        let Some(host) = hosts.get(&words.agent).filter(|_| LastWords::of(reason) == LastWords::Requested) else {
             continue;
-        }
+        };
         let is_back = |later: &&SaidAt| match &later.said {
             Said::Started { .. } => later.agent == words.agent,
-            Said::Boot { asset } => *asset == host,
+            Said::Boot { asset } => asset == host,
             Said::Stopping { .. } | Said::Gap { .. } => false,
         };
         let until = said[at + 1..].iter().find(is_back).map(|later| later.at);

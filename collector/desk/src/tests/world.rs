@@ -87,7 +87,10 @@ impl World {
         let ttl = SignedDuration::from_hours(1);
         let token = self.desk.new_token(&client, &site, ttl, &ana(), self.now).await.unwrap();
         let key = SigningKey::from_seed(&[seed; 32]).unwrap();
-        let request = enrolment(&token.token, &key, self.now);
+        let mut request = enrolment(&token.token, &key, self.now);
+        if seed == 8 {
+            request.host = "srv-2".into();
+        }
         let answer = self.desk.enroll(request, self.now, issue).await.unwrap();
         let peer = self.desk.peer(&answer.agent).await.unwrap().unwrap();
         Agent {

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use upheld_detection::{
     incident::{Incident, SilenceSeen},
     silence::{
-        Deaf, Extent, LastHeard, LastWords, TOGETHER, Together, UNKNOWN_AFTER_HEARTBEATS, Verdict, incident_after,
-        is_together, judge,
+        ANNOUNCED, Deaf, Extent, LastHeard, LastWords, TOGETHER, Together, UNKNOWN_AFTER_HEARTBEATS, Verdict,
+        incident_after, is_together, judge,
     },
 };
 use upheld_model::{AgentId, AssetId, ClientId, IncidentKind, ProbeSpec, SiteId};
@@ -26,7 +26,9 @@ use crate::{
     book::{CurrentBook, HEARTBEAT_MS},
     case::{self, messages::SilentTogether},
     facts::{self, Said},
-    own, site,
+    own,
+    plan::host_among,
+    site,
     tasks::run::Run,
 };
 
@@ -145,7 +147,8 @@ fn at_site(
         }
         let own = |words: &&Words| words.agent == quiet.row.agent && words.received >= quiet.at;
         let host = host_of(book, &quiet.row, all.len());
-        if host.is_some() && words.iter().filter(own).any(|words| words.what == LastWords::Requested) {
+        let is_announced = words.iter().filter(own).any(|words| words.what == LastWords::Requested);
+        if is_announced && host.is_some() {
             continue; // switched off as announced: judged by the hours in which the host is expected to run
         }
         let name = host.as_ref().map_or(quiet.row.agent.as_str(), |host| host.as_str()).to_owned();
@@ -155,6 +158,8 @@ fn at_site(
             .any(|words| words.what == LastWords::Power);
         let extent = if is_alone { Extent::Agent { name } } else { Extent::Site };
         let due = if is_alone { quiet.due.max(had_time(&incidents, &quiet)) } else { quiet.due };
+        // Of a host that the book does not have nobody can say when it is expected to run.
+        let due = if is_announced { due.max(later(quiet.at, ANNOUNCED)) } else { due };
         let is_told = is_told(due);
         found.push(Silence { quiet: Quiet { due, ..quiet }, extent, said_power, host, is_told });
     }
@@ -199,20 +204,13 @@ fn words(tx: &dyn ReadTx, key: SiteKey<'_>, since: Timestamp) -> Result<Vec<Word
     Ok(words)
 }
 
-/// The asset on which an agent runs: the one that has its host's name, or the one whose `host` check the site has, if
-/// it has just one of both.
-fn host_of(book: &CurrentBook, agent: &AgentRow, agents: usize) -> Option<AssetId> {
+/// The asset on which an agent runs, by the book.
+fn host_of(book: &CurrentBook, agent: &AgentRow, active: usize) -> Option<AssetId> {
     let site = book.book.site(&agent.client, &agent.site)?;
-    let named = agent.host.parse::<AssetId>().ok().filter(|asset| site.assets.contains_key(asset));
-    let only = || {
-        let checks = site.checks();
-        let mut hosts = checks.into_iter().filter(|check| matches!(check.probe, ProbeSpec::Host { .. }));
-        match (hosts.next(), hosts.next()) {
-            (Some(one), None) if agents == 1 => Some(one.id.asset),
-            (Some(_), _) | (None, _) => None,
-        }
-    };
-    named.or_else(only)
+    let checks = site.checks();
+    let hosts =
+        checks.iter().filter(|check| matches!(check.probe, ProbeSpec::Host { .. })).map(|check| &check.id.asset);
+    host_among(agent, active, |asset| site.assets.contains_key(asset), hosts)
 }
 
 /// Each silence with the sites that fell silent with it. `silences` are in the order of their deadlines.

@@ -12,13 +12,11 @@ use super::super::{
 use crate::{
     observe::usual_gap,
     plan::{Asset, minus, plus},
-    silence::{GUARD_MAX, LastWords, TOGETHER, UNKNOWN_AFTER_HEARTBEATS, incident_after},
+    silence::{ANNOUNCED, GUARD_MAX, LastWords, TOGETHER, UNKNOWN_AFTER_HEARTBEATS, incident_after},
 };
 
 /// Heartbeats of an agent that was heard once.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// An announced shutdown is given this long.
-const ANNOUNCED: Duration = Duration::from_secs(15 * 60);
 
 /// One agent. It is heard when something of it is received, whenever that was said.
 pub(super) struct Agent {
