@@ -97,11 +97,15 @@ impl Site {
 
     /// Enrols as an administrator does it: as root; the service starts by itself.
     fn enroll(&self) {
+        self.enroll_by("upheld-agent");
+    }
+
+    fn enroll_by(&self, program: &str) {
         let token = self.collector(&format!("agent token --client {} --site {}", book::CLIENT, book::SITE));
         let token: Value = serde_json::from_str(&token).expect("JSON");
         println!(
             "{}",
-            self.machine.sh(&format!("upheld-agent enroll '{}' 2>&1", token["link"].as_str().expect("a link")))
+            self.machine.sh(&format!("{program} enroll '{}' 2>&1", token["link"].as_str().expect("a link")))
         );
         self.machine.wait_until("upheld-agent", "ActiveState", "active");
     }
@@ -124,6 +128,12 @@ impl Site {
 
     fn restarts(&self) -> u32 {
         self.machine.show("upheld-agent", "NRestarts").parse().expect("a number")
+    }
+
+    /// How often an agent said this when it stopped.
+    fn last_words(&self, reason: &str) -> i64 {
+        let count = "SELECT count(*) FROM records WHERE body LIKE '%' || ?1 || '%'";
+        self.database().query_row(count, [reason], |row| row.get(0)).expect("a count")
     }
 
     fn database(&self) -> rusqlite::Connection {
@@ -172,10 +182,16 @@ fn a_packaged_agent_lives_through_kill_hang_reboot_and_upgrade_and_loses_nothing
     );
 
     // A reboot: both come back by themselves.
+    assert_eq!(site.last_words("shutdown requested"), 0, "restarts of the service are no shutdown of the host");
+    assert!(site.last_words("SIGTERM") > 0);
     site.machine.reboot();
     site.machine.wait_until("upheld-collector", "ActiveState", "active");
     site.machine.wait_until("upheld-agent", "ActiveState", "active");
     site.wait_until_all_is_delivered(60);
+    assert_eq!(site.last_words("shutdown requested"), 1, "the reboot was announced");
+    println!("{}", site.machine.sh("upheld-agent doctor"));
+    let packaged = site.machine.try_sh("upheld-agent service install");
+    assert!(packaged.0 == Some(1) && packaged.2.contains("package brings the service"), "{packaged:?}");
 
     // An upgrade while hours wait to be sent.
     site.machine.sh("systemctl stop upheld-collector upheld-agent");
@@ -207,8 +223,37 @@ fn a_packaged_agent_lives_through_kill_hang_reboot_and_upgrade_and_loses_nothing
         "ls -d {STATE} /etc/upheld /usr/bin/upheld-agent 2>/dev/null || true; getent passwd upheld || true"
     ));
     assert_eq!(left, "", "purged");
+    without_a_package(&site);
     let kept = site.machine.sh("dpkg --purge upheld-collector 2>&1");
     assert!(kept.contains("kept: /var/lib/upheld-collector"), "{kept}");
+}
+
+/// The same machine, the program alone: it makes itself a service, twice, over an older one, and takes it back.
+fn without_a_package(site: &Site) {
+    let machine = &site.machine;
+    machine.put(&binary("upheld-agent"), "opt/upheld-agent");
+    machine.sh("printf older > /usr/local/bin/upheld-agent");
+    let refused = machine.try_sh("runuser -u nobody -- /opt/upheld-agent service install");
+    assert!(refused.0 == Some(1) && refused.2.contains("only root may install"), "{refused:?}");
+    let missing = machine.try_sh("/opt/upheld-agent service status");
+    assert_eq!(missing.0, Some(69), "{missing:?}");
+
+    println!("{}", machine.sh("/opt/upheld-agent service install"));
+    site.enroll_by("/usr/local/bin/upheld-agent");
+    site.wait_until_all_is_delivered(30);
+    let identity = machine.sh(&format!("cat {STATE}/identity.json"));
+    println!("{}", machine.sh("upheld-agent service install; upheld-agent service status; upheld-agent doctor"));
+    machine.wait_until("upheld-agent", "ActiveState", "active");
+    assert_eq!(machine.sh(&format!("cat {STATE}/identity.json")), identity, "it is still the same agent");
+
+    println!("{}", machine.sh("upheld-agent service uninstall"));
+    assert_eq!(machine.show("upheld-agent", "LoadState"), "not-found");
+    assert_eq!(machine.sh(&format!("cat {STATE}/identity.json")), identity, "keys and journal stay");
+    let again = machine.sh("/opt/upheld-agent service uninstall");
+    assert!(again.contains("nothing was changed"), "{again}");
+    let doctor = machine.try_sh("/opt/upheld-agent doctor");
+    println!("{}{}", doctor.1, doctor.2);
+    assert!(doctor.0 == Some(1) && doctor.1.contains("no agent runs"), "{doctor:?}");
 }
 
 /// An hour of reports that nobody has taken yet.

@@ -88,6 +88,19 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Make this program a service of this host, where no package did; say how it is; take it back.
+    Service {
+        #[command(subcommand)]
+        verb: ServiceVerb,
+    },
+    /// Say what is wrong with this host as an agent: each thing ok, or a command to run.
+    Doctor,
+    /// Play a fake outage, end to end (not built in this version).
+    Drill {
+        /// Anything.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        rest: Vec<String>,
+    },
     /// Write man pages and completions, for packagers.
     #[command(hide = true)]
     Pages {
@@ -113,6 +126,17 @@ pub(crate) enum CheckVerb {
         #[arg(long)]
         exit_code: bool,
     },
+}
+
+/// What to do with the service.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceVerb {
+    /// Start with this host, from here on and after each boot; an older version is replaced.
+    Install,
+    /// Say how the service is.
+    Status,
+    /// Take it back; keys and journal stay.
+    Uninstall,
 }
 
 #[cfg(test)]

@@ -209,7 +209,7 @@ mod tests {
                 "id": "a/b", "probe": { "kind": "lidar" }, "every_ms": 1000, "timeout_ms": 1000, "fail_after": 1,
                 "recover_after": 1, "stale_after_ms": 4000 }] }
         });
-        let answer = Answer { status: 200, retry_after: None, body: serde_json::to_vec(&answer).unwrap() };
+        let answer = Answer { status: 200, retry_after: None, date: None, body: serde_json::to_vec(&answer).unwrap() };
         let understood = read_answer(&link(), &answer).unwrap();
         assert_eq!((understood.config.version, understood.config.checks.len()), (0, 0));
     }

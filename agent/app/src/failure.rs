@@ -69,6 +69,12 @@ impl Failure {
         self
     }
 
+    /// What failed and why in one line, and what to do.
+    pub(crate) fn said(&self) -> (String, Option<String>) {
+        let why = self.why.iter().map(|why| format!(": {why}"));
+        (format!("{}{}", self.what, why.collect::<String>()), self.help.clone())
+    }
+
     /// The process's exit code.
     pub(crate) fn code(&self) -> Code {
         self.code

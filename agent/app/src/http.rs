@@ -2,6 +2,7 @@
 
 use std::{error::Error as StdError, io, time::Duration};
 
+use jiff::Timestamp;
 use reqwest::{Client, Proxy, redirect};
 use rustls::{CertificateError, ClientConfig};
 use upheld_wire::v1::Problem;
@@ -48,6 +49,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// `Retry-After` in seconds, where the collector named one.
     pub(crate) retry_after: Option<Duration>,
+    /// `Date`: the server's clock, to the second.
+    pub(crate) date: Option<Timestamp>,
     /// The body.
     pub(crate) body: Vec<u8>,
 }
@@ -84,6 +87,10 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Answer, NoA
         .get(reqwest::header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(Duration::from_secs);
+    let date = response.headers().get(reqwest::header::DATE).and_then(|value| {
+        let zoned = jiff::fmt::rfc2822::parse(value.to_str().ok()?).ok()?;
+        Some(zoned.timestamp())
+    });
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(classify)? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -91,7 +98,7 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Answer, NoA
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, retry_after, body })
+    Ok(Answer { status, retry_after, date, body })
 }
 
 impl Answer {

@@ -12,6 +12,7 @@ mod cli;
 mod clocks;
 mod config;
 mod disk;
+mod doctor;
 mod enroll;
 mod failure;
 mod files;
@@ -25,6 +26,7 @@ mod record;
 mod recorder;
 mod run;
 mod sends;
+mod service;
 mod settings;
 mod state;
 mod status;
@@ -92,15 +94,20 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
             let wanted = record::Wanted { lasts: lasts.clone(), since: since.clone(), out: out.clone() };
             record::record(&cli.common, wanted).await
         }
+        Verb::Service { verb } => service::service(&cli.common, verb).await,
+        Verb::Doctor => doctor::doctor(&cli.common, provider).await,
+        Verb::Drill { .. } => Err(not_built("drill")
+            .why("the collector cannot carry a drill's mark through clocks, messages and figures yet")
+            .help("on a machine of your own: cargo quickstart --drill")),
         Verb::Pages { folder } => pages::write(Cli::command(), folder),
-        Verb::Secret { .. } => Err(not_built("secret")),
+        Verb::Secret { .. } => Err(not_built("secret")
+            .why("no probe of this version uses a secret")
+            .help("nothing is needed; checks that need credentials are not offered by this version's collector")),
     }
 }
 
 fn not_built(verb: &str) -> Failure {
     Failure::new(Code::Missing, format!("`upheld-agent {verb}` is not built in this version"))
-        .why("no probe of this version uses a secret")
-        .help("nothing is needed; checks that need credentials are not offered by this version's collector")
 }
 
 fn log_to_stderr(cli: &Cli) -> Result<(), Failure> {

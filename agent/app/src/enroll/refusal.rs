@@ -66,7 +66,7 @@ mod tests {
             detail: "by nvr-01 on 16 November".to_owned(),
             code: code.to_owned(),
         };
-        Answer { status, retry_after: None, body: serde_json::to_vec(&problem).unwrap() }
+        Answer { status, retry_after: None, date: None, body: serde_json::to_vec(&problem).unwrap() }
     }
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(used.code(), Code::Refused);
         assert!(used.to_string().contains("by nvr-01") && used.to_string().contains("agent token"), "{used}");
         assert_eq!(refused(&link(), &problem(503, codes::UNAVAILABLE)).code(), Code::TryAgain);
-        let mute = Answer { status: 404, retry_after: None, body: b"<html>".to_vec() };
+        let mute = Answer { status: 404, retry_after: None, date: None, body: b"<html>".to_vec() };
         assert!(refused(&link(), &mute).to_string().contains("answered 404"));
     }
 }

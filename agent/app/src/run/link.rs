@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     fn answered(status: u16, body: &str) -> sender::Answer {
-        read_delivery(Ok(Answer { status, retry_after: Some(Duration::from_secs(7)), body: body.into() }))
+        read_delivery(Ok(Answer { status, retry_after: Some(Duration::from_secs(7)), date: None, body: body.into() }))
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
     clocks,
     failure::{Code, Failure},
     recorder::Command,
+    service::why_terminated,
     state::StateFolder,
 };
 
@@ -116,7 +117,7 @@ pub(super) fn listen(incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
     tokio::task::spawn_local(async move {
         loop {
             let reason = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
+                _ = terminate.recv() => why_terminated().await,
                 _ = interrupt.recv() => "SIGINT",
             };
             if incoming.send(Incoming::Stop(reason)).await.is_err() {

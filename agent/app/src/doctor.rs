@@ -1,0 +1,255 @@
+//! `doctor`: what is wrong with this host as an agent, each with a command to run. It changes nothing.
+//!
+//! What the running agent knows is asked of it; the rest is looked at here. The exit code is that of the first thing
+//! that is wrong.
+
+use std::{path::Path, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+use rustls::crypto::CryptoProvider;
+use serde::Serialize;
+
+use crate::{
+    cli::Common,
+    clocks,
+    failure::{Code, Failure},
+    http::NoAnswer,
+    output,
+    settings::Settings,
+    state::{Identity, StateFolder},
+    tls::clock::BoundedClock,
+    uplink::Uplink,
+};
+
+/// Clocks that differ by more are worth a person's look.
+const SKEW_MAX: SignedDuration = SignedDuration::from_secs(60);
+/// Free space under which the journal may soon not be written.
+const FREE_BYTES_MIN: u64 = 256 << 20;
+/// CAP_NET_RAW's bit (capabilities(7)).
+#[cfg(target_os = "linux")]
+const NET_RAW: u64 = 1 << 13;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    is_ok: bool,
+    says: String,
+    /// A command to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    todo: Option<String>,
+    #[serde(skip)]
+    code: Code,
+}
+
+impl Finding {
+    fn ok(what: &'static str, says: impl Into<String>) -> Self {
+        Self { what, is_ok: true, says: says.into(), todo: None, code: Code::Failed }
+    }
+
+    fn wrong(what: &'static str, code: Code, says: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { what, is_ok: false, says: says.into(), todo: Some(todo.into()), code }
+    }
+
+    /// As another command would have failed.
+    fn failed(what: &'static str, failure: &Failure) -> Self {
+        let (says, todo) = failure.said();
+        Self { what, is_ok: false, says, todo, code: failure.code() }
+    }
+
+    fn line(&self) -> String {
+        let word = if self.is_ok { "ok" } else { "WRONG" };
+        let todo = self.todo.iter().map(|todo| format!("\n{:22}do: {todo}", ""));
+        format!("  {:12} {word:6} {}{}", self.what, self.says, todo.collect::<String>())
+    }
+}
+
+/// Looks at everything and prints it.
+pub(crate) async fn doctor(common: &Common, provider: &Arc<CryptoProvider>) -> Result<(), Failure> {
+    let state = StateFolder::new(&common.state);
+    let findings = look(common, &state, provider).await;
+    if common.json {
+        output::json(&serde_json::json!({ "schema": "upheld.agent-doctor/1", "findings": findings }))?;
+    } else {
+        output::lines(&findings.iter().map(Finding::line).collect::<Vec<_>>())?;
+    }
+    let wrong: Vec<&Finding> = findings.iter().filter(|finding| !finding.is_ok).collect();
+    match wrong.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::new(first.code, format!("{} of {} are wrong", wrong.len(), findings.len()))
+            .why(format!("{}: {}", first.what, first.says))
+            .help(first.todo.clone().unwrap_or_default())),
+    }
+}
+
+async fn look(common: &Common, state: &StateFolder, provider: &Arc<CryptoProvider>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let identity = match state.require_identity() {
+        Ok(identity) => identity,
+        Err(failure) => {
+            findings.push(Finding::failed("enrolment", &failure));
+            findings.push(disk(state));
+            return findings;
+        }
+    };
+    let who = format!("{} for {}, site {}", identity.agent, identity.client_name, identity.site_name);
+    findings.push(Finding::ok("enrolment", who));
+    match Settings::load(common, Some(&identity))
+        .and_then(|settings| settings.allow_list(common, Some(&identity)).map(|_| settings))
+    {
+        Err(failure) => findings.push(Finding::failed("settings", &failure)),
+        Ok(settings) => {
+            let proxy = settings.proxy.as_ref().map_or("no proxy".to_owned(), |proxy| format!("proxy {proxy}"));
+            findings.push(Finding::ok("settings", proxy));
+            findings.extend(collector(state, &identity, &settings, provider).await);
+        }
+    }
+    findings.push(service(state));
+    findings.extend(rights(state));
+    findings.push(disk(state));
+    findings
+}
+
+/// The line: name, proxy, TLS by the pinned root, our certificate; and the collector's clock beside ours.
+async fn collector(
+    state: &StateFolder,
+    identity: &Identity,
+    settings: &Settings,
+    provider: &Arc<CryptoProvider>,
+) -> Vec<Finding> {
+    let clock = Arc::new(BoundedClock::new(clocks::wall, identity.link_issued));
+    let uplink = match Uplink::open(state, identity, settings.proxy.as_ref(), &clock, provider) {
+        Ok(uplink) => uplink,
+        Err(failure) => return vec![Finding::failed("collector", &failure)],
+    };
+    let at = &identity.collector;
+    let answer = match uplink.fetch_config().await {
+        Ok(answer) => answer,
+        Err(error) => return vec![unreached(at, &error)],
+    };
+    let mut findings = vec![match answer.status {
+        200 => Finding::ok("collector", format!("{at} shows the provider's key and takes this host's certificate")),
+        _ => Finding::wrong(
+            "collector",
+            Code::Refused,
+            format!("{at} refuses this host: {}", answer.problem().title),
+            "ask the provider: upheld-collector agent list",
+        ),
+    }];
+    if let Some(theirs) = answer.date {
+        findings.push(clock_beside(theirs, clocks::wall()));
+    }
+    findings
+}
+
+fn unreached(at: &str, error: &NoAnswer) -> Finding {
+    let todo = match error {
+        NoAnswer::Unreachable(_) | NoAnswer::Broken(_) | NoAnswer::TooLong => {
+            format!("curl -kv https://{at}/healthz; a proxy stands in agent.toml: proxy = \"http://…\"")
+        }
+        NoAnswer::WrongRoot | NoAnswer::Certificate(_) | NoAnswer::Tls(_) => {
+            format!("somebody else may answer there: curl -kv https://{at}/healthz; compare the key with the portal's")
+        }
+    };
+    Finding::wrong("collector", Code::Unreachable, format!("{at}: {}", error.words()), todo)
+}
+
+fn clock_beside(theirs: Timestamp, ours: Timestamp) -> Finding {
+    let apart = theirs.duration_since(ours);
+    // Their answer names whole seconds.
+    if apart.abs() <= SKEW_MAX {
+        return Finding::ok("clock", format!("within {} s of the collector's", SKEW_MAX.as_secs()));
+    }
+    let (seconds, side) = (apart.abs().as_secs(), if apart.is_positive() { "behind" } else { "ahead of" });
+    let says = format!("{seconds} s {side} the collector's");
+    Finding::wrong("clock", Code::Failed, says, "timedatectl set-ntp true; then: timedatectl timesync-status")
+}
+
+fn service(state: &StateFolder) -> Finding {
+    match state.holder() {
+        Some(pid) => Finding::ok("service", format!("runs, process {pid}")),
+        None => Finding::wrong(
+            "service",
+            Code::Failed,
+            "no agent runs",
+            "sudo systemctl start upheld-agent; where there is no such unit: sudo upheld-agent service install",
+        ),
+    }
+}
+
+/// What the running agent may do. One that does not run has no rights that could be looked at.
+#[cfg(target_os = "linux")]
+fn rights(state: &StateFolder) -> Option<Finding> {
+    let pid = state.holder()?;
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid).join("status")).ok()?;
+    Some(match may_echo(&status) {
+        true => Finding::ok("rights", "echo requests may be sent"),
+        false => Finding::wrong(
+            "rights",
+            Code::Missing,
+            "the running agent may not send echo requests",
+            "printf '[Service]\\nAmbientCapabilities=CAP_NET_RAW\\nCapabilityBoundingSet=CAP_NET_RAW\\n' | sudo systemctl edit --stdin upheld-agent; sudo systemctl restart upheld-agent",
+        ),
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rights(_: &StateFolder) -> Option<Finding> {
+    None
+}
+
+/// Whether a process with this `/proc/PID/status` has CAP_NET_RAW.
+#[cfg(target_os = "linux")]
+fn may_echo(status: &str) -> bool {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|rights| rights & NET_RAW != 0)
+}
+
+#[cfg(target_os = "linux")]
+fn disk(state: &StateFolder) -> Finding {
+    let root = state.root();
+    let place = if root.exists() { root } else { Path::new("/") };
+    match rustix::fs::statvfs(place) {
+        Err(error) => Finding::wrong("disk", Code::Failed, format!("{}: {error}", place.display()), "df -h"),
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let says = format!("{} MiB free for {}", free >> 20, place.display());
+            if free >= FREE_BYTES_MIN {
+                return Finding::ok("disk", says);
+            }
+            Finding::wrong("disk", Code::TryAgain, says, format!("free some: du -xh --max-depth=2 {}", place.display()))
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn disk(_: &StateFolder) -> Finding {
+    Finding::wrong(
+        "disk",
+        Code::Missing,
+        "this platform's free space is not looked at in this version",
+        "look at it by hand",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_apart_says_which_way() {
+        let ours: Timestamp = "2026-11-16T16:10:00Z".parse().unwrap();
+        let beside = |seconds| clock_beside(ours + SignedDuration::from_secs(seconds), ours);
+        assert!(beside(59).is_ok && beside(-60).is_ok);
+        assert_eq!(beside(61).says, "61 s behind the collector's");
+        assert_eq!(beside(-7200).says, "7200 s ahead of the collector's");
+        assert!(beside(61).line().contains("WRONG") && beside(61).line().contains("do: timedatectl"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_right_to_send_an_echo_is_one_bit() {
+        assert!(may_echo("Name:\tx\nCapEff:\t0000000000002000\n"));
+        assert!(!may_echo("CapEff:\t0000000000001000\n") && !may_echo(""));
+    }
+}
