@@ -1,7 +1,7 @@
 //! The incident: what people and the agreement deal with (DETECTION 5), and how findings become one (DETECTION 3, 4).
 //!
-//! [`decide()`] takes a snapshot of one site and something that happened, and returns the incidents as they now stand
-//! with what changed. [`act()`] does the same for what a person asks of one incident, and may refuse by name. Both are
+//! [`reconcile()`] sets what the facts of a site amount to against its stored incidents, and returns those that change
+//! with what changed. [`decide()`] does the same for silences, the collector's own troubles and deadlines, [`act()`] the same for what a person asks of one incident, and may refuse by name. Both are
 //! pure: storing, matching terms, clocks, tickets and pages are the caller's, who learns from [`Desk`] whether an
 //! incident is people's business from this change on.
 //!
@@ -36,11 +36,11 @@ use upheld_model::{
 use crate::own::Trouble;
 
 pub use act::{Action, Refused, Resolution, absorb, act, may_carry_on};
-pub use decide::{Arrival, FindingEnded, FindingSeen, OwnSeen, SilenceSeen, Trigger, decide};
+pub use decide::{OwnSeen, SilenceSeen, Trigger, decide};
 pub use effect::{Change, Desk, IncidentEffect};
 pub use keys::{DedupKey, IncidentKey};
 pub use reconcile::reconcile;
-pub use rules::{Foresight, Rules, class_of, open_after};
+pub use rules::{Foresight, Rules, open_after};
 pub use state::{Holder, IncidentState};
 pub use title::title;
 pub use view::{AssetView, SiteView, Stage};

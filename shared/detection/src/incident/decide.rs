@@ -1,19 +1,16 @@
-//! What happens to a site's incidents when something happened.
+//! What happens to a site's incidents by itself: silences, the collector's own troubles, deadlines. What findings make
+//! of them is [`super::reconcile()`]'s.
 
-mod birth;
 mod deadline;
-mod finding;
 mod own;
 mod silent;
 
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
-use upheld_model::{AgentId, AssetId, Cause, DeviceText, FindingId};
+use upheld_model::{AgentId, AssetId, Cause};
 
-use super::{
-    Bounds, CauseClaim, Change, Desk, Handling, Incident, IncidentEffect, OpeningCause, Rules, SiteView, Stage, Who,
-};
+use super::{CauseClaim, Change, Desk, Handling, Incident, IncidentEffect, Rules, SiteView, Stage, Who};
 use crate::{
     own::Trouble,
     silence::{Extent, Together},
@@ -22,10 +19,6 @@ use crate::{
 /// Something that happened at a site, in the collector's time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trigger {
-    /// An agent confirmed a failure.
-    FindingOpened(FindingSeen),
-    /// An agent confirmed a recovery.
-    FindingClosed(FindingEnded),
     /// An agent's silence became an incident ([`crate::silence`]).
     AgentSilent(SilenceSeen),
     /// A silent agent was heard again.
@@ -63,48 +56,6 @@ pub struct OwnSeen {
     pub why: String,
 }
 
-/// A finding as the collector received it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FindingSeen {
-    /// Its name, in the agent's own time.
-    pub id: FindingId,
-    /// From the last good to the first bad sample.
-    pub started: Bounds,
-    /// When the agent confirmed it.
-    pub detected: Timestamp,
-    /// When its record was committed.
-    pub received: Timestamp,
-    /// What the sample said.
-    pub evidence: Option<DeviceText>,
-    /// The record that carried it.
-    pub cause: OpeningCause,
-    /// Whether it still fails.
-    pub arrival: Arrival,
-}
-
-/// Whether a finding was over when it arrived (DETECTION 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
-    /// Its check still fails, as far as the agent's "now" header and the same delivery say.
-    StillFailing,
-    /// It is over: its end came with it, or the "now" header says that the check is good.
-    Over {
-        /// From the last bad to the first good sample; without the end's record, up to the header's `since`.
-        restored: Bounds,
-    },
-}
-
-/// A finding's end as the collector received it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FindingEnded {
-    /// The finding's name.
-    pub id: FindingId,
-    /// From the last bad to the first good sample.
-    pub restored: Bounds,
-    /// When the agent confirmed the recovery.
-    pub confirmed: Timestamp,
-}
-
 /// A silence that became an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SilenceSeen {
@@ -132,8 +83,6 @@ pub struct SilenceSeen {
 pub fn decide(view: &SiteView, trigger: &Trigger, rules: &Rules, now: Timestamp) -> Vec<IncidentEffect> {
     let case = Case { view, rules, now };
     match trigger {
-        Trigger::FindingOpened(seen) => finding::opened(&case, seen),
-        Trigger::FindingClosed(ended) => finding::closed(&case, ended),
         Trigger::AgentSilent(seen) => silent::silent(&case, seen),
         Trigger::AgentBack { agent, heard } => silent::back(&case, agent, *heard),
         Trigger::OwnTrouble(seen) => own::begins(&case, seen),
@@ -142,8 +91,7 @@ pub fn decide(view: &SiteView, trigger: &Trigger, rules: &Rules, now: Timestamp)
     }
 }
 
-pub(super) use birth::passed;
-pub(super) use deadline::resolved_by_watch;
+pub(super) use deadline::{passed, resolved_by_watch};
 
 /// What every rule may look at.
 struct Case<'a> {
@@ -189,36 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::incident::{
-        IncidentState,
-        testing::{Site, at, finding, told},
-    };
-
-    #[test]
-    fn a_confirmed_failure_opens_one_incident_with_its_sentence() {
-        let mut site = Site::new();
-        let effects = site.fails("srv-1/net.tcp", 60);
-        assert_eq!(told(&effects), "opened begins(64,66)@66 open");
-        let incident = &effects[0].incident;
-        assert_eq!(incident.title, "srv-1: TCP service on port 8080 does not answer");
-        assert_eq!(incident.dedup.as_str(), "northgate/plant-2/asset/srv-1/down");
-        assert_eq!(incident.started, Bounds { not_before: Some(at(50)), not_after: at(60) });
-        assert!(incident.pages() && incident.is_ticketed());
-    }
-
-    #[test]
-    fn one_incident_per_asset_whichever_of_its_checks_fail() {
-        let mut site = Site::new();
-        site.fails("srv-1/net.tcp", 60);
-        assert_eq!(told(&site.fails("srv-1/net.http", 70)), "symptom added@74 open");
-        assert_eq!(
-            told(&site.fails("rec-1/files", 80)),
-            "opened begins(84,86)@86 open",
-            "another asset is another one"
-        );
-        assert_eq!(told(&site.works("srv-1/net.tcp", 60, 200)), "symptom ended@200 open");
-        assert_eq!(told(&site.works("srv-1/net.http", 70, 210)), "restored@210 watching");
-    }
+    use crate::incident::testing::{Site, at, told};
 
     #[test]
     fn restored_is_not_resolved_until_the_watch_ends() {
@@ -232,146 +151,11 @@ mod tests {
     }
 
     #[test]
-    fn a_relapse_inside_the_watch_reopens_the_same_incident_for_who_had_it() {
-        let mut site = Site::new();
-        site.fails("srv-1/net.tcp", 60);
-        site.takes(100);
-        site.works("srv-1/net.tcp", 60, 200);
-        assert_eq!(told(&site.fails("srv-1/net.tcp", 1_000)), "relapsed@1004 taken");
-        assert_eq!(site.incidents().len(), 1);
-        assert_eq!(site.incidents()[0].restored, None);
-        assert_eq!(told(&site.works("srv-1/net.tcp", 1_000, 1_200)), "restored@1200 watching");
-        assert_eq!(told(&site.wakes(2_100)), "resolved@2100 resolved");
-    }
-
-    #[test]
-    fn a_relapse_that_began_inside_the_watch_reopens_even_when_it_is_learned_later() {
-        let mut site = Site::new();
-        site.fails("srv-1/net.tcp", 60);
-        site.works("srv-1/net.tcp", 60, 200);
-        site.wakes(1_100);
-        assert_eq!(
-            told(&site.fails("srv-1/net.tcp", 1_105)),
-            "relapsed@1109 open",
-            "good at 1095, the watch ended at 1100"
-        );
-    }
-
-    #[test]
-    fn a_failure_after_the_watch_is_a_new_incident_even_if_nobody_woke() {
-        let mut site = Site::new();
-        site.fails("srv-1/net.tcp", 60);
-        site.works("srv-1/net.tcp", 60, 200);
-        let effects = site.fails("srv-1/net.tcp", 1_115);
-        assert_eq!(told(&effects), "resolved@1100 resolved | opened begins(1119,1121)@1121 open");
-        assert_ne!(effects[0].incident.key, effects[1].incident.key);
-        assert_eq!(effects[1].incident.follows, None);
-    }
-
-    #[test]
-    fn after_a_person_closed_it_the_same_failure_is_a_new_incident_that_follows() {
-        let mut site = Site::new();
-        let first = site.fails("srv-1/net.tcp", 60)[0].incident.key;
-        site.works("srv-1/net.tcp", 60, 200);
-        site.resolves(300);
-        let effects = site.fails("srv-1/net.tcp", 400);
-        assert_eq!(told(&effects), "opened begins(404,406)@406 open");
-        assert_eq!(effects[0].incident.follows, Some(first));
-    }
-
-    #[test]
-    fn what_a_person_reopened_is_restored_again_only_by_measurement() {
-        let mut site = Site::new();
-        site.fails("srv-1/net.tcp", 60);
-        site.works("srv-1/net.tcp", 60, 200);
-        site.reopens(300);
-        assert_eq!(told(&site.fails("srv-1/net.tcp", 400)), "symptom added@404 open");
-        assert_eq!(site.incidents()[0].restored, None);
-        assert_eq!(told(&site.works("srv-1/net.tcp", 400, 500)), "restored@500 watching");
-    }
-
-    #[test]
-    fn what_is_over_when_it_arrives_is_restored_and_bothers_nobody() {
-        let mut site = Site::new();
-        site.now = at(40_000);
-        let seen = Arrival::Over { restored: Bounds { not_before: Some(at(900)), not_after: at(910) } };
-        let effects = site.sees(FindingSeen { arrival: seen, received: at(40_000), ..finding("srv-1/net.tcp", 60) });
-        assert_eq!(told(&effects), "opened@40000 resolved");
-        let incident = &effects[0].incident;
-        assert_eq!((incident.handling, incident.restored), (Handling::Retroactive, Some(at(910))));
-        assert!(!incident.pages() && !incident.is_ticketed());
-        assert_eq!(told(&site.works("srv-1/net.tcp", 60, 910)), "amended@910 resolved", "its exact end");
-        assert_eq!(told(&site.works("srv-1/net.tcp", 60, 910)), "");
-    }
-
-    #[test]
-    fn what_still_fails_when_it_arrives_late_is_an_ordinary_incident() {
-        let mut site = Site::new();
-        site.now = at(40_000);
-        let effects = site.sees(FindingSeen { received: at(40_000), ..finding("srv-1/net.tcp", 60) });
-        assert_eq!(told(&effects), "opened begins(64,40000)@40000 open");
-        assert!(effects[0].incident.pages());
-    }
-
-    #[test]
-    fn a_retroactive_incident_that_fails_again_becomes_peoples_business() {
-        let mut site = Site::new();
-        site.now = at(1_000);
-        let over = Arrival::Over { restored: Bounds { not_before: Some(at(900)), not_after: at(910) } };
-        site.sees(FindingSeen { arrival: over, received: at(1_000), ..finding("srv-1/net.tcp", 60) });
-        let effects = site.fails("srv-1/net.tcp", 1_100);
-        assert_eq!(told(&effects), "relapsed begins(1104,1106)@1104 open");
-        assert!(effects[0].incident.pages());
-    }
-
-    #[test]
-    fn a_camera_has_three_minutes_and_a_critical_one_none() {
+    fn a_camera_has_three_minutes_and_its_clocks_count_from_the_receipt() {
         let mut site = Site::new();
         assert_eq!(told(&site.fails("cam-1/net.icmp", 60)), "noticed@64 candidate");
         assert_eq!(site.deadline(), Some(at(64 + 180)));
-        assert_eq!(told(&site.wakes(300)), "opened begins(64,66)@244 open", "clocks count from the receipt");
-        assert_eq!(told(&site.fails("cam-2/net.icmp", 400)), "opened begins(404,406)@406 open");
-    }
-
-    #[test]
-    fn a_camera_that_is_back_in_time_was_an_event() {
-        let mut site = Site::new();
-        site.fails("cam-1/net.icmp", 60);
-        assert_eq!(told(&site.works("cam-1/net.icmp", 60, 200)), "passed@200 dismissed");
-        assert_eq!(told(&site.wakes(300)), "");
-        assert_eq!(told(&site.fails("cam-1/net.icmp", 400)), "noticed@404 candidate");
-    }
-
-    #[test]
-    fn a_candidate_whose_recovery_and_deadline_are_learned_together_was_an_incident() {
-        let mut site = Site::new();
-        site.fails("cam-1/net.icmp", 60);
-        let effects = site.works("cam-1/net.icmp", 60, 600);
-        assert_eq!(told(&effects), "opened begins(64,66)@244 open | restored@600 watching");
-    }
-
-    #[test]
-    fn a_short_failure_that_is_over_when_it_arrives_is_an_event_too() {
-        let mut site = Site::new();
-        site.now = at(40_000);
-        let over = Arrival::Over { restored: Bounds { not_before: Some(at(200)), not_after: at(210) } };
-        let effects = site.sees(FindingSeen { arrival: over, received: at(40_000), ..finding("cam-1/net.icmp", 60) });
-        assert_eq!(told(&effects), "passed@64 dismissed");
-    }
-
-    #[test]
-    fn a_site_in_commissioning_is_listed_and_never_ticketed() {
-        let mut site = Site::new();
-        site.view.stage = Stage::Commissioning;
-        let effects = site.fails("srv-1/net.tcp", 60);
-        assert_eq!(told(&effects), "opened@66 open");
-        assert_eq!(effects[0].incident.handling, Handling::AsFound);
-        site.view.stage = Stage::Commissioned { since: at(100) };
-        assert_eq!(
-            told(&site.fails("srv-1/net.http", 110)),
-            "symptom added@114 open",
-            "as found until a person ticks it"
-        );
+        assert_eq!(told(&site.wakes(300)), "opened begins(64,66)@244 open");
     }
 
     #[test]
@@ -384,16 +168,6 @@ mod tests {
         assert_eq!(site.deadline(), Some(at(1_200 + 900)));
         site.view.unknown.clear();
         assert_eq!(told(&site.wakes(2_100)), "resolved@2100 resolved");
-    }
-
-    #[test]
-    fn the_line_itself_is_the_wide_network() {
-        let mut site = Site::new();
-        let class = |effects: &[IncidentEffect]| effects[0].incident.class.as_str();
-        assert_eq!(class(&site.fails("wan-1/net.icmp", 60)), "network-wan");
-        assert_eq!(class(&site.fails("srv-1/net.tcp", 60)), "network-lan");
-        assert_eq!(class(&site.fails("rec-1/files", 60)), "recording");
-        assert_eq!(class(&site.fails("srv-9/gone", 60)), "monitoring");
     }
 
     #[test]
@@ -430,17 +204,6 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_the_same_on_every_collector() {
-        let key = |site: &mut Site| site.fails("srv-1/net.tcp", 60)[0].incident.key;
-        assert_eq!(key(&mut Site::new()), key(&mut Site::new()));
-        assert_eq!(
-            key(&mut Site::new()).to_string(),
-            "91f41645aa3c9dc82a584cb7240d8cdb990c17966e407859ca83f926ce43cc2f",
-            "a change here orphans every ticket that was ever written"
-        );
-    }
-
-    #[test]
     fn an_incident_reads_as_it_was_written() {
         let mut site = Site::new();
         site.fails("srv-1/net.tcp", 60);
@@ -452,53 +215,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn at_most_one_open_incident_per_key_and_nothing_twice(
-            steps in proptest::collection::vec((0usize..5, 0u8..8, 1u64..700), 1..80),
-        ) {
-            let checks = ["srv-1/net.tcp", "srv-1/net.http", "cam-1/net.icmp", "cam-2/net.icmp", "rec-1/files"];
+        fn at_most_one_open_silence_and_nothing_twice(steps in proptest::collection::vec((0u8..4, 1u64..700), 1..80)) {
             let mut site = Site::new();
-            let mut failing = [None; 5];
             let (mut silent_since, mut second) = (None, 1_000);
-            for (which, what, step) in steps {
+            for (what, step) in steps {
                 second += step;
-                let trigger = match (what, failing[which], silent_since) {
-                    (0..3, None, _) => {
-                        failing[which] = Some(second);
-                        site.trigger_fails(checks[which], second)
-                    }
-                    (0..3, Some(first_bad), _) => {
-                        failing[which] = None;
-                        site.trigger_works(checks[which], first_bad, second)
-                    }
-                    (3, _, None) => {
+                let trigger = match (what, silent_since) {
+                    (0, None) => {
                         silent_since = Some(second);
                         site.trigger_silent(second - 300, second)
                     }
-                    (3, _, Some(_)) => {
+                    (0, Some(_)) => {
                         silent_since = None;
                         site.trigger_back(second)
                     }
-                    (4, _, _) => { site.takes(second); Trigger::Deadline }
-                    (5, _, _) => { site.resolves(second); Trigger::Deadline }
-                    (6, _, _) => { site.view.unknown.insert(checks[which].parse().unwrap()); Trigger::Deadline }
-                    (_, _, _) => { site.view.unknown.clear(); Trigger::Deadline }
+                    (1, _) => { site.takes(second); Trigger::Deadline }
+                    (2, _) => { site.resolves(second); Trigger::Deadline }
+                    (_, _) => Trigger::Deadline,
                 };
                 site.now = site.now.max(at(second));
                 site.apply(&trigger);
                 prop_assert_eq!(told(&site.apply(&trigger)), "", "again: {:?}", trigger);
-                let mut open: Vec<_> = site.incidents().iter().filter(|i| i.is_open()).map(|i| i.dedup.clone()).collect();
-                let all = open.len();
-                open.sort();
-                open.dedup();
-                prop_assert_eq!(open.len(), all);
-                for incident in site.incidents() {
-                    let fails = incident.symptoms.values().any(|symptom| symptom.restored.is_none());
-                    if fails {
-                        prop_assert!(incident.restored.is_none(), "{:?}", incident);
-                        prop_assert!(!matches!(incident.state, IncidentState::Watching { .. }), "{:?}", incident);
-                    }
-                    prop_assert!(incident.started.not_before <= Some(incident.started.not_after));
-                }
+                prop_assert!(site.incidents().iter().filter(|incident| incident.is_open()).count() <= 1);
                 if matches!(trigger, Trigger::Deadline) {
                     prop_assert!(site.deadline().is_none_or(|due| due > site.now), "{:?}", site.deadline());
                 }

@@ -1,10 +1,10 @@
-//! The numbers by which findings become incidents, and the class that follows from a check.
+//! The numbers by which findings become incidents.
 
 use std::time::Duration;
 
-use upheld_model::{AssetClass, CheckId, IncidentClass};
+use upheld_model::AssetClass;
 
-use super::{AssetView, SiteView};
+use super::AssetView;
 
 /// The times that decisions use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Rules {
     pub watch: Duration,
     /// Whether what falls due later is told already.
     pub foresight: Foresight,
-    /// How far back resolved incidents belong into [`SiteView::incidents`], so that a late relapse finds its own.
+    /// How far back resolved incidents belong into [`super::SiteView::incidents`], so that a late relapse finds its own.
     pub look_back: Duration,
     /// How long something may be a little wrong before that is an incident; the client's agreement may say so.
     pub lingering_after: Duration,
@@ -63,13 +63,4 @@ pub fn open_after(asset: &AssetView) -> Duration {
         | AssetClass::Server
         | AssetClass::Other => Duration::ZERO,
     }
-}
-
-/// The class of an incident that a failure of this check opens (DETECTION 5): the check's kind, and on an internet
-/// link the line itself. A check that is not configured any more tells only about our own watching.
-pub fn class_of(view: &SiteView, check: &CheckId) -> IncidentClass {
-    let Some(probe) = view.checks.get(check) else { return IncidentClass::Monitoring };
-    let is_link = view.assets.get(&check.asset).is_some_and(|asset| asset.class == AssetClass::InternetLink);
-    let class = probe.class();
-    if is_link && class == IncidentClass::NetworkLan { IncidentClass::NetworkWan } else { class }
 }

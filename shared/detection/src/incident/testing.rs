@@ -1,18 +1,24 @@
-//! A small site for tests: it keeps what [`super::decide()`] returns, as a store would.
+//! A small site for tests: it keeps what [`super::reconcile()`] and [`super::decide()`] return, as a store would.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use upheld_model::{AssetClass, CheckId, Digest, FindingId, ObservedAt, ProbeSpec, RecordId, check::FreshnessSpec};
+use upheld_model::{AssetClass, Cause, CheckId, FindingId, IncidentKind, ObservedAt, ProbeSpec, check::FreshnessSpec};
 
 use super::{
-    Action, Arrival, AssetView, Bounds, Desk, FindingEnded, FindingSeen, Incident, IncidentEffect, OpeningCause,
-    Resolution, Rules, SilenceSeen, SiteView, Stage, Trigger, Who, act, decide,
+    Action, AssetView, Bounds, Desk, Handling, Incident, IncidentEffect, IncidentKey, OpeningCause, Resolution, Root,
+    Rules, SilenceSeen, SiteView, Stage, Trigger, Who, act, decide, open_after, reconcile,
+};
+use crate::{
+    correlate::{Judged, Subject},
+    facts::{Ended, FindingFact, SiteFacts},
+    plan::plus,
 };
 
 pub(super) struct Site {
     pub(super) view: SiteView,
     pub(super) now: Timestamp,
+    findings: Vec<FindingFact>,
 }
 
 impl Site {
@@ -47,6 +53,7 @@ impl Site {
                 incidents: Vec::new(),
             },
             now: at(0),
+            findings: Vec::new(),
         }
     }
 
@@ -58,32 +65,66 @@ impl Site {
         self.view.incidents.iter().filter_map(Incident::next_deadline).min()
     }
 
-    /// A check whose first bad sample is at this second; the last good one was 10 s before.
-    pub(super) fn fails(&mut self, check: &str, first_bad: u64) -> Vec<IncidentEffect> {
-        let trigger = self.trigger_fails(check, first_bad);
-        self.apply(&trigger)
+    /// A check whose first bad sample is at this second; the last good one was 10 s before, it was confirmed 4 s after
+    /// and received 2 s after that.
+    pub(super) fn fails(&mut self, name: &str, first_bad: u64) -> Vec<IncidentEffect> {
+        self.findings.push(FindingFact {
+            id: FindingId { check: check(name), first_bad: ObservedAt(at(first_bad)) },
+            started: Bounds { not_before: Some(at(first_bad - 10)), not_after: at(first_bad) },
+            detected: at(first_bad + 4),
+            received: at(first_bad + 6),
+            ended: None,
+            recovering: None,
+            evidence: Some("connection refused".into()),
+        });
+        self.judge(first_bad + 6)
     }
 
-    pub(super) fn trigger_fails(&mut self, check: &str, first_bad: u64) -> Trigger {
-        let seen = finding(check, first_bad);
-        self.now = self.now.max(seen.received);
-        Trigger::FindingOpened(seen)
-    }
-
-    pub(super) fn works(&mut self, check: &str, first_bad: u64, first_ok: u64) -> Vec<IncidentEffect> {
-        let trigger = self.trigger_works(check, first_bad, first_ok);
-        self.apply(&trigger)
-    }
-
-    pub(super) fn trigger_works(&mut self, name: &str, first_bad: u64, first_ok: u64) -> Trigger {
-        self.now = self.now.max(at(first_ok + 12));
+    pub(super) fn works(&mut self, name: &str, first_bad: u64, first_ok: u64) -> Vec<IncidentEffect> {
         let id = FindingId { check: check(name), first_bad: ObservedAt(at(first_bad)) };
+        let finding = self.findings.iter_mut().find(|finding| finding.id == id).unwrap();
         let restored = Bounds { not_before: Some(at(first_ok - 1)), not_after: at(first_ok) };
-        Trigger::FindingClosed(FindingEnded { id, restored, confirmed: at(first_ok + 10) })
+        finding.ended = Some(Ended { restored, confirmed: at(first_ok + 10), received: at(first_ok + 12) });
+        self.judge(first_ok + 12)
     }
 
-    pub(super) fn sees(&mut self, seen: FindingSeen) -> Vec<IncidentEffect> {
-        self.apply(&Trigger::FindingOpened(seen))
+    /// Each finding is an incident of its own here: what belongs together is [`crate::correlate`]'s.
+    fn judge(&mut self, second: u64) -> Vec<IncidentEffect> {
+        self.now = self.now.max(at(second));
+        let mut facts = SiteFacts { until: self.now, checks: BTreeMap::new(), boots: Vec::new(), off: Vec::new() };
+        for finding in &self.findings {
+            facts.checks.entry(finding.id.check.clone()).or_default().findings.push(finding.clone());
+        }
+        let judged: Vec<Judged> = self.findings.iter().map(|finding| self.judged(finding)).collect();
+        let effects = reconcile(&self.view, &judged, &facts, &Rules::default(), self.now);
+        effects.iter().for_each(|effect| self.keep(effect));
+        effects
+    }
+
+    fn judged(&self, finding: &FindingFact) -> Judged {
+        let check = finding.id.check.clone();
+        let root = Root::Check { check: check.clone() };
+        let cause = OpeningCause::Concluded { source: "finding".to_owned(), occurrence: finding.started.not_after };
+        let is_told = matches!(self.view.stage, Stage::Commissioned { .. });
+        Judged {
+            key: IncidentKey::new(&self.view.client, &self.view.site, &root, &cause),
+            class: self.view.checks[&check].class(),
+            kind: IncidentKind::Down,
+            root: Subject::Asset { asset: check.asset.clone(), check: Some(check.clone()) },
+            started: finding.started,
+            detected: finding.detected,
+            received: finding.received,
+            opened: plus(finding.detected, open_after(&self.view.assets[&check.asset])).max(finding.received),
+            restored: finding.restored(),
+            parent: None,
+            symptoms: [finding.id.clone()].into(),
+            title: format!("{}: fails", check.asset),
+            cause: Cause::Undetermined,
+            critical: Default::default(),
+            handling: if is_told { Handling::Desk } else { Handling::AsFound },
+            is_ticketed: is_told,
+            is_paged: is_told,
+        }
     }
 
     pub(super) fn silent(&mut self, last_heard: u64, deadline: u64) -> Vec<IncidentEffect> {
@@ -129,10 +170,6 @@ impl Site {
         self.person(&Action::Resolve(Resolution::Measured), second);
     }
 
-    pub(super) fn reopens(&mut self, second: u64) {
-        self.person(&Action::Reopen, second);
-    }
-
     pub(super) fn dismisses(&mut self, second: u64) {
         self.person(&Action::Dismiss { reason: "known".to_owned() }, second);
     }
@@ -159,21 +196,6 @@ impl Site {
             Some(incident) => *incident = effect.incident.clone(),
             None => self.view.incidents.push(effect.incident.clone()),
         }
-    }
-}
-
-/// Last good 10 s before, confirmed 4 s after, received 2 s after that.
-pub(super) fn finding(name: &str, first_bad: u64) -> FindingSeen {
-    let mut record = [0; 16];
-    record[..8].copy_from_slice(&first_bad.to_be_bytes());
-    FindingSeen {
-        id: FindingId { check: check(name), first_bad: ObservedAt(at(first_bad)) },
-        started: Bounds { not_before: Some(at(first_bad - 10)), not_after: at(first_bad) },
-        detected: at(first_bad + 4),
-        received: at(first_bad + 6),
-        evidence: Some("connection refused".into()),
-        cause: OpeningCause::Record { record_id: RecordId(record), content_hash: Digest([7; 32]) },
-        arrival: Arrival::StillFailing,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What changes by itself, dated by its deadline.
 
+use jiff::Timestamp;
+
 use super::{Case, desk_for, later};
 use crate::incident::{Change, Desk, Holder, Incident, IncidentEffect, IncidentState, Root, Who};
 
@@ -31,7 +33,7 @@ fn pass(case: &Case<'_>, incident: &Incident) -> Option<IncidentEffect> {
 
 /// A candidate whose time is over becomes an incident, as of then. Response clocks still count from the receipt of
 /// its finding, never from this promotion (TERMS F11).
-pub(super) fn promote(case: &Case<'_>, mut incident: Incident) -> IncidentEffect {
+fn promote(case: &Case<'_>, mut incident: Incident) -> IncidentEffect {
     let opened = incident.state.next_deadline().unwrap_or(incident.received).max(incident.received);
     incident.opened = Some(opened);
     incident.state = IncidentState::Open;
@@ -47,8 +49,17 @@ pub(super) fn resolve_by_watch(case: &Case<'_>, mut incident: Incident) -> Incid
     case.effect(incident, Change::Resolved, Desk::AsBefore, at)
 }
 
-pub(in crate::incident) fn resolved_by_watch(at: jiff::Timestamp, holder: Holder) -> IncidentState {
+pub(in crate::incident) fn resolved_by_watch(at: Timestamp, holder: Holder) -> IncidentState {
     IncidentState::Resolved { at, by: Who::Rule("watch".to_owned()), holder }
+}
+
+/// Over while it was a candidate: an event, counted.
+pub(in crate::incident) fn passed(at: Timestamp) -> IncidentState {
+    IncidentState::Dismissed {
+        at,
+        by: Who::Rule("open-after".to_owned()),
+        reason: "over before its class counts it as an incident".to_owned(),
+    }
 }
 
 /// Whether something in it cannot be judged just now: unknown never resolves an incident.

@@ -106,6 +106,22 @@ fn what_was_found_while_commissioning_is_opened_by_people_alone_and_counts_from_
 }
 
 #[test]
+fn a_relapse_inside_the_watch_is_the_same_incident_for_who_had_it_and_holds_all_checks_of_the_asset() {
+    let mut place = Place::new();
+    place.fails("srv-1/ping", 1_000, Some(1_200));
+    place.run(1_060);
+    place.acts(&Action::Take, 0);
+    place.run(1_300);
+    assert_eq!(place.told(), ["srv-1 desk watching"], "restored is not resolved");
+    place.fails("srv-1/ping", 1_500, None);
+    place.fails("srv-1/web", 1_510, None);
+    place.run(1_600);
+    assert_eq!(place.told(), ["srv-1 desk taken"]);
+    assert_eq!((place.stored[0].restored, place.stored[0].symptoms.len()), (None, 3));
+    assert_eq!(place.begun, ["srv-1"], "one ticket");
+}
+
+#[test]
 fn what_was_dismissed_or_merged_stays_so() {
     for action in [
         Action::Dismiss { reason: "known".to_owned() },
