@@ -17,6 +17,7 @@ pub use upheld_store::agents::AgentStatus;
 use crate::{
     Actor, Desk, DeskError, Scope, audit, clock,
     problem::{problem, unavailable},
+    recovery,
 };
 
 /// The agent at the other end of a connection, from its certificate and its row, never from a body (SECURITY 16).
@@ -73,7 +74,10 @@ impl Desk {
         let agent = peer.agent.clone();
         let row = self
             .store
-            .read("desk.admit", move |tx| tx.agent(&agent).map_err(DeskError::from))
+            .read("desk.admit", move |tx| {
+                recovery::refuse(tx)?;
+                tx.agent(&agent).map_err(DeskError::from)
+            })
             .await
             .map_err(|error| unavailable(&error))?;
         refusal_of(row.as_ref(), peer).map_or(Ok(()), Err)

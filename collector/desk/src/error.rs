@@ -44,6 +44,17 @@ pub enum DeskError {
     /// Somebody else changed the same row in between; nothing was changed here.
     #[error("{0} was changed by somebody else at the same moment: look again and repeat")]
     Overtaken(&'static str),
+    /// A restore waits for a person: until then nothing is taken and nothing decided.
+    #[error(
+        "this collector was restored and facts may be missing from {from} to {to}; nothing is taken or decided until a \
+         person has seen that: run `upheld-collector recovery show`"
+    )]
+    Recovering {
+        /// Facts from this instant on may be missing.
+        from: jiff::Timestamp,
+        /// Up to this one.
+        to: jiff::Timestamp,
+    },
     /// The kernel gave no random bytes.
     #[error("the kernel gave no random bytes: {0}")]
     Random(String),
@@ -58,7 +69,7 @@ impl DeskError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
-            Self::Overtaken(_) | Self::Random(_) => true,
+            Self::Overtaken(_) | Self::Random(_) | Self::Recovering { .. } => true,
             Self::Unreadable { .. }
             | Self::NoBook
             | Self::Plan(_)

@@ -17,6 +17,7 @@ mod off;
 mod outbox;
 mod own;
 mod people;
+mod recovery;
 mod silence;
 mod storm;
 pub(crate) mod world;

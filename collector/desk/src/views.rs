@@ -193,6 +193,9 @@ pub struct Queue {
     pub as_of: Timestamp,
     /// Open incidents, by group, then by time left on the clock that runs out first.
     pub rows: Vec<QueueRow>,
+    /// The restore that waits for the provider's people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<crate::Recovery>,
     /// Sites that have been in commissioning for long, for the provider's people.
     pub commissioning: Vec<CommissioningReminder>,
     /// Assets that are watched: those of the book that have a check.

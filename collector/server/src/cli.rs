@@ -6,6 +6,7 @@
 mod accept;
 mod access;
 mod agent;
+mod backup;
 mod book;
 mod cases;
 mod codes;
@@ -18,6 +19,7 @@ mod maintenance;
 mod pages;
 mod people;
 mod queue;
+mod recovery;
 mod replay;
 mod runs;
 mod serve;
@@ -111,6 +113,13 @@ enum Command {
     ApiToken(access::TokenCommand),
     /// Print a link that logs in once, within 15 minutes.
     LoginLink(access::LinkArgs),
+    /// Write keys, secrets, settings and the database of this moment into one file; the collector may run.
+    Backup(backup::BackupArgs),
+    /// Make a data folder of a backup.
+    Restore(backup::RestoreArgs),
+    /// What a restored collector may lack, and that a person has seen it.
+    #[command(subcommand)]
+    Recovery(recovery::Command),
     /// What a code such as E0212 means and what to do.
     ExplainError(codes::Args),
     /// Write man pages and completions, for packagers.
@@ -213,6 +222,9 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Replay(args) => replay::run(&args, context),
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),
+        Command::Backup(args) => backup::run(&args, context),
+        Command::Restore(args) => backup::restore(&args, context),
+        Command::Recovery(command) => recovery::run(command, context),
         Command::ExplainError(args) => codes::run(&args, context),
         Command::Pages { folder } => pages::write(<Cli as clap::CommandFactory>::command(), &folder).map(|()| Exit::Ok),
         Command::Unbuilt(command) => Err(command.refusal()),

@@ -61,6 +61,11 @@ impl DataDir {
         self.0.join("pki")
     }
 
+    /// The database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.join("upheld.db")
+    }
+
     /// The configuration; a folder without one is told how to get one.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         if !self.is_initialised() {
@@ -80,7 +85,7 @@ impl DataDir {
 
     /// The desk of a folder whose configuration is being made.
     pub(crate) fn open_database(&self) -> Result<Desk, Failure> {
-        Ok(Desk::new(upheld_store::sqlite::open(&self.0.join("upheld.db"))?))
+        Ok(Desk::new(upheld_store::sqlite::open(&self.database())?))
     }
 
     /// Takes the right to serve, or says who has it.

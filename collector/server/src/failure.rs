@@ -164,7 +164,7 @@ impl From<DeskError> for Failure {
             DeskError::NoBook => {
                 Self::new(Exit::Config, "no book has been applied yet").todo("upheld-collector book apply DIR")
             }
-            DeskError::Overtaken(_) => Self::of(Exit::TryAgain, &error),
+            DeskError::Overtaken(_) | DeskError::Recovering { .. } => Self::of(Exit::TryAgain, &error),
             DeskError::Plan(_) => Self::of(Exit::Config, &error),
             DeskError::Ambiguous { .. }
             | DeskError::Unreadable { .. }

@@ -5,6 +5,7 @@
 //! [`service`] for the order of starting and stopping, [`doors`] for connections, [`agents`] for what agents ask.
 
 mod agents;
+mod backup;
 mod cli;
 mod config;
 mod data_dir;

@@ -106,6 +106,9 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     let serving = tokio::spawn(doors.serve(stopped));
     greet(&config, &data, output)?;
     manager::ready(&config.listen.url());
+    if let Some(recovery) = desk.recovery().await? {
+        output.say(&upheld_web::words::recovering(&recovery));
+    }
     info!(address = %config.listen.address, data = %data.path().display(), "serving");
 
     tokio::select! {

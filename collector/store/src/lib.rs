@@ -31,6 +31,7 @@ pub mod outages;
 pub mod outbox;
 pub mod people;
 pub mod records;
+pub mod restores;
 pub mod runs;
 pub mod sqlite;
 pub mod tokens;

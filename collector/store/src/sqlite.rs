@@ -8,6 +8,7 @@
 //! [`Options::lock_wait`] for the lock, then everything queued is answered [`StoreError::Locked`]. A full disk is
 //! [`StoreError::DiskFull`]; the file stays whole and the store goes on when there is room.
 
+pub mod backup;
 pub(crate) mod columns;
 mod open;
 pub(crate) mod query;

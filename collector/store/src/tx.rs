@@ -18,6 +18,7 @@ use crate::{
     outbox::{OutboxReads, OutboxWrites},
     people::{PeopleReads, PeopleWrites},
     records::{RecordReads, RecordWrites},
+    restores::{RestoreReads, RestoreWrites},
     runs::{RunReads, RunWrites},
     tokens::{TokenReads, TokenWrites},
 };
@@ -49,6 +50,7 @@ sum!(
     OutboxReads,
     PeopleReads,
     RecordReads,
+    RestoreReads,
     RunReads,
     TokenReads,
 );
@@ -73,6 +75,7 @@ sum!(
     OutboxWrites,
     PeopleWrites,
     RecordWrites,
+    RestoreWrites,
     RunWrites,
     TokenWrites,
 );

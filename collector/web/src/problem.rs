@@ -161,6 +161,7 @@ impl From<DeskError> for Refusal {
             | DeskError::Unreadable { .. }
             | DeskError::Plan(_)
             | DeskError::Overtaken(_)
+            | DeskError::Recovering { .. }
             | DeskError::Random(_) => {
                 tracing::error!(error = %error, "the desk could not answer a request of the portal");
                 Self::Unavailable {

@@ -7,7 +7,7 @@ use jiff::{Timestamp, tz::TimeZone};
 pub use upheld_desk::said::{
     countdown, countdown_of, local, local_short, seconds_left, stage, state, two_units, with_offset,
 };
-use upheld_desk::{CommissioningReminder, Queue, views::QueueGroup};
+use upheld_desk::{CommissioningReminder, Queue, Recovery, views::QueueGroup};
 
 /// The heading of a group of the queue.
 pub fn group(group: QueueGroup) -> &'static str {
@@ -37,6 +37,24 @@ pub fn nothing_runs(queue: &Queue) -> String {
         None => "no report yet".to_owned(),
     };
     format!("No clocks running. {watched}, {last}.")
+}
+
+/// What stands above the queue, a line each.
+pub fn reminders(queue: &Queue) -> Vec<String> {
+    let recovery = queue.recovery.iter().map(recovering);
+    recovery.chain(queue.commissioning.iter().map(|site| still_commissioning(site, queue.as_of))).collect()
+}
+
+/// What a restored collector says until a person has accepted the gap.
+pub fn recovering(recovery: &Recovery) -> String {
+    let said = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    format!(
+        "Restored {}. Facts that may be missing: from {} to {}. No report is taken and nothing is announced or breached \
+         until a person has seen this: upheld-collector recovery show",
+        said(recovery.restored_at),
+        said(recovery.missing_from),
+        said(recovery.missing_to)
+    )
 }
 
 /// The reminder that a site is still being commissioned, in one line.
@@ -77,6 +95,7 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let queue = Queue {
             as_of: at("2026-11-17T19:47:04Z"),
+            recovery: None,
             commissioning: vec![],
             rows: vec![],
             assets: 412,

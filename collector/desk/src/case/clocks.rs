@@ -15,7 +15,7 @@ use super::{
     promise::Promise,
     text,
 };
-use crate::{DeskError, book::CurrentBook};
+use crate::{DeskError, book::CurrentBook, recovery};
 
 /// What has been announced of one clock, and what of it was taken back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,6 +60,8 @@ pub(crate) fn settle(
     if clocks.is_empty() && manufacturer.is_none() {
         return Ok(());
     }
+    // What may be missing could pause or meet it: nothing falls due until a person has seen the gap.
+    let is_held = recovery::waiting(&*tx)?.is_some();
     let rows = tx.clocks(&case.row.client, case.row.number)?;
     // By a clock that is in doubt nothing is announced; when it may be believed again the deadline has passed (DELIVERY 4).
     let is_in_doubt = tx.own_outage_open(Trouble::Clock.as_str())?.is_some();
@@ -71,7 +73,7 @@ pub(crate) fn settle(
             None => Vec::new(),
         };
         let standing: Vec<_> = told.iter().filter(|told| told.withdrawn.is_none()).map(|told| told.announced).collect();
-        let due = if is_in_doubt { Vec::new() } else { running.milestones_due(now, &standing) };
+        let due = if is_in_doubt || is_held { Vec::new() } else { running.milestones_due(now, &standing) };
         for effect in due {
             let (event, subject, dated) = carry_out(&mut told, running.name(), effect);
             messages::tell(tx, book, case, clocks, event, &subject, dated, now)?;

@@ -17,7 +17,7 @@ use super::{
     Upload,
     keeping::{self, Keeping},
 };
-use crate::{AgentPeer, DeskError, agents::refusal_of, book::BookCache};
+use crate::{AgentPeer, DeskError, agents::refusal_of, book::BookCache, recovery};
 
 /// A verdict, and the history from which it was made.
 pub(super) struct Judged {
@@ -37,6 +37,7 @@ impl Judged {
         request: &DeliverRequest,
         now: Timestamp,
     ) -> Result<Self, DeskError> {
+        recovery::refuse(tx)?;
         let row = tx.agent(&peer.agent)?;
         let Some(known) = row.as_ref().filter(|row| refusal_of(Some(row), peer).is_none()) else {
             return Ok(Self { row, heads: Vec::new(), verdict: None, keeping: Keeping::default() });

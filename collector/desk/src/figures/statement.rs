@@ -52,6 +52,8 @@ impl Desk {
         let (client, shared) = (client.clone(), Arc::clone(&self.shared));
         self.store
             .read("desk.statement", move |tx| {
+                // Nothing is breached or credited on facts that may be missing.
+                crate::recovery::refuse(tx)?;
                 let book = shared.books.current(tx)?;
                 let question = Question { client: &client, period, as_of, windows: Windows::Whole };
                 let needed = needed(&book.book, question)?;

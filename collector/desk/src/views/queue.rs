@@ -13,7 +13,7 @@ use crate::{
     DeskError,
     book::CurrentBook,
     case::{Case, promise::Promise},
-    commissioning,
+    commissioning, recovery,
 };
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -47,9 +47,14 @@ pub(super) fn queue(tx: &dyn ReadTx, book: &CurrentBook, scope: &Scope, now: Tim
         Scope::Provider => commissioning::reminders(tx, book, now)?,
         Scope::Client(_) => Vec::new(),
     };
+    let recovery = match scope {
+        Scope::Provider => recovery::waiting(tx)?,
+        Scope::Client(_) => None,
+    };
     Ok(Queue {
         as_of: now,
         rows,
+        recovery,
         commissioning,
         assets: watched(book, scope),
         agents: active.count() as u64,

@@ -33,8 +33,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn text(queue: &Queue) -> String {
-    let reminders = queue.commissioning.iter().map(|site| words::still_commissioning(site, queue.as_of));
-    let mut text: String = reminders.map(|line| format!("{line}\n")).collect();
+    let mut text: String = words::reminders(queue).into_iter().map(|line| format!("{line}\n")).collect();
     if queue.rows.is_empty() {
         text.push_str(&words::nothing_runs(queue));
         return text;

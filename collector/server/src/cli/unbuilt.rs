@@ -21,10 +21,6 @@ pub(super) enum Command {
     Secret(Anything),
     /// (not built yet) Monthly and quarterly reports.
     Report(Anything),
-    /// (not built yet) Back up the data, once or continuously.
-    Backup(Anything),
-    /// (not built yet) Restore a backup.
-    Restore(Anything),
     /// (not built yet) Copy a provider to another database.
     Store(Anything),
 }
@@ -36,8 +32,6 @@ impl Command {
             Self::Ca(_) => "ca",
             Self::Secret(_) => "secret",
             Self::Report(_) => "report",
-            Self::Backup(_) => "backup",
-            Self::Restore(_) => "restore",
             Self::Store(_) => "store",
         };
         not_built(name)

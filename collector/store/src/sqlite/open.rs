@@ -25,6 +25,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 
 /// The schema that this version reads and writes.
@@ -69,7 +70,7 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn refuse_what_is_not_ours(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_what_is_not_ours(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let tables: i64 = match connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             return Err(StoreError::Foreign { path: path.to_owned() });

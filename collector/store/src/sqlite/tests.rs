@@ -33,6 +33,7 @@ fn no_hot_query_scans_a_table() {
         agents::HOT,
         clocks::HOT,
         commands::HOT,
+        crate::restores::HOT,
         facts::HOT,
         findings::HOT,
         incidents::HOT,

@@ -23,6 +23,8 @@ pub(super) async fn health(State(portal): State<Portal>) -> Response {
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unreachable", json!({})),
     };
     let own = portal.desk.own_health();
+    // A store that does not answer has said so above.
+    let recovery = portal.desk.recovery().await.ok().flatten();
     let document = json!({
         "schema": "upheld.health/1",
         "store": store,
@@ -32,6 +34,7 @@ pub(super) async fn health(State(portal): State<Portal>) -> Response {
             "line_watched": own.is_line_watched,
             "heartbeat": { "last_good": own.beat.last_good, "is_failing": own.beat.failure.is_some() },
         },
+        "recovery": recovery,
         "as_of": portal.now(),
     });
     (status, axum::Json(document)).into_response()

@@ -150,7 +150,7 @@ impl QueuePage {
             } else {
                 words::nothing_runs(&queue)
             },
-            reminders: queue.commissioning.iter().map(|site| words::still_commissioning(site, queue.as_of)).collect(),
+            reminders: words::reminders(&queue),
             hidden: total.saturating_sub(limit),
             more: wanted.query(limit.saturating_add(super::ROWS)),
             all: wanted.query(total),

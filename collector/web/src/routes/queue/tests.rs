@@ -119,6 +119,7 @@ fn queue() -> Queue {
             row(2029, QueueGroup::Paused, "Access server ACS-1: power supply failed", Some(paused)),
             QueueRow { priority: None, ..row(2046, QueueGroup::NoClock, "Workstation WS-3 does not answer", None) },
         ],
+        recovery: None,
         commissioning: vec![],
         assets: 412,
         agents: 9,

@@ -1,0 +1,99 @@
+//! Recovery: a collector that was restored and may lack facts waits for a person (DELIVERY 4).
+//!
+//! Until he has seen which stretch may be missing, no agent's report is taken (one of them may have been revoked in
+//! that stretch; agents keep their journals), no task runs, nothing is announced or breached. People's commands work:
+//! what he knows to be missing is entered before he accepts.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use upheld_store::{ReadTx, restores::RestoreRow};
+
+use crate::{Actor, Desk, DeskError, audit, clock};
+
+/// A restore that waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Recovery {
+    /// When the backup was restored.
+    pub restored_at: Timestamp,
+    /// Facts born at the collector from this instant on may be missing.
+    pub missing_from: Timestamp,
+    /// Up to this one.
+    pub missing_to: Timestamp,
+}
+
+/// What a restore ended because a missing fact may have used it up or taken it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Voided {
+    /// Enrolment tokens that were unused.
+    pub tokens: usize,
+    /// Log-in links that were unused.
+    pub login_links: usize,
+    /// Sessions.
+    pub sessions: usize,
+    /// API tokens.
+    pub api_tokens: usize,
+    /// Messages that waited, and whose receiver is asked before they are sent.
+    pub doubted: usize,
+}
+
+impl Desk {
+    /// The restore that waits for a person; `None` in normal service.
+    pub async fn recovery(&self) -> Result<Option<Recovery>, DeskError> {
+        self.store.read("desk.recovery", |tx| waiting(tx)).await
+    }
+
+    /// Begins recovery after a restore that may lack what was written from `missing_from` on: the gap is an audit
+    /// fact, and whatever a missing fact may have used up or taken back is void.
+    pub async fn begin_recovery(&self, missing_from: Timestamp, now: Timestamp) -> Result<Voided, DeskError> {
+        let now = clock::stored(now);
+        let missing_from = clock::stored(missing_from).min(now);
+        self.store
+            .write("desk.begin_recovery", move |tx| {
+                tx.insert_restore(&RestoreRow { restored_at: now, missing_from, missing_to: now })?;
+                let [tokens, login_links, sessions, api_tokens] = tx.void_credentials(now)?;
+                let voided =
+                    Voided { tokens, login_links, sessions, api_tokens, doubted: tx.doubt_waiting_messages(now)? };
+                let detail = json!({ "missing_from": missing_from, "missing_to": now, "voided": voided });
+                audit::note(tx, now, &Actor::Collector, None, "recovery.begun", &detail)?;
+                Ok(voided)
+            })
+            .await
+    }
+
+    /// Ends recovery, since this person has seen which facts may be missing. Whether there was anything to accept.
+    pub async fn accept_recovery(&self, who: &Actor, now: Timestamp) -> Result<Option<Recovery>, DeskError> {
+        let (now, who) = (clock::stored(now), who.clone());
+        let accepted = self
+            .store
+            .write("desk.accept_recovery", move |tx| {
+                let Some(recovery) = waiting(&*tx)? else { return Ok(None) };
+                let by = who.id(tx)?;
+                tx.accept_restores(now, &by)?;
+                let detail = json!({ "missing_from": recovery.missing_from, "missing_to": recovery.missing_to });
+                audit::note(tx, now, &who, None, "recovery.accepted", &detail)?;
+                Ok::<_, DeskError>(Some(recovery))
+            })
+            .await?;
+        self.shared.wake.all();
+        Ok(accepted)
+    }
+}
+
+/// The restore that waits, in this transaction.
+pub(crate) fn waiting<T: ReadTx + ?Sized>(tx: &T) -> Result<Option<Recovery>, DeskError> {
+    let row = tx.open_restore()?;
+    Ok(row.map(|RestoreRow { restored_at, missing_from, missing_to }| Recovery {
+        restored_at,
+        missing_from,
+        missing_to,
+    }))
+}
+
+/// Refuses in recovery.
+pub(crate) fn refuse<T: ReadTx + ?Sized>(tx: &T) -> Result<(), DeskError> {
+    match waiting(tx)? {
+        None => Ok(()),
+        Some(Recovery { missing_from: from, missing_to: to, .. }) => Err(DeskError::Recovering { from, to }),
+    }
+}

@@ -1,0 +1,129 @@
+//! Taking a backup: copied under a temporary name, synced, read back, and only then given its name.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::{DATABASE, FORMAT, MANIFEST, Manifest, Part, check, header, hex, seal};
+use crate::{
+    data_dir::DataDir,
+    failure::{Exit, Failure},
+    files::{FileError, sync_folder},
+};
+
+/// A backup that is in its place.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// Where.
+    pub(crate) path: PathBuf,
+    /// Its length.
+    pub(crate) bytes: u64,
+    /// What is in it.
+    pub(crate) manifest: Manifest,
+}
+
+/// Writes a backup of the folder to `out`, which must not exist. A collector may be serving the folder.
+pub(crate) fn write(data: &DataDir, out: &Path, now: Timestamp) -> Result<Written, Failure> {
+    let config = data.config()?;
+    if out.exists() {
+        return Err(Failure::new(Exit::Failed, format!("{} exists already", out.display()))
+            .because("a backup never replaces another one")
+            .todo("name another file, or a folder: a name with the time is found for it"));
+    }
+    let partial = with_end(out, ".partial");
+    let copy = Removed(with_end(out, ".partial-db"));
+    let schema = upheld_store::sqlite::backup::snapshot(&data.database(), &copy.0)?;
+    upheld_store::sqlite::backup::inspect(&copy.0)?;
+    let mut sources = vec![("collector.toml".to_owned(), data.config_file())];
+    let secrets = &config.outbound.secrets_file;
+    if let Some(name) = secrets.file_name().filter(|_| secrets.exists()) {
+        sources.push((name.to_string_lossy().into_owned(), secrets.clone()));
+    }
+    let mut keys = names_in(&data.pki())?;
+    keys.sort();
+    sources.extend(keys.into_iter().map(|name| (format!("pki/{name}"), data.pki().join(&name))));
+    sources.push((DATABASE.to_owned(), copy.0.clone()));
+    let parts = sources.iter().map(|(name, path)| measure(name, path)).collect::<Result<_, _>>()?;
+    let manifest = Manifest {
+        format: FORMAT.to_owned(),
+        upheld: env!("CARGO_PKG_VERSION").to_owned(),
+        schema,
+        taken_at: now,
+        parts,
+    };
+    let partial = Removed(partial);
+    pack(&partial.0, &manifest, &sources).map_err(FileError::of("write", &partial.0))?;
+    check(&partial.0)?;
+    fs::rename(&partial.0, out).map_err(FileError::of("name", out))?;
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_folder(folder).map_err(FileError::of("sync the folder", folder))?;
+    let bytes = fs::metadata(out).map_err(FileError::of("read", out))?.len();
+    Ok(Written { path: out.to_owned(), bytes, manifest })
+}
+
+/// A file that goes away with this, if it is still there.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        // Most often it has been renamed; a left-over is written over by the next backup of that name.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
+fn names_in(folder: &Path) -> Result<Vec<String>, Failure> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(FileError::of("read the folder", folder))? {
+        let entry = entry.map_err(FileError::of("read the folder", folder))?;
+        if entry.path().is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn measure(name: &str, path: &Path) -> Result<Part, Failure> {
+    let mut digest = Sha256::new();
+    let bytes =
+        File::open(path).and_then(|mut file| io::copy(&mut file, &mut digest)).map_err(FileError::of("read", path))?;
+    Ok(Part { name: name.to_owned(), bytes, sha256: hex(&digest.finalize()) })
+}
+
+fn pack(path: &Path, manifest: &Manifest, sources: &[(String, PathBuf)]) -> io::Result<()> {
+    let mut how = OpenOptions::new();
+    how.read(true).write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut how, 0o600);
+    let mut file = how.open(path)?;
+    let mut archive = tar::Builder::new(&mut file);
+    let text = serde_json::to_vec_pretty(manifest)?;
+    archive.append(&header(MANIFEST, text.len() as u64)?, text.as_slice())?;
+    for (part, (name, source)) in manifest.parts.iter().zip(sources) {
+        // A file that changed its length meanwhile does not fit; the check afterwards refuses it.
+        archive.append(&header(name, part.bytes)?, File::open(source)?.take(part.bytes))?;
+    }
+    // The archive's own end is written by the seal.
+    archive.finish()?;
+    drop(archive);
+    let length = file.seek(SeekFrom::End(0))?.saturating_sub(END);
+    file.set_len(length)?;
+    file.seek(SeekFrom::Start(0))?;
+    let mut digest = Sha256::new();
+    io::copy(&mut file, &mut digest)?;
+    file.write_all(&seal(&hex(&digest.finalize()))?)?;
+    file.sync_all()
+}
+
+/// The two empty blocks that end a tar archive.
+const END: u64 = 1_024;
