@@ -288,7 +288,7 @@ fn what_was_found_while_commissioning_is_shown_and_opened_by_command() {
     write(&book, &dated);
     assert_eq!(run(&["book", "apply", &book_text]).code, 0);
     assert_eq!(run(&["commission", "acme/north", "--open", "INC-7"]).code, 1, "it is not on the report");
-    assert!(run(&["queue"]).stdout.contains("no open incidents"), "nothing opens by itself");
+    assert!(run(&["queue"]).stdout.contains("No clocks running"), "nothing opens by itself");
     let before = Timestamp::now();
     let opened = run(&["commission", "acme/north", "--open", "INC-1", "--json"]);
     assert_eq!(opened.code, 0, "{opened:?}");
