@@ -171,7 +171,7 @@ fn every_command_says_the_clocks_after_it_and_takes_times_in_the_providers_zone(
         &["dismiss", "INC-1", "--reason", "duplicate"],
     ] {
         let run = house.ok(arguments);
-        assert!(run.stdout.contains("\n  response: "), "{arguments:?}: {}", run.stdout);
+        assert!(run.stdout.contains("\n  response "), "{arguments:?}: {}", run.stdout);
     }
     let refused = house.collector(&["hand-over", "INC-1"]);
     assert_eq!(refused.code, 1, "{}", refused.stderr);
