@@ -3,7 +3,12 @@
 #[path = "support/run.rs"]
 mod run;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use run::{collector, command, text};
 use tempfile::TempDir;
@@ -34,7 +39,7 @@ impl Made {
         file
     }
 
-    fn restore(&self, file: &PathBuf, into: &str) -> run::Run {
+    fn restore(&self, file: &Path, into: &str) -> run::Run {
         collector(&["restore", &text(file), "--into", &text(&self.path(into))])
     }
 }
