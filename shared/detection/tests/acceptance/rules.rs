@@ -97,6 +97,22 @@ fn an_agent_that_names_no_asset_speaks_of_its_own_host() {
 }
 
 #[test]
+fn a_host_that_the_book_does_not_have_is_silent_after_as_long() {
+    let mut story = Story::new();
+    for beat in 0..70 {
+        let at = f64::from(beat) * 30.0;
+        story.event(at, "plant-2", "a2", r#","event":"heartbeat""#);
+        if at < 600.0 {
+            story.event(at, "plant-2", "a1", r#","event":"heartbeat""#);
+        }
+    }
+    story.event(600.0, "plant-2", "a1", r#","event":"last-gasp","reason":"shutdown requested""#);
+    let told = story.told(&[one_server()]);
+    let [silent] = told.incidents.as_slice() else { panic!("{:#?}", told.incidents) };
+    assert_eq!((silent.kind, silent.opened), (IncidentKind::Silent, story.at(600.0 + 900.0)));
+}
+
+#[test]
 fn unstable_hides_no_state() {
     let plan = site("northgate", "plant-2").with("sw-4", AssetClass::Switch, &[], &["port net.link"]);
     let mut story = Story::new();
