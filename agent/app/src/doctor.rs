@@ -76,7 +76,7 @@ pub(crate) async fn doctor(common: &Common, provider: &Arc<CryptoProvider>) -> R
     let wrong: Vec<&Finding> = findings.iter().filter(|finding| !finding.is_ok).collect();
     match wrong.first() {
         None => Ok(()),
-        Some(first) => Err(Failure::new(first.code, format!("{} of {} are wrong", wrong.len(), findings.len()))
+        Some(first) => Err(Failure::new(first.code, format!("{} of {} to put right", wrong.len(), findings.len()))
             .why(format!("{}: {}", first.what, first.says))
             .help(first.todo.clone().unwrap_or_default())),
     }

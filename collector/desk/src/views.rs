@@ -491,8 +491,19 @@ impl Desk {
         incident: &IncidentRef,
         now: Timestamp,
     ) -> Result<(), DeskError> {
-        let Some(own) = scope.client().filter(|own| **own != incident.client).cloned() else { return Ok(()) };
-        let detail = serde_json::json!({ "asked_for": incident });
+        self.note_denied(scope, &incident.client, serde_json::json!(incident), now).await
+    }
+
+    /// Notes in the audit log that somebody asked for what is another client's (SECURITY 35).
+    pub(crate) async fn note_denied(
+        &self,
+        scope: &Scope,
+        client: &ClientId,
+        asked_for: serde_json::Value,
+        now: Timestamp,
+    ) -> Result<(), DeskError> {
+        let Some(own) = scope.client().filter(|own| *own != client).cloned() else { return Ok(()) };
+        let detail = serde_json::json!({ "asked_for": asked_for });
         let now = crate::clock::stored(now);
         let note = move |tx: &mut dyn Tx| audit::note(tx, now, &Actor::Collector, Some(&own), "access.denied", &detail);
         self.store.write("desk.note_denial", note).await

@@ -56,6 +56,10 @@ pub struct RunView {
 impl Desk {
     /// The expected runs of jobs as of now, by client, site, job and time.
     pub async fn runs(&self, scope: &Scope, asked: RunsAsked, now: Timestamp) -> Result<Vec<RunView>, DeskError> {
+        if let Some(client) = &asked.client {
+            let place = asked.site.as_ref().map_or_else(|| client.to_string(), |site| format!("{client}/{site}"));
+            self.note_denied(scope, client, serde_json::json!(place), now).await?;
+        }
         let (now, scope, shared) = (clock::stored(now), scope.clone(), Arc::clone(&self.shared));
         self.store
             .read("desk.runs", move |tx| {

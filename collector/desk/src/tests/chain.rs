@@ -1,11 +1,12 @@
 //! From a record to a ticket.
 
 use jiff::SignedDuration;
-use upheld_model::{AgentEvent, FindingEnd, ObservedAt};
+use upheld_model::{AgentEvent, ClientId, FindingEnd, ObservedAt};
 
 use super::world::{Receiver, World, ana, at};
 use crate::{
-    Response, Scope,
+    ProblemReport, Response, Scope,
+    jobs::RunsAsked,
     views::{QueueGroup, TermsView},
 };
 
@@ -163,6 +164,25 @@ async fn the_same_name_at_two_clients_is_two_incidents_that_do_not_see_each_othe
     assert_eq!(taken.to_string(), theirs.to_string());
     assert_eq!(world.view("other/INC-1").await.state, "open");
     assert_eq!(world.audit().await.iter().filter(|what| *what == "access.denied").count(), 3);
+    // So are a look at his page, at his runs, and a report about his site (SECURITY 35); his own are not.
+    let (own, other): (ClientId, ClientId) = ("acme".parse().unwrap(), "other".parse().unwrap());
+    for client in [&own, &other] {
+        let asked = RunsAsked { client: Some(client.clone()), site: None, job: None, since: world.now };
+        let report = ProblemReport {
+            asset: None,
+            text: "no picture".to_owned(),
+            by: "Maria".to_owned(),
+            called_at: None,
+            class: None,
+            new: false,
+        };
+        let is_own = *client == own;
+        let site = "north".parse().unwrap();
+        assert_eq!(world.desk.overview(&acme, client, world.now).await.is_ok(), is_own);
+        assert_eq!(world.desk.runs(&acme, asked, world.now).await.is_ok(), is_own);
+        assert_eq!(world.desk.report_problem(&acme, (client, &site), report, &ana(), world.now).await.is_ok(), is_own);
+    }
+    assert_eq!(world.audit().await.iter().filter(|what| *what == "access.denied").count(), 6);
     assert_eq!(world.desk.find_incident(&acme, "INC-1").await.unwrap().to_string(), "acme/INC-1");
     let ambiguous = world.desk.find_incident(&Scope::Provider, "INC-1").await.unwrap_err().to_string();
     assert!(ambiguous.contains("acme/INC-1, other/INC-1"), "{ambiguous}");

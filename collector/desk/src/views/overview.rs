@@ -97,6 +97,7 @@ pub struct ClientLine {
 impl Desk {
     /// One client's page. Another client's is as one that does not exist.
     pub async fn overview(&self, scope: &Scope, client: &ClientId, now: Timestamp) -> Result<Overview, DeskError> {
+        self.note_denied(scope, client, serde_json::json!(client), now).await?;
         let (scope, client, shared) = (scope.clone(), client.clone(), Arc::clone(&self.shared));
         self.store
             .read("desk.overview", move |tx| {
