@@ -126,13 +126,14 @@ peers_browser() {
 # peers_systemd FOLDER: a Debian tree with systemd in it, which the tests of the packages boot.
 peers_systemd() {
     local folder=$1/systemd
-    if [ -e "$folder/root.tar" ]; then return 0; fi
+    if [ -f "$folder/root.tar" ]; then return 0; fi
     say "peer systemd: a Debian tree into $folder (two minutes)"
     mkdir -p "$folder"
+    # Its name must end in .tar: mmdebstrap would make a folder of any other.
     local sources=/etc/apt/sources.list
     if [ -e /etc/apt/sources.list.d/debian.sources ]; then sources=/etc/apt/sources.list.d/debian.sources; fi
     mmdebstrap --quiet --variant=minbase --include=systemd,systemd-sysv,dbus,adduser,curl,iproute2 \
-        bookworm "$folder/root.tar.new" "$sources" >&2 && mv "$folder/root.tar.new" "$folder/root.tar"
+        bookworm "$folder/new.tar" "$sources" >&2 && rm -rf "$folder/root.tar" && mv "$folder/new.tar" "$folder/root.tar"
 }
 
 # peers_cargo FOLDER: what builds the packages.

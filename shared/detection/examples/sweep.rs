@@ -1,4 +1,4 @@
-//! The acceptance cases over many seeds, in release: `cargo run --release -p upheld-detection --example sweep [SEEDS [designs]]`.
+//! The acceptance cases over many seeds, in release: `cargo run --release -p upheld-detection --example sweep [SEEDS [designs|silence]]`.
 //! Prints what was measured; a case that misses its bar panics with its seed.
 #![allow(dead_code, unused_imports, reason = "the cases and their helpers are shared with the tests")]
 
@@ -14,13 +14,17 @@ mod s2_afternoons;
 mod s3_dip;
 #[path = "../tests/acceptance/s5_quiet.rs"]
 mod s5_quiet;
+#[path = "../tests/acceptance/s6_silence.rs"]
+mod s6_silence;
 #[path = "../tests/acceptance/site.rs"]
 mod site;
 
 fn main() {
     let seeds: u64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(100);
-    if std::env::args().nth(2).is_some_and(|text| text == "designs") {
-        return other_designs(seeds);
+    match std::env::args().nth(2).as_deref() {
+        Some("designs") => return other_designs(seeds),
+        Some("silence") => return silence(seeds),
+        Some(_) | None => {}
     }
     (1_000..1_000 + seeds).for_each(s1_port::run);
     println!("S1: {seeds} of {seeds} runs: one incident, within 60 s of the third drop");
@@ -43,7 +47,23 @@ fn main() {
     let pages: u64 = months.iter().map(|(pages, _)| pages).sum();
     let most = months.iter().map(|(_, incidents)| incidents).max().copied().unwrap_or_default();
     println!("S5: {seeds} sites, a month each: {pages} pages in all, at most {most} incidents at a site");
+    silence(seeds);
     other_designs(seeds);
+}
+
+/// S6 with providers of four sizes: DETECTION asks for the right verdict in 100 of 100 runs each.
+fn silence(seeds: u64) {
+    for sites in [1, 3, 10, 1_000] {
+        for seed in 1_000..1_000 + seeds {
+            s6_silence::one_site_out(seed, sites);
+            s6_silence::our_own_line_out(seed, sites);
+            s6_silence::after_a_start(seed, sites);
+            if sites >= 10 {
+                s6_silence::a_town_out(seed, sites);
+            }
+        }
+        println!("S6: {sites} sites: {seeds} of {seeds} runs of each story");
+    }
 }
 
 /// The same cases, written by somebody else.
