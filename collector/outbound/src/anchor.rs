@@ -8,16 +8,16 @@ use std::time::Duration;
 use tokio::{net::TcpStream, time::timeout};
 use url::Url;
 
-use crate::notify::webhook::{
-    HostRule,
-    destination::{Refusal, judged},
+use crate::notify::{
+    destination::{Refusal, judged_url},
+    webhook::HostRule,
 };
 
 /// Asks one anchor, `host:port`; it ends within `within`. `Err` when it may not be asked at all, which says nothing about
 /// the line; else whether it answered.
 pub async fn ask(anchor: &str, host: HostRule, within: Duration) -> Result<bool, String> {
     let url: Url = format!("https://{anchor}").parse().map_err(|error| format!("the anchor {anchor}: {error}"))?;
-    let addresses = match judged(&url, host, within / 2).await {
+    let addresses = match judged_url(&url, host, within / 2).await {
         Ok(addresses) => addresses,
         Err(refusal @ Refusal::NotAllowed { .. }) => return Err(format!("the anchor {anchor}: {refusal}")),
         Err(Refusal::Resolver { .. } | Refusal::Local { .. }) => return Ok(false),

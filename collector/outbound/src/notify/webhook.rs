@@ -10,7 +10,6 @@
 //! same three headers, signed over an empty body.
 
 pub(crate) mod answer;
-pub(crate) mod destination;
 mod signature;
 
 pub use signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, TOLERANCE, VerifyError, verify};
@@ -22,8 +21,10 @@ use reqwest::{Client, ClientBuilder, Method, StatusCode, header::CONTENT_TYPE, r
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 use url::Url;
 
+use super::destination::{self, Refusal};
 use crate::{Delivery, DeliveryKey, LookUp, Outcome};
-use destination::Refusal;
+
+pub use super::destination::HostRule;
 
 /// The text in a look-up address that the key stands for.
 const KEY_PLACE: &str = "{key}";
@@ -41,15 +42,6 @@ pub struct WebhookConfig {
     pub host: HostRule,
     /// The longest one try may take; the specification recommends 15 to 30 s.
     pub timeout: Duration,
-}
-
-/// Which addresses the receiver's host may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HostRule {
-    /// Public addresses only.
-    Public,
-    /// Private and loopback addresses too; link-local and cloud metadata never.
-    PrivateAllowed,
 }
 
 /// Why a webhook is refused before anything is sent.
@@ -194,7 +186,7 @@ impl Webhook {
 /// A client for one request to one host: no other address, no redirect, no proxy, ended within `timeout`.
 pub(crate) async fn client(url: &Url, host: HostRule, timeout: Duration, tls: ClientConfig) -> Result<Client, Refusal> {
     let started = std::time::Instant::now();
-    let addresses = destination::judged(url, host, timeout / 2).await?;
+    let addresses = destination::judged_url(url, host, timeout / 2).await?;
     let left = timeout.saturating_sub(started.elapsed());
     let builder = ClientBuilder::new()
         .tls_backend_preconfigured(tls)

@@ -12,8 +12,16 @@ use std::{
 use upheld_model::address::Place;
 use url::{Host, Url};
 
-use super::{HostRule, host_of};
 use crate::Outcome;
+
+/// Which addresses the receiver's host may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostRule {
+    /// Public addresses only.
+    Public,
+    /// Private and loopback addresses too; link-local and cloud metadata never.
+    PrivateAllowed,
+}
 
 /// More addresses of one name are not tried.
 const ADDRESSES_MAX: usize = 8;
@@ -31,7 +39,7 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// A forbidden address waits for a person; the rest mends itself.
-    pub(super) fn into_outcome(self) -> Outcome {
+    pub(crate) fn into_outcome(self) -> Outcome {
         let why = self.to_string();
         match self {
             Self::NotAllowed { .. } => Outcome::Permanent { why },
@@ -50,24 +58,38 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The addresses of the receiver's host, all of which may be connected to; never empty.
-pub(crate) async fn judged(url: &Url, rule: HostRule, within: Duration) -> Result<Vec<SocketAddr>, Refusal> {
-    let port = url.port_or_known_default().unwrap_or(443);
-    let found = match url.host() {
-        Some(Host::Ipv4(address)) => vec![SocketAddr::from((address, port))],
-        Some(Host::Ipv6(address)) => vec![SocketAddr::from((address, port))],
-        Some(Host::Domain(name)) => resolve(name, port, within).await?,
-        None => return Err(Refusal::Resolver { host: host_of(url), why: "the address names no host".to_owned() }),
+/// The addresses of the receiver's host, all of which may be connected to; never empty. What `is_plain`, without TLS,
+/// goes to this host itself only.
+pub(crate) async fn judged(
+    host: &Host<String>,
+    port: u16,
+    rule: HostRule,
+    is_plain: bool,
+    within: Duration,
+) -> Result<Vec<SocketAddr>, Refusal> {
+    let found = match host {
+        Host::Ipv4(address) => vec![SocketAddr::from((*address, port))],
+        Host::Ipv6(address) => vec![SocketAddr::from((*address, port))],
+        Host::Domain(name) => resolve(name, port, within).await?,
     };
     for address in &found {
         let address = address.ip().to_canonical();
-        permitted(address, rule, url.scheme() == "http").map_err(|why| Refusal::NotAllowed {
-            host: host_of(url),
+        permitted(address, rule, is_plain).map_err(|why| Refusal::NotAllowed {
+            host: host.to_string(),
             address,
             why,
         })?;
     }
     Ok(found)
+}
+
+/// The same for the host of an address; `http` is without TLS.
+pub(crate) async fn judged_url(url: &Url, rule: HostRule, within: Duration) -> Result<Vec<SocketAddr>, Refusal> {
+    let Some(host) = url.host() else {
+        let host = url.host_str().unwrap_or("a host without a name").to_owned();
+        return Err(Refusal::Resolver { host, why: "the address names no host".to_owned() });
+    };
+    judged(&host.to_owned(), url.port_or_known_default().unwrap_or(443), rule, url.scheme() == "http", within).await
 }
 
 async fn resolve(name: &str, port: u16, within: Duration) -> Result<Vec<SocketAddr>, Refusal> {
@@ -82,12 +104,12 @@ async fn resolve(name: &str, port: u16, within: Duration) -> Result<Vec<SocketAd
     }
 }
 
-fn permitted(address: IpAddr, rule: HostRule, is_http: bool) -> Result<(), &'static str> {
+fn permitted(address: IpAddr, rule: HostRule, is_plain: bool) -> Result<(), &'static str> {
     match (Place::of(address), rule) {
         (Place::Never(what), _) => Err(what),
         (Place::Loopback, HostRule::PrivateAllowed) => Ok(()),
-        (Place::Private | Place::Shared | Place::Public, _) if is_http => {
-            Err("not this host itself: only https goes further")
+        (Place::Private | Place::Shared | Place::Public, _) if is_plain => {
+            Err("not this host itself: only TLS goes further")
         }
         (Place::Private | Place::Shared, HostRule::PrivateAllowed) | (Place::Public, _) => Ok(()),
         (Place::Loopback, HostRule::Public) => Err("this host itself; an administrator may allow it as a private host"),
@@ -102,7 +124,9 @@ mod tests {
     use super::*;
 
     async fn judge(url: &str, rule: HostRule) -> Result<usize, String> {
-        let judged = judged(&url.parse().unwrap(), rule, Duration::from_secs(10)).await;
+        let url: Url = url.parse().unwrap();
+        let (host, port) = (url.host().unwrap().to_owned(), url.port_or_known_default().unwrap());
+        let judged = judged(&host, port, rule, url.scheme() == "http", Duration::from_secs(10)).await;
         judged.map(|addresses| addresses.len()).map_err(|refusal| refusal.to_string())
     }
 
@@ -139,9 +163,11 @@ mod tests {
     #[tokio::test]
     async fn a_name_without_an_address_is_tried_again_and_a_forbidden_one_waits_for_a_person() {
         let unresolved =
-            judged(&"https://hook.invalid/".parse().unwrap(), HostRule::Public, Duration::from_secs(20)).await;
+            judged(&Host::Domain("hook.invalid".to_owned()), 443, HostRule::Public, false, Duration::from_secs(20))
+                .await;
         assert!(matches!(unresolved.unwrap_err().into_outcome(), Outcome::Retry { .. }));
-        let private = judged(&"https://10.0.0.1/".parse().unwrap(), HostRule::Public, Duration::from_secs(1)).await;
+        let private =
+            judged(&Host::Ipv4([10, 0, 0, 1].into()), 443, HostRule::Public, false, Duration::from_secs(1)).await;
         let Outcome::Permanent { why } = private.unwrap_err().into_outcome() else { panic!() };
         assert_eq!(
             why,
