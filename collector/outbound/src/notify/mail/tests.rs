@@ -64,7 +64,7 @@ fn talk(mut stream: TcpStream, does: Does, seen: &Sender<String>) -> std::io::Re
                 match does {
                     Does::Answers(answer) => answer,
                     Does::Hangs => return reader.read_to_end(&mut Vec::new()).map(drop),
-                    _ => return Ok(()),
+                    Does::RefusesReceiver(_) | Does::Drops | Does::DropsAtData | Does::HangsAtGreeting => return Ok(()),
                 }
             }
             ("QUIT", _) => "221 bye\r\n",
