@@ -78,6 +78,9 @@ struct Shared {
     run: Mutex<Option<tasks::Run>>,
     health: Mutex<tasks::Health>,
     own: Mutex<own::Own>,
+    /// The sites of the last message about a common silence. After a restart nobody is called silent at first, and a
+    /// message more is better than one less.
+    told_silent: Mutex<Option<tasks::Told>>,
 }
 
 impl Desk {

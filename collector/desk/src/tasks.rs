@@ -23,6 +23,7 @@ pub use loops::Tasks;
 pub(crate) use loops::Wake;
 pub use outside::Outside;
 pub(crate) use run::Run;
+pub(crate) use silence_watch::Told;
 
 /// What one run of a task did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -4,7 +4,9 @@
 
 mod look;
 
-use std::sync::Arc;
+pub(crate) use look::Told;
+
+use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 use upheld_detection::incident::Trigger;
@@ -24,10 +26,11 @@ impl Desk {
             return Ok(report);
         }
         let shared = Arc::clone(&self.shared);
+        let told = self.shared.told_silent.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let silent = self
             .store
             .read("silence.look", move |tx| match shared.books.current(tx) {
-                Ok(book) => look::silent(tx, &book, &run, now),
+                Ok(book) => look::silent(tx, &book, &run, told.as_ref(), now),
                 // Without a book there is no site to be silent.
                 Err(DeskError::NoBook) => Ok(Vec::new()),
                 Err(error) => Err(error),
@@ -36,16 +39,22 @@ impl Desk {
         for look::Due { client, site, seen, group } in silent {
             report.seen += 1;
             let (shared, agent) = (Arc::clone(&self.shared), seen.agent.clone());
+            let (message, told) = group.map(|group| (group.message, group.told)).unzip();
             let reacted = self
                 .store
                 .write("silence.react", move |tx| {
                     let book = shared.books.current(&*tx)?;
                     let trigger = Trigger::AgentSilent(seen);
-                    site::react_in(tx, &book, &client, &site, &[trigger], group.as_ref(), now)
+                    site::react_in(tx, &book, &client, &site, &[trigger], message.as_ref(), now)
                 })
                 .await;
             match reacted {
-                Ok(changes) => report.changed += changes,
+                Ok(changes) => {
+                    report.changed += changes;
+                    if told.is_some() && changes > 0 {
+                        *self.shared.told_silent.lock().unwrap_or_else(PoisonError::into_inner) = told;
+                    }
+                }
                 Err(error) => report.failures.push(format!("{agent}: {error}")),
             }
         }

@@ -60,6 +60,34 @@ async fn a_town_out_is_an_incident_and_a_ticket_each_and_one_message() {
     }
 }
 
+/// The message went out with the first deadline; the first site is heard again before the others' deadlines.
+#[tokio::test]
+async fn a_town_whose_first_site_is_back_at_once_is_still_told_in_one_message() {
+    let mut town = Town::new(3).await;
+    let out = town.world.now;
+    let mut first_told = None;
+    let mut told = Vec::new();
+    // Each step a heartbeat's slot long.
+    for step in 1..=60 {
+        let is_back = first_told.is_some();
+        let dark = move |site: usize, now: Timestamp| match site {
+            0 => is_back,
+            site => now < out + SignedDuration::from_secs(20 + 40 * i64::try_from(site).unwrap()),
+        };
+        told = town.live_until(out + SignedDuration::from_secs(10 * step), dark).await;
+        first_told = first_told.or_else(|| told.first().map(|incident| incident.received_at));
+    }
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(
+        told[0].restored_at.is_some_and(|back| told.iter().skip(1).all(|late| back < late.received_at)),
+        "{told:#?}"
+    );
+    let messages = town.messages().await;
+    let of = |event: &str| messages.iter().filter(|(name, _)| name == event).map(|(_, page)| *page).collect::<Vec<_>>();
+    assert_eq!((of("sites.silent"), of("incident.opened")), (vec![true], vec![false; 3]));
+    assert!(told[2].title.contains("3 sites of 3 clients silent since"), "{}", told[2].title);
+}
+
 /// S6: the collector is down while its clients are well.
 #[tokio::test]
 async fn the_collectors_own_absence_is_nobodys_silence() {
@@ -255,7 +283,8 @@ impl Town {
                 }
             }
             self.world.desk.alive_once(self.world.now).await.unwrap();
-            self.world.desk.silence_once(self.world.now).await.unwrap();
+            let report = self.world.desk.silence_once(self.world.now).await.unwrap();
+            assert_eq!(report.failures, Vec::<String>::new());
             self.world.pass(10);
         }
         let mut all = self.world.all().await;

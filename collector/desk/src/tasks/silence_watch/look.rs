@@ -42,7 +42,28 @@ pub(super) struct Due {
     pub(super) site: SiteId,
     pub(super) seen: SilenceSeen,
     /// The sites with which it is told.
-    pub(super) group: Option<SilentTogether>,
+    pub(super) group: Option<Group>,
+}
+
+/// Sites that fell silent together, as one of them is told, and all of them.
+pub(super) struct Group {
+    pub(super) message: SilentTogether,
+    pub(super) told: Told,
+}
+
+/// Sites that were told of in one message. What is due soon after joins them without another one, also when the first
+/// of them is heard again meanwhile.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    first_due: Timestamp,
+    since: Timestamp,
+    places: BTreeSet<(ClientId, SiteId)>,
+}
+
+impl Told {
+    fn is_joined_at(&self, due: Timestamp) -> bool {
+        self.first_due <= due && is_together(self.first_due, due, HEARTBEAT)
+    }
 }
 
 /// An agent of whom nothing was heard for more than three heartbeats.
@@ -65,14 +86,20 @@ struct Silence {
 }
 
 /// Every silence whose incident is due by `now` and not open yet, in the order of the deadlines.
-pub(super) fn silent(tx: &dyn ReadTx, book: &CurrentBook, run: &Run, now: Timestamp) -> Result<Vec<Due>, DeskError> {
+pub(super) fn silent(
+    tx: &dyn ReadTx,
+    book: &CurrentBook,
+    run: &Run,
+    told: Option<&Told>,
+    now: Timestamp,
+) -> Result<Vec<Due>, DeskError> {
     let mut silences = Vec::new();
     for ((client, site), quiet) in quiet(tx, run, now)? {
         silences.extend(at_site(tx, book, &client, &site, quiet)?);
     }
     silences.sort_by_key(|silence| silence.quiet.due);
     let mut due = Vec::new();
-    for (silence, group) in grouped(silences) {
+    for (silence, group) in grouped(silences, told) {
         let AgentRow { client, site, agent, .. } = silence.quiet.row;
         let peer = AgentPeer { agent: agent.clone(), client: client.clone(), site: site.clone() };
         if now < silence.quiet.due || site::open_silence(tx, &peer)? {
@@ -85,7 +112,7 @@ pub(super) fn silent(tx: &dyn ReadTx, book: &CurrentBook, run: &Run, now: Timest
             extent: silence.extent,
             zone: zone.unwrap_or(TimeZone::UTC),
             said_power: silence.said_power,
-            together: group.as_ref().map(|group| group.together.clone()),
+            together: group.as_ref().map(|group| group.message.together.clone()),
             last_heard: silence.quiet.at,
             expected_by: later(silence.quiet.at, HEARTBEAT),
             deadline: silence.quiet.due,
@@ -213,8 +240,9 @@ fn host_of(book: &CurrentBook, agent: &AgentRow, active: usize) -> Option<AssetI
     host_among(agent, active, |asset| site.assets.contains_key(asset), hosts)
 }
 
-/// Each silence with the sites that fell silent with it. `silences` are in the order of their deadlines.
-fn grouped(silences: Vec<Silence>) -> Vec<(Silence, Option<SilentTogether>)> {
+/// Each silence with the sites that fell silent with it. `silences` are in the order of their deadlines; `told` are those
+/// of the last message, if it was lately.
+fn grouped(silences: Vec<Silence>, told: Option<&Told>) -> Vec<(Silence, Option<Group>)> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (at, silence) in silences.iter().enumerate() {
         if silence.extent != Extent::Site || !silence.is_told {
@@ -229,21 +257,29 @@ fn grouped(silences: Vec<Silence>) -> Vec<(Silence, Option<SilentTogether>)> {
             None => groups.push(vec![at]),
         }
     }
-    let mut told: BTreeMap<usize, SilentTogether> = BTreeMap::new();
-    for group in groups.into_iter().filter(|group| group.len() > 1) {
-        let places: Vec<_> =
-            group.iter().map(|at| &silences[*at].quiet.row).map(|row| (&row.client, &row.site)).collect();
-        let clients: BTreeSet<_> = places.iter().map(|(client, _)| *client).collect();
-        let since = group.iter().map(|at| silences[*at].quiet.at).min().unwrap_or(Timestamp::MIN);
-        let together = Together { sites: places.len(), clients: clients.len(), since };
+    let mut found: BTreeMap<usize, Group> = BTreeMap::new();
+    for group in groups {
+        let Some(first) = group.first().map(|first| &silences[*first].quiet) else { continue };
+        let before = told.filter(|told| told.is_joined_at(first.due));
+        let since = group.iter().map(|at| silences[*at].quiet.at).min().unwrap_or(first.at);
+        let mut all = before.cloned().unwrap_or(Told { first_due: first.due, since, places: BTreeSet::new() });
+        all.since = all.since.min(since);
+        let rows = group.iter().map(|at| &silences[*at].quiet.row);
+        all.places.extend(rows.map(|row| (row.client.clone(), row.site.clone())));
+        if all.places.len() < 2 {
+            continue;
+        }
+        let clients: BTreeSet<_> = all.places.iter().map(|(client, _)| client).collect();
+        let together = Together { sites: all.places.len(), clients: clients.len(), since: all.since };
         for at in &group {
             let own = &silences[*at].quiet.row.client;
-            let sites = places.iter().filter(|(client, _)| *client == own).map(|(_, site)| (*site).clone()).collect();
-            let is_first = group.first() == Some(at);
-            told.insert(*at, SilentTogether { together: together.clone(), sites, is_first });
+            let sites = all.places.iter().filter(|(client, _)| client == own).map(|(_, site)| site.clone()).collect();
+            let is_first = before.is_none() && group.first() == Some(at);
+            let message = SilentTogether { together: together.clone(), sites, is_first };
+            found.insert(*at, Group { message, told: all.clone() });
         }
     }
-    silences.into_iter().enumerate().map(|(at, silence)| (silence, told.remove(&at))).collect()
+    silences.into_iter().enumerate().map(|(at, silence)| (silence, found.remove(&at))).collect()
 }
 
 fn later(at: Timestamp, by: Duration) -> Timestamp {
