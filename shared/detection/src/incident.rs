@@ -29,8 +29,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upheld_model::{
-    AgentId, AssetId, Cause, CheckId, ClientId, DeviceText, Digest, FindingId, IncidentClass, IncidentKind, RecordId,
-    SiteId,
+    AgentId, AssetId, Cause, CheckId, ClientId, DeviceText, FindingId, IncidentClass, IncidentKind, SiteId,
 };
 
 use crate::own::Trouble;
@@ -214,16 +213,9 @@ pub enum Who {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum OpeningCause {
-    /// An agent's record.
-    Record {
-        /// Its name.
-        record_id: RecordId,
-        /// Its content.
-        content_hash: Digest,
-    },
-    /// Something that the collector itself concluded.
+    /// What was concluded from facts.
     Concluded {
-        /// Which rule about what, e.g. `silence/agent-7`.
+        /// By which rule about what, e.g. `silence/agent-7`, `finding`.
         source: String,
         /// Which occurrence of it; the same however late it is noticed.
         occurrence: Timestamp,
