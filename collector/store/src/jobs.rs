@@ -153,6 +153,11 @@ const UNEXPECT: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[JOBS, IN_FORCE, END_JOB, RUNS, LATEST, EXPECTED, UNEXPECT];
 
+/// The first four columns of every key here.
+fn place<'a>(key: SiteKey<'a>, check: &'a CheckId) -> [&'a str; 4] {
+    [key.client.as_str(), key.site.as_str(), check.asset.as_str(), check.name.as_str()]
+}
+
 fn run_row(check: &CheckId, row: &Row<'_>) -> rusqlite::Result<JobRunRow> {
     Ok(JobRunRow {
         check: check.clone(),
@@ -195,14 +200,13 @@ impl JobReads for SqliteTx<'_> {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<JobRunRow>, StoreError> {
-        let (asset, name) = (check.asset.as_str(), check.name.as_str());
-        let params = params![key.client.as_str(), key.site.as_str(), asset, name, At(from), At(to)];
+        let [client, site, asset, name] = place(key, check);
+        let params = params![client, site, asset, name, At(from), At(to)];
         self.all(&RUNS, params, |row| run_row(check, row))
     }
 
     fn latest_job_run(&self, key: SiteKey<'_>, check: &CheckId) -> Result<Option<JobRunRow>, StoreError> {
-        let (asset, name) = (check.asset.as_str(), check.name.as_str());
-        self.one(&LATEST, [key.client.as_str(), key.site.as_str(), asset, name], |row| run_row(check, row))
+        self.one(&LATEST, place(key, check), |row| run_row(check, row))
     }
 
     fn expected_runs(
@@ -212,8 +216,8 @@ impl JobReads for SqliteTx<'_> {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<ExpectedRow>, StoreError> {
-        let (asset, name) = (check.asset.as_str(), check.name.as_str());
-        let params = params![key.client.as_str(), key.site.as_str(), asset, name, At(from), At(to)];
+        let [client, site, asset, name] = place(key, check);
+        let params = params![client, site, asset, name, At(from), At(to)];
         self.all(&EXPECTED, params, |row| {
             Ok(ExpectedRow {
                 check: check.clone(),
@@ -229,34 +233,32 @@ impl JobReads for SqliteTx<'_> {
 impl JobWrites for SqliteTx<'_> {
     fn insert_job(&mut self, key: SiteKey<'_>, row: &JobRow) -> Result<(), StoreError> {
         let JobRow { check, since, until, body } = row;
-        let (asset, name) = (check.asset.as_str(), check.name.as_str());
-        let params = params![key.client.as_str(), key.site.as_str(), asset, name, At(*since), until.map(At), body];
+        let [client, site, asset, name] = place(key, check);
+        let params = params![client, site, asset, name, At(*since), until.map(At), body];
         self.run(&INSERT_JOB, params).map(drop)
     }
 
     fn end_job(&mut self, key: SiteKey<'_>, check: &CheckId, until: Timestamp) -> Result<(), StoreError> {
-        let (asset, name) = (check.asset.as_str(), check.name.as_str());
-        self.run(&END_JOB, params![key.client.as_str(), key.site.as_str(), asset, name, At(until)]).map(drop)
+        let [client, site, asset, name] = place(key, check);
+        self.run(&END_JOB, params![client, site, asset, name, At(until)]).map(drop)
     }
 
     fn insert_job_run(&mut self, key: SiteKey<'_>, row: &JobRunRow) -> Result<bool, StoreError> {
         let JobRunRow { check, at, said, agent, source, received_at } = row;
-        let (asset, name) = (check.asset.as_str(), check.name.as_str());
-        let (client, site) = (key.client.as_str(), key.site.as_str());
+        let [client, site, asset, name] = place(key, check);
         let params = params![client, site, asset, name, At(*at), said, agent.as_str(), source, At(*received_at)];
         Ok(self.run(&INSERT_RUN, params)? == 1)
     }
 
     fn put_expected_run(&mut self, key: SiteKey<'_>, row: &ExpectedRow) -> Result<(), StoreError> {
         let ExpectedRow { check, expected_at, decided_at, body, was } = row;
-        let (asset, name) = (check.asset.as_str(), check.name.as_str());
-        let (client, site) = (key.client.as_str(), key.site.as_str());
+        let [client, site, asset, name] = place(key, check);
         let params = params![client, site, asset, name, At(*expected_at), At(*decided_at), body, was];
         self.run(&PUT_EXPECTED, params).map(drop)
     }
 
     fn unexpect_run(&mut self, key: SiteKey<'_>, check: &CheckId, expected_at: Timestamp) -> Result<(), StoreError> {
-        let (asset, name) = (check.asset.as_str(), check.name.as_str());
-        self.run(&UNEXPECT, params![key.client.as_str(), key.site.as_str(), asset, name, At(expected_at)]).map(drop)
+        let [client, site, asset, name] = place(key, check);
+        self.run(&UNEXPECT, params![client, site, asset, name, At(expected_at)]).map(drop)
     }
 }
