@@ -38,8 +38,8 @@ pub use view::{RunView, RunsAsked};
 
 /// How far back expected runs are decided again: an agent keeps for 30 days what was not taken from it.
 const DECIDED_FOR: SignedDuration = SignedDuration::from_hours(35 * 24);
-/// How long after its time a job may say that it is done, where the book does not say, in seconds.
-const GRACE_S: u64 = 3_600;
+/// How long after its time a job may say that it is done, where the book does not say.
+pub(crate) const GRACE: Duration = Duration::from_secs(3_600);
 
 /// A job as it is stored while the book has it so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ impl JobText {
     pub(crate) fn of(site: &book::Site, job: &book::JobCheck) -> Self {
         Self {
             schedule: job.schedule.value.clone(),
-            grace_s: job.grace.map_or(GRACE_S, |grace| grace.0),
+            grace_s: job.grace.map_or(GRACE.as_secs(), |grace| grace.0),
             time_zone: job.zone.clone().unwrap_or_else(|| site.zone.clone()),
             seen_by: job.seen_by.as_ref().map(|name| name.value.clone()),
         }

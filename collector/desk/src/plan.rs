@@ -29,7 +29,12 @@ use upheld_detection::{
 use upheld_model::{AssetId, CheckId, ClientId, IncidentKind, ProbeSpec, SiteId};
 use upheld_store::{ReadTx, agents::AgentRow};
 
-use crate::{DeskError, facts::CellCache, jobs::JobText, maintenance};
+use crate::{
+    DeskError,
+    facts::CellCache,
+    jobs::{GRACE, JobText},
+    maintenance,
+};
 
 /// Why a site of the book cannot be judged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,9 +172,6 @@ pub(crate) fn checks_of(site: &book::Site) -> BTreeMap<CheckId, Check> {
     });
     unbuilt.chain(built).chain(jobs).collect()
 }
-
-/// How long after its time a job may say that it is done, where the book does not say.
-const GRACE: Duration = Duration::from_secs(3_600);
 
 /// The jobs of a site that tell when they ran, each watched from when the site was commissioned; in its site's zone
 /// unless it names its host's own.
