@@ -104,7 +104,7 @@ impl Desk {
                 let book = shared.books.current(tx)?;
                 let is_theirs = scope.includes(&client) && book.book.client(&client).is_some();
                 if !is_theirs {
-                    return Err(DeskError::NoSuchIncident(client.to_string()));
+                    return Err(DeskError::NoSuchPlace(client.to_string()));
                 }
                 overview(tx, &book, &client, now)
             })
@@ -152,7 +152,7 @@ impl Desk {
 }
 
 fn overview(tx: &dyn ReadTx, book: &CurrentBook, client: &ClientId, now: Timestamp) -> Result<Overview, DeskError> {
-    let known = book.book.client(client).ok_or_else(|| DeskError::NoSuchIncident(client.to_string()))?;
+    let known = book.book.client(client).ok_or_else(|| DeskError::NoSuchPlace(client.to_string()))?;
     let zone = TimeZone::get(&book.book.provider.zone).unwrap_or(TimeZone::UTC);
     let today = zone.to_datetime(now).date();
     let month = month_of(today, &zone, now);
