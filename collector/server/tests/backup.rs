@@ -106,6 +106,7 @@ fn a_backup_killed_at_any_point_leaves_no_file_of_its_name_or_a_whole_one() {
     for round in 0..30_u64 {
         let file = made.path(&format!("k{round}"));
         let mut child = command(&["backup", "--out", &text(&file), "--data", &made.data]).spawn().unwrap();
+        // Nothing is waited for: this is where the kill falls.
         std::thread::sleep(Duration::from_millis(round * 4));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -87,9 +87,10 @@ fn document(path: &Path, manifest: &Manifest) -> serde_json::Value {
 
 fn verify(file: &Path, context: &Context) -> Result<Exit, Failure> {
     let manifest = backup::check(file)?.manifest;
-    let scratch = Scratch::beside(&std::env::temp_dir().join(format!("upheld-verify-{}", std::process::id())))?;
-    backup::unpack(file, &scratch.0)?;
-    upheld_store::sqlite::backup::inspect(&scratch.0.join(DATABASE))?;
+    // A name that nobody can foresee: the keys lie there for a moment.
+    let scratch = tempfile::tempdir().map_err(FileError::of("make a folder in", &std::env::temp_dir()))?;
+    backup::unpack(file, scratch.path())?;
+    upheld_store::sqlite::backup::inspect(&scratch.path().join(DATABASE))?;
     let Manifest { upheld, schema, taken_at, parts, .. } = &manifest;
     let text = format!(
         "{} is whole: taken {taken_at} by Upheld {upheld}, schema {schema}, {} parts; its database was opened and every \
@@ -112,6 +113,7 @@ pub(super) fn restore(args: &RestoreArgs, context: &Context) -> Result<Exit, Fai
     let scratch = Scratch::beside(into)?;
     let manifest = backup::unpack(&args.file, &scratch.0)?;
     upheld_store::sqlite::backup::inspect(&scratch.0.join(DATABASE))?;
+    DataDir::at(scratch.0.clone()).config()?;
     let now = Timestamp::now();
     let voided = {
         // Opening migrates what an older version wrote.
@@ -121,7 +123,6 @@ pub(super) fn restore(args: &RestoreArgs, context: &Context) -> Result<Exit, Fai
     let folder = into.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::rename(&scratch.0, into).map_err(FileError::of("name", into))?;
     sync_folder(folder).map_err(FileError::of("sync the folder", folder))?;
-    DataDir::at(into.clone()).config()?;
     let path = into.display();
     let text = format!(
         "{path} is restored from {}, and in recovery.\n\
