@@ -1,4 +1,4 @@
-//! How clocks, times and spans are said: the one renderer for queue, incident, API, command line and mail (UX 2.7, 2.9).
+//! How clocks, times and spans are said: the one renderer for queue, incident, API and command line (UX 2.7, 2.9).
 //!
 //! Spans have two units at most, and hours are never turned into days: "26 h 10 m" of covered time is not "1 d".
 //! A time of day never stands without its zone. [`ClockSaid`] is made once, where the clock is looked at
