@@ -46,7 +46,7 @@ pub enum DeskError {
     Overtaken(&'static str),
     /// A restore waits for a person: until then nothing is taken and nothing decided.
     #[error(
-        "this collector was restored and facts may be missing from {from} to {to}; nothing is taken or decided until a \
+        "this collector was restored and facts may be missing from {from:.0} to {to:.0}; nothing is taken or decided until a \
          person has seen that: run `upheld-collector recovery show`"
     )]
     Recovering {

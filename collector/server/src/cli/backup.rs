@@ -93,7 +93,7 @@ fn verify(file: &Path, context: &Context) -> Result<Exit, Failure> {
     upheld_store::sqlite::backup::inspect(&scratch.path().join(DATABASE))?;
     let Manifest { upheld, schema, taken_at, parts, .. } = &manifest;
     let text = format!(
-        "{} is whole: taken {taken_at} by Upheld {upheld}, schema {schema}, {} parts; its database was opened and every \
+        "{} is whole: taken {taken_at:.0} by Upheld {upheld}, schema {schema}, {} parts; its database was opened and every \
          page of it read.",
         file.display(),
         parts.len()
@@ -126,7 +126,7 @@ pub(super) fn restore(args: &RestoreArgs, context: &Context) -> Result<Exit, Fai
     let path = into.display();
     let text = format!(
         "{path} is restored from {}, and in recovery.\n\
-         Facts that may be missing: from {} to {now}.\n\
+         Facts that may be missing: from {:.0} to {now:.0}.\n\
          Void since then: {} enrolment tokens, {} log-in links, {} sessions, {} API tokens; {} waiting messages are looked \
          up before they are sent.\n\
          Next: upheld-collector recovery show --data {path}",

@@ -64,7 +64,9 @@ fn accept(by: &str, context: &Context) -> Result<Exit, Failure> {
     }
     let accepted = context.with_desk(async |desk, now| desk.accept_recovery(&Actor::person(by), now).await)?;
     let text = accepted.as_ref().map_or_else(not_waiting, |Recovery { missing_from, missing_to, .. }| {
-        format!("Accepted by {by}: facts from {missing_from} to {missing_to} may be missing. Agents are heard again.")
+        format!(
+            "Accepted by {by}: facts from {missing_from:.0} to {missing_to:.0} may be missing. Agents are heard again."
+        )
     });
     context.output.result(&text, || json!({ "schema": "upheld.recovery/1", "accepted": accepted, "by": by }))?;
     Ok(Exit::Ok)
