@@ -19,7 +19,7 @@ use upheld_model::{
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 
 use crate::{
-    Actor, Desk, DeskError, audit, case::Case, commissioning::CommissioningReminder, figures::cost_sentence,
+    Actor, Desk, DeskError, SignedIn, audit, case::Case, commissioning::CommissioningReminder, figures::cost_sentence,
     said::ClockSaid,
 };
 
@@ -27,6 +27,9 @@ pub use dispute::DisputeView;
 pub(crate) use incident::incident_view;
 pub use offers::Offers;
 pub use overview::{ClientLine, DAYS, Day, Overview, SystemDays};
+
+/// How much of an address is written into the audit log.
+const ADDRESS_CHARS_MAX: usize = 300;
 
 /// Whose incidents a reader may see (SECURITY 23).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -492,6 +495,16 @@ impl Desk {
         now: Timestamp,
     ) -> Result<(), DeskError> {
         self.note_denied(scope, &incident.client, serde_json::json!(incident), now).await
+    }
+
+    /// Notes in the audit log that somebody asked at this address for what is another client's, whether it exists or not
+    /// (SECURITY 35).
+    pub async fn deny(&self, who: &SignedIn, address: &str, now: Timestamp) -> Result<(), DeskError> {
+        let (actor, own) = (who.actor.clone(), who.scope.client().cloned());
+        let detail = serde_json::json!({ "asked_for": address.chars().take(ADDRESS_CHARS_MAX).collect::<String>() });
+        let now = crate::clock::stored(now);
+        let note = move |tx: &mut dyn Tx| audit::note(tx, now, &actor, own.as_ref(), "access.denied", &detail);
+        self.store.write("desk.deny", note).await
     }
 
     /// Notes in the audit log that somebody asked for what is another client's (SECURITY 35).

@@ -1,6 +1,7 @@
 //! Who is asking: a person with a session cookie, or a script with an API token (SECURITY 25, 26, 28).
 
 pub(crate) mod cookie;
+pub(crate) mod gate;
 pub(crate) mod origin;
 
 use axum::{
@@ -56,6 +57,10 @@ impl FromRequestParts<Portal> for Reader {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Refusal> {
+        // The gate has asked already; only a route for anybody has none.
+        if let Some(signed_in) = parts.extensions.get::<SignedIn>() {
+            return Ok(Self(signed_in.clone()));
+        }
         let is_json = wants_json(parts.uri.path(), &parts.headers);
         match identify(portal, &parts.headers).await {
             Ok(Some(signed_in)) => Ok(Self(signed_in)),

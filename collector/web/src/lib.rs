@@ -23,6 +23,9 @@ use axum::Router;
 use jiff::Timestamp;
 use upheld_desk::{Desk, NewToken};
 
+pub use access::gate::Who;
+pub use routes::{Route, routes};
+
 /// Where a request came from; the doors put it into the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct Remote(pub SocketAddr);

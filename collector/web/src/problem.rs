@@ -40,10 +40,12 @@ pub(crate) enum Refusal {
 /// Whether the asker reads JSON: by the address, or by what he says he accepts.
 pub(crate) fn wants_json(path: &str, headers: &HeaderMap) -> bool {
     let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("");
-    path.starts_with("/api/")
-        || path.ends_with(".json")
-        || headers.contains_key(AUTHORIZATION)
-        || (accepts.contains("json") && !accepts.contains("html"))
+    is_document(path) || headers.contains_key(AUTHORIZATION) || (accepts.contains("json") && !accepts.contains("html"))
+}
+
+/// Whether an address is that of data, whoever asks: what is not there is said in the same words to everybody.
+pub(crate) fn is_document(path: &str) -> bool {
+    path.starts_with("/api/") || path.ends_with(".json")
 }
 
 impl Refusal {

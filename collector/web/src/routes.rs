@@ -1,20 +1,6 @@
-//! The map of addresses; one module per resource.
-//!
-//! | address | what | who |
-//! |---|---|---|
-//! | `/` | to the queue | anybody |
-//! | `/in/{token}`, `/out` | log in once, log out | anybody |
-//! | `/queue`, `/queue.json` | clocks by time left; `?show=`, `?client=`, `?q=`, `?rows=` | signed in |
-//! | `/events?view=queue` | what changed on the queue, as it happens | signed in |
-//! | `/i/{client}/{INC-n}`, `….json` | one incident and why its clocks are due | signed in |
-//! | `POST /i/{client}/{INC-n}/{command}` | a form for each of [`upheld_desk::Command::NAMES`] | may respond |
-//! | `/c/{client}`, `….json` | what a client gets for his fee | signed in |
-//! | `/clients`, `/clients.json` | every client | the provider's people |
-//! | `/agents`, `/agents.json`; POST makes an enrolment line | who reports, since when | signed in; the provider's people |
-//! | `/report` | report a problem | may respond |
-//! | `/api/v1/incidents…` | the API | signed in, or a token |
-//! | `/healthz` | alive, store reachable, tasks running | anybody |
-//! | `/metrics` | Prometheus | loopback, or a token |
+//! The map of addresses, one module per resource: [`table`] has every route with who may ask it and what it is, and the
+//! router is made of nothing else. So no route escapes the gate ([`crate::access::gate`]) or a test that walks the table;
+//! docs/routes.md prints it.
 
 mod agents;
 mod api;
@@ -25,42 +11,108 @@ mod incident;
 mod login;
 mod queue;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use axum::{
     Router,
+    handler::Handler,
     http::{HeaderMap, Uri},
     response::Redirect,
-    routing::{get, post},
+    routing::{self, MethodRouter},
 };
 
 use crate::{
     Portal,
+    access::gate::{self, Who},
     problem::{Refusal, wants_json},
 };
 
-/// Every route.
+/// One route, as tests and documents see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// `GET` (which answers `HEAD` too) or `POST`.
+    pub method: &'static str,
+    /// The address, with its parameters in braces: `/i/{client}/{incident}`.
+    pub path: &'static str,
+    /// Who may ask.
+    pub who: Who,
+    /// What it is, for people.
+    pub what: &'static str,
+}
+
+/// A route with what answers it.
+struct Row {
+    route: Route,
+    answers: MethodRouter<Portal>,
+}
+
+fn get<H, T>(path: &'static str, who: Who, what: &'static str, handler: H) -> Row
+where
+    H: Handler<T, Portal>,
+    T: 'static,
+{
+    Row { route: Route { method: "GET", path, who, what }, answers: routing::get(handler) }
+}
+
+fn post<H, T>(path: &'static str, who: Who, what: &'static str, handler: H) -> Row
+where
+    H: Handler<T, Portal>,
+    T: 'static,
+{
+    Row { route: Route { method: "POST", path, who, what }, answers: routing::post(handler) }
+}
+
+/// Every route. A new one names its parameters as the others do: `{client}` is held against the asker's scope before
+/// anything is looked up.
+#[rustfmt::skip] // a row a line: it is read as a table
+fn table() -> Vec<Row> {
+    use Who::{Anybody, Giver, Monitor, Provider, Reader};
+    vec![
+        get("/", Anybody, "to the queue", async || Redirect::to("/queue")),
+        get("/in/{token}", Anybody, "a link that logs in once: the button", login::ask),
+        post("/in/{token}", Anybody, "uses the link up", login::enter),
+        post("/out", Anybody, "log out", login::leave),
+        get("/queue", Reader, "clocks by time left; `?show=`, `?client=`, `?q=`, `?rows=`, `?at=`", queue::page),
+        get("/queue.json", Reader, "the same as data", queue::json),
+        get("/events", Reader, "`?view=queue`: what changed on the queue, as it happens", queue::events::listen),
+        get("/i/{client}/{incident}", Reader, "one incident and why its clocks are due; `.json` the same as data; `?at=`", incident::page),
+        post("/i/{client}/{incident}/{command}", Giver, "one command by its form", incident::command),
+        get("/clients", Provider, "every client", client::list),
+        get("/clients.json", Provider, "the same as data", client::list_json),
+        get("/c/{client}", Reader, "what a client gets for his fee; `.json` the same as data", client::page),
+        get("/agents", Reader, "who reports, since when", agents::page),
+        post("/agents", Giver, "makes the line that enrols a host", agents::enrol),
+        get("/agents.json", Reader, "who reports, as data", agents::json),
+        get("/report", Giver, "report a problem: the form", report::page),
+        post("/report", Giver, "report a problem", report::enter),
+        get("/api/v1/incidents", Reader, "the newest incidents, open or not; `?limit=`", api::list),
+        get("/api/v1/incidents/{client}/{incident}", Reader, "one, as of an instant; `?at=`", api::one),
+        get("/api/v1/incidents/{client}/{incident}/clocks", Reader, "why each clock is due when it is; `?at=`", api::clocks),
+        post("/api/v1/incidents/{client}/{incident}/responses", Giver, "a response fact (TERMS F12)", api::respond),
+        post("/api/v1/incidents/{client}/{incident}/{command}", Giver, "one command by its name", api::command),
+        post("/api/v1/clients/{client}/sites/{site}/reports", Giver, "a problem report", api::report),
+        get("/api/v1/clients/{client}/runs", Reader, "expected runs of jobs and what became of each; `?site=`, `?job=`, `?since=` (a week when absent)", api::runs),
+        get("/healthz", Anybody, "alive, store reachable, tasks running", health::health),
+        get("/metrics", Monitor, "the process's figures, for Prometheus", health::metrics),
+        get("/app.css", Anybody, "the look", assets::style),
+        get("/live.js", Anybody, "what keeps a page current", assets::script),
+        get("/icon.svg", Anybody, "the icon", assets::icon),
+    ]
+}
+
+/// Every route with who may ask it: for whoever holds something against all of them.
+pub fn routes() -> impl Iterator<Item = Route> {
+    table().into_iter().map(|row| row.route)
+}
+
+/// The router: each row of the table behind the gate of its row.
 pub(crate) fn all(portal: Portal) -> Router {
-    Router::new()
-        .route("/", get(async || Redirect::to("/queue")))
-        .route("/in/{token}", get(login::ask).post(login::enter))
-        .route("/out", post(login::leave))
-        .route("/queue", get(queue::page))
-        .route("/queue.json", get(queue::json))
-        .route("/events", get(queue::events::listen))
-        .route("/i/{client}/{incident}", get(incident::page))
-        .route("/i/{client}/{incident}/{command}", post(incident::command))
-        .route("/clients", get(client::list))
-        .route("/clients.json", get(client::list_json))
-        .route("/c/{client}", get(client::page))
-        .route("/agents", get(agents::page).post(agents::enrol))
-        .route("/agents.json", get(agents::json))
-        .route("/report", get(report::page).post(report::enter))
-        .nest("/api/v1", api::routes())
-        .route("/healthz", get(health::health))
-        .route("/metrics", get(health::metrics))
-        .route("/app.css", get(assets::style))
-        .route("/live.js", get(assets::script))
-        .route("/icon.svg", get(assets::icon))
+    table()
+        .into_iter()
+        .fold(Router::new(), |router, Row { route, answers }| {
+            router.route(route.path, gate::before(answers, &portal, route.who))
+        })
         .fallback(async |uri: Uri, headers: HeaderMap| Refusal::NotFound { is_json: wants_json(uri.path(), &headers) })
         .with_state(portal)
 }

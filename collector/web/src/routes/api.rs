@@ -1,28 +1,18 @@
 //! `/api/v1`: incidents, their clocks, response facts. Problems are RFC 9457; numbers come from the same views as
-//! the pages.
-//!
-//! | request | answer |
-//! |---|---|
-//! | `GET incidents?limit=` | the newest incidents, open or not |
-//! | `GET incidents/{client}/{INC-n}?at=` | one, as of an instant |
-//! | `GET incidents/{client}/{INC-n}/clocks?at=` | why each clock is due when it is, as of an instant |
-//! | `POST incidents/{client}/{INC-n}/responses` | a response fact (TERMS F12) |
-//! | `POST incidents/{client}/{INC-n}/{command}` | each of [`Command::NAMES`], with the fields of [`Words`] |
-//! | `POST clients/{client}/sites/{site}/reports` | a problem report |
-//! | `GET clients/{client}/runs?site=&job=&since=` | runs of jobs that were expected, and what became of each; of a week when `since` is absent |
+//! the pages. `POST incidents/{client}/{INC-n}/{command}` takes each of [`Command::NAMES`] with the fields of [`Words`];
+//! `responses` is the command `respond`, answered as what was created.
 //!
 //! A POST may carry an `Idempotency-Key`; sent again within 24 h it is carried out once. An incident's `ETag` is its
 //! revision: with `If-Match` a command loses to whatever happened since.
 
 use axum::{
-    Json, Router,
+    Json,
     body::Bytes,
     extract::{Path, Query, State},
     http::{
         HeaderMap, HeaderName, StatusCode,
         header::{ETAG, IF_MATCH},
     },
-    routing::{get, post},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -42,24 +32,13 @@ const LIMIT_MAX: u32 = 500;
 /// How far back runs are listed when nothing is said.
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-pub(super) fn routes() -> Router<Portal> {
-    Router::new()
-        .route("/incidents", get(list))
-        .route("/incidents/{client}/{incident}", get(one))
-        .route("/incidents/{client}/{incident}/clocks", get(clocks))
-        .route("/incidents/{client}/{incident}/responses", post(respond))
-        .route("/incidents/{client}/{incident}/{command}", post(command))
-        .route("/clients/{client}/sites/{site}/reports", post(report))
-        .route("/clients/{client}/runs", get(runs))
-}
-
 /// What a list's address may say.
 #[derive(Debug, Deserialize)]
-struct Wanted {
+pub(super) struct Wanted {
     limit: Option<u32>,
 }
 
-async fn list(
+pub(super) async fn list(
     State(portal): State<Portal>,
     reader: Reader,
     Query(wanted): Query<Wanted>,
@@ -71,13 +50,13 @@ async fn list(
 
 /// What a list of runs may say.
 #[derive(Debug, Deserialize)]
-struct WantedRuns {
+pub(super) struct WantedRuns {
     site: Option<SiteId>,
     job: Option<String>,
     since: Option<Timestamp>,
 }
 
-async fn runs(
+pub(super) async fn runs(
     State(portal): State<Portal>,
     reader: Reader,
     Path(client): Path<String>,
@@ -92,7 +71,7 @@ async fn runs(
     Ok(Json(json!({ "since": since, "runs": runs })))
 }
 
-async fn one(
+pub(super) async fn one(
     State(portal): State<Portal>,
     reader: Reader,
     Path((client, number)): Address,
@@ -103,7 +82,7 @@ async fn one(
     Ok(([etag(&view)], Json(view)))
 }
 
-async fn clocks(
+pub(super) async fn clocks(
     State(portal): State<Portal>,
     reader: Reader,
     Path((client, number)): Address,
@@ -121,7 +100,7 @@ async fn clocks(
 }
 
 /// A response fact; the same as the command `respond`, and answered as what was created.
-async fn respond(
+pub(super) async fn respond(
     State(portal): State<Portal>,
     Responder(who): Responder,
     Path((client, number)): Address,
@@ -133,7 +112,7 @@ async fn respond(
 }
 
 /// One command by its name. What was so already stays as it was, with a key or without.
-async fn command(
+pub(super) async fn command(
     State(portal): State<Portal>,
     Responder(who): Responder,
     Path((client, number, name)): Path<(String, String, String)>,
@@ -165,7 +144,7 @@ async fn give(
 }
 
 /// A problem report; whoever sends it reports it unless it says who does.
-async fn report(
+pub(super) async fn report(
     State(portal): State<Portal>,
     Responder(who): Responder,
     Path((client, site)): Path<(String, String)>,

@@ -1,0 +1,98 @@
+//! The gate before every route: who may ask, held against the row of the table before the handler runs.
+//!
+//! An address that names a client (`{client}`) is held against the asker's scope first of all: another client's is not
+//! found, as one that does not exist, whatever the method and whatever stands behind the name, and the audit has it
+//! (SECURITY 23, 35). So a route that forgets to ask shows nothing. The desk's calls take the scope as well.
+
+use axum::{
+    extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+    routing::MethodRouter,
+};
+use upheld_desk::{Rights, Scope};
+use upheld_model::ClientId;
+
+use super::identify;
+use crate::{
+    Portal,
+    problem::{Refusal, is_document, wants_json},
+};
+
+/// Who may ask a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Anybody: it shows nothing of anybody's.
+    Anybody,
+    /// Whoever is signed in, or has a token, sees what is in his scope.
+    Reader,
+    /// Whoever may say or do something; the desk says what.
+    Giver,
+    /// The provider's people; to a client's it is not there.
+    Provider,
+    /// Whoever asks on this machine, else the provider's people; the handler looks.
+    Monitor,
+}
+
+impl Who {
+    /// For the list of routes.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Anybody => "anybody",
+            Self::Reader => "signed in, or a token",
+            Self::Giver => "who may respond",
+            Self::Provider => "the provider's people; to others it is not there",
+            Self::Monitor => "this machine, or the provider's people",
+        }
+    }
+}
+
+/// A row's handler behind the gate.
+pub(crate) fn before(answers: MethodRouter<Portal>, portal: &Portal, who: Who) -> MethodRouter<Portal> {
+    match who {
+        Who::Anybody | Who::Monitor => answers,
+        Who::Reader | Who::Giver | Who::Provider => {
+            answers.route_layer(from_fn_with_state((portal.clone(), who), check))
+        }
+    }
+}
+
+async fn check(
+    State((portal, who)): State<(Portal, Who)>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let path = request.uri().path();
+    let (is_json, is_document) = (wants_json(path, request.headers()), is_document(path));
+    let signed_in = match identify(&portal, request.headers()).await {
+        Ok(Some(signed_in)) => signed_in,
+        Ok(None) => return Err(Refusal::NotSignedIn { is_json }),
+        Err(error) => return Err(Refusal::from(error).for_reader(is_json)),
+    };
+    // What is no text is nobody's name.
+    let params = params.map_err(|_| Refusal::NotFound { is_json: is_document })?;
+    if names_another(&signed_in.scope, &params) {
+        let noted = portal.desk.deny(&signed_in, path, portal.now()).await;
+        noted.map_err(|error| Refusal::from(error).for_reader(is_document))?;
+        return Err(Refusal::NotFound { is_json: is_document });
+    }
+    let may_give = signed_in.rights >= Rights::Respond;
+    match who {
+        Who::Giver if !may_give => return Err(Refusal::MayOnlyLook { is_json }),
+        Who::Provider if signed_in.scope != Scope::Provider => return Err(Refusal::NotFound { is_json: is_document }),
+        Who::Anybody | Who::Reader | Who::Giver | Who::Provider | Who::Monitor => {}
+    }
+    request.extensions_mut().insert(signed_in);
+    Ok(next.run(request).await)
+}
+
+/// Whether the address names a client that is not in scope.
+fn names_another(scope: &Scope, params: &RawPathParams) -> bool {
+    let mut named = params.iter().filter(|(name, _)| *name == "client");
+    named.any(|(_, value)| {
+        let name = value.strip_suffix(".json").unwrap_or(value);
+        // What cannot be a client's name is nobody's; the handler finds nothing.
+        name.parse::<ClientId>().is_ok_and(|client| !scope.includes(&client))
+    })
+}
