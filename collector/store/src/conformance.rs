@@ -3,6 +3,7 @@
 
 mod facts;
 mod jobs;
+mod users;
 
 use jiff::{SignedDuration, Timestamp};
 use upheld_model::{Digest, IncidentNumber, RecordId, Seq};
@@ -46,7 +47,8 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     a_window_of_work_ends_once_and_is_found_while_it_holds(open()).await;
     what_was_accepted_is_never_changed(open()).await;
     facts::all(&open).await;
-    jobs::all(open).await;
+    jobs::all(&open).await;
+    users::all(open).await;
 }
 
 async fn what_was_accepted_is_never_changed(store: Store) {

@@ -36,6 +36,7 @@ pub mod runs;
 pub mod sqlite;
 pub mod tokens;
 mod tx;
+pub mod users;
 
 pub use error::StoreError;
 pub use handle::Store;

@@ -21,6 +21,7 @@ use crate::{
     restores::{RestoreReads, RestoreWrites},
     runs::{RunReads, RunWrites},
     tokens::{TokenReads, TokenWrites},
+    users::{UserReads, UserWrites},
 };
 
 macro_rules! sum {
@@ -53,6 +54,7 @@ sum!(
     RestoreReads,
     RunReads,
     TokenReads,
+    UserReads,
 );
 
 sum!(
@@ -78,4 +80,5 @@ sum!(
     RestoreWrites,
     RunWrites,
     TokenWrites,
+    UserWrites,
 );

@@ -9,7 +9,7 @@ use super::{Options, open, open_with};
 use crate::{
     Store, StoreError, acceptances, access, agents, clocks, commands,
     conformance::{self, agent},
-    facts, findings, incidents, jobs, ledger, maintenance, outages, outbox, people, records, tokens,
+    facts, findings, incidents, jobs, ledger, maintenance, outages, outbox, people, records, tokens, users,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,6 +45,7 @@ fn no_hot_query_scans_a_table() {
         people::HOT,
         records::HOT,
         tokens::HOT,
+        users::HOT,
     ];
     let mut seen = 0;
     for query in hot.into_iter().flatten() {
