@@ -9,7 +9,7 @@ use upheld_store::{
     access::{ApiTokenRow, LoginLinkRow, SessionRow},
 };
 
-use crate::{Actor, Desk, DeskError, Scope, audit, clock, random};
+use crate::{AccountError, Actor, Desk, DeskError, Scope, accounts, audit, clock, random};
 
 /// How long a login link works.
 pub const LOGIN_LINK_TTL: SignedDuration = SignedDuration::from_mins(15);
@@ -59,18 +59,19 @@ impl std::fmt::Debug for ApiToken {
 }
 
 impl Desk {
-    /// Makes a login link's secret (43 base64url characters), for the command line on the host only.
-    pub async fn new_login_link(&self, person: &str, who: &Actor, now: Timestamp) -> Result<String, DeskError> {
+    /// Makes a login link's secret (43 base64url characters), for the command line on the host only. A person without
+    /// an account gets one with all rights; a disabled account gets no link.
+    pub async fn new_login_link(&self, person: &str, who: &Actor, now: Timestamp) -> Result<String, AccountError> {
         let now = clock::stored(now);
         let secret = random::secret()?;
-        let (person, who, hash) = (Actor::person(person), who.clone(), random::hash(&secret));
+        let (person, who, hash) = (person.to_owned(), who.clone(), random::hash(&secret));
         self.store
             .write("desk.new_login_link", move |tx| {
-                let id = person.id(tx)?;
+                let id = accounts::let_in(tx, &person, &who, now)?;
                 audit::note(tx, now, &who, None, "login-link.made", &json!({ "for": id }))?;
                 let expires_at = now.saturating_add(LOGIN_LINK_TTL).unwrap_or(now);
                 tx.insert_login_link(&LoginLinkRow { hash, who: id, created_at: now, expires_at })
-                    .map_err(DeskError::from)
+                    .map_err(AccountError::from)
             })
             .await?;
         Ok(secret)

@@ -10,6 +10,7 @@
 //! [`commands`] for people, [`tasks`] for what happens by itself, `upheld-store` for the rows.
 
 pub mod access;
+pub mod accounts;
 pub mod actor;
 pub mod agents;
 mod audit;
@@ -45,6 +46,7 @@ use std::sync::{Arc, Mutex};
 use upheld_store::Store;
 
 pub use access::{ApiToken, Rights, SignedIn};
+pub use accounts::{AccountError, Role};
 pub use actor::Actor;
 pub use agents::{AgentPeer, AgentView};
 pub use book::{AcceptError, ApplyError, CurrentBook};

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt::Write as _, io::ErrorKind};
 
 use serde_json::json;
-use upheld_desk::{AcceptError, ApplyError, CommandError, DeskError, TokenError};
+use upheld_desk::{AcceptError, AccountError, ApplyError, CommandError, DeskError, TokenError};
 use upheld_store::StoreError;
 
 use crate::{files::FileError, pki::PkiError};
@@ -154,6 +154,15 @@ impl From<StoreError> for Failure {
             | StoreError::Database { .. } => Exit::Failed,
         };
         Self::of(exit, &error)
+    }
+}
+
+impl From<AccountError> for Failure {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Desk(error) => error.into(),
+            other @ (AccountError::Name(_) | AccountError::Disabled { .. }) => Self::of(Exit::Failed, &other),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::world::{World, ana};
 use crate::{
-    Actor, Rights, Scope,
+    Actor, Rights, Role, Scope,
     access::{SESSION_IDLE, SESSION_MAX},
 };
 
@@ -21,6 +21,22 @@ async fn a_login_link_works_once_and_for_a_quarter_of_an_hour() {
     let late = world.desk.new_login_link("ana", &ana(), world.now).await.unwrap();
     world.pass(15 * 60);
     assert_eq!(world.desk.sign_in(&late, world.now).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_login_link_makes_an_account_with_all_rights_for_who_has_none_and_no_second_one() {
+    let world = World::new().await;
+    for name in ["Ana Example", "ana example", "ANA  EXAMPLE"] {
+        let link = world.desk.new_login_link(name, &ana(), world.now).await.unwrap();
+        let session = world.desk.sign_in(&link, world.now).await.unwrap().unwrap();
+        let who = world.desk.session(&session, world.now).await.unwrap().unwrap();
+        assert_eq!(who.actor, Actor::person("Ana Example"), "{name}");
+    }
+    let users = world.desk.store().read::<_, crate::DeskError, _>("users", |tx| Ok(tx.users(None)?)).await.unwrap();
+    let made: Vec<_> = users.iter().map(|user| (user.role, user.client.clone(), user.password.clone())).collect();
+    assert_eq!(made, [(Role::ProviderAdmin, None, None)]);
+    let refused = world.desk.new_login_link("Ana\u{202e}", &ana(), world.now).await.unwrap_err();
+    assert!(refused.to_string().contains("turns the text around"), "{refused}");
 }
 
 #[tokio::test]
