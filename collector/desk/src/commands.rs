@@ -132,7 +132,7 @@ impl Desk {
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
         let now = clock::stored(now);
-        self.note_denial(scope, incident, now).await?;
+        self.note_denial(scope, incident, who, now).await?;
         let once = self.once.clone();
         let (scope, incident, who, shared) = (scope.clone(), incident.clone(), who.clone(), Arc::clone(&self.shared));
         let view = self

@@ -420,7 +420,7 @@ impl Desk {
         incident: &IncidentRef,
         now: Timestamp,
     ) -> Result<IncidentView, DeskError> {
-        self.note_denial(scope, incident, now).await?;
+        self.note_denial(scope, incident, &Actor::Collector, now).await?;
         let (scope, incident, shared) = (scope.clone(), incident.clone(), Arc::clone(&self.shared));
         self.store
             .read("desk.incident", move |tx| {
@@ -446,7 +446,7 @@ impl Desk {
 
     /// Why each clock is due when it is.
     pub async fn explain(&self, scope: &Scope, incident: &IncidentRef, now: Timestamp) -> Result<Explained, DeskError> {
-        self.note_denial(scope, incident, now).await?;
+        self.note_denial(scope, incident, &Actor::Collector, now).await?;
         let (scope, incident) = (scope.clone(), incident.clone());
         self.store
             .read("desk.explain", move |tx| {
@@ -492,9 +492,10 @@ impl Desk {
         &self,
         scope: &Scope,
         incident: &IncidentRef,
+        who: &Actor,
         now: Timestamp,
     ) -> Result<(), DeskError> {
-        self.note_denied(scope, &incident.client, serde_json::json!(incident), now).await
+        self.note_denied(scope, &incident.client, serde_json::json!(incident), who, now).await
     }
 
     /// Notes in the audit log that somebody asked at this address for what is another client's, whether it exists or not
@@ -507,18 +508,20 @@ impl Desk {
         self.store.write("desk.deny", note).await
     }
 
-    /// Notes in the audit log that somebody asked for what is another client's (SECURITY 35).
+    /// Notes in the audit log that somebody asked for what is another client's (SECURITY 35); by the collector where a
+    /// look does not say who looks, which the portal's gate has noted before ([`Desk::deny`]).
     pub(crate) async fn note_denied(
         &self,
         scope: &Scope,
         client: &ClientId,
         asked_for: serde_json::Value,
+        who: &Actor,
         now: Timestamp,
     ) -> Result<(), DeskError> {
         let Some(own) = scope.client().filter(|own| *own != client).cloned() else { return Ok(()) };
         let detail = serde_json::json!({ "asked_for": asked_for });
-        let now = crate::clock::stored(now);
-        let note = move |tx: &mut dyn Tx| audit::note(tx, now, &Actor::Collector, Some(&own), "access.denied", &detail);
+        let (who, now) = (who.clone(), crate::clock::stored(now));
+        let note = move |tx: &mut dyn Tx| audit::note(tx, now, &who, Some(&own), "access.denied", &detail);
         self.store.write("desk.note_denial", note).await
     }
 }

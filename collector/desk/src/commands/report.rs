@@ -57,7 +57,7 @@ impl Desk {
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
         let now = clock::stored(now);
-        self.note_denied(scope, client, serde_json::json!(format!("{client}/{site}")), now).await?;
+        self.note_denied(scope, client, serde_json::json!(format!("{client}/{site}")), who, now).await?;
         let text = words(&report.text);
         if text.is_empty() {
             return Err(CommandError::Missing { field: "text", allowed: "what is wrong, in a sentence".to_owned() });

@@ -89,7 +89,7 @@ impl Desk {
         number: u64,
         now: Timestamp,
     ) -> Result<(), CommandError> {
-        self.note_denial(scope, incident, now).await?;
+        self.note_denial(scope, incident, &Actor::Collector, now).await?;
         let entries = self.work_of(scope, incident).await?;
         let standing = || {
             let standing = entries.iter().filter(|entry| entry.is_charged()).map(|entry| entry.fact.to_string());

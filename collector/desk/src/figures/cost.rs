@@ -14,7 +14,7 @@ use upheld_agreement::{
 };
 use upheld_model::IncidentRef;
 
-use crate::{Desk, DeskError, Scope, book::CurrentBook, case::Case, views};
+use crate::{Actor, Desk, DeskError, Scope, book::CurrentBook, case::Case, views};
 
 /// What an incident would cost, and has cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,7 +70,7 @@ impl Desk {
         work_s: u64,
         now: Timestamp,
     ) -> Result<CostView, DeskError> {
-        self.note_denial(scope, incident, now).await?;
+        self.note_denial(scope, incident, &Actor::Collector, now).await?;
         let (scope, incident, shared) = (scope.clone(), incident.clone(), Arc::clone(&self.shared));
         self.store
             .read("desk.cost", move |tx| {

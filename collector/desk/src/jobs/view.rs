@@ -9,7 +9,7 @@ use upheld_model::{CheckId, ClientId, SiteId};
 use upheld_store::{ReadTx, facts::SiteKey};
 
 use super::{JobText, look::look, read_expected, read_text};
-use crate::{Desk, DeskError, Scope, book::CurrentBook, clock};
+use crate::{Actor, Desk, DeskError, Scope, book::CurrentBook, clock};
 
 /// Whose runs, from when on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Desk {
     pub async fn runs(&self, scope: &Scope, asked: RunsAsked, now: Timestamp) -> Result<Vec<RunView>, DeskError> {
         if let Some(client) = &asked.client {
             let place = asked.site.as_ref().map_or_else(|| client.to_string(), |site| format!("{client}/{site}"));
-            self.note_denied(scope, client, serde_json::json!(place), now).await?;
+            self.note_denied(scope, client, serde_json::json!(place), &Actor::Collector, now).await?;
         }
         let (now, scope, shared) = (clock::stored(now), scope.clone(), Arc::clone(&self.shared));
         self.store

@@ -14,7 +14,7 @@ use upheld_store::ReadTx;
 
 use super::{QueueRow, Scope, queue};
 use crate::{
-    Desk, DeskError,
+    Actor, Desk, DeskError,
     book::CurrentBook,
     figures::{happened, uptime_of_client},
 };
@@ -97,7 +97,7 @@ pub struct ClientLine {
 impl Desk {
     /// One client's page. Another client's is as one that does not exist.
     pub async fn overview(&self, scope: &Scope, client: &ClientId, now: Timestamp) -> Result<Overview, DeskError> {
-        self.note_denied(scope, client, serde_json::json!(client), now).await?;
+        self.note_denied(scope, client, serde_json::json!(client), &Actor::Collector, now).await?;
         let (scope, client, shared) = (scope.clone(), client.clone(), Arc::clone(&self.shared));
         self.store
             .read("desk.overview", move |tx| {

@@ -1,11 +1,12 @@
 //! The gate before every route: who may ask, held against the row of the table before the handler runs.
 //!
-//! An address that names a client (`{client}`) is held against the asker's scope first of all: another client's is not
+//! An address that names a client (`{client}`, `?client=`) is held against the asker's scope first of all: another client's is not
 //! found, as one that does not exist, whatever the method and whatever stands behind the name, and the audit has it
 //! (SECURITY 23, 35). So a route that forgets to ask shows nothing. The desk's calls take the scope as well.
 
 use axum::{
-    extract::{RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    extract::{Query, RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    http::Uri,
     middleware::{Next, from_fn_with_state},
     response::Response,
     routing::MethodRouter,
@@ -72,10 +73,14 @@ async fn check(
     };
     // What is no text is nobody's name.
     let params = params.map_err(|_| Refusal::NotFound { is_json: is_document })?;
-    if names_another(&signed_in.scope, &params) {
-        let noted = portal.desk.deny(&signed_in, path, portal.now()).await;
-        noted.map_err(|error| Refusal::from(error).for_reader(is_document))?;
-        return Err(Refusal::NotFound { is_json: is_document });
+    match named(&signed_in.scope, &params, request.uri()) {
+        Named::InScope => {}
+        Named::Nobody => return Err(Refusal::NotFound { is_json: is_document }),
+        Named::Another => {
+            let noted = portal.desk.deny(&signed_in, path, portal.now()).await;
+            noted.map_err(|error| Refusal::from(error).for_reader(is_document))?;
+            return Err(Refusal::NotFound { is_json: is_document });
+        }
     }
     let may_give = signed_in.rights >= Rights::Respond;
     match who {
@@ -87,12 +92,33 @@ async fn check(
     Ok(next.run(request).await)
 }
 
-/// Whether the address names a client that is not in scope.
-fn names_another(scope: &Scope, params: &RawPathParams) -> bool {
-    let mut named = params.iter().filter(|(name, _)| *name == "client");
-    named.any(|(_, value)| {
-        let name = value.strip_suffix(".json").unwrap_or(value);
-        // What cannot be a client's name is nobody's; the handler finds nothing.
-        name.parse::<ClientId>().is_ok_and(|client| !scope.includes(&client))
-    })
+/// Whom an address names.
+enum Named {
+    /// No client, or one in scope.
+    InScope,
+    /// What is no client's name, to somebody who may see one client.
+    Nobody,
+    /// A client that is not in scope, whether there is one or not.
+    Another,
+}
+
+/// Whom the address names, by its path or by `?client=`.
+fn named(scope: &Scope, params: &RawPathParams, uri: &Uri) -> Named {
+    if *scope == Scope::Provider {
+        return Named::InScope;
+    }
+    // What cannot be read as a query is refused by the handler, which reads it too.
+    let query = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs).unwrap_or_default();
+    let in_path = params.iter().map(|(name, value)| (name, value.strip_suffix(".json").unwrap_or(value)));
+    let in_query = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(_, it)| !it.is_empty());
+    let names = in_path.chain(in_query).filter(|(name, _)| *name == "client");
+    let mut all = Named::InScope;
+    for (_, client) in names {
+        match client.parse::<ClientId>() {
+            Ok(client) if scope.includes(&client) => {}
+            Ok(_) => return Named::Another,
+            Err(_) => all = Named::Nobody,
+        }
+    }
+    all
 }
