@@ -9,6 +9,7 @@
 //! TransmitLinkSpeed, InErrors, OutErrors), the events 27 and 32 of the adapters' drivers for the count of drops, since
 //! LastChange cannot be relied on, and NotifyIpInterfaceChange; until then the check says there that it cannot probe.
 
+#[cfg(target_os = "linux")]
 mod judge;
 #[cfg(target_os = "linux")]
 mod sysfs;

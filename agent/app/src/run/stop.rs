@@ -11,7 +11,6 @@ use crate::{
     clocks,
     failure::{Code, Failure},
     recorder::Command,
-    service::why_terminated,
     state::StateFolder,
 };
 
@@ -110,6 +109,8 @@ pub(super) fn end(state: &StateFolder, closed: Result<(), JournalError>) -> Resu
 #[cfg(unix)]
 pub(super) fn listen(incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
+
+    use crate::service::why_terminated;
 
     let failed = |error: std::io::Error| Failure::new(Code::Failed, "cannot listen for signals").because(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
