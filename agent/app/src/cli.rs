@@ -95,12 +95,9 @@ pub(crate) enum Verb {
     },
     /// Say what is wrong with this host as an agent: each thing ok, or a command to run.
     Doctor,
-    /// Play a fake outage, end to end (not built in this version).
-    Drill {
-        /// Anything.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-        rest: Vec<String>,
-    },
+    /// Play an outage, end to end: detect, match, clock, delivery, each with its seconds. It is marked as a drill
+    /// everywhere, pages nobody, counts nowhere and ends by itself.
+    Drill,
     /// Write man pages and completions, for packagers.
     #[command(hide = true)]
     Pages {

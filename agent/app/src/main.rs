@@ -13,6 +13,7 @@ mod clocks;
 mod config;
 mod disk;
 mod doctor;
+mod drill;
 mod enroll;
 mod failure;
 mod files;
@@ -96,9 +97,7 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
         }
         Verb::Service { verb } => service::service(&cli.common, verb).await,
         Verb::Doctor => doctor::doctor(&cli.common, provider).await,
-        Verb::Drill { .. } => Err(not_built("drill")
-            .why("the collector cannot carry a drill's mark through clocks, messages and figures yet")
-            .help("on a machine of your own: cargo quickstart --drill")),
+        Verb::Drill => drill::drill(&cli.common),
         Verb::Pages { folder } => pages::write(Cli::command(), folder),
         Verb::Secret { .. } => Err(not_built("secret")
             .why("no probe of this version uses a secret")

@@ -4,6 +4,7 @@
 //! carried out as tasks that answer with another [`Incoming`]. Without a collector it goes on from the last
 //! configuration. It ends only when asked to, or when its state folder cannot be used at the start.
 
+mod drill;
 mod link;
 mod notify;
 mod start;
@@ -26,7 +27,7 @@ use upheld_engine::{
     Effect, Engine, ProbeResult, Reading,
     alarm::{Alarm, Alarms},
 };
-use upheld_model::{AgentEvent, CheckId, CheckSpec, DeviceText, Mono};
+use upheld_model::{AgentEvent, CheckId, CheckSpec, DeviceText, DrillId, Mono};
 use upheld_probe::Prober;
 use upheld_wire::v1::{AgentConfig, Now};
 
@@ -69,6 +70,8 @@ pub(crate) enum Incoming {
     Asked(oneshot::Sender<String>),
     /// A job tells that it ran.
     Ran(ran::Word, oneshot::Sender<String>),
+    /// A person plays an outage, or asks for the one of this name.
+    Drill(Option<DrillId>, oneshot::Sender<String>),
     /// Somebody wants the agent to end.
     Stop(&'static str),
 }
@@ -90,6 +93,8 @@ struct Agent {
     alarms: Alarms,
     /// `None` where this host's administrator named no address.
     alarm_line: Option<AlarmLine>,
+    /// The drill that was played last, by a person at this host.
+    play: Option<drill::Play>,
     stop: Stop,
     notifier: Notifier,
 }
@@ -158,6 +163,11 @@ impl Agent {
                 };
                 // Whoever told it may have gone.
                 let _ = answer.send(serde_json::to_string(&taken).unwrap_or_default());
+            }
+            Incoming::Drill(wanted, answer) => {
+                let said = self.drill(wanted);
+                // Whoever asked may have gone.
+                let _ = answer.send(serde_json::to_string(&said).unwrap_or_default());
             }
             Incoming::Stop(reason) => self.begin_stop(reason),
         }
@@ -279,6 +289,7 @@ impl Agent {
                 Some(Err(unreadable)) => self.refuse(&unreadable),
                 None => {}
             },
+            link::Heard::Drill { id, answer } => self.drill_heard(id, answer),
             link::Heard::Renewed(renewed) => self.link.take_certificate(renewed),
         }
     }

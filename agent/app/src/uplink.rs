@@ -1,4 +1,4 @@
-//! The line to the collector: one client, one connection kept, three requests of wire v1.
+//! The line to the collector: one client, one connection kept, four requests of wire v1.
 //!
 //! It sends and reads; what to send and what an answer means is decided elsewhere ([`upheld_delivery`]).
 
@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use reqwest::{Client, header};
 use rustls::crypto::CryptoProvider;
+use upheld_model::DrillId;
 use upheld_wire::v1::enroll::RenewRequest;
 use url::Url;
 
@@ -70,6 +71,11 @@ impl Uplink {
     /// `GET /v1/config`.
     pub(crate) async fn fetch_config(&self) -> Result<Answer, NoAnswer> {
         http::send(self.client.get(format!("{}/v1/config", self.base))).await
+    }
+
+    /// `GET /v1/drill/ID`.
+    pub(crate) async fn fetch_drill(&self, id: DrillId) -> Result<Answer, NoAnswer> {
+        http::send(self.client.get(format!("{}/v1/drill/{id}", self.base))).await
     }
 
     /// `POST /v1/renew`.

@@ -263,6 +263,7 @@ fn a_refused_configuration_is_said_once_and_the_old_one_stays() {
             | AgentEvent::ClockStepped { .. }
             | AgentEvent::Gap { .. }
             | AgentEvent::Ran { .. }
+            | AgentEvent::Drill { .. }
             | AgentEvent::Journal { .. } => None,
         })
         .collect();
@@ -696,6 +697,7 @@ impl World {
             | AgentEvent::Gap { .. }
             | AgentEvent::Configured { .. }
             | AgentEvent::Ran { .. }
+            | AgentEvent::Drill { .. }
             | AgentEvent::Journal { .. } => "other",
         };
         self.events().filter(|event| about(event) == Some(&check)).map(word).collect::<Vec<_>>().join(" ")
@@ -732,6 +734,7 @@ fn about(event: &AgentEvent) -> Option<&CheckId> {
         | AgentEvent::Gap { .. }
         | AgentEvent::Configured { .. }
         | AgentEvent::Ran { .. }
+        | AgentEvent::Drill { .. }
         | AgentEvent::Journal { .. } => None,
     }
 }

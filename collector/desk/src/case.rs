@@ -11,7 +11,7 @@ pub(crate) mod promise;
 mod storm;
 
 use jiff::Timestamp;
-use upheld_agreement::clock::FactKind;
+use upheld_agreement::clock::{CancelReason, FactKind};
 use upheld_detection::incident::{self, Change, Incident, IncidentEffect};
 use upheld_model::IncidentRef;
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
@@ -37,7 +37,13 @@ pub(crate) fn read_incident(row: &IncidentRow) -> Result<Incident, DeskError> {
 
 /// Stores one effect of detection, and all that follows from it.
 pub(crate) fn apply(tx: &mut dyn Tx, book: &CurrentBook, effect: &IncidentEffect) -> Result<Case, DeskError> {
-    apply_as(tx, book, effect, Deed { fact: entry::fact_of(&effect.change), who: Actor::Collector, note: None })
+    let fact = if effect.incident.is_drill() && effect.change == Change::Resolved {
+        // Its clocks come to nothing: they were promised for nothing that failed.
+        Some(FactKind::Cancelled { why: CancelReason::Drill })
+    } else {
+        entry::fact_of(&effect.change)
+    };
+    apply_as(tx, book, effect, Deed { fact, who: Actor::Collector, note: None })
 }
 
 /// What came with an effect of detection, where a person asked for it.
@@ -99,7 +105,7 @@ fn apply_told(
     let effective_at = entry::effective_at(incident, change, *due_at);
     let entry = Entry::new(effective_at, *noticed_at, Some(change.clone()), deed);
     case.append(tx, entry)?;
-    let begins = matches!(desk, incident::Desk::Begins { .. }) && incident.is_ticketed();
+    let begins = matches!(desk, incident::Desk::Begins { .. }) && incident.is_ticketed() && !incident.is_drill();
     let told = if begins && storm::brakes(&*tx, &case)? { Some(ToldIn::Storm) } else { told };
     if let Some(told) = told
         && case.told_in().is_none()

@@ -21,6 +21,7 @@ pub mod commands;
 pub mod commissioning;
 pub mod deliver;
 pub mod digest;
+mod drill;
 pub mod enroll;
 mod error;
 mod facts;

@@ -7,6 +7,7 @@ mod clocks;
 mod commands;
 mod commissioning;
 mod delivery;
+mod drill;
 mod enrolment;
 mod facts;
 mod figures;

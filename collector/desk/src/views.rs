@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub use dispute::DisputeView;
-pub(crate) use incident::incident_view;
+pub(crate) use incident::{clock_views, incident_view};
 pub use offers::Offers;
 pub use overview::{ClientLine, DAYS, Day, Overview, SystemDays};
 
@@ -163,6 +163,9 @@ pub struct QueueRow {
     pub group: QueueGroup,
     /// Its generated title.
     pub title: String,
+    /// Whether nothing is wrong and somebody sees whether a real one would be told: it counts nowhere.
+    #[serde(rename = "drill")]
+    pub is_drill: bool,
     /// The client's name for people.
     pub client_name: String,
     /// The site.
@@ -321,6 +324,9 @@ pub struct IncidentView {
     pub key: String,
     /// Its generated title.
     pub title: String,
+    /// Whether nothing is wrong and somebody sees whether a real one would be told: it counts nowhere.
+    #[serde(rename = "drill")]
+    pub is_drill: bool,
     /// The client's name for people.
     pub client_name: String,
     /// The site.

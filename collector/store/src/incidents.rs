@@ -73,7 +73,7 @@ pub trait IncidentReads {
     fn incidents_numbered(&self, number: IncidentNumber) -> Result<Vec<IncidentRow>, StoreError>;
     /// Incidents whose deadline is `now` or earlier, the oldest deadline first.
     fn incidents_due(&self, now: Timestamp, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
-    /// How many of a client's incidents opened at `since` or later and were matched to its terms.
+    /// How many of a client's incidents opened at `since` or later and were matched to its terms, drills not counted.
     fn openings_since(&self, client: &ClientId, since: Timestamp) -> Result<u64, StoreError>;
 }
 
@@ -149,7 +149,7 @@ const DUE: Query = query!(
 const OPENINGS: Query = query!(
     "incidents.openings_since",
     "SELECT count(*) FROM incidents INDEXED BY incidents_by_opening WHERE opened_at >= ?2 AND client = ?1 \
-     AND (terms IS NOT NULL OR refusal IS NOT NULL)"
+     AND (terms IS NOT NULL OR refusal IS NOT NULL) AND dedup NOT LIKE ?1 || '/' || site || '/drill/%'"
 );
 const NEXT_NUMBER: Query = query!(
     "numbers.next",

@@ -555,6 +555,7 @@ mod tests {
                         | AgentEvent::Gap { .. }
                         | AgentEvent::Configured { .. }
                         | AgentEvent::Ran { .. }
+                        | AgentEvent::Drill { .. }
                         | AgentEvent::Journal { .. }) => prop_assert!(false, "{:?}", event),
                     }
                 }
@@ -635,6 +636,7 @@ mod tests {
             | AgentEvent::Gap { .. }
             | AgentEvent::Configured { .. }
             | AgentEvent::Ran { .. }
+            | AgentEvent::Drill { .. }
             | AgentEvent::Journal { .. }) => format!("{event:?}"),
         };
         events.iter().map(one).collect::<Vec<_>>().join(" ")

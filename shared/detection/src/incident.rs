@@ -11,6 +11,7 @@
 
 mod act;
 mod decide;
+pub mod drill;
 mod effect;
 mod keys;
 mod reconcile;
@@ -29,7 +30,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upheld_model::{
-    AgentId, AssetId, Cause, CheckId, ClientId, DeviceText, FindingId, IncidentClass, IncidentKind, SiteId,
+    AgentId, AssetId, Cause, CheckId, ClientId, DeviceText, DrillId, FindingId, IncidentClass, IncidentKind, SiteId,
 };
 
 use crate::own::Trouble;
@@ -129,6 +130,13 @@ pub enum Root {
         /// What is wrong with it.
         trouble: Trouble,
     },
+    /// Nothing: a person at an agent's host plays an outage ([`drill`]). It counts nowhere and ends by itself.
+    Drill {
+        /// The agent.
+        agent: AgentId,
+        /// Which drill.
+        id: DrillId,
+    },
 }
 
 impl Root {
@@ -138,7 +146,7 @@ impl Root {
             Self::Check { check } => Some(&check.asset),
             Self::Agent { agent: _, host } => host.as_ref(),
             Self::Report { id: _, asset } => asset.as_ref(),
-            Self::Collector { .. } => None,
+            Self::Collector { .. } | Self::Drill { .. } => None,
         }
     }
 
@@ -146,7 +154,9 @@ impl Root {
     pub fn check(&self) -> Option<&CheckId> {
         match self {
             Self::Check { check } => Some(check),
-            Self::Agent { agent: _, host: _ } | Self::Report { .. } | Self::Collector { .. } => None,
+            Self::Agent { agent: _, host: _ } | Self::Report { .. } | Self::Collector { .. } | Self::Drill { .. } => {
+                None
+            }
         }
     }
 }
@@ -236,6 +246,7 @@ impl Incident {
     /// Whether its opening sends an immediate message (DETECTION 3).
     pub fn pages(&self) -> bool {
         self.is_ticketed()
+            && !self.is_drill()
             && match self.kind {
                 IncidentKind::Down | IncidentKind::Degraded | IncidentKind::Silent | IncidentKind::Reported => true,
                 IncidentKind::Unstable
@@ -253,11 +264,16 @@ impl Incident {
         }
     }
 
+    /// Whether nothing is wrong and a person plays an outage.
+    pub fn is_drill(&self) -> bool {
+        matches!(self.root, Root::Drill { .. })
+    }
+
     /// The agent whose silence it is about, while that lasts and nobody has ended it.
     pub fn still_silent(&self) -> Option<&AgentId> {
         match &self.root {
             Root::Agent { agent, host: _ } => (self.is_open() && self.restored.is_none()).then_some(agent),
-            Root::Check { .. } | Root::Report { .. } | Root::Collector { .. } => None,
+            Root::Check { .. } | Root::Report { .. } | Root::Collector { .. } | Root::Drill { .. } => None,
         }
     }
 
@@ -278,6 +294,9 @@ impl Incident {
     /// The next instant at which [`decide()`] must be asked with [`Trigger::Deadline`]; it changes with the incident.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
+        if self.is_drill() {
+            return self.is_open().then(|| drill::ends(self.received));
+        }
         self.state.next_deadline()
     }
 }

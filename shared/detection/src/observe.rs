@@ -185,6 +185,7 @@ impl CheckFacts {
                 | AgentEvent::Gap { .. }
                 | AgentEvent::Configured { .. }
                 | AgentEvent::Ran { .. }
+                | AgentEvent::Drill { .. }
                 | AgentEvent::Journal { .. } => {}
             }
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{CheckId, FindingId},
+    ids::{CheckId, DrillId, FindingId},
     sample::UnknownReason,
     text::DeviceText,
     time::{BootId, ObservedAt},
@@ -165,6 +165,14 @@ pub enum AgentEvent {
         /// When it began, where the job said so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         started: Option<ObservedAt>,
+    },
+    /// A fake outage, asked for by a person at this host: it proves the way from here to the ticket and counts nowhere.
+    /// Written only for a collector that has said that it knows drills.
+    Drill {
+        /// When it began.
+        at: ObservedAt,
+        /// Which one.
+        id: DrillId,
     },
     /// The journal itself is in trouble (a failed sync, a torn tail, damaged records).
     Journal {

@@ -220,6 +220,10 @@ hex_id!(
     RecordId, 16, "record id"
 );
 hex_id!(
+    /// 128 random bits that name one drill (UX 3.2).
+    DrillId, 16, "drill id"
+);
+hex_id!(
     /// A SHA-256 digest: of a record's content, of a chain, of resolved terms.
     Digest, 32, "SHA-256 digest"
 );

@@ -18,8 +18,8 @@ pub mod vocabulary;
 pub use check::{CheckSpec, ProbeSpec};
 pub use finding::{AgentEvent, Finding, FindingEnd, RunEnd};
 pub use ids::{
-    AgentId, AssetId, CheckId, CheckName, ClientId, Digest, Epoch, FindingId, IncidentNumber, IncidentRef, RecordId,
-    Seq, SiteId,
+    AgentId, AssetId, CheckId, CheckName, ClientId, Digest, DrillId, Epoch, FindingId, IncidentNumber, IncidentRef,
+    RecordId, Seq, SiteId,
 };
 pub use sample::{Counter, Outcome, Sample, UnknownReason};
 pub use text::DeviceText;

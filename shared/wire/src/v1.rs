@@ -5,8 +5,10 @@
 //! | enrolment | `POST /v1/enroll` [`enroll::EnrollRequest`] | 200 [`enroll::EnrollAnswer`], 403 [`Problem`] |
 //! | data | `POST /v1/deliver` [`DeliverRequest`] | 200 [`Delivered`], 409 [`Conflict`], others [`Problem`] |
 //! | data | `GET /v1/config` | 200 [`AgentConfig`] |
+//! | data | `GET /v1/drill/ID` | 200 [`drill::DrillReport`]; 404 where drills are not known |
 //! | data | `POST /v1/renew` [`enroll::RenewRequest`] | 200 [`enroll::RenewAnswer`] |
 
+pub mod drill;
 pub mod enroll;
 pub mod limits;
 pub mod record;

@@ -4,8 +4,10 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use upheld_model::AgentEvent;
 use upheld_wire::v1::{
     AgentConfig, Body, Conflict, DeliverRequest, Delivered, EpochLink, Problem,
+    drill::DrillReport,
     enroll::{EnrollAnswer, EnrollRequest, RenewAnswer, RenewRequest},
     record::{batch_digest, root},
 };
@@ -69,6 +71,16 @@ fn a_configuration_reads() {
     assert!(config.relations.critical.contains(&"nvr-02".parse().unwrap()));
     let config: AgentConfig = reads(include_str!("golden/agent-config-jobs.json"));
     assert_eq!((config.jobs.len(), before.jobs.len()), (2, 0));
+}
+
+#[test]
+fn a_drill_and_what_became_of_it_read() {
+    let body: Body = reads(include_str!("golden/body-drill.json"));
+    assert!(matches!(body.events[..], [AgentEvent::Drill { .. }]));
+    let before: DrillReport = reads(include_str!("golden/drill-report-before.json"));
+    assert_eq!(before.opened, None);
+    let report: DrillReport = reads(include_str!("golden/drill-report.json"));
+    assert_eq!(report.opened.unwrap().deliveries.len(), 3);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{rc::Rc, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use upheld_delivery::sender::{self, Standing};
+use upheld_model::DrillId;
 use upheld_wire::v1::AgentConfig;
 
 use super::Incoming;
@@ -41,13 +42,20 @@ pub(crate) enum Heard {
     },
     /// The configuration was asked for.
     Config(Result<Answer, NoAnswer>),
+    /// It was asked what became of a drill.
+    Drill {
+        /// Which.
+        id: DrillId,
+        /// What came back.
+        answer: Result<Answer, NoAnswer>,
+    },
     /// A certificate was asked for: it is on disk, or this is why not.
     Renewed(Result<Box<TlsIdentity>, String>),
 }
 
 /// The state of the line.
 pub(super) struct Link {
-    uplink: Rc<Uplink>,
+    pub(super) uplink: Rc<Uplink>,
     clock: Arc<BoundedClock>,
     incoming: mpsc::Sender<Incoming>,
     view: View,
@@ -270,7 +278,7 @@ impl Link {
         ailments
     }
 
-    fn spawn(&self, request: impl Future<Output = Heard> + 'static) {
+    pub(super) fn spawn(&self, request: impl Future<Output = Heard> + 'static) {
         let incoming = self.incoming.clone();
         tokio::task::spawn_local(async move {
             let heard = request.await;

@@ -82,6 +82,7 @@ impl Agent {
             housekeeping_at: Instant::now(),
             alarms: Alarms::new(clocks::mono()),
             alarm_line,
+            play: None,
             stop: Stop::default(),
             notifier: Notifier::new(),
         };

@@ -1,4 +1,4 @@
-//! The socket: one question, one answer, one line each: how the agent is, or that a job ran. Access is the folder's (0700) and the socket's own (0600).
+//! The socket: one question, one answer, one line each: how the agent is, that a job ran, or a drill. Access is the folder's (0700) and the socket's own (0600).
 
 use std::{
     fs, io,
@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::sync::mpsc;
+use upheld_model::DrillId;
 
 use crate::{
     failure::{Code, Failure},
@@ -84,11 +85,24 @@ async fn answer(mut stream: tokio::net::UnixStream, incoming: mpsc::Sender<Incom
         let (tell, told) = tokio::sync::oneshot::channel();
         incoming.send(Incoming::Ran(word, tell)).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
+    } else if let Some(wanted) = drill_of(&question) {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        incoming.send(Incoming::Drill(wanted, tell)).await.map_err(|_| gone())?;
+        told.await.map_err(|_| gone())?
     } else {
-        r#"{"refused":"ask for: status, or: ran {\"job\":…}"}"#.to_owned()
+        r#"{"refused":"ask for: status, drill, or: ran {\"job\":…}"}"#.to_owned()
     };
     write.write_all(document.as_bytes()).await?;
     write.write_all(b"\n").await
+}
+
+/// `drill`, to begin one, or `drill ID`; `None` for any other question.
+#[cfg(unix)]
+fn drill_of(question: &str) -> Option<Option<DrillId>> {
+    match question.strip_prefix("drill")?.trim_end() {
+        "" => Some(None),
+        id => id.strip_prefix(' ')?.parse().ok().map(Some),
+    }
 }
 
 /// The longest question that is read.

@@ -1,6 +1,6 @@
-//! Jobs that tell when they ran: the agent asks nothing, it is told.
+//! Jobs that tell when they ran, and drills that a person asks for: the agent asks nothing, it is told.
 
-use upheld_model::{AgentEvent, CheckId, ObservedAt, RunEnd};
+use upheld_model::{AgentEvent, CheckId, DrillId, ObservedAt, RunEnd};
 
 use super::Engine;
 use crate::Reading;
@@ -60,5 +60,16 @@ impl Engine {
         let started = started.map(|started| started.min(at));
         self.outgoing.transition(vec![AgentEvent::Ran { at, job: job.clone(), ended, started }]);
         Ok(job)
+    }
+
+    /// Says at once that a person plays an outage. When it began; `None` once the last words are said.
+    pub fn drill(&mut self, id: DrillId, now: Reading) -> Option<ObservedAt> {
+        self.observe(now);
+        if self.is_stopped {
+            return None;
+        }
+        let at = self.clock.at(now.mono);
+        self.outgoing.transition(vec![AgentEvent::Drill { at, id }]);
+        Some(at)
     }
 }

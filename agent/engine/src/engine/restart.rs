@@ -119,6 +119,7 @@ fn replay_event(folds: &mut Folds, event: &AgentEvent, unsaid: &mut Vec<AgentEve
         | AgentEvent::Gap { .. }
         | AgentEvent::Configured { .. }
         | AgentEvent::Ran { .. }
+        | AgentEvent::Drill { .. }
         | AgentEvent::Journal { .. } => {}
     }
 }

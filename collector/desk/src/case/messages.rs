@@ -137,6 +137,10 @@ pub(crate) fn tell(
     occurred: Timestamp,
     now: Timestamp,
 ) -> Result<(), DeskError> {
+    // Of a drill its ticket is told, and that it is over: nothing else happens to it that concerns anybody.
+    if case.incident.is_drill() && !matches!(event, EventKind::IncidentOpened | EventKind::IncidentResolved) {
+        return Ok(());
+    }
     if case.told_in() == Some(&ToldIn::Storm) {
         match event {
             EventKind::IncidentOpened => return storm::tell(tx, book, case, now),
@@ -284,6 +288,9 @@ struct Data<'a> {
     state: &'static str,
     /// Whether somebody is to be disturbed for it.
     page: bool,
+    /// Whether nothing is wrong: somebody at the site sees whether a real one would be told. It counts nowhere.
+    #[serde(skip_serializing_if = "is_false")]
+    drill: bool,
     started_by: Timestamp,
     detected: Timestamp,
     received: Timestamp,
@@ -353,6 +360,7 @@ impl<'a> Data<'a> {
             kind: incident.kind,
             state: incident.state.word(),
             page: incident.pages() && case.told_in().is_none(),
+            drill: incident.is_drill(),
             started_by: incident.started.not_after,
             detected: incident.detected,
             received: incident.received,
@@ -368,6 +376,11 @@ impl<'a> Data<'a> {
             clock: MilestoneData::of(subject),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(is: &bool) -> bool {
+    !is
 }
 
 impl<'a> Terms<'a> {

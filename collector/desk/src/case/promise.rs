@@ -162,6 +162,8 @@ pub(crate) fn query(book: &CurrentBook, incident: &Incident, detected: Timestamp
         // What a person says about a site is about no asset in particular.
         Root::Report { id: _, asset } => asset.clone(),
         Root::Collector { trouble: _ } => None,
+        // A drill asks what the site is promised, not one of its assets.
+        Root::Drill { .. } => None,
     };
     Ok(MatchQuery {
         affected: asset

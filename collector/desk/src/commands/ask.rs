@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use upheld_agreement::clock::{self as terms_clock, CancelReason, Fact, FactKind, FactRefused};
-use upheld_detection::incident::{Action, IncidentEffect, Resolution, Who, act};
+use upheld_detection::incident::{Action, IncidentEffect, Refused, Resolution, Who, act};
 use upheld_model::{Digest, IncidentRef};
 use upheld_outbound::EventKind;
 use upheld_store::Tx;
@@ -54,6 +54,9 @@ impl<'a> Ask<'a> {
     pub(super) fn carry_out(&self, tx: &mut dyn Tx, book: &CurrentBook, case: Case) -> Result<Case, CommandError> {
         if let Some(seen) = self.given.revision.filter(|seen| *seen != case.revision()) {
             return Err(CommandError::Stale { seen, stands: case.revision() });
+        }
+        if case.incident.is_drill() && self.given.command != Command::Note {
+            return Err(state_error(&case, &Refused::Drill.to_string()));
         }
         let fact = self.fact(book, &case)?;
         self.admit(&case, fact.as_ref())?;

@@ -21,6 +21,7 @@ pub(super) fn target(tx: &dyn Tx, case: &Case, into: IncidentNumber) -> Result<I
         Err(Refused::StillSilent { agent }) => {
             format!("{into} is about agent {agent}, which is still silent: merge once it is heard again")
         }
+        Err(Refused::Drill) => format!("{into} is a drill, so it cannot carry on: name an incident that is none"),
         Err(_) => format!("{into} is {}, so it cannot carry on: name an open incident", target.incident.state.word()),
     };
     Err(state_error(case, &why))

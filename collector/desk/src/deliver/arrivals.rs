@@ -17,6 +17,7 @@ use super::Upload;
 use crate::{
     DeskError,
     case::text,
+    drill,
     facts::{Said, said_row},
     jobs,
 };
@@ -81,6 +82,10 @@ pub(super) fn take_events(tx: &mut dyn Tx, upload: &Upload<'_>, accepted: &Accep
                     let word = (upload.corrected(at, *moved), said);
                     is_news |= jobs::note(tx, upload.peer, job, word, upload.now)?;
                 }
+            }
+            AgentEvent::Drill { at, id } => {
+                let began = upload.corrected(*at, *moved);
+                is_news |= drill::take(tx, upload.book, upload.peer, *id, began, upload.now)?;
             }
             // In the record they stand for people; nothing is judged by them.
             AgentEvent::ClockStepped { .. } | AgentEvent::Configured { .. } | AgentEvent::Journal { .. } => {}

@@ -57,9 +57,12 @@ impl Desk {
     }
 }
 
-/// A case as a replay wants it; `None` for one that nobody dealt with.
+/// A case as a replay wants it; `None` for one that nobody dealt with, and for a drill.
 pub(crate) fn past(tx: &dyn ReadTx, book: &CurrentBook, case: &Case) -> Result<Option<PastIncident>, DeskError> {
     let incident = &case.incident;
+    if incident.is_drill() {
+        return Ok(None);
+    }
     let (start, pinned) = match &case.promise {
         Promise::NotAsked => return Ok(None),
         Promise::Pinned(pinned) => (pinned.start.clone(), Some(pinned.terms.clone())),

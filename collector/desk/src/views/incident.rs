@@ -36,6 +36,7 @@ pub(crate) fn incident_view(
         incident: case.reference(),
         key: case.row.incident_key.to_string(),
         title: incident.title.clone(),
+        is_drill: incident.is_drill(),
         client_name: client.map_or_else(|| incident.client.to_string(), |client| client.name.clone()),
         site: incident.site.clone(),
         site_name: site.map_or_else(|| incident.site.to_string(), |site| site.name.clone()),
@@ -129,7 +130,7 @@ fn manufacturer(case: &Case, zone: &str, now: Timestamp) -> Result<Option<Manufa
 }
 
 /// The clocks, the one that runs out first at the head; those that are over last.
-pub(super) fn clock_views(case: &Case, now: Timestamp) -> Result<Vec<ClockView>, DeskError> {
+pub(crate) fn clock_views(case: &Case, now: Timestamp) -> Result<Vec<ClockView>, DeskError> {
     clock_views_with(case, &mut Calendars::default(), now)
 }
 
@@ -263,6 +264,9 @@ fn timeline(tx: &dyn ReadTx, case: &Case) -> Result<Vec<TimelineEntry>, DeskErro
     let mut entries = match incident.root {
         // Who reported it, and when, stands in the ledger.
         Root::Report { .. } => Vec::new(),
+        Root::Drill { .. } => {
+            vec![measured("began", incident.started.not_after, "a drill: nothing is wrong".to_owned())]
+        }
         Root::Check { .. } | Root::Agent { .. } | Root::Collector { .. } => vec![
             measured("started", incident.started.not_after, "the first bad sample".to_owned()),
             measured("detected", incident.detected, "confirmed".to_owned()),

@@ -35,6 +35,9 @@ pub struct Offers {
 
 /// What a case offers as of `now`.
 pub(super) fn offers(book: &CurrentBook, case: &Case, clocks: &[ClockView], now: Timestamp) -> Offers {
+    if case.incident.is_drill() {
+        return Offers { commands: vec!["note"], ..Offers::default() };
+    }
     if !case.incident.is_ticketed() {
         // What nobody deals with can be made people's business, or put aside.
         let commands = states(case, now).into_iter().filter(|name| matches!(*name, "note" | "reopen" | "dismiss"));

@@ -119,7 +119,7 @@ impl Desk {
                 let book = shared.books.current(tx)?;
                 let queue = queue::queue(tx, &book, &scope, now)?;
                 let mut open: BTreeMap<&ClientId, (usize, usize)> = BTreeMap::new();
-                for row in &queue.rows {
+                for row in queue.rows.iter().filter(|row| !row.is_drill) {
                     let counts = open.entry(&row.incident.client).or_default();
                     counts.0 += 1;
                     counts.1 += usize::from(row.group == super::QueueGroup::Overdue);
@@ -199,7 +199,11 @@ fn overview(tx: &dyn ReadTx, book: &CurrentBook, client: &ClientId, now: Timesta
                 days: midnights.windows(2).map(|pair| day(system, pair[0], pair[1].1.min(now))).collect(),
             })
             .collect(),
-        open: queue::queue(tx, book, &Scope::Client(client.clone()), now)?.rows,
+        open: queue::queue(tx, book, &Scope::Client(client.clone()), now)?
+            .rows
+            .into_iter()
+            .filter(|row| !row.is_drill)
+            .collect(),
     })
 }
 

@@ -92,6 +92,7 @@ fn queue_row(
         incident: case.reference(),
         group: group(clock.as_ref(), now),
         title: incident.title.clone(),
+        is_drill: incident.is_drill(),
         client_name: client.map_or_else(|| incident.client.to_string(), |client| client.name.clone()),
         site: incident.site.clone(),
         site_name: site.map_or_else(|| incident.site.to_string(), |site| site.name.clone()),

@@ -1,10 +1,10 @@
-//! The data door: deliver, config, renew.
+//! The data door: deliver, config, drill, renew.
 
 use std::{sync::Arc, time::Instant};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequestParts, State},
+    extract::{FromRequestParts, Path, State},
     http::{HeaderMap, StatusCode, header::CONTENT_ENCODING, request::Parts},
     response::Response,
 };
@@ -93,6 +93,17 @@ pub(super) async fn config(State(agents): State<Arc<Agents>>, Known(peer): Known
     }
     match agents.desk.config_for(&peer).await {
         Ok(config) => json(StatusCode::OK, &config),
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub(super) async fn drill(State(agents): State<Arc<Agents>>, Known(peer): Known, Path(id): Path<String>) -> Response {
+    if let Err(refusal) = agents.desk.admit(&peer).await {
+        return refused(refusal);
+    }
+    let Ok(id) = id.parse() else { return malformed("a drill is named by 32 hexadecimal digits") };
+    match agents.desk.drill(&peer, id, agents.now()).await {
+        Ok(report) => json(StatusCode::OK, &report),
         Err(error) => unavailable(&error),
     }
 }

@@ -175,6 +175,8 @@ upheld_model::vocabulary!(
         FalseAlarm = "false-alarm",
         /// The agreement does not cover it.
         NotCovered = "not-covered",
+        /// Nothing was wrong: somebody saw whether a real one would be told.
+        Drill = "drill",
         /// The incident was resolved before this stage was due: nothing was left to do.
         Resolved = "resolved",
     }

@@ -91,6 +91,9 @@ pub enum Refused {
     /// It cannot be part of itself.
     #[error("an incident cannot be merged into itself; name the other one")]
     IntoItself,
+    /// It is a drill.
+    #[error("it is a drill: nothing is wrong, and it ends by itself within a minute")]
+    Drill,
     /// Its agent is still silent.
     #[error(
         "agent {agent} has not been heard: its silence is measured by itself; merge it once the agent is heard again"
@@ -111,6 +114,9 @@ pub fn act(
     at: Timestamp,
     now: Timestamp,
 ) -> Result<Option<IncidentEffect>, Refused> {
+    if incident.is_drill() && !matches!(action, Action::Note { .. }) {
+        return Err(Refused::Drill);
+    }
     let hold = Hold { incident, by, at };
     let (after, change) = match action {
         Action::Take => (hold.held_by(by, "taking it")?, Change::Taken),
@@ -138,6 +144,9 @@ pub fn act(
 /// Whether an incident may carry another one on: it is an open one, and no silence whose agent has not been heard,
 /// since what is restored in it would restore the silence with it.
 pub fn may_carry_on(incident: &Incident) -> Result<(), Refused> {
+    if incident.is_drill() {
+        return Err(Refused::Drill);
+    }
     if !incident.is_open() || incident.opened.is_none() {
         return Err(Refused::Over { state: incident.state.word(), action: "carrying another one on" });
     }
@@ -344,6 +353,7 @@ impl Hold<'_> {
             Root::Agent { agent, host: _ } => format!("agent {agent} has not been heard"),
             Root::Report { .. } => "nothing here can measure what a person reported".to_owned(),
             Root::Collector { trouble } => format!("the collector's own {trouble}"),
+            Root::Drill { .. } => "nothing: it is a drill".to_owned(),
             Root::Check { .. } => checks.into_iter().collect::<Vec<_>>().join(", "),
         }
     }
@@ -550,6 +560,7 @@ mod tests {
             Err(Refused::Over { .. }) => "over".to_owned(),
             Err(Refused::IntoItself) => "into-itself".to_owned(),
             Err(Refused::StillSilent { .. }) => "still-silent".to_owned(),
+            Err(Refused::Drill) => "drill".to_owned(),
         }
     }
 }

@@ -41,6 +41,11 @@ impl IncidentKey {
                 field("collector");
                 field(trouble.as_str());
             }
+            Root::Drill { agent, id } => {
+                field("drill");
+                field(agent.as_str());
+                field(&id.to_string());
+            }
         }
         match cause {
             OpeningCause::Concluded { source, occurrence } => {
@@ -79,6 +84,8 @@ impl DedupKey {
             // Two people who report two things have two incidents; one who joins another's says so.
             Root::Report { id, asset: _ } => format!("report/{id}"),
             Root::Collector { trouble } => format!("collector/{trouble}"),
+            // A host that plays again ends what it played before.
+            Root::Drill { agent, id: _ } => format!("drill/{agent}"),
         };
         Self(match kind {
             IncidentKind::Down

@@ -16,6 +16,7 @@ pub fn title(view: &SiteView, root: &Root) -> String {
         Root::Report { id: _, asset: Some(asset) } => format!("{asset}: reported by a person"),
         Root::Report { id: _, asset: None } => format!("{}: reported by a person", view.site),
         Root::Collector { trouble } => trouble.sentence().to_owned(),
+        Root::Drill { agent, id: _ } => format!("{}: agent {agent} plays an outage", view.site),
     }
 }
 

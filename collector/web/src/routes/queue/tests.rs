@@ -51,6 +51,7 @@ fn row(number: u32, group: QueueGroup, title: &str, clock: Option<ClockView>) ->
         incident: format!("northgate/INC-{number}").parse().unwrap(),
         group,
         title: title.into(),
+        is_drill: false,
         client_name: "Northgate Foods".into(),
         site: "plant-2".parse().unwrap(),
         site_name: "Plant 2".into(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Case, desk_for, later};
-use crate::incident::{Change, Desk, Holder, Incident, IncidentEffect, IncidentState, Root, Who};
+use crate::incident::{Change, Desk, Holder, Incident, IncidentEffect, IncidentState, Root, Who, drill};
 
 /// Everything of the site that is due.
 pub(super) fn due(case: &Case<'_>) -> Vec<IncidentEffect> {
@@ -12,6 +12,9 @@ pub(super) fn due(case: &Case<'_>) -> Vec<IncidentEffect> {
 }
 
 fn pass(case: &Case<'_>, incident: &Incident) -> Option<IncidentEffect> {
+    if incident.is_drill() {
+        return drill::end(incident, case.now);
+    }
     match &incident.state {
         IncidentState::Candidate { .. } => Some(promote(case, incident.clone())),
         IncidentState::Watching { until, holder } if is_unknown(case, incident) => {
@@ -66,6 +69,6 @@ pub(in crate::incident) fn passed(at: Timestamp) -> IncidentState {
 fn is_unknown(case: &Case<'_>, incident: &Incident) -> bool {
     match &incident.root {
         Root::Check { check: _ } => incident.symptoms.keys().any(|finding| case.view.unknown.contains(&finding.check)),
-        Root::Agent { .. } | Root::Report { .. } | Root::Collector { .. } => false,
+        Root::Agent { .. } | Root::Report { .. } | Root::Collector { .. } | Root::Drill { .. } => false,
     }
 }

@@ -79,7 +79,7 @@ fn is_over_by_rule(incident: &Incident) -> bool {
 fn is_of_facts(incident: &Incident) -> bool {
     let is_asset = match incident.root {
         Root::Check { .. } => true,
-        Root::Agent { .. } | Root::Report { .. } | Root::Collector { .. } => false,
+        Root::Agent { .. } | Root::Report { .. } | Root::Collector { .. } | Root::Drill { .. } => false,
     };
     is_asset
         && incident.follows.is_none()
