@@ -29,7 +29,7 @@ pub const KEY_KEPT: SignedDuration = SignedDuration::from_hours(24);
 pub const KEY_BYTES_MAX: usize = 255;
 
 /// A response fact (F12): who answered, when, in what manner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Response {
     /// When it happened: as it is recorded when absent; it may lie before that (a call logged afterwards), never after.

@@ -7,11 +7,12 @@
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 use upheld_agreement::words::Stage;
+use utoipa::ToSchema;
 
 use crate::ClockView;
 
 /// A clock in words at one instant, its times in the zone of its agreement.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ClockSaid {
     /// The name of the clock: `response`.
     pub stage: String,

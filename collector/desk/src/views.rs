@@ -7,6 +7,7 @@ mod incident;
 mod offers;
 mod overview;
 mod queue;
+pub(crate) mod schema;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use upheld_model::{
     AssetId, Cause, CheckId, ClientId, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId,
 };
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
+use utoipa::ToSchema;
 
 use crate::{
     Actor, Desk, DeskError, SignedIn, audit, case::Case, commissioning::CommissioningReminder, figures::cost_sentence,
@@ -56,7 +58,7 @@ impl Scope {
 }
 
 /// One clock at one instant (TERMS 5).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ClockView {
     /// The stage: `acknowledge`, `respond`, `on-site`, `resolve`, …
     pub stage: String,
@@ -99,7 +101,7 @@ pub struct ClockView {
 }
 
 /// A pause that lasts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PauseSaid {
     /// Since when.
     pub since: Timestamp,
@@ -110,7 +112,7 @@ pub struct PauseSaid {
 }
 
 /// The manufacturer's own clock at one instant (TERMS 2).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ManufacturerClockView {
     /// Who.
     pub maker: String,
@@ -213,7 +215,7 @@ pub struct Queue {
 }
 
 /// Which terms an incident has.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum TermsView {
     /// Pinned terms (F2).
@@ -239,9 +241,10 @@ pub enum TermsView {
 }
 
 /// What brought an incident about, and who says so.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CauseView {
     /// The cause: `utility`, `component`, …
+    #[schema(schema_with = schema::cause)]
     pub cause: Cause,
     /// How sure that is, in percent.
     pub confidence_percent: u8,
@@ -250,7 +253,7 @@ pub struct CauseView {
 }
 
 /// What a person reported.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ReportView {
     /// The report's id.
     pub id: String,
@@ -267,7 +270,7 @@ pub struct ReportView {
 }
 
 /// One entry of an incident's timeline.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TimelineEntry {
     /// The number of the fact, under which it can be disputed; `None` for what is known by itself.
     pub number: Option<u64>,
@@ -284,7 +287,7 @@ pub struct TimelineEntry {
 }
 
 /// One message that told somebody, or will.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct DeliveryView {
     /// The event: `incident.opened`, `clock.breached`, …
     pub event: String,
@@ -307,18 +310,20 @@ pub struct DeliveryView {
 }
 
 /// Another incident that has to do with this one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Related {
     /// Which.
+    #[schema(value_type = String)]
     pub incident: IncidentRef,
     /// Its title.
     pub title: String,
 }
 
 /// One incident at one instant.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct IncidentView {
     /// Its reference.
+    #[schema(value_type = String)]
     pub incident: IncidentRef,
     /// The key that derives from its content (DELIVERY 3).
     pub key: String,
@@ -330,18 +335,23 @@ pub struct IncidentView {
     /// The client's name for people.
     pub client_name: String,
     /// The site.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// The site's name for people.
     pub site_name: String,
     /// The zone in which its times are read: the agreement's, or the site's where nothing is promised.
     pub time_zone: String,
     /// The root asset.
+    #[schema(value_type = Option<String>)]
     pub asset: Option<AssetId>,
     /// The check that opened it.
+    #[schema(value_type = Option<String>)]
     pub check: Option<CheckId>,
     /// Its class.
+    #[schema(schema_with = schema::class)]
     pub class: IncidentClass,
     /// Its kind.
+    #[schema(schema_with = schema::kind)]
     pub kind: IncidentKind,
     /// Its state.
     pub state: String,
@@ -352,6 +362,7 @@ pub struct IncidentView {
     /// What brought it about.
     pub cause: CauseView,
     /// The incident that it is a part of.
+    #[schema(value_type = Option<String>)]
     pub merged_into: Option<IncidentRef>,
     /// The incident whose cause brought it about, or may have (DETECTION 4.2).
     pub brought_about_by: Option<Related>,
@@ -438,13 +449,22 @@ impl Desk {
             .await
     }
 
-    /// The newest incidents, open or not, at most `limit`.
-    pub async fn incidents(&self, scope: &Scope, limit: u32, now: Timestamp) -> Result<Vec<IncidentView>, DeskError> {
-        let (scope, shared) = (scope.clone(), Arc::clone(&self.shared));
+    /// The newest incidents, open or not, at most `limit`; with `after` those that come after that one in the list.
+    pub async fn incidents(
+        &self,
+        scope: &Scope,
+        after: Option<&IncidentRef>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<IncidentView>, DeskError> {
+        let (scope, after, shared) = (scope.clone(), after.cloned(), Arc::clone(&self.shared));
         self.store
             .read("desk.incidents", move |tx| {
                 let book = shared.books.current(tx)?;
-                let rows = tx.newest_incidents(scope.client(), limit)?;
+                let rows = match &after {
+                    Some(after) => tx.older_incidents(scope.client(), after, limit)?,
+                    None => tx.newest_incidents(scope.client(), limit)?,
+                };
                 rows.into_iter().map(|row| incident_view(tx, &book, &Case::open(tx, row)?, now)).collect()
             })
             .await

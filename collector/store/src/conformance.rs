@@ -6,7 +6,7 @@ mod jobs;
 mod users;
 
 use jiff::{SignedDuration, Timestamp};
-use upheld_model::{Digest, IncidentNumber, RecordId, Seq};
+use upheld_model::{Digest, IncidentNumber, IncidentRef, RecordId, Seq};
 
 use crate::{
     Store, StoreError,
@@ -422,6 +422,12 @@ async fn one_client_never_sees_another_ones_rows(store: Store) {
             assert_eq!(tx.open_incidents(Some(&acme))?, [incident("acme", 1, 1)]);
             assert_eq!(tx.newest_incidents(Some(&acme), 10)?, [incident("acme", 1, 1)]);
             assert_eq!(tx.open_incidents(None)?.len(), 2);
+            // Page by page is the list as a whole.
+            let whole = tx.newest_incidents(None, 10)?;
+            let named = |row: &IncidentRow| IncidentRef { client: row.client.clone(), number: row.number };
+            assert_eq!(tx.older_incidents(None, &named(&whole[0]), 10)?, whole[1..]);
+            assert_eq!(tx.older_incidents(None, &named(&whole[1]), 10)?, []);
+            assert_eq!(tx.older_incidents(Some(&acme), &named(&incident("other", 1, 1)), 10)?, []);
             let nobody = "nobody".parse().unwrap();
             assert_eq!(tx.incident(&nobody, IncidentNumber(1))?, None);
             assert_eq!(tx.ledger(&nobody, IncidentNumber(1))?, []);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rusqlite::{Row, params};
-use upheld_model::{ClientId, Digest, IncidentNumber, SiteId};
+use upheld_model::{ClientId, Digest, IncidentNumber, IncidentRef, SiteId};
 
 use crate::{
     StoreError,
@@ -62,6 +62,13 @@ pub trait IncidentReads {
     fn open_incidents(&self, client: Option<&ClientId>) -> Result<Vec<IncidentRow>, StoreError>;
     /// One client's newest incidents, open or not; all clients' when `None`.
     fn newest_incidents(&self, client: Option<&ClientId>, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
+    /// The incidents that come after this one in [`IncidentReads::newest_incidents`], so that a list is read page by page.
+    fn older_incidents(
+        &self,
+        client: Option<&ClientId>,
+        than: &IncidentRef,
+        limit: u32,
+    ) -> Result<Vec<IncidentRow>, StoreError>;
     /// One client's incidents behind a number, open or not, ascending: all of them, page by page.
     fn incidents_behind(
         &self,
@@ -125,6 +132,17 @@ const NEWEST_OF_CLIENT: Query = query!(
     "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
      refusal FROM incidents WHERE client = ?1 ORDER BY number DESC LIMIT ?2"
 );
+const OLDER_OF_CLIENT: Query = query!(
+    "incidents.older_of_client",
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE client = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3"
+);
+const OLDER_ALL: Query = query!(
+    "incidents.older_all",
+    "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
+     refusal FROM incidents WHERE (opened_at, rowid) < \
+     (SELECT opened_at, rowid FROM incidents WHERE client = ?1 AND number = ?2) ORDER BY opened_at DESC, rowid DESC LIMIT ?3"
+);
 const BEHIND: Query = query!(
     "incidents.behind",
     "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
@@ -133,7 +151,7 @@ const BEHIND: Query = query!(
 const NEWEST_ALL: Query = query!(
     "incidents.newest_all",
     "SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
-     refusal FROM incidents ORDER BY opened_at DESC LIMIT ?1"
+     refusal FROM incidents ORDER BY opened_at DESC, rowid DESC LIMIT ?1"
 );
 const NUMBERED: Query = query!(
     "incidents.numbered",
@@ -168,8 +186,21 @@ const UPDATE: Query = query!(
 );
 
 #[cfg(test)]
-pub(crate) const HOT: &[Query] =
-    &[GET, BY_KEY, OPEN_BY_DEDUP, OF_SITE, OPEN_OF_CLIENT, NEWEST_OF_CLIENT, NEWEST_ALL, BEHIND, DUE, OPENINGS, UPDATE];
+pub(crate) const HOT: &[Query] = &[
+    GET,
+    BY_KEY,
+    OPEN_BY_DEDUP,
+    OF_SITE,
+    OPEN_OF_CLIENT,
+    NEWEST_OF_CLIENT,
+    NEWEST_ALL,
+    OLDER_OF_CLIENT,
+    OLDER_ALL,
+    BEHIND,
+    DUE,
+    OPENINGS,
+    UPDATE,
+];
 
 fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
     Ok(IncidentRow {
@@ -222,6 +253,20 @@ impl IncidentReads for SqliteTx<'_> {
         match client {
             Some(client) => self.all(&NEWEST_OF_CLIENT, params![client.as_str(), limit], incident_row),
             None => self.all(&NEWEST_ALL, [limit], incident_row),
+        }
+    }
+
+    fn older_incidents(
+        &self,
+        client: Option<&ClientId>,
+        than: &IncidentRef,
+        limit: u32,
+    ) -> Result<Vec<IncidentRow>, StoreError> {
+        match client {
+            // A list of one client's has no place for another's.
+            Some(client) if *client != than.client => Ok(Vec::new()),
+            Some(client) => self.all(&OLDER_OF_CLIENT, params![client.as_str(), than.number.0, limit], incident_row),
+            None => self.all(&OLDER_ALL, params![than.client.as_str(), than.number.0, limit], incident_row),
         }
     }
 

@@ -5,12 +5,17 @@ use askama::Template;
 use axum::{
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
+        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, WWW_AUTHENTICATE},
     },
     response::{Html, IntoResponse, Response},
 };
-use serde_json::json;
-use upheld_desk::{CommandError, DeskError};
+use serde::Serialize;
+use upheld_desk::{CommandError, DeskError, IncidentView};
+use utoipa::ToSchema;
+
+pub(crate) mod known;
+
+use known::Known;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, Clone)]
@@ -20,19 +25,23 @@ pub(crate) enum Refusal {
     /// A client's person who asks for what the provider decides.
     ProvidersOnly { is_json: bool },
     /// Something happened since the asker looked.
-    Stale { why: String, is_json: bool },
+    Stale { why: String, current: Option<Box<IncidentView>>, is_json: bool },
     /// Known, but may only look.
     MayOnlyLook { is_json: bool },
     /// A changing request from somewhere else.
     ForeignOrigin { is_json: bool },
     /// No such thing, or not yours.
     NotFound { is_json: bool },
+    /// The address does not take this method.
+    WrongMethod { is_json: bool },
     /// The body or a parameter cannot be read.
-    Unreadable { why: String, is_json: bool },
+    Unreadable { why: String, errors: Vec<FieldError>, is_json: bool },
+    /// The body is too large.
+    TooLarge { is_json: bool },
     /// The idempotency key stands for another request.
     KeyReused { is_json: bool },
     /// A rule of the desk forbids it.
-    Forbidden { code: &'static str, why: String, is_json: bool },
+    Forbidden { known: &'static Known, why: String, errors: Vec<FieldError>, is_json: bool },
     /// The store did not answer.
     Unavailable { why: String, is_json: bool },
 }
@@ -55,12 +64,14 @@ impl Refusal {
             Self::NotSignedIn { .. } => Self::NotSignedIn { is_json },
             Self::MayOnlyLook { .. } => Self::MayOnlyLook { is_json },
             Self::ProvidersOnly { .. } => Self::ProvidersOnly { is_json },
-            Self::Stale { why, .. } => Self::Stale { why, is_json },
+            Self::Stale { why, current, .. } => Self::Stale { why, current, is_json },
             Self::ForeignOrigin { .. } => Self::ForeignOrigin { is_json },
             Self::NotFound { .. } => Self::NotFound { is_json },
-            Self::Unreadable { why, .. } => Self::Unreadable { why, is_json },
+            Self::WrongMethod { .. } => Self::WrongMethod { is_json },
+            Self::Unreadable { why, errors, .. } => Self::Unreadable { why, errors, is_json },
+            Self::TooLarge { .. } => Self::TooLarge { is_json },
             Self::KeyReused { .. } => Self::KeyReused { is_json },
-            Self::Forbidden { code, why, .. } => Self::Forbidden { code, why, is_json },
+            Self::Forbidden { known, why, errors, .. } => Self::Forbidden { known, why, errors, is_json },
             Self::Unavailable { why, .. } => Self::Unavailable { why, is_json },
         }
     }
@@ -73,6 +84,8 @@ impl Refusal {
             | Self::Stale { is_json, .. }
             | Self::ForeignOrigin { is_json }
             | Self::NotFound { is_json }
+            | Self::WrongMethod { is_json }
+            | Self::TooLarge { is_json }
             | Self::Unreadable { is_json, .. }
             | Self::KeyReused { is_json }
             | Self::Forbidden { is_json, .. }
@@ -80,71 +93,119 @@ impl Refusal {
         }
     }
 
+    /// Its entry among the problems that have a page.
+    fn known(&self) -> &'static Known {
+        match self {
+            Self::NotSignedIn { .. } => &known::NOT_SIGNED_IN,
+            Self::MayOnlyLook { .. } => &known::MAY_ONLY_LOOK,
+            Self::ProvidersOnly { .. } => &known::PROVIDERS_ONLY,
+            Self::Stale { .. } => &known::STALE,
+            Self::ForeignOrigin { .. } => &known::FOREIGN_ORIGIN,
+            Self::NotFound { .. } => &known::NOT_FOUND,
+            Self::WrongMethod { .. } => &known::WRONG_METHOD,
+            Self::Unreadable { .. } => &known::MALFORMED,
+            Self::TooLarge { .. } => &known::TOO_LARGE,
+            Self::KeyReused { .. } => &known::KEY_REUSED,
+            Self::Forbidden { known, .. } => known,
+            Self::Unavailable { .. } => &known::UNAVAILABLE,
+        }
+    }
+
     fn status(&self) -> StatusCode {
-        match self {
-            Self::NotSignedIn { .. } => StatusCode::UNAUTHORIZED,
-            Self::MayOnlyLook { .. } | Self::ProvidersOnly { .. } | Self::ForeignOrigin { .. } => StatusCode::FORBIDDEN,
-            Self::Stale { .. } => StatusCode::PRECONDITION_FAILED,
-            Self::NotFound { .. } => StatusCode::NOT_FOUND,
-            Self::Unreadable { .. } => StatusCode::BAD_REQUEST,
-            Self::KeyReused { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Forbidden { .. } => StatusCode::CONFLICT,
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        }
+        StatusCode::from_u16(self.known().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotSignedIn { .. } => "not-signed-in",
-            Self::MayOnlyLook { .. } => "may-only-look",
-            Self::ProvidersOnly { .. } => "providers-only",
-            Self::Stale { .. } => "stale",
-            Self::ForeignOrigin { .. } => "foreign-origin",
-            Self::NotFound { .. } => "not-found",
-            Self::Unreadable { .. } => "malformed",
-            Self::KeyReused { .. } => "idempotency-key-reused",
-            Self::Forbidden { code, .. } => code,
-            Self::Unavailable { .. } => "unavailable",
-        }
+    /// A parameter of the address that cannot be read.
+    pub(crate) fn parameter(name: &str, why: impl Into<String>, is_json: bool) -> Self {
+        let why = why.into();
+        let error = FieldError { parameter: Some(name.to_owned()), ..FieldError::new(&why) };
+        Self::Unreadable { why: format!("the parameter {name}: {why}"), errors: vec![error], is_json }
     }
 
-    fn title(&self) -> &'static str {
-        match self {
-            Self::NotSignedIn { .. } => "You are not signed in",
-            Self::MayOnlyLook { .. } => "You may look, but not change this",
-            Self::ProvidersOnly { .. } => "This is the provider's to do",
-            Self::Stale { .. } => "It has changed since you looked",
-            Self::ForeignOrigin { .. } => "This request did not come from our own pages",
-            Self::NotFound { .. } => "There is nothing here",
-            Self::Unreadable { .. } => "This request cannot be read",
-            Self::KeyReused { .. } => "This key stands for another request",
-            Self::Forbidden { .. } => "This cannot be done",
-            Self::Unavailable { .. } => "The collector cannot answer at the moment",
-        }
+    /// A header that cannot be read.
+    pub(crate) fn header(name: &str, why: &str) -> Self {
+        let error = FieldError { header: Some(name.to_owned()), ..FieldError::new(why) };
+        Self::Unreadable { why: format!("{name}: {why}"), errors: vec![error], is_json: true }
     }
 
-    fn detail(&self) -> &str {
+    /// A place in the body that cannot be read; `pointer` is a JSON pointer, empty for the whole.
+    pub(crate) fn body(pointer: String, why: String) -> Self {
+        let place = if pointer.is_empty() { String::new() } else { format!(" at {pointer}") };
+        let error = FieldError { pointer: Some(pointer), ..FieldError::new(&why) };
+        Self::Unreadable { why: format!("the body{place}: {why}"), errors: vec![error], is_json: true }
+    }
+
+    fn detail(&self) -> String {
         match self {
-            Self::NotSignedIn { .. } => {
-                "Ask for a link on the collector's host: upheld-collector login-link. Scripts send Authorization: Bearer TOKEN."
-            }
-            Self::MayOnlyLook { .. } => "Ask for a session or token whose rights are respond.",
-            Self::ProvidersOnly { .. } => {
-                "Your people report problems, write notes and dispute; what follows from it the provider does."
-            }
-            Self::ForeignOrigin { .. } => {
-                "Open the portal and press the button there. Scripts use an API token in place of a cookie."
-            }
-            Self::NotFound { .. } => "It does not exist, or it is not yours to see.",
-            Self::KeyReused { .. } => {
-                "Another request of yours carried this Idempotency-Key within the last 24 h. Nothing was changed: take a new key."
-            }
             Self::Unreadable { why, .. }
             | Self::Stale { why, .. }
             | Self::Forbidden { why, .. }
-            | Self::Unavailable { why, .. } => why,
+            | Self::Unavailable { why, .. } => why.clone(),
+            Self::NotFound { .. } => "It does not exist, or it is not yours to see.".to_owned(),
+            Self::NotSignedIn { .. }
+            | Self::MayOnlyLook { .. }
+            | Self::ProvidersOnly { .. }
+            | Self::ForeignOrigin { .. }
+            | Self::WrongMethod { .. }
+            | Self::TooLarge { .. }
+            | Self::KeyReused { .. } => format!("{} {}", self.known().means, self.known().remedy),
         }
     }
+}
+
+/// Where a request has a fault.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct FieldError {
+    /// A JSON pointer into the body: `/manner`; empty for the body as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) pointer: Option<String>,
+    /// A parameter of the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) parameter: Option<String>,
+    /// A header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) header: Option<String>,
+    /// What is wrong there.
+    pub(crate) detail: String,
+}
+
+impl FieldError {
+    fn new(detail: &str) -> Self {
+        Self { detail: detail.to_owned(), ..Self::default() }
+    }
+
+    /// In a field of the body, where the word names one.
+    fn field(name: &str, detail: &str) -> Vec<Self> {
+        let is_field = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if is_field { vec![Self { pointer: Some(format!("/{name}")), ..Self::new(detail) }] } else { Vec::new() }
+    }
+}
+
+/// A refusal as a script reads it (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// The address of the page that says what it means and what to do: `/problems/stale`. Stable.
+    #[serde(rename = "type")]
+    kind: String,
+    /// In short.
+    title: &'static str,
+    /// The answer's status.
+    status: u16,
+    /// What happened here.
+    detail: String,
+    /// The last part of `type`.
+    code: &'static str,
+    /// Where the request has faults; absent when it is not about a place in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+    /// The incident as it stands, where the command lost to what happened since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    current: Option<Box<IncidentView>>,
 }
 
 impl From<DeskError> for Refusal {
@@ -177,17 +238,20 @@ impl From<DeskError> for Refusal {
 
 impl From<CommandError> for Refusal {
     fn from(error: CommandError) -> Self {
-        let code = match &error {
-            CommandError::Time { .. } => "time-not-possible",
-            CommandError::NotAllowed { .. } => "not-allowed",
-            CommandError::State { .. } => "wrong-state",
-            CommandError::Missing { .. } => return Self::Unreadable { why: error.to_string(), is_json: true },
-            CommandError::Stale { .. } => return Self::Stale { why: error.to_string(), is_json: true },
+        let why = error.to_string();
+        let (known, errors) = match error {
+            CommandError::Time { .. } => (&known::TIME_NOT_POSSIBLE, Vec::new()),
+            CommandError::NotAllowed { what, .. } => (&known::NOT_ALLOWED, FieldError::field(what, &why)),
+            CommandError::State { .. } => (&known::WRONG_STATE, Vec::new()),
+            CommandError::Missing { field, .. } => {
+                return Self::Unreadable { errors: FieldError::field(field, &why), why, is_json: true };
+            }
+            CommandError::Stale { .. } => return Self::Stale { why, current: None, is_json: true },
             CommandError::ProvidersOnly => return Self::ProvidersOnly { is_json: true },
             CommandError::KeyReused => return Self::KeyReused { is_json: true },
-            CommandError::Desk(inner) => return inner.clone().into(),
+            CommandError::Desk(inner) => return inner.into(),
         };
-        Self::Forbidden { code, why: error.to_string(), is_json: true }
+        Self::Forbidden { known, why, errors, is_json: true }
     }
 }
 
@@ -196,12 +260,14 @@ impl From<CommandError> for Refusal {
 struct RefusalPage<'a> {
     title: &'a str,
     detail: &'a str,
+    name: &'a str,
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut answer = if self.is_json() { self.as_problem() } else { self.as_page() };
-        if matches!(self, Self::NotSignedIn { .. }) {
+        let is_unknown = matches!(self, Self::NotSignedIn { .. });
+        let mut answer = if self.is_json() { self.into_problem() } else { self.as_page() };
+        if is_unknown {
             answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         answer
@@ -209,21 +275,42 @@ impl IntoResponse for Refusal {
 }
 
 impl Refusal {
-    fn as_problem(&self) -> Response {
-        let body = json!({
-            "type": format!("urn:upheld:problem:{}", self.code()),
-            "title": self.title(),
-            "status": self.status().as_u16(),
-            "detail": self.detail(),
-            "code": self.code(),
-        });
-        let mut answer = (self.status(), axum::Json(body)).into_response();
+    fn into_problem(self) -> Response {
+        let (known, status, detail) = (self.known(), self.status(), self.detail());
+        let (errors, current) = match self {
+            Self::Unreadable { errors, .. } | Self::Forbidden { errors, .. } => (errors, None),
+            Self::Stale { current, .. } => (Vec::new(), current),
+            Self::NotSignedIn { .. }
+            | Self::ProvidersOnly { .. }
+            | Self::MayOnlyLook { .. }
+            | Self::ForeignOrigin { .. }
+            | Self::NotFound { .. }
+            | Self::WrongMethod { .. }
+            | Self::TooLarge { .. }
+            | Self::KeyReused { .. }
+            | Self::Unavailable { .. } => (Vec::new(), None),
+        };
+        let revision = current.as_ref().map(|view| view.revision);
+        let problem = Problem {
+            kind: format!("/problems/{}", known.name),
+            title: known.title,
+            status: status.as_u16(),
+            detail,
+            code: known.name,
+            errors,
+            current,
+        };
+        let mut answer = (status, axum::Json(problem)).into_response();
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(tag) = revision.and_then(|revision| HeaderValue::from_str(&format!("\"{revision}\"")).ok()) {
+            answer.headers_mut().insert(ETAG, tag);
+        }
         answer
     }
 
     fn as_page(&self) -> Response {
-        match (RefusalPage { title: self.title(), detail: self.detail() }).render() {
+        let (known, detail) = (self.known(), self.detail());
+        match (RefusalPage { title: known.title, detail: &detail, name: known.name }).render() {
             Ok(page) => (self.status(), Html(page)).into_response(),
             Err(_) => self.status().into_response(),
         }

@@ -9,6 +9,7 @@ mod client;
 mod health;
 mod incident;
 mod login;
+mod problems;
 mod queue;
 mod report;
 #[cfg(test)]
@@ -85,14 +86,19 @@ fn table() -> Vec<Row> {
         post("/agents", Giver, "makes the line that enrols a host", agents::enrol),
         get("/agents.json", Reader, "who reports, as data", agents::json),
         get("/report", Giver, "report a problem: the form", report::page),
+        get("/report.json", Giver, "where a problem can be, as data", report::json),
         post("/report", Giver, "report a problem", report::enter),
-        get("/api/v1/incidents", Reader, "the newest incidents, open or not; `?limit=`", api::list),
+        get("/api/v1/incidents", Reader, "the newest incidents, open or not; `?limit=`, `?cursor=`", api::list),
         get("/api/v1/incidents/{client}/{incident}", Reader, "one, as of an instant; `?at=`", api::one),
         get("/api/v1/incidents/{client}/{incident}/clocks", Reader, "why each clock is due when it is; `?at=`", api::clocks),
         post("/api/v1/incidents/{client}/{incident}/responses", Giver, "a response fact (TERMS F12)", api::respond),
         post("/api/v1/incidents/{client}/{incident}/{command}", Giver, "one command by its name", api::command),
         post("/api/v1/clients/{client}/sites/{site}/reports", Giver, "a problem report", api::report),
-        get("/api/v1/clients/{client}/runs", Reader, "expected runs of jobs and what became of each; `?site=`, `?job=`, `?since=` (a week when absent)", api::runs),
+        get("/api/v1/clients/{client}/runs", Reader, "expected runs of jobs and what became of each; `?site=`, `?job=`, `?since=` (a week when absent), `?limit=`, `?cursor=`", api::runs),
+        get("/openapi.json", Anybody, "the description of the API: OpenAPI 3.1", api::description),
+        get("/problems", Anybody, "each refusal by its name", problems::list),
+        get("/problems.json", Anybody, "the same as data", problems::list_json),
+        get("/problems/{name}", Anybody, "what a refusal means and what to do; `.json` the same as data", problems::one),
         get("/healthz", Anybody, "alive, store reachable, tasks running", health::health),
         get("/metrics", Monitor, "the process's figures, for Prometheus", health::metrics),
         get("/app.css", Anybody, "the look", assets::style),
@@ -112,6 +118,9 @@ pub(crate) fn all(portal: Portal) -> Router {
         .into_iter()
         .fold(Router::new(), |router, Row { route, answers }| {
             router.route(route.path, gate::before(answers, &portal, route.who))
+        })
+        .method_not_allowed_fallback(async |uri: Uri, headers: HeaderMap| Refusal::WrongMethod {
+            is_json: wants_json(uri.path(), &headers),
         })
         .fallback(async |uri: Uri, headers: HeaderMap| Refusal::NotFound { is_json: wants_json(uri.path(), &headers) })
         .with_state(portal)

@@ -96,7 +96,7 @@ async fn runs_of_jobs_are_listed_to_whom_they_concern() {
     let get = async |path: &str| house.get(path, &[("authorization", &bearer)]).await;
     let own = get("/api/v1/clients/north/runs?since=2026-11-01T00:00:00Z").await;
     assert_eq!(own.status(), StatusCode::OK);
-    assert_eq!(text(own).await, r#"{"runs":[],"since":"2026-11-01T00:00:00Z"}"#);
+    assert_eq!(text(own).await, r#"{"since":"2026-11-01T00:00:00Z","runs":[],"next_cursor":null}"#);
     let mut seen = Vec::new();
     for path in ["south/runs", "no%20such/runs", "north/runs?site=nowhere"] {
         let answer = get(&format!("/api/v1/clients/{path}")).await;

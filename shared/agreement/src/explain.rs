@@ -34,6 +34,7 @@ pub const ROWS_MAX: usize = 2_000;
 
 /// Why a clock stands where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Explanation {
     /// As of when.
     pub as_of: Timestamp,
@@ -42,8 +43,10 @@ pub struct Explanation {
     /// `SSA-2026-014 v2`.
     pub version: String,
     /// The hash of that version.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub version_hash: Digest,
     /// The hash of the pinned terms.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub terms_hash: Digest,
     /// The target that governs, in words: `respond within 4 h of calendar `business`, by remote or phone`.
     pub rule: String,
@@ -75,6 +78,7 @@ pub struct Explanation {
 
 /// One stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ExplainedRow))]
 pub struct Row {
     /// From when.
     pub from: Timestamp,
@@ -94,6 +98,7 @@ pub struct Row {
 
 /// Why a stretch counts or does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum RowWhy {
     /// Covered hours.
@@ -119,6 +124,7 @@ pub enum RowWhy {
 
 /// Terms that took over while the clock was there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TookOver {
     /// When.
     pub at: Timestamp,
@@ -128,6 +134,7 @@ pub struct TookOver {
 
 /// Another target of the same stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Beside {
     /// In words.
     pub rule: String,

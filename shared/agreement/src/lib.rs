@@ -42,6 +42,8 @@ pub mod money;
 pub mod outcome;
 pub mod rate;
 pub mod ratio;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod terms;
 pub mod uptime_cases;
 pub mod what_if;

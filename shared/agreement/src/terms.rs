@@ -219,6 +219,7 @@ pub struct CoveredSeconds(pub u64);
 /// It begins `unresolved_for` after the response, or after the response was due where nobody responded: not to answer
 /// buys no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct After {
     /// The stage that comes first.
     pub stage: Stage,
@@ -303,6 +304,7 @@ pub struct PinnedManufacturer {
 
 /// A finding of the matcher with its reasons below it: a tree, the answer at the root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Why {
     /// What was found, as a sentence without its full stop.
     pub what: String,
@@ -311,6 +313,7 @@ pub struct Why {
     pub source: Option<String>,
     /// Because of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(no_recursion))]
     pub because: Vec<Why>,
 }
 

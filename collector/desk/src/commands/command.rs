@@ -7,6 +7,7 @@ use upheld_agreement::{
     words::{BookName, Manner, PauseReason, Priority},
 };
 use upheld_model::{Cause, ClientId, IncidentNumber};
+use utoipa::ToSchema;
 
 use super::{CommandError, words};
 
@@ -160,7 +161,7 @@ impl Given {
 }
 
 /// A command's fields as they are sent, by a form or in JSON; an empty one is an absent one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Words {
     /// When it took effect.

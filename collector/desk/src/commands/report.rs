@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use upheld_detection::incident::{Change, Desk as Begin, IncidentEffect, Who, report};
 use upheld_model::{AssetId, ClientId, Digest, IncidentClass, SiteId};
 use upheld_store::{ReadTx, Tx};
+use utoipa::ToSchema;
 
 use super::{CommandError, ask, command::person, words};
 use crate::{
@@ -23,11 +24,12 @@ use crate::{
 const CALLED_BEFORE_MAX: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// A problem as a person reports it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProblemReport {
     /// About which asset, where he says so.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub asset: Option<AssetId>,
     /// What is wrong, in his words.
     pub text: String,
@@ -39,6 +41,7 @@ pub struct ProblemReport {
     pub called_at: Option<Timestamp>,
     /// What it is about; a request when absent.
     #[serde(default)]
+    #[schema(schema_with = views::schema::optional_class)]
     pub class: Option<IncidentClass>,
     /// Whether it is an incident of its own although the asset has an open one.
     #[serde(default)]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use upheld_detection::schedule::{Expected, Outcome};
 use upheld_model::{CheckId, ClientId, SiteId};
 use upheld_store::{ReadTx, facts::SiteKey};
+use utoipa::ToSchema;
 
 use super::{JobText, look::look, read_expected, read_text};
 use crate::{Actor, Desk, DeskError, Scope, book::CurrentBook, clock};
@@ -25,13 +26,16 @@ pub struct RunsAsked {
 }
 
 /// One expected run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RunView {
     /// Whose.
+    #[schema(value_type = String)]
     pub client: ClientId,
     /// Where.
+    #[schema(value_type = String)]
     pub site: SiteId,
     /// Which job.
+    #[schema(value_type = String)]
     pub job: CheckId,
     /// As the book had it then.
     pub schedule: String,

@@ -143,7 +143,7 @@ impl World {
     }
 
     pub(super) async fn all(&self) -> Vec<IncidentView> {
-        self.desk.incidents(&Scope::Provider, 100, self.now).await.unwrap()
+        self.desk.incidents(&Scope::Provider, None, 100, self.now).await.unwrap()
     }
 
     /// How many records the collector holds of an agent.

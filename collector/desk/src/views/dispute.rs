@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use upheld_agreement::clock::{Clock, DisputeOutcome, Fact, FactKind};
+use utoipa::ToSchema;
 
 use super::{
     ClockView,
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// One dispute.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct DisputeView {
     /// The number of the disputed fact.
     pub item: u64,

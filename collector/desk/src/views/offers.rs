@@ -8,6 +8,7 @@ use upheld_agreement::{
 };
 use upheld_detection::incident::{Action, IncidentKey, Resolution, Who, act};
 use upheld_model::{Cause, Digest};
+use utoipa::ToSchema;
 
 use super::ClockView;
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// The commands that an incident takes, and the words that they take.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Offers {
     /// The commands by name: `acknowledge`, `respond`, …
     pub commands: Vec<&'static str>,

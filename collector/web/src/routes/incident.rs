@@ -9,7 +9,7 @@ mod why;
 
 use axum::{
     Form, Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     response::{IntoResponse, Redirect, Response},
 };
 use jiff::Timestamp;
@@ -17,7 +17,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use upheld_desk::{CommandError, IncidentView, views::Explained};
 use upheld_model::IncidentRef;
+use utoipa::IntoParams;
 
+use super::api::asked::Asked;
 use crate::{
     Portal,
     access::{Reader, Responder},
@@ -36,8 +38,10 @@ pub(super) fn reference(client: &str, number: &str) -> Result<IncidentRef, Refus
 
 /// As of when a page or an explanation is asked for: `?at=2026-11-16T22:10:00Z`; now when absent. So a look can be had
 /// again, and the same question gets the same answer wherever it is asked (TERMS F9).
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct AsOf {
+    /// As of when; now when absent.
     pub(super) at: Option<Timestamp>,
 }
 
@@ -45,7 +49,7 @@ pub(super) async fn page(
     State(portal): State<Portal>,
     reader: Reader,
     Path((client, number)): Address,
-    Query(as_of): Query<AsOf>,
+    Asked(as_of): Asked<AsOf>,
 ) -> Result<Response, Refusal> {
     let bare = number.strip_suffix(".json");
     let is_json = bare.is_some();

@@ -2,13 +2,14 @@
 
 use askama::Template;
 use axum::{
-    Form,
+    Form, Json,
     extract::{Query, State},
     http::StatusCode,
     response::{Html, IntoResponse, Response},
 };
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use upheld_desk::{CommandError, CurrentBook, ProblemReport};
 use upheld_model::{AssetId, ClientId, SiteId};
 
@@ -70,6 +71,18 @@ pub(super) async fn page(
         return Err(Refusal::MayOnlyLook { is_json: false });
     }
     show(&portal, &reader, typed, None).await
+}
+
+/// What the page offers, as data: where a problem may be, and in which zone times are read.
+pub(super) async fn json(State(portal): State<Portal>, reader: Reader) -> Result<Json<Value>, Refusal> {
+    if !reader.may_respond() {
+        return Err(Refusal::MayOnlyLook { is_json: true });
+    }
+    let book = portal.desk.current_book().await?;
+    let groups = places(&book, &reader).into_iter();
+    let places = groups.flat_map(|group| group.places).map(|(place, name)| json!({ "place": place, "name": name }));
+    let places: Vec<Value> = places.collect();
+    Ok(Json(json!({ "schema": "upheld.report/1", "time_zone": book.book.provider.zone, "places": places })))
 }
 
 pub(super) async fn enter(

@@ -97,6 +97,7 @@ fn filled(route: &Route, (client, site, number): Place<'_>, command: &str) -> St
             "incident}" => path += number,
             "command}" => path += command,
             "token}" => path += "no-such-token",
+            "name}" => path += "not-found",
             _ if part.ends_with('}') => panic!(
                 "{} {}: say here what another client's {{{part} is, and what is nobody's",
                 route.method, route.path

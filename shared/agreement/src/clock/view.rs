@@ -11,6 +11,7 @@ use crate::{
 
 /// A clock as of one instant (TERMS 5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ExplainedClock))]
 pub struct ClockView {
     /// Which stage.
     pub stage: Stage,
@@ -49,6 +50,7 @@ pub struct ClockView {
 
 /// A dispute of one fact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = ExplainedDispute))]
 pub struct Dispute {
     /// The number of the fact that is disputed.
     pub item: u64,
@@ -70,6 +72,7 @@ pub struct Dispute {
 
 /// How a dispute ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Settled {
     /// Who was right.
     pub outcome: DisputeOutcome,
@@ -81,6 +84,7 @@ pub struct Settled {
 
 /// A clock counted the other way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct IfClientIsRight {
     /// Its state.
     pub state: ClockState,
@@ -94,6 +98,7 @@ pub struct IfClientIsRight {
 
 /// The state of a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum ClockState {
     /// It has not begun.
@@ -136,6 +141,7 @@ pub enum ClockState {
 
 /// Whether a running clock counts: outside hours is "running, not counting", shown apart from paused (F5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Counting {
     /// Inside coverage.
@@ -146,6 +152,7 @@ pub enum Counting {
 
 /// When a clock is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum DueAt {
     /// At this instant.
@@ -173,6 +180,7 @@ impl DueAt {
 
 /// A warning that has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Warned {
     /// At which fraction of the target.
     pub fraction: Ratio,
@@ -182,6 +190,7 @@ pub struct Warned {
 
 /// The fact that satisfied a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Satisfaction {
     /// Its number in the ledger.
     pub fact: u64,
@@ -193,6 +202,7 @@ pub struct Satisfaction {
 
 /// A pause as it held a clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PauseView {
     /// The fact that began it.
     pub fact: u64,
