@@ -61,6 +61,17 @@ impl Desk {
             .await
     }
 
+    /// Notes a restore of which a person says that nothing was written after `up_to`: no recovery, the audit holds his
+    /// word.
+    pub async fn note_whole_restore(&self, up_to: Timestamp, who: &Actor, now: Timestamp) -> Result<(), DeskError> {
+        let (now, up_to, who) = (clock::stored(now), clock::stored(up_to), who.clone());
+        self.store
+            .write("desk.note_whole_restore", move |tx| {
+                audit::note(tx, now, &who, None, "restore.whole", &json!({ "up_to": up_to }))
+            })
+            .await
+    }
+
     /// Ends recovery, since this person has seen which facts may be missing. Whether there was anything to accept.
     pub async fn accept_recovery(&self, who: &Actor, now: Timestamp) -> Result<Option<Recovery>, DeskError> {
         let (now, who) = (clock::stored(now), who.clone());

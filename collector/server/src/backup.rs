@@ -4,13 +4,17 @@
 //! byte before it. So a flipped bit anywhere is seen, and the manifest says in which part. It holds keys and secrets:
 //! mode 0600, always.
 
+mod follow;
 mod read;
+mod segments;
 mod write;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use follow::{News, follow};
 pub(crate) use read::{check, unpack};
+pub(crate) use segments::Folder;
 pub(crate) use write::write;
 
 /// The format's name; another one is refused.

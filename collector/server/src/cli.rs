@@ -21,6 +21,7 @@ mod people;
 mod queue;
 mod recovery;
 mod replay;
+mod restore;
 mod runs;
 mod serve;
 mod statement;
@@ -116,7 +117,7 @@ enum Command {
     /// Write keys, secrets, settings and the database of this moment into one file; the collector may run.
     Backup(backup::BackupArgs),
     /// Make a data folder of a backup.
-    Restore(backup::RestoreArgs),
+    Restore(restore::RestoreArgs),
     /// What a restored collector may lack, and that a person has seen it.
     #[command(subcommand)]
     Recovery(recovery::Command),
@@ -223,7 +224,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),
         Command::Backup(args) => backup::run(&args, context),
-        Command::Restore(args) => backup::restore(&args, context),
+        Command::Restore(args) => restore::run(&args, context),
         Command::Recovery(command) => recovery::run(command, context),
         Command::ExplainError(args) => codes::run(&args, context),
         Command::Pages { folder } => pages::write(<Cli as clap::CommandFactory>::command(), &folder).map(|()| Exit::Ok),

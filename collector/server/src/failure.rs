@@ -4,7 +4,7 @@ use std::{error::Error, fmt::Write as _, io::ErrorKind};
 
 use serde_json::json;
 use upheld_desk::{AcceptError, AccountError, ApplyError, CommandError, DeskError, TokenError};
-use upheld_store::StoreError;
+use upheld_store::{StoreError, sqlite::follow::FollowError};
 
 use crate::{files::FileError, pki::PkiError};
 
@@ -162,6 +162,18 @@ impl From<AccountError> for Failure {
         match error {
             AccountError::Desk(error) => error.into(),
             other @ (AccountError::Name(_) | AccountError::Disabled { .. }) => Self::of(Exit::Failed, &other),
+        }
+    }
+}
+
+impl From<FollowError> for Failure {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Store(error) => error.into(),
+            FollowError::Followed(_) => {
+                Self::of(Exit::AlreadyRunning, &error).todo("stop the other `backup --follow` of this collector first")
+            }
+            FollowError::Lost | FollowError::Read { .. } | FollowError::Keep(_) => Self::of(Exit::Failed, &error),
         }
     }
 }

@@ -8,6 +8,8 @@ mod certificates;
 mod manager;
 mod signals;
 
+pub(crate) use signals::told_to_stop;
+
 use std::{
     io,
     net::SocketAddr,
@@ -112,7 +114,7 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     info!(address = %config.listen.address, data = %data.path().display(), "serving");
 
     tokio::select! {
-        name = signals::told_to_stop() => info!("{name}: stopping; requests in flight finish first"),
+        name = told_to_stop() => info!("{name}: stopping; requests in flight finish first"),
         () = certificates.keep_fresh(&clock) => {}
         () = upkeep(&metrics) => {}
         () = manager::watch(&desk) => {}

@@ -128,14 +128,10 @@ fn a_backup_killed_at_any_point_leaves_no_file_of_its_name_or_a_whole_one() {
 }
 
 #[test]
-fn a_backup_of_a_newer_version_is_refused_by_name_and_what_is_not_built_says_so() {
+fn a_database_of_a_newer_version_is_refused_by_name() {
     let made = Made::new();
     let database = made.path("data/upheld.db");
     rusqlite::Connection::open(&database).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let run = collector(&["backup", "--out", &text(&made.path("b")), "--data", &made.data]);
     assert!(run.code == 78 && run.stderr.contains("newer version"), "{run:?}");
-    let run = collector(&["backup", "--follow", "x", "--data", &made.data]);
-    assert!(run.code == 69 && run.stderr.contains("backup --follow"), "{run:?}");
-    let run = collector(&["restore", "f", "--into", "x", "--segments", "y"]);
-    assert_eq!(run.code, 69, "{run:?}");
 }

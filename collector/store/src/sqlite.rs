@@ -10,9 +10,11 @@
 
 pub mod backup;
 pub(crate) mod columns;
+pub mod follow;
 mod open;
 pub(crate) mod query;
 mod readers;
+mod wal;
 mod writer;
 
 use std::{

@@ -82,7 +82,8 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn names_in(folder: &Path) -> Result<Vec<String>, Failure> {
+/// The names of the files in a folder.
+pub(super) fn names_in(folder: &Path) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(FileError::of("read the folder", folder))? {
         let entry = entry.map_err(FileError::of("read the folder", folder))?;

@@ -1,21 +1,24 @@
-//! `backup` and `restore`: one file of one moment, and a collector made of it.
+//! `backup`: one file of one moment, a folder that follows, and whether they are whole.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use clap::Subcommand;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use upheld_desk::Desk;
 
-use super::{Context, unbuilt};
+use super::Context;
 use crate::{
-    backup::{self, DATABASE, Manifest},
-    data_dir::DataDir,
+    backup::{self, DATABASE, Folder, Manifest, News},
     failure::{Exit, Failure},
-    files::{FileError, create_private_folder, sync_folder},
+    files::FileError,
+    service::told_to_stop,
+    when,
 };
 
 /// What to write, where.
@@ -27,39 +30,37 @@ pub(super) struct BackupArgs {
     /// The file to write, or the folder to write it into.
     #[arg(long, value_name = "FILE|DIR", default_value = ".")]
     out: PathBuf,
-    /// (not built yet) Ship facts continuously as segments.
-    #[arg(long, value_name = "DIR", hide = true)]
+    /// Follow the collector into this folder until told to stop: copies of the whole, and after them whatever is
+    /// committed, within a second.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
     follow: Option<PathBuf>,
+    /// How many copies of the whole are kept, with what is needed after them.
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "follow")]
+    keep: usize,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read every byte of a backup and say whether it is whole.
+    /// Read every byte of a backup, or of a folder that follows, and say whether it is whole.
     Verify {
-        /// The backup.
+        /// The backup, or the folder that `backup --follow` writes.
         file: PathBuf,
+        /// Of such a folder: exit 4 when it follows no further than up to so long ago, for example 5m.
+        #[arg(long, value_name = "TIME", value_parser = when::span)]
+        max_age: Option<SignedDuration>,
     },
 }
 
-/// From what, to where.
-#[derive(Debug, clap::Args)]
-pub(super) struct RestoreArgs {
-    /// The backup.
-    file: PathBuf,
-    /// The folder to make; it must be empty or not exist.
-    #[arg(long, value_name = "DIR")]
-    into: PathBuf,
-    /// (not built yet) Apply shipped segments after the backup.
-    #[arg(long, value_name = "DIR", hide = true)]
-    segments: Option<PathBuf>,
-}
-
 pub(super) fn run(args: &BackupArgs, context: &Context) -> Result<Exit, Failure> {
-    if let Some(Command::Verify { file }) = &args.command {
-        return verify(file, context);
+    if let Some(Command::Verify { file, max_age }) = &args.command {
+        return match max_age {
+            _ if file.is_dir() => verify_folder(file, *max_age, context),
+            Some(_) => Err(Failure::new(Exit::Usage, "--max-age is of a folder that follows; this is one file")),
+            None => verify(file, context),
+        };
     }
-    if args.follow.is_some() {
-        return Err(unbuilt::not_built("backup --follow"));
+    if let Some(into) = &args.follow {
+        return follow(into, args.keep, context);
     }
     let now = Timestamp::now();
     let out = if args.out.is_dir() {
@@ -102,84 +103,66 @@ fn verify(file: &Path, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-pub(super) fn restore(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
-    if args.segments.is_some() {
-        return Err(unbuilt::not_built("restore --segments"));
-    }
-    let into = &args.into;
-    refuse_what_is_not_empty(into)?;
-    backup::check(&args.file)?;
-    // Made beside its place and moved there whole: a restore that is killed leaves no folder that would serve.
-    let scratch = Scratch::beside(into)?;
-    let manifest = backup::unpack(&args.file, &scratch.0)?;
-    upheld_store::sqlite::backup::inspect(&scratch.0.join(DATABASE))?;
-    DataDir::at(scratch.0.clone()).config()?;
-    let now = Timestamp::now();
-    let voided = {
-        // Opening migrates what an older version wrote.
-        let desk = Desk::new(upheld_store::sqlite::open(&scratch.0.join(DATABASE))?);
-        super::runtime()?.block_on(desk.begin_recovery(manifest.taken_at, now))?
-    };
-    let folder = into.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::rename(&scratch.0, into).map_err(FileError::of("name", into))?;
-    sync_folder(folder).map_err(FileError::of("sync the folder", folder))?;
-    let path = into.display();
+fn verify_folder(path: &Path, max_age: Option<SignedDuration>, context: &Context) -> Result<Exit, Failure> {
+    let folder = Folder::at(path);
+    let base = folder.base(None)?;
+    backup::check(&base.path)?;
+    let scratch = tempfile::tempdir().map_err(FileError::of("make a folder in", &std::env::temp_dir()))?;
+    backup::unpack(&base.path, scratch.path())?;
+    let database = scratch.path().join(DATABASE);
+    let applied = folder.apply(&base, &database, false)?;
+    upheld_store::sqlite::backup::inspect(&database)?;
+    let age = Timestamp::now().duration_since(applied.up_to);
     let text = format!(
-        "{path} is restored from {}, and in recovery.\n\
-         Facts that may be missing: from {:.0} to {now:.0}.\n\
-         Void since then: {} enrolment tokens, {} log-in links, {} sessions, {} API tokens; {} waiting messages are looked \
-         up before they are sent.\n\
-         Next: upheld-collector recovery show --data {path}",
-        args.file.display(),
-        manifest.taken_at,
-        voided.tokens,
-        voided.login_links,
-        voided.sessions,
-        voided.api_tokens,
-        voided.doubted
+        "{} is whole: {} and {} segments after it were read and put together, and every page of the database.\n\
+         It follows up to {:.0}, {} s ago.",
+        path.display(),
+        base.path.display(),
+        applied.segments,
+        applied.up_to,
+        age.as_secs()
     );
     context.output.result(&text, || {
         json!({
-            "schema": "upheld.restore/1", "into": into, "missing_from": manifest.taken_at, "missing_to": now,
-            "voided": voided,
+            "schema": "upheld.follow-report/1", "folder": path, "base": base.path, "segments": applied.segments,
+            "up_to": applied.up_to,
         })
     })?;
-    Ok(Exit::Ok)
+    Ok(if max_age.is_some_and(|max_age| age > max_age) { Exit::Holds } else { Exit::Ok })
 }
 
-fn refuse_what_is_not_empty(into: &Path) -> Result<(), Failure> {
-    if !into.exists() {
-        return Ok(());
-    }
-    let mut entries = fs::read_dir(into).map_err(FileError::of("read the folder", into))?;
-    if entries.next().is_none() {
-        return Ok(());
-    }
-    Err(Failure::new(Exit::Failed, format!("{} is not empty", into.display()))
-        .because("a restore never writes over a collector")
-        .todo("name a folder that does not exist yet, or move that one away"))
-}
-
-/// A private folder that goes away with this, unless it was moved.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn beside(path: &Path) -> Result<Self, Failure> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".restoring");
-        let folder = PathBuf::from(name);
-        // What an interrupted restore left.
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(FileError::of("remove", &folder))?;
+fn follow(into: &Path, keep: usize, context: &Context) -> Result<Exit, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let output = context.output;
+    let mut tell = move |news: News| match news {
+        News::Base(path) => output.result(
+            &format!("{}: a copy of the whole; what is committed from now on follows it", path.display()),
+            || json!({ "schema": "upheld.follow/1", "type": "base", "file": path }),
+        ),
+        News::Segment(number, pages) if output.json => output
+            .result("", || json!({ "schema": "upheld.follow/1", "type": "segment", "number": number, "pages": pages })),
+        News::Segment(..) => Ok(()),
+        News::Trouble(text) if output.json => {
+            output.result("", || json!({ "schema": "upheld.follow/1", "type": "trouble", "text": text }))
         }
-        create_private_folder(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // After a restore it has been moved away.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+        // Not for --quiet to hide.
+        News::Trouble(text) => {
+            eprintln!("{text}  It is tried again.");
+            Ok(())
+        }
+    };
+    super::runtime()?.block_on(async {
+        let (data, into, stopping) = (context.data.clone(), into.to_owned(), Arc::clone(&stop));
+        let mut following =
+            tokio::task::spawn_blocking(move || backup::follow(&data, &into, keep, &stopping, &mut tell));
+        let ended = tokio::select! {
+            ended = &mut following => ended,
+            _ = told_to_stop() => {
+                stop.store(true, Ordering::Relaxed);
+                following.await
+            }
+        };
+        ended.map_err(|error| Failure::new(Exit::Failed, "following ended in a panic").because(error.to_string()))?
+    })?;
+    Ok(Exit::Ok)
 }

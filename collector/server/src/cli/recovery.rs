@@ -57,11 +57,19 @@ fn not_waiting() -> String {
     "This collector is not in recovery.".to_owned()
 }
 
-fn accept(by: &str, context: &Context) -> Result<Exit, Failure> {
-    let by = by.trim();
-    if by.is_empty() || by.chars().count() > 200 || by.chars().any(char::is_control) {
-        return Err(Failure::new(Exit::Usage, "--by is not a name").todo("--by \"Ana Example\""));
+/// The name of whoever answers for a restore.
+pub(super) fn person<'a>(name: &'a str, option: &str) -> Result<&'a str, Failure> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > 200 || name.chars().any(char::is_control) {
+        return Err(
+            Failure::new(Exit::Usage, format!("{option} is not a name")).todo(format!("{option} \"Ana Example\""))
+        );
     }
+    Ok(name)
+}
+
+fn accept(by: &str, context: &Context) -> Result<Exit, Failure> {
+    let by = person(by, "--by")?;
     let accepted = context.with_desk(async |desk, now| desk.accept_recovery(&Actor::person(by), now).await)?;
     let text = accepted.as_ref().map_or_else(not_waiting, |Recovery { missing_from, missing_to, .. }| {
         format!(

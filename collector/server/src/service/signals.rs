@@ -4,7 +4,7 @@ use tracing::warn;
 
 /// Waits for the first of them and names it.
 #[cfg(unix)]
-pub(super) async fn told_to_stop() -> &'static str {
+pub(crate) async fn told_to_stop() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         warn!("SIGTERM cannot be waited for; Ctrl-C works");
@@ -18,7 +18,7 @@ pub(super) async fn told_to_stop() -> &'static str {
 
 /// Waits for Ctrl-C, the one that there is.
 #[cfg(not(unix))]
-pub(super) async fn told_to_stop() -> &'static str {
+pub(crate) async fn told_to_stop() -> &'static str {
     interrupted().await
 }
 

@@ -1,0 +1,220 @@
+//! Following a collector into a folder: a copy of the whole, then segments, for as long as it runs.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use upheld_store::sqlite::follow::{FollowError, Follower, Pending};
+
+use super::{segments::Folder, write};
+use crate::{
+    data_dir::DataDir,
+    failure::{Exit, Failure},
+    files::create_private_folder,
+};
+
+/// How often is looked.
+const POLL: Duration = Duration::from_millis(500);
+/// How old `head.json` may become while nothing is written.
+const HEAD_EVERY: SignedDuration = SignedDuration::from_secs(2);
+/// How long after one copy of the whole the next one is taken.
+const BASE_EVERY: SignedDuration = SignedDuration::from_hours(24);
+/// After trouble.
+const RETRY: Duration = Duration::from_secs(5);
+/// The most pages that are waited for while they cannot be kept (1 GiB of usual ones): then the collector's log is let
+/// go, and a new copy of the whole begins when there is room again.
+const WAITING_MAX: u64 = 262_144;
+
+/// What a follower tells.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A copy of the whole is in its place.
+    Base(PathBuf),
+    /// Segments up to this one are; how many pages came with it.
+    Segment(u64, u64),
+    /// It cannot go on, and tries again.
+    Trouble(String),
+}
+
+/// Follows until `stop`. What is wrong at the beginning is a failure; what goes wrong later is told and tried again.
+pub(crate) fn follow(
+    data: &DataDir,
+    into: &Path,
+    keep: usize,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(News) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    refuse_inside(data, into)?;
+    create_private_folder(into)?;
+    let folder = Folder::at(into);
+    let mut last = folder.segments()?.keys().next_back().copied().unwrap_or(0);
+    last = last.max(folder.bases()?.last().map_or(0, |base| base.to));
+    let mut run = Run::begin(data, folder.clone(), keep, last)?;
+    run.take_base(data, tell)?;
+    while !stop.load(Ordering::Relaxed) {
+        thread::sleep(POLL);
+        let Err(trouble) = run.look(data, tell) else { continue };
+        let is_over = trouble.is_over;
+        tell(News::Trouble(trouble.text))?;
+        if is_over {
+            let last = run.last;
+            drop(run);
+            run = loop {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                thread::sleep(RETRY);
+                let again = Run::begin(data, folder.clone(), keep, last);
+                match again.and_then(|mut run| run.take_base(data, tell).map(|()| run)) {
+                    Ok(run) => break run,
+                    Err(failure) => tell(News::Trouble(failure.text(false)))?,
+                }
+            };
+        } else {
+            thread::sleep(RETRY);
+        }
+    }
+    run.look(data, tell).map_err(|trouble| Failure::new(Exit::Failed, trouble.text))
+}
+
+struct Trouble {
+    text: String,
+    /// Whether a new copy of the whole is needed.
+    is_over: bool,
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self { text: failure.text(false), is_over: false }
+    }
+}
+
+/// One run of segments, each of which names the one before it.
+struct Run {
+    follower: Follower,
+    folder: Folder,
+    keep: usize,
+    from: u64,
+    last: u64,
+    previous: String,
+    has_base: bool,
+    head_at: Timestamp,
+    base_at: Timestamp,
+    files: BTreeMap<PathBuf, (SystemTime, u64)>,
+}
+
+impl Run {
+    fn begin(data: &DataDir, folder: Folder, keep: usize, last: u64) -> Result<Self, Failure> {
+        let follower = Follower::begin(&data.database())?;
+        let (head_at, base_at) = (Timestamp::MIN, Timestamp::MIN);
+        let (previous, files) = (String::new(), BTreeMap::new());
+        Ok(Self { follower, folder, keep, from: last, last, previous, has_base: false, head_at, base_at, files })
+    }
+
+    /// Copies the whole: with the segments that are written meanwhile it is of one moment.
+    fn take_base(&mut self, data: &DataDir, tell: &mut dyn FnMut(News) -> Result<(), Failure>) -> Result<(), Failure> {
+        let now = Timestamp::now();
+        let files = files_of(data)?;
+        self.ship(now, tell)?;
+        let from = self.last;
+        let new = self.folder.new_base();
+        if new.exists() {
+            // What an interrupted run left.
+            fs::remove_file(&new).map_err(crate::files::FileError::of("remove", &new))?;
+        }
+        write(data, &new, now)?;
+        self.ship(Timestamp::now(), tell)?;
+        let path = self.folder.name_base(&new, from, self.last)?;
+        self.has_base = true;
+        self.folder.prune(self.keep)?;
+        (self.base_at, self.files) = (now, files);
+        tell(News::Base(path))
+    }
+
+    fn look(&mut self, data: &DataDir, tell: &mut dyn FnMut(News) -> Result<(), Failure>) -> Result<(), Trouble> {
+        let now = Timestamp::now();
+        match self.ship(now, tell) {
+            Ok(()) => {}
+            Err(error) => {
+                let waiting = self.follower.waiting().unwrap_or(u64::MAX);
+                let is_over = matches!(error, ShipError::Follow(FollowError::Lost)) || waiting > WAITING_MAX;
+                return Err(Trouble { text: Failure::from(error).text(false), is_over });
+            }
+        }
+        if now.duration_since(self.base_at) >= BASE_EVERY || files_of(data)? != self.files {
+            self.take_base(data, tell)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what was committed up to `now`, and says so.
+    fn ship(&mut self, now: Timestamp, tell: &mut dyn FnMut(News) -> Result<(), Failure>) -> Result<(), ShipError> {
+        let Self { follower, folder, last, previous, .. } = self;
+        let before = *last;
+        let mut pages = 0;
+        let mut keep = |follower: &Follower, pending: &Pending| -> Result<(), FollowError> {
+            *previous = folder.write(follower, pending, (*last + 1, previous), now)?;
+            *last += 1;
+            pages += pending.frames;
+            Ok(())
+        };
+        follower.follow(&mut keep)?;
+        follower.shorten(&mut keep)?;
+        if *last > before {
+            tell(News::Segment(*last, pages)).map_err(ShipError::Tell)?;
+        }
+        if self.has_base && (self.last > before || now.duration_since(self.head_at) >= HEAD_EVERY) {
+            self.folder.set_head(self.from, self.last, now).map_err(|error| ShipError::Tell(error.into()))?;
+            self.head_at = now;
+        }
+        Ok(())
+    }
+}
+
+enum ShipError {
+    Follow(FollowError),
+    Tell(Failure),
+}
+
+impl From<FollowError> for ShipError {
+    fn from(error: FollowError) -> Self {
+        Self::Follow(error)
+    }
+}
+
+impl From<ShipError> for Failure {
+    fn from(error: ShipError) -> Self {
+        match error {
+            ShipError::Follow(error) => error.into(),
+            ShipError::Tell(failure) => failure,
+        }
+    }
+}
+
+/// The settings, secrets and keys, as they stand: when one changes, a new copy of the whole is taken.
+fn files_of(data: &DataDir) -> Result<BTreeMap<PathBuf, (SystemTime, u64)>, Failure> {
+    let secrets = data.config()?.outbound.secrets_file;
+    let keys = write::names_in(&data.pki())?.into_iter().map(|name| data.pki().join(name));
+    let stamped = |path: PathBuf| {
+        let meta = fs::metadata(&path).ok()?;
+        Some((path, (meta.modified().ok()?, meta.len())))
+    };
+    Ok([data.config_file(), secrets].into_iter().chain(keys).filter_map(stamped).collect())
+}
+
+fn refuse_inside(data: &DataDir, into: &Path) -> Result<(), Failure> {
+    let data_path = fs::canonicalize(data.path()).unwrap_or_else(|_| data.path().to_owned());
+    let inside = into.ancestors().filter_map(|path| fs::canonicalize(path).ok()).any(|path| path == data_path);
+    if !inside {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, format!("{} is inside the collector's own folder", into.display()))
+        .because("what is lost with it saves nothing")
+        .todo("name a folder on another disk, or of another machine"))
+}
