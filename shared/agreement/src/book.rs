@@ -36,6 +36,7 @@ pub mod schema;
 mod site;
 mod source;
 mod ssa;
+mod told;
 mod validate;
 mod versions;
 
@@ -58,6 +59,7 @@ pub use scalar::{Factor, Moment, PlainSeconds};
 pub use site::{Asset, Begins, Edge, Maintenance, Site};
 pub use source::{Files, Located, Place};
 pub use ssa::{Agreement, AssetEntry, AssetPath, Version};
+pub use told::{DigestDue, MailKind, MailTo};
 pub use versions::VersionSummary;
 
 use client::ClientFile;
@@ -141,6 +143,12 @@ impl Book {
     /// What the book says and this version keeps without acting on it, once per file and feature.
     pub fn not_acted_on(&self) -> &[NotActedOn] {
         &self.not_acted_on
+    }
+
+    /// Whether anybody is told by mail.
+    pub fn tells_by_mail(&self) -> bool {
+        self.provider.channels.values().any(|channel| channel.mail.is_some())
+            || self.clients.values().any(|client| !client.mail.is_empty())
     }
 
     /// A client.
@@ -288,8 +296,8 @@ impl Parts {
             .into_iter()
             .map(|(id, file)| {
                 let sites = self.sites.remove(&id).unwrap_or_default();
-                let ClientFile { name, contact, users, ended } = file;
-                (id.clone(), Client { id, name, contact, users, ended, agreement: None, sites })
+                let ClientFile { name, contact, users, mail, ended } = file;
+                (id.clone(), Client { id, name, contact, users, mail, ended, agreement: None, sites })
             })
             .collect();
         let plans = plan::extend::complete(&self.plans, &self.unread_plans, found);

@@ -12,6 +12,7 @@ const GOLD: &str = "plans/gold.toml";
 const BUSINESS: &str = "calendars/business.toml";
 const CATALOGUE: &str = "catalogue.toml";
 const SSA: &str = "clients/northgate/ssa.toml";
+const CLIENT: &str = "clients/northgate/client.toml";
 const SITE: &str = "clients/northgate/sites/plant-2.toml";
 
 /// A name, the edits `(path, from, to)` that make the mistake, and the codes that it gives.
@@ -37,6 +38,9 @@ const CASES: &[Case] = &[
     ),
     ("hours", &[(BUSINESS, "mon = [\"08:00-18:00\"]", "mon = [\"8-18\"]")], &[Code::BadValue]),
     ("unknown-word", &[(GOLD, "stage = \"resolve\"", "stage = \"resolv\"")], &[Code::UnknownWord]),
+    ("unknown-kind-of-mail", &[(CLIENT, "\"opened\", \"restored\"", "\"open\"")], &[Code::UnknownWord]),
+    ("mail-of-nothing", &[(CLIENT, "\"opened\", \"restored\"", "")], &[Code::BadValue]),
+    ("mail-to-nobody", &[(CLIENT, "owner = \"owner@", "owner = \"")], &[Code::BadValue]),
     ("unknown-zone", &[(SITE, "America/Chicago", "America/Chicgo")], &[Code::UnknownWord]),
     ("unknown-check-kind", &[(SITE, "net.icmp", "net.ping")], &[Code::UnknownWord]),
     ("misspelt-check-kind", &[(SITE, "net.icmp", "cam.rstp")], &[Code::UnknownWord]),

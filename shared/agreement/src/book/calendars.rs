@@ -184,7 +184,7 @@ impl Read for BandRule {
 }
 
 /// A day of the week, 0 is Monday.
-struct WeekDay(usize);
+pub(crate) struct WeekDay(pub(crate) usize);
 
 impl Read for WeekDay {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {

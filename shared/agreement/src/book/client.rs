@@ -15,6 +15,7 @@ use super::{
     site::Site,
     source::{Located, Place},
     ssa::Agreement,
+    told::{self, MailTo},
 };
 use crate::words::BookName;
 
@@ -29,6 +30,8 @@ pub struct Client {
     pub contact: Option<Contact>,
     /// Who may look at the portal, as what.
     pub users: Vec<User>,
+    /// Which of his own people are told by mail, and of what.
+    pub mail: BTreeMap<BookName, MailTo>,
     /// The day on which he ceased to be a client; he is never deleted.
     pub ended: Option<Date>,
     /// His agreement; `None` while there is none.
@@ -52,6 +55,7 @@ pub(crate) struct ClientFile {
     pub(crate) name: String,
     pub(crate) contact: Option<Contact>,
     pub(crate) users: Vec<User>,
+    pub(crate) mail: BTreeMap<BookName, MailTo>,
     pub(crate) ended: Option<Date>,
 }
 
@@ -60,9 +64,10 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> O
     let name = fields.required("name", reading);
     let contact = fields.optional("contact", reading);
     let users = fields.list("users", reading);
+    let mail = fields.node("mail").map(|node| told::read_clients(node, reading)).unwrap_or_default();
     let ended = fields.optional("ended", reading);
     fields.finish(reading);
-    Some(ClientFile { name: name?, contact, users, ended })
+    Some(ClientFile { name: name?, contact, users, mail, ended })
 }
 
 impl Read for User {

@@ -11,6 +11,7 @@ use super::{
     fields::{Fields, Node, Read, Reading, entries, shown},
     scalar::PlainSeconds,
     schema::Shape,
+    told::{DigestDue, MailTo},
 };
 use crate::{money::Currency, words::BookName};
 
@@ -35,6 +36,8 @@ pub struct Provider {
     pub retention: Option<Retention>,
     /// The ways to tell people.
     pub channels: BTreeMap<BookName, Channel>,
+    /// When the week's digest is mailed.
+    pub digest: DigestDue,
 }
 
 impl Provider {
@@ -50,6 +53,7 @@ impl Provider {
             heartbeat: None,
             retention: None,
             channels: BTreeMap::new(),
+            digest: DigestDue::default(),
         }
     }
 }
@@ -89,7 +93,7 @@ pub struct Retention {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Channel {
     /// By mail.
-    pub mail: Option<String>,
+    pub mail: Option<MailTo>,
     /// By a signed webhook.
     pub webhook: Option<WebhookChannel>,
 }
@@ -120,6 +124,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> O
     }
     let retention = retention_node.and_then(|node| Retention::read(node, reading));
     let channels = fields.node("channels").map(|node| read_channels(node, reading)).unwrap_or_default();
+    let digest = fields.optional("digest", reading).unwrap_or_default();
     fields.finish(reading);
     Some(Provider {
         name: name?,
@@ -131,6 +136,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> O
         heartbeat,
         retention,
         channels,
+        digest,
     })
 }
 
@@ -183,10 +189,7 @@ impl Read for Channel {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
         let mut fields = Fields::of(value, "a channel", reading)?;
         let mail_node = fields.node("mail");
-        if let Some(node) = mail_node {
-            reading.keep("mail channels", node);
-        }
-        let mail = mail_node.and_then(|node| Mail::read(node, reading)).map(|mail| mail.0);
+        let mail = mail_node.and_then(|node| MailTo::of_provider(node, reading));
         let webhook = fields.optional("webhook", reading);
         let says_nothing = mail_node.is_none() && fields.node("webhook").is_none();
         if says_nothing {
