@@ -151,6 +151,12 @@ event_kinds! {
     RestoreVerified = "restore.verified",
     /// An amendment came into force.
     AgreementAmended = "agreement.amended",
+    /// The week in one message: what was kept, and what needs somebody's eye and pages nobody.
+    DigestWeekly = "digest.weekly",
+    /// A mail reached nobody: the provider is told by another channel.
+    DeliveryFailed = "delivery.failed",
+    /// Somebody tries a channel; nothing has happened.
+    ChannelTest = "channel.test",
 }
 
 impl fmt::Display for EventKind {
@@ -162,7 +168,7 @@ impl fmt::Display for EventKind {
 /// The text names no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{word:?} is not an event; known are incident.*, incidents.storm, sites.silent, dispute.*, clock.*, manufacturer.overdue, visit.reported, backup.missed, restore.verified, agreement.amended"
+    "{word:?} is not an event; known are incident.*, incidents.storm, sites.silent, dispute.*, clock.*, manufacturer.overdue, visit.reported, backup.missed, restore.verified, agreement.amended, digest.weekly, delivery.failed, channel.test"
 )]
 pub struct UnknownEvent {
     /// The text, cut at 80 characters.

@@ -21,6 +21,8 @@ upheld_model::vocabulary! {
         Delivered = "delivered",
         /// Given up: a person must look.
         Failed = "failed",
+        /// Not sent, by a decision; the last error says which.
+        Dropped = "dropped",
     }
 }
 

@@ -17,7 +17,8 @@ use std::time::Duration;
 use lettre::{
     Address,
     address::Envelope,
-    transport::smtp::{authentication::Credentials, client::TlsParameters},
+    message::Mailbox,
+    transport::smtp::{authentication::Credentials, client::TlsParameters, extension::ClientId},
 };
 use url::Host;
 
@@ -39,8 +40,10 @@ pub struct MailConfig {
     pub root: Option<Vec<u8>>,
     /// Who logs in; `None` for a server that takes mail from this host without.
     pub login: Option<Login>,
-    /// The sender's address; its domain stands in each `Message-ID`.
+    /// The sender's address, also with a name (`Example Integrators <upheld@…>`); its domain stands in each `Message-ID`.
     pub from: String,
+    /// Where answers go, if not to the sender.
+    pub reply_to: Option<String>,
     /// Where the collector's pages are, `https://collector.example`; links begin with it.
     pub base: String,
     /// The longest one try may take.
@@ -82,6 +85,12 @@ pub enum MailError {
         /// As it was given.
         from: String,
     },
+    /// The address for answers is none.
+    #[error("the address for answers {reply_to:?} is not a mail address")]
+    ReplyTo {
+        /// As it was given.
+        reply_to: String,
+    },
     /// No TLS, and nobody allowed that.
     #[error(
         "the mail server {host} must use TLS (\"starttls\" or \"implicit\"); mail goes in plain text to this host itself \
@@ -109,9 +118,35 @@ pub struct Mail {
     rule: HostRule,
     tls: Option<(Tls, TlsParameters)>,
     login: Option<Credentials>,
-    from: Address,
+    sender: Sender,
     base: String,
+    me: ClientId,
     timeout: Duration,
+}
+
+/// From whom mail comes.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// His address and name.
+    pub from: Mailbox,
+    /// Where answers go, if not there.
+    pub reply_to: Option<Mailbox>,
+}
+
+impl Sender {
+    /// A sender who has no name of his own is called so.
+    const NAME: &str = "Upheld";
+
+    /// Reads both.
+    pub fn new(from: &str, reply_to: Option<&str>) -> Result<Self, MailError> {
+        let mut sender: Mailbox = from.parse().map_err(|_| MailError::From { from: clean_line(from) })?;
+        sender.name = Some(clean_line(sender.name.as_deref().unwrap_or(Self::NAME)));
+        let reply_to = match reply_to {
+            Some(text) => Some(text.parse().map_err(|_| MailError::ReplyTo { reply_to: clean_line(text) })?),
+            None => None,
+        };
+        Ok(Self { from: sender, reply_to })
+    }
 }
 
 impl std::fmt::Debug for Mail {
@@ -123,9 +158,9 @@ impl std::fmt::Debug for Mail {
 impl Mail {
     /// Checks the configuration; sends nothing.
     pub fn new(config: MailConfig) -> Result<Self, MailError> {
-        let MailConfig { host: name, port, tls, host_rule, root, login, from, base, timeout } = config;
+        let MailConfig { host: name, port, tls, host_rule, root, login, from, reply_to, base, timeout } = config;
         let host = parse_host(&name).ok_or_else(|| MailError::Host { host: clean_line(&name) })?;
-        let from = from.parse().map_err(|_| MailError::From { from: clean_line(&from) })?;
+        let sender = Sender::new(&from, reply_to.as_deref())?;
         let tls = match (tls, host_rule) {
             (Tls::StartTls | Tls::Implicit, _) => {
                 let parameters = smtp::tls(&host, root.as_deref())
@@ -137,7 +172,8 @@ impl Mail {
         };
         let login = login.map(|Login { user, password }| Credentials::new(user, password));
         let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { host, port, rule: host_rule, tls, login, from, base, timeout })
+        let me = client_id(&base);
+        Ok(Self { host, port, rule: host_rule, tls, login, sender, base, me, timeout })
     }
 
     /// One try: the letter that the delivery's body holds, to one person or desk. Ends within the configured timeout.
@@ -150,14 +186,26 @@ impl Mail {
             Ok(letter) => letter,
             Err(error) => return permanent(format!("the stored message cannot be read: {error}")),
         };
-        let eml = match eml(delivery, &letter, &self.from, &to, &self.base) {
+        let eml = match eml(delivery, &letter, &self.sender, &to, &self.base) {
             Ok(eml) => eml,
             Err(why) => return permanent(why),
         };
-        match Envelope::new(Some(self.from.clone()), vec![to]) {
-            Ok(envelope) => self.hand_over(&envelope, &eml, &message::id(&delivery.key, &self.from)).await,
+        let from = &self.sender.from.email;
+        match Envelope::new(Some(from.clone()), vec![to]) {
+            Ok(envelope) => self.hand_over(&envelope, &eml, &message::id(&delivery.key, from)).await,
             Err(error) => permanent(error.to_string()),
         }
+    }
+}
+
+/// What we call ourselves to a mail server: the name under which our pages are, else this host's loopback address.
+fn client_id(base: &str) -> ClientId {
+    let host = url::Url::parse(base).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    match host {
+        Some(Host::Domain(name)) => ClientId::Domain(name),
+        Some(Host::Ipv4(address)) => ClientId::Ipv4(address),
+        Some(Host::Ipv6(address)) => ClientId::Ipv6(address),
+        None => ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST),
     }
 }
 

@@ -8,15 +8,15 @@ use lettre::{
     },
 };
 
-use super::{Letter, clean_line};
+use super::{Letter, Sender};
 use crate::{Delivery, DeliveryKey};
 
 /// The whole mail. Nothing in it depends on when or how often it is tried. `Err` says what cannot be put into a mail.
-pub fn eml(delivery: &Delivery, letter: &Letter, from: &Address, to: &Address, base: &str) -> Result<Vec<u8>, String> {
+pub fn eml(delivery: &Delivery, letter: &Letter, sender: &Sender, to: &Address, base: &str) -> Result<Vec<u8>, String> {
     let rendered = letter.render(base).map_err(|error| error.to_string())?;
-    let mailbox = |name: &str, address: &Address| Mailbox::new(Some(clean_line(name)), address.clone());
+    let from = &sender.from.email;
     let mut builder = Message::builder()
-        .from(mailbox("Upheld", from))
+        .from(sender.from.clone())
         .to(Mailbox::new(None, to.clone()))
         .subject(rendered.subject)
         .date(delivery.created.into())
@@ -24,6 +24,9 @@ pub fn eml(delivery: &Delivery, letter: &Letter, from: &Address, to: &Address, b
         .raw_header(header("Auto-Submitted", "auto-generated".to_owned()))
         .raw_header(header("X-Upheld-Event", delivery.kind.to_string()))
         .raw_header(header("X-Upheld-Key", delivery.key.to_string()));
+    if let Some(reply_to) = &sender.reply_to {
+        builder = builder.reply_to(reply_to.clone());
+    }
     if let Some(thread) = letter.thread.as_ref().and_then(|thread| thread.parse::<DeliveryKey>().ok()) {
         builder = builder.references(id(&thread, from));
     }

@@ -13,7 +13,7 @@ use lettre::{
         authentication::Mechanism,
         client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters},
         commands::{Data, Mail as MailFrom, Quit, Rcpt},
-        extension::{ClientId, Extension, MailBodyParameter, MailParameter},
+        extension::{Extension, MailBodyParameter, MailParameter},
     },
 };
 use upheld_model::DeviceText;
@@ -48,7 +48,8 @@ enum Stopped {
 }
 
 impl Mail {
-    /// Hands one message over. `reference` names it where the server gives no better name.
+    /// Hands one message over. The server's words on taking it, in which most say its number in their queue, are its
+    /// reference; `reference` is for one that says nothing.
     pub(super) async fn hand_over(&self, envelope: &Envelope, eml: &[u8], reference: &str) -> Outcome {
         let started = Instant::now();
         let retry = |why: String| Outcome::Retry { why, not_before: None };
@@ -69,9 +70,11 @@ impl Mail {
             None => return retry(format!("the mail server {} did not answer in time", self.host)),
         };
         match within_time(left(), connection.message(eml)).await {
-            Some(Ok(_)) => {
+            Some(Ok(answer)) => {
                 let _ = within_time(GOOD_BYE, connection.command(Quit)).await;
-                Outcome::Delivered { reference: reference.to_owned() }
+                let said = answer.message().next().filter(|line| !line.is_empty());
+                let line = |line: &str| format!("{} {}", answer.code(), DeviceText::new(&clean_line(line)));
+                Outcome::Delivered { reference: said.map_or_else(|| reference.to_owned(), line) }
             }
             Some(Err(error)) => self.refused(&error).unwrap_or_else(|| Outcome::Unclear {
                 why: format!("{}; it may have the mail all the same", self.said(&error)),
@@ -85,11 +88,10 @@ impl Mail {
     /// Connects, logs in, names sender and receiver and asks to begin the content.
     async fn offer(&self, addresses: &[SocketAddr], envelope: &Envelope) -> Result<AsyncSmtpConnection, Stopped> {
         let before = |error: Error| Stopped::Before(self.said(&error));
-        let me = ClientId::Ipv4(std::net::Ipv4Addr::LOCALHOST);
         let implicit =
             self.tls.as_ref().filter(|(tls, _)| *tls == Tls::Implicit).map(|(_, parameters)| parameters.clone());
         let mut connection =
-            AsyncSmtpConnection::connect_tokio1(addresses, Some(self.timeout / 2), &me, implicit, None)
+            AsyncSmtpConnection::connect_tokio1(addresses, Some(self.timeout / 2), &self.me, implicit, None)
                 .await
                 .map_err(before)?;
         if let Some((Tls::StartTls, parameters)) = &self.tls {
@@ -97,7 +99,7 @@ impl Mail {
                 let why = format!("the mail server {} does not offer STARTTLS, and nothing is said without", self.host);
                 return Err(Stopped::Before(why));
             }
-            connection.starttls(parameters.clone(), &me).await.map_err(before)?;
+            connection.starttls(parameters.clone(), &self.me).await.map_err(before)?;
         }
         if let Some(login) = &self.login {
             // What a server answers to a log-in may repeat what it was told: only its number is kept.

@@ -83,6 +83,7 @@ fn config(port: u16) -> MailConfig {
         root: None,
         login: None,
         from: "upheld@collector.example".to_owned(),
+        reply_to: None,
         base: "https://collector.example/".to_owned(),
         timeout: Duration::from_millis(900),
     }
@@ -147,6 +148,26 @@ async fn every_end_of_a_conversation_has_its_outcome() {
 }
 
 #[tokio::test]
+async fn what_the_server_says_on_taking_it_is_its_reference() {
+    let taken = |reference: &str| Outcome::Delivered { reference: reference.to_owned() };
+    assert_eq!(send(Does::Answers("250 2.0.0 queued as 4F\u{1b}2\r\n")).await, taken(r"250 2.0.0 queued as 4F\u{1b}2"));
+    assert_eq!(send(Does::Answers("250 \r\n")).await, taken("<upheld-abc12345@collector.example>"));
+}
+
+#[test]
+fn a_sender_may_have_a_name_and_another_address_for_answers() {
+    let sender = super::Sender::new("Example Integrators <upheld@c.example>", Some("desk@c.example")).unwrap();
+    let to = "desk@example.test".parse().unwrap();
+    let eml = eml(&delivery(&letter()), &letter(), &sender, &to, "https://c.example").unwrap();
+    let eml = String::from_utf8(eml).unwrap();
+    for line in ["From: \"Example Integrators\" <upheld@c.example>", "Reply-To: desk@c.example"] {
+        assert!(eml.lines().any(|one| one == line), "{line}: {eml}");
+    }
+    assert!(matches!(super::Sender::new("nobody", None), Err(MailError::From { .. })));
+    assert!(matches!(super::Sender::new("a@b.example", Some("c")), Err(MailError::ReplyTo { .. })));
+}
+
+#[tokio::test]
 async fn a_repetition_is_the_same_mail_byte_for_byte() {
     let (port, seen) = server(Does::Answers("450 busy\r\n"));
     for _ in 0..2 {
@@ -198,7 +219,7 @@ fn a_hostile_title_makes_no_header_and_no_line() {
         lead: "a\u{2028}b\rc".to_owned(),
         ..letter()
     };
-    let from = "upheld@collector.example".parse().unwrap();
+    let from = super::Sender::new("upheld@collector.example", None).unwrap();
     let to = "desk@example.test".parse().unwrap();
     let eml = String::from_utf8(eml(&delivery(&hostile), &hostile, &from, &to, "https://c.example").unwrap()).unwrap();
     assert!(!eml.lines().any(|line| line.starts_with("Bcc:") || line == "hello"), "{eml}");
