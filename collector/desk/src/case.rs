@@ -8,7 +8,7 @@ pub(crate) mod clocks;
 pub(crate) mod entry;
 pub(crate) mod messages;
 pub(crate) mod promise;
-mod storm;
+pub(crate) mod storm;
 
 use jiff::Timestamp;
 use upheld_agreement::clock::{CancelReason, FactKind};
@@ -68,10 +68,7 @@ pub(crate) fn apply_together(
     let deed = Deed { fact, who: Actor::Collector, note: None };
     let told = ToldIn::SilentTogether { sites: group.together.sites, clients: group.together.clients };
     let case = apply_told(tx, book, effect, deed, Some(told))?;
-    if group.is_first {
-        messages::tell_together(tx, book, &case, group, effect.due_at, effect.noticed_at)?;
-    }
-    Ok(())
+    messages::tell_together(tx, book, &case, group, effect.due_at, effect.noticed_at)
 }
 
 /// Stores one effect that a person brought about.

@@ -28,6 +28,7 @@ mod facts;
 pub mod figures;
 pub mod jobs;
 pub mod maintenance;
+pub mod notify;
 pub mod own;
 pub mod plan;
 mod problem;

@@ -18,7 +18,7 @@ use upheld_model::Mono;
 
 use crate::Secrets;
 
-pub use health::{Health, TaskHealth};
+pub use health::{Health, MailHealth, TaskHealth};
 pub use loops::Tasks;
 pub(crate) use loops::Wake;
 pub use outside::Outside;

@@ -13,6 +13,7 @@ mod facts;
 mod figures;
 mod jobs;
 mod judging;
+mod mail;
 mod maintenance;
 mod off;
 mod outbox;

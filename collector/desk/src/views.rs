@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub use dispute::DisputeView;
-pub(crate) use incident::{clock_views, incident_view};
+pub(crate) use incident::{clock_views, incident_view, minutes};
 pub use offers::Offers;
 pub use overview::{ClientLine, DAYS, Day, Overview, SystemDays};
 

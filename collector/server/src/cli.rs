@@ -16,6 +16,7 @@ mod digest;
 mod incident;
 mod init;
 mod maintenance;
+mod notify;
 mod pages;
 mod people;
 mod queue;
@@ -82,6 +83,9 @@ enum Command {
     Commission(commission::Args),
     /// What needs somebody's eye and pages nobody: unstable, lingering, at risk, over when it was told, degraded.
     Digest(digest::Args),
+    /// What a mail would say, and whether a channel takes one.
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Why an incident's clocks are due when they are.
     Explain(incident::ExplainArgs),
     #[command(flatten)]
@@ -209,6 +213,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Queue(args) => queue::run(&args, context),
         Command::Commission(args) => commission::run(&args, context),
         Command::Digest(args) => digest::run(&args, context),
+        Command::Notify(command) => notify::run(command, context),
         Command::Explain(args) => incident::explain(&args, context),
         Command::People(command) => people::run(command, context),
         Command::ReportProblem(args) => people::report_problem(args, context),

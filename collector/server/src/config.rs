@@ -3,13 +3,16 @@
 //! The file is read once; a wrong one is refused with its line and the nearest known key. Secrets are not in it.
 
 mod listen;
+mod mail;
 mod outbound;
 
 use std::path::Path;
 
 use serde::Deserialize;
+use upheld_outbound::notify::mail::Mail as Transport;
 
 pub(crate) use listen::Listen;
+pub(crate) use mail::Mail;
 pub(crate) use outbound::{Outbound, SecretsFile};
 
 use crate::{
@@ -24,7 +27,13 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     /// What its messages may reach, and who signs them.
     pub(crate) outbound: Outbound,
+    /// The server that takes mail, if one is set.
+    pub(crate) mail: Option<Mail>,
 }
+
+/// Said wherever a book that tells people by mail meets a collector without a mail server.
+pub(crate) const MAIL_NEEDED: &str = "the book names mail addresses and collector.toml has no [mail]: mail waits for a day \
+    and is then dropped; add the server (docs/notifications.md) and restart, or take the addresses out of the book";
 
 /// The file as it stands.
 #[derive(Debug, Deserialize)]
@@ -37,9 +46,10 @@ struct Raw {
     secrets: String,
     #[serde(default)]
     webhook_private_hosts: Vec<String>,
+    mail: Option<mail::Raw>,
 }
 
-const KEYS: &[&str] = &["listen", "public", "public_port", "secrets", "webhook_private_hosts"];
+const KEYS: &[&str] = &["listen", "public", "public_port", "secrets", "webhook_private_hosts", "mail"];
 
 impl Config {
     /// Reads and checks the file.
@@ -54,7 +64,13 @@ impl Config {
             listen: Listen::check(&raw.listen, raw.public, raw.public_port).map_err(|why| invalid(path, why))?,
             outbound: Outbound::check(folder, &raw.secrets, raw.webhook_private_hosts)
                 .map_err(|why| invalid(path, why))?,
+            mail: raw.mail.map(|raw| Mail::check(folder, raw)).transpose().map_err(|why| invalid(path, why))?,
         })
+    }
+
+    /// The way to the mail server, its password read; `None` where no server is set.
+    pub(crate) fn mail_transport(&self) -> Result<Option<Transport>, Failure> {
+        self.mail.as_ref().map(|mail| mail.transport(&self.outbound, &self.listen.url())).transpose()
     }
 
     /// The text of a new file.
@@ -68,7 +84,11 @@ impl Config {
              # Hosts at private or loopback addresses that webhooks, anchors and the heartbeat may reach.\n\
              webhook_private_hosts = [{}]\n\n\
              # public_port = 443                 # when a proxy or NAT shows another port\n\
-             # secrets = \"secrets.toml\"          # NAME = \"value\": what the book names but never contains\n",
+             # secrets = \"secrets.toml\"          # NAME = \"value\": what the book names but never contains\n\n\
+             # [mail]                             # the server that takes mail for the addresses of the book\n\
+             # server = \"smtp.example\"           # tls = \"starttls\" or \"implicit\"\n\
+             # from = \"Upheld <upheld@collector.example>\"\n\
+             # user = \"upheld\"                   # its password: mail = \"…\" in secrets.toml\n",
             listen.address,
             list(&listen.public),
             list(webhook_private_hosts),
@@ -79,17 +99,23 @@ impl Config {
 fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
     let failure = Failure::new(Exit::Config, format!("{} is not valid", path.display())).because(error.to_string());
     match unknown_key(text) {
-        Some((unknown, Some(near))) => failure.todo(format!("write {near} where it says {unknown}")),
-        Some((unknown, None)) => failure.todo(format!("remove {unknown}; known keys: {}", KEYS.join(", "))),
+        Some((unknown, Some(near), _)) => failure.todo(format!("write {near} where it says {unknown}")),
+        Some((unknown, None, known)) => failure.todo(format!("remove {unknown}; known keys: {}", known.join(", "))),
         None => failure.todo(format!("put it right in {}", path.display())),
     }
 }
 
-fn unknown_key(text: &str) -> Option<(String, Option<&'static str>)> {
+/// A key that is unknown in its table, the nearest known one if any is near, and all of them.
+fn unknown_key(text: &str) -> Option<(String, Option<&'static str>, &'static [&'static str])> {
     let table: toml::Table = text.parse().ok()?;
-    let unknown = table.keys().find(|key| !KEYS.contains(&key.as_str()))?.clone();
-    let near = nearest(&unknown, KEYS);
-    Some((unknown, near))
+    let of_mail = table.get("mail").and_then(toml::Value::as_table);
+    for (table, known) in [(Some(&table), KEYS), (of_mail, mail::KEYS)] {
+        let mut keys = table.into_iter().flat_map(toml::Table::keys);
+        if let Some(unknown) = keys.find(|key| !known.contains(&key.as_str())) {
+            return Some((unknown.clone(), nearest(unknown, known), known));
+        }
+    }
+    None
 }
 
 /// The known word that a person most likely meant, if any is near.
@@ -147,6 +173,14 @@ mod tests {
             ("listen = \"127.0.0.1:7443\"\npublic = []", "public is empty"),
             ("listen = \"127.0.0.1:7443\"\npublic = [\"https://a/\"]", "public \"https://a/\""),
             ("listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\nsecrets = \"../x\"", "secrets \"../x\""),
+            (
+                "listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\n[mail]\nserver = \"s.example\"\nfrom = \"x\"",
+                "the sender \"x\" is not a mail address",
+            ),
+            (
+                "listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\n[mail]\nservr = \"s.example\"\nfrom = \"a@b.example\"",
+                "write server where it says servr",
+            ),
         ] {
             let message = parse(text).unwrap_err().text(false);
             assert!(message.contains(why), "{message}");

@@ -24,12 +24,13 @@ use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tracing::{info, warn};
 use upheld_desk::{Desk, Scope, deliverer::Channels, tasks::Surroundings};
 use upheld_model::Mono;
+use upheld_outbound::notify::mail::Mail;
 use upheld_web::Portal;
 use upheld_wire::v1::enroll::EnrollLink;
 
 use crate::{
     agents::Agents,
-    config::Config,
+    config::{Config, MAIL_NEEDED},
     data_dir::{DataDir, ServeLock},
     doors::{Doors, Limits, Routers, bounded},
     failure::{Exit, Failure},
@@ -60,6 +61,7 @@ pub(crate) struct House {
     desk: Desk,
     pki: Pki,
     secrets: crate::config::SecretsFile,
+    mail: Option<Mail>,
     metrics: PrometheusHandle,
     lock: ServeLock,
 }
@@ -70,28 +72,29 @@ impl House {
         let config = data.config()?;
         let lock = data.lock()?;
         let secrets = config.outbound.secrets()?;
+        let mail = config.mail_transport()?;
         let pki = Pki::open(&data.pki(), &config.listen.public)?;
         let pki = pki.renewed(Timestamp::now())?.unwrap_or(pki);
         let desk = data.open_database()?;
         let metrics = PrometheusBuilder::new()
             .install_recorder()
             .map_err(|error| Failure::new(Exit::Failed, "cannot keep metrics").because(error.to_string()))?;
-        Ok(Self { config, data: data.clone(), desk, pki, secrets, metrics, lock })
+        Ok(Self { config, data: data.clone(), desk, pki, secrets, mail, metrics, lock })
     }
 }
 
 /// Serves until SIGTERM or Ctrl-C. A second Ctrl-C ends the process at once.
 pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> Result<(), Failure> {
-    let House { config, data, desk, pki, secrets, metrics, lock } = house;
+    let House { config, data, desk, pki, secrets, mail, metrics, lock } = house;
     let listener = bind(config.listen.address).await?;
     let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(Timestamp::now);
     desk.start_run(clock()).await?;
     metrics::gauge!("upheld_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 
     let certificates = Certificates::new(pki)?;
-    let outbound = Arc::new(Channels::new(config.outbound.private_hosts.clone()));
+    warn_of_the_book(&desk, mail.is_some()).await;
+    let outbound = Arc::new(Channels::new(config.outbound.private_hosts.clone()).with_mail(mail));
     let booted = Instant::now();
-    warn_if_nobody_watches_the_line(&desk).await;
     let tasks = desk.spawn_tasks(
         Surroundings {
             clock: Arc::clone(&clock),
@@ -132,15 +135,18 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     Ok(())
 }
 
-/// Without anchors an outage of our own line looks like silence of all clients.
-async fn warn_if_nobody_watches_the_line(desk: &Desk) {
-    if let Ok(book) = desk.current_book().await
-        && book.book.provider.anchors.is_empty()
-    {
+/// What the book in force asks for and this collector cannot do as it is set up. Without anchors an outage of our own line
+/// looks like silence of all clients.
+async fn warn_of_the_book(desk: &Desk, has_mail: bool) {
+    let Ok(book) = desk.current_book().await else { return };
+    if book.book.provider.anchors.is_empty() {
         warn!(
             "provider.toml names no anchors: an outage of this collector's own line will look like its clients' silence; \
              add e.g. anchors = [\"192.0.2.53:53\"] with hosts of others that answer, and apply the book"
         );
+    }
+    if !has_mail && book.book.tells_by_mail() {
+        warn!("{MAIL_NEEDED}");
     }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use upheld_agreement::{
+    book::MailKind,
     clock::{Announced, Clock, LateFact, Milestone},
     words::BookName,
 };
@@ -11,7 +12,7 @@ use upheld_detection::{
     incident::{Change, Desk},
     silence::Together,
 };
-use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentRef, SiteId};
+use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId};
 use upheld_outbound::{Delivery, EventKind};
 use upheld_store::{
     Tx,
@@ -19,7 +20,11 @@ use upheld_store::{
 };
 
 use super::{Case, clocks::state_word, entry::ToldIn, promise::Promise, storm};
-use crate::{DeskError, book::CurrentBook};
+use crate::{
+    DeskError,
+    book::CurrentBook,
+    notify::{Audience, kinds, letters, ways},
+};
 
 /// What a message is about besides the incident.
 pub(crate) enum Subject {
@@ -80,7 +85,8 @@ pub(crate) struct SilentTogether {
     pub(crate) is_first: bool,
 }
 
-/// Puts the one message about sites that fell silent together into the outbox, per channel of the first of them.
+/// Puts the messages about sites that fell silent together into the outbox: one for the provider, per channel of the first
+/// of them, and one for each client's people, of his own sites. The same told twice is one message.
 pub(crate) fn tell_together(
     tx: &mut dyn Tx,
     book: &CurrentBook,
@@ -116,11 +122,26 @@ pub(crate) fn tell_together(
         sites_of_client: &group.sites,
     };
     let event = EventKind::SitesSilent;
-    for channel in channels(book, case) {
-        let key = key(case, event, &Subject::Incident, &channel, occurred);
-        let body = Delivery::payload(event, occurred, &data)
-            .map_err(|error: serde_json::Error| DeskError::unreadable("message", &error))?;
-        put(tx, case, event, Sealed { channel, key, body, at: now }, now)?;
+    for way in ways(book, case, Some(MailKind::Silent)) {
+        let channel = way.to_string();
+        let (key, audience) = match way.audience() {
+            Audience::Provider if !group.is_first => continue,
+            Audience::Provider => (key(case, event, &Subject::Incident, &channel, occurred), Audience::Provider),
+            // Whichever of his sites is looked at first, it is one mail.
+            Audience::Client => {
+                let since = since.to_string();
+                let mut fields = vec!["upheld-silent-client/1", case.row.client.as_str(), &channel, &since];
+                fields.extend(group.sites.iter().map(SiteId::as_str));
+                (content_key(&fields), Audience::Client)
+            }
+        };
+        let body = if way.is_mail() {
+            letters::body(&letters::silent(book, case, audience, group))?
+        } else {
+            Delivery::payload(event, occurred, &data)
+                .map_err(|error: serde_json::Error| DeskError::unreadable("message", &error))?
+        };
+        put(tx, (&case.row.client, case.row.number), event, Sealed { channel, key, body, at: now }, now)?;
     }
     Ok(())
 }
@@ -164,40 +185,55 @@ pub(crate) fn tell(
             | EventKind::RestoreVerified
             | EventKind::ClockHandOver
             | EventKind::ManufacturerOverdue
-            | EventKind::AgreementAmended => {}
+            | EventKind::AgreementAmended
+            | EventKind::DigestWeekly
+            | EventKind::DeliveryFailed
+            | EventKind::ChannelTest => {}
         }
     }
     let unreadable = |error: serde_json::Error| DeskError::unreadable("message", &error);
-    for channel in channels(book, case) {
-        let data = Data::new(book, case, clocks, subject, now);
-        let body = Delivery::payload(event, occurred, &data).map_err(unreadable)?;
+    for way in ways(book, case, kinds::of_incident(case, event, subject)) {
+        let body = if way.is_mail() {
+            if !kinds::is_for(way.audience(), case, event) {
+                continue;
+            }
+            letters::body(&letters::of_incident(&*tx, book, case, way.audience(), event, subject, now)?)?
+        } else {
+            let data = Data::new(book, case, clocks, subject, now);
+            Delivery::payload(event, occurred, &data).map_err(unreadable)?
+        };
+        let channel = way.to_string();
         let key = key(case, event, subject, &channel, occurred);
-        put(tx, case, event, Sealed { channel, key, body, at: now }, now)?;
+        put(tx, (&case.row.client, case.row.number), event, Sealed { channel, key, body, at: now }, now)?;
     }
     Ok(())
 }
 
 /// A message as it goes out.
-pub(super) struct Sealed {
-    pub(super) channel: String,
-    pub(super) key: String,
-    pub(super) body: String,
+pub(crate) struct Sealed {
+    pub(crate) channel: String,
+    pub(crate) key: String,
+    pub(crate) body: String,
     /// Not before this.
-    pub(super) at: Timestamp,
+    pub(crate) at: Timestamp,
 }
 
-pub(super) fn put(
+/// The number under which the outbox holds what is about no single incident.
+pub(crate) const NO_INCIDENT: IncidentNumber = IncidentNumber(0);
+
+/// Puts a message into the outbox, about an incident of a client or, by [`NO_INCIDENT`], about none.
+pub(crate) fn put(
     tx: &mut dyn Tx,
-    case: &Case,
+    (client, number): (&ClientId, IncidentNumber),
     event: EventKind,
     sealed: Sealed,
     now: Timestamp,
 ) -> Result<(), DeskError> {
     let Sealed { channel, key, body, at } = sealed;
     let row = OutboxRow {
-        client: case.row.client.clone(),
+        client: client.clone(),
         key,
-        number: case.row.number,
+        number,
         event: event.as_str().to_owned(),
         channel,
         body,
@@ -212,20 +248,6 @@ pub(super) fn put(
     };
     tx.insert_message(&row)?;
     Ok(())
-}
-
-/// The channels that the terms name; without terms, or when they name none, every channel of the provider that can
-/// carry a message.
-pub(super) fn channels(book: &CurrentBook, case: &Case) -> Vec<String> {
-    let all = &book.book.provider.channels;
-    let named = match &case.promise {
-        Promise::Pinned(pinned) => pinned.terms.tell.clone(),
-        Promise::NotAsked | Promise::None(_) => Vec::new(),
-    };
-    let carries = |name: &&BookName| all.get(*name).is_some_and(|to| to.webhook.is_some());
-    let chosen: Vec<_> = named.iter().filter(carries).collect();
-    let chosen = if chosen.is_empty() { all.keys().filter(carries).collect() } else { chosen };
-    chosen.into_iter().map(ToString::to_string).collect()
 }
 
 /// The same content gives the same key on every collector. The ticket's key holds nothing but the incident: there is
@@ -258,6 +280,16 @@ fn key(case: &Case, event: EventKind, subject: &Subject, channel: &str, occurred
     }
     let digest = upheld_model::Digest(hash.finalize().into());
     format!("upheld-{digest}")
+}
+
+/// A key from what makes a message one of its kind, each part with its length.
+pub(crate) fn content_key(fields: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for field in fields {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field.as_bytes());
+    }
+    format!("upheld-{}", upheld_model::Digest(hash.finalize().into()))
 }
 
 fn milestone_word(announced: &Announced) -> String {

@@ -5,13 +5,17 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use upheld_agreement::book::MailKind;
 use upheld_detection::storm::{WITHIN, is_storm};
 use upheld_outbound::{Delivery, EventKind};
 use upheld_store::{ReadTx, Tx};
 
 use super::{Case, messages, promise::Promise};
-use crate::{DeskError, book::CurrentBook};
+use crate::{
+    DeskError,
+    book::CurrentBook,
+    notify::{ChannelName, letters, ways},
+};
 
 /// How long the message waits for others.
 const GATHERS_FOR: SignedDuration = SignedDuration::from_secs(60);
@@ -31,27 +35,43 @@ pub(super) fn brakes(tx: &dyn ReadTx, case: &Case) -> Result<bool, DeskError> {
 
 /// Has the client's storm message tell of it too.
 pub(super) fn tell(tx: &mut dyn Tx, book: &CurrentBook, case: &Case, now: Timestamp) -> Result<(), DeskError> {
-    for channel in messages::channels(book, case) {
-        tell_channel(tx, case, channel, now)?;
+    for way in ways(book, case, Some(MailKind::Opened)) {
+        tell_channel(tx, case, &way, now)?;
     }
     Ok(())
 }
 
-fn tell_channel(tx: &mut dyn Tx, case: &Case, channel: String, now: Timestamp) -> Result<(), DeskError> {
+fn tell_channel(tx: &mut dyn Tx, case: &Case, way: &ChannelName, now: Timestamp) -> Result<(), DeskError> {
     let unreadable = |error: serde_json::Error| DeskError::unreadable("message of a storm", &error);
+    let channel = way.to_string();
+    let body_of = |data: Value| -> Result<String, DeskError> {
+        if way.is_mail() {
+            return Ok(json!({ "letter": letters::storm(&data), "data": data }).to_string());
+        }
+        Delivery::payload(EventKind::IncidentsStorm, now, &data).map_err(unreadable)
+    };
     for number in 0..MESSAGES_MAX {
         let key = key(case, &channel, number, now);
         let Some(row) = tx.message(&case.row.client, &key)? else {
             let event = EventKind::IncidentsStorm;
-            let body = Delivery::payload(event, now, &data(case, Vec::new(), 0)).map_err(unreadable)?;
+            let body = body_of(data(case, Vec::new(), 0))?;
             let at = now.saturating_add(GATHERS_FOR).unwrap_or(now);
-            return messages::put(tx, case, event, messages::Sealed { channel, key, body, at }, now);
+            let sealed = messages::Sealed { channel, key, body, at };
+            return messages::put(tx, (&case.row.client, case.row.number), event, sealed, now);
         };
-        let mut body: Value = serde_json::from_str(&row.body).map_err(unreadable)?;
-        let listed = body["data"]["incidents"].as_array().cloned().unwrap_or_default();
-        body["data"] = data(case, listed, body["data"]["number"].as_u64().unwrap_or(0));
+        let held: Value = serde_json::from_str(&row.body).map_err(unreadable)?;
+        let listed = held["data"]["incidents"].as_array().cloned().unwrap_or_default();
+        let data = data(case, listed, held["data"]["number"].as_u64().unwrap_or(0));
+        let body = if way.is_mail() {
+            body_of(data)?
+        } else {
+            // When the storm began stays.
+            let mut body = held;
+            body["data"] = data;
+            body.to_string()
+        };
         let leaving = now.saturating_add(IS_LEAVING).unwrap_or(now);
-        if tx.amend_message(&case.row.client, &key, &body.to_string(), leaving)? {
+        if tx.amend_message(&case.row.client, &key, &body, leaving)? {
             return Ok(());
         }
     }
@@ -59,7 +79,7 @@ fn tell_channel(tx: &mut dyn Tx, case: &Case, channel: String, now: Timestamp) -
 }
 
 /// The message's content with this incident added.
-fn data(case: &Case, mut listed: Vec<Value>, before: u64) -> Value {
+pub(crate) fn data(case: &Case, mut listed: Vec<Value>, before: u64) -> Value {
     let number = before + 1;
     let incident = &case.incident;
     let is_paging = incident.pages() || listed.iter().any(|listed| listed["page"] == true);
@@ -73,24 +93,15 @@ fn data(case: &Case, mut listed: Vec<Value>, before: u64) -> Value {
             "kind": incident.kind, "page": incident.pages(), "received": incident.received, "priority": priority,
         }));
     }
+    let incidents = if number == 1 { "incident" } else { "incidents" };
     json!({
-        "title": format!("{}: {number} more incidents at once; each has its own clocks", case.row.client),
+        "title": format!("{}: {number} more {incidents} at once; each has its own clocks", case.row.client),
         "client": case.row.client, "page": is_paging, "number": number, "incidents": listed,
     })
 }
 
 fn key(case: &Case, channel: &str, number: u32, now: Timestamp) -> String {
     let within = i64::try_from(WITHIN.as_secs()).unwrap_or(i64::MAX);
-    let mut hash = Sha256::new();
-    for field in [
-        "upheld-storm/1",
-        case.row.client.as_str(),
-        channel,
-        &now.as_second().div_euclid(within).to_string(),
-        &number.to_string(),
-    ] {
-        hash.update((field.len() as u64).to_be_bytes());
-        hash.update(field.as_bytes());
-    }
-    format!("upheld-{}", upheld_model::Digest(hash.finalize().into()))
+    let window = now.as_second().div_euclid(within).to_string();
+    messages::content_key(&["upheld-storm/1", case.row.client.as_str(), channel, &window, &number.to_string()])
 }

@@ -7,9 +7,13 @@
 use std::{collections::BTreeSet, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use upheld_model::ClientId;
 use upheld_outbound::{
     Delivery, DeliveryKey, EventKind, Outcome,
-    notify::webhook::{HostRule, Webhook, WebhookConfig},
+    notify::{
+        mail::Mail,
+        webhook::{HostRule, Webhook, WebhookConfig},
+    },
     retry::{Attempt, Next, next_attempt},
 };
 use upheld_store::{
@@ -18,13 +22,24 @@ use upheld_store::{
 };
 
 use super::Report;
-use crate::{Desk, DeskError, Secret, Secrets, book::CurrentBook, case::text, clock};
+use crate::{
+    Desk, DeskError, Secret, Secrets,
+    book::CurrentBook,
+    case::text,
+    clock,
+    notify::{ChannelName, failed},
+};
 
 /// A boxed future, so that [`Channel`] can be a trait object.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The longest one try may take.
 const TRY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long mail waits for a mail server that nobody has set: who sets one on the same day gets what happened, who sets
+/// one in a month does not get a month of old news.
+const UNSET_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// How often mail that waits is looked at.
+const UNSET_LOOK: SignedDuration = SignedDuration::from_mins(5);
 /// How long a message belongs to the worker that took it; longer than a look-up and a try together.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -32,17 +47,35 @@ const LEASE: SignedDuration = SignedDuration::from_secs(60);
 pub trait Channel: Send + Sync {
     /// One try. It ends in bounded time and says what came of it.
     fn send<'a>(&'a self, to: &'a Address, delivery: &'a Delivery, how: How, now: Timestamp) -> Boxed<'a, Outcome>;
+
+    /// Whether there is a server to hand mail to.
+    fn has_mail(&self) -> bool;
 }
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// The channel's name in the book.
-    pub channel: String,
-    /// The webhook's address.
-    pub url: String,
-    /// What signs it.
-    pub secret: Secret,
+    /// The outbox's name of the channel.
+    pub channel: ChannelName,
+    /// By which of its ways.
+    pub way: Way,
+}
+
+/// One way of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// A signed webhook.
+    Webhook {
+        /// Its address.
+        url: String,
+        /// What signs it.
+        secret: Secret,
+    },
+    /// A mail.
+    Mail {
+        /// To whom.
+        to: String,
+    },
 }
 
 /// How to try.
@@ -54,16 +87,24 @@ pub enum How {
     LookUpFirst,
 }
 
-/// The real way out: signed webhooks over the network.
+/// The real way out: signed webhooks over the network, and mail through the provider's server.
 #[derive(Debug, Clone, Default)]
 pub struct Channels {
     private_hosts: BTreeSet<String>,
+    mail: Option<Mail>,
 }
 
 impl Channels {
     /// `private_hosts` are the hosts that an administrator allows to have private or loopback addresses (SECURITY 31).
     pub fn new(private_hosts: impl IntoIterator<Item = String>) -> Self {
-        Self { private_hosts: private_hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect() }
+        let private_hosts = private_hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect();
+        Self { private_hosts, mail: None }
+    }
+
+    /// The same, with a server for mail; `None` leaves it without.
+    #[must_use]
+    pub fn with_mail(self, mail: Option<Mail>) -> Self {
+        Self { mail, ..self }
     }
 
     /// Whether a host may be private.
@@ -72,10 +113,10 @@ impl Channels {
         if is_private { HostRule::PrivateAllowed } else { HostRule::Public }
     }
 
-    fn webhook(&self, to: &Address) -> Result<Webhook, String> {
-        let url: url::Url = to.url.parse().map_err(|error| format!("channel {}: {}: {error}", to.channel, to.url))?;
+    fn webhook(&self, to: &Address, url: &str, secret: &Secret) -> Result<Webhook, String> {
+        let url: url::Url = url.parse().map_err(|error| format!("channel {}: {url}: {error}", to.channel))?;
         let host = self.rule(url.host_str().unwrap_or_default());
-        let secret = std::str::from_utf8(to.secret.expose()).map_err(|error| error.to_string())?;
+        let secret = std::str::from_utf8(secret.expose()).map_err(|error| error.to_string())?;
         Webhook::new(WebhookConfig {
             url,
             secret: secret.trim().parse().map_err(|error| format!("channel {}: {error}", to.channel))?,
@@ -90,14 +131,28 @@ impl Channels {
 impl Channel for Channels {
     fn send<'a>(&'a self, to: &'a Address, delivery: &'a Delivery, how: How, now: Timestamp) -> Boxed<'a, Outcome> {
         Box::pin(async move {
-            match (self.webhook(to), how) {
-                (Err(why), _) => Outcome::Retry { why, not_before: None },
+            let retry = |why: String| Outcome::Retry { why, not_before: None };
+            let (url, secret) = match (&to.way, &self.mail) {
+                // Mail has no look-up: the next try has the same Message-ID (notify::mail).
+                (Way::Mail { to }, Some(mail)) => return mail.send(delivery, to).await,
+                (Way::Mail { .. }, None) => return retry(MAIL_UNSET.to_owned()),
+                (Way::Webhook { url, secret }, _) => (url, secret),
+            };
+            match (self.webhook(to, url, secret), how) {
+                (Err(why), _) => retry(why),
                 (Ok(webhook), How::Send) => webhook.send(delivery, now).await,
                 (Ok(webhook), How::LookUpFirst) => webhook.look_up_then_send(delivery, now).await,
             }
         })
     }
+
+    fn has_mail(&self) -> bool {
+        self.mail.is_some()
+    }
 }
+
+/// Why mail waits that nobody could send.
+pub const MAIL_UNSET: &str = "no mail server is set: add [mail] to collector.toml and restart the collector";
 
 impl Desk {
     /// Takes what is due, at most `limit` messages, and sends it. `worker` names this worker in leases and attempts;
@@ -112,6 +167,7 @@ impl Desk {
     ) -> Result<Report, DeskError> {
         let now = clock::stored(now);
         let mut report = Report::of("deliverer");
+        self.note_mail_server(channel.has_mail());
         let due =
             self.store.read("deliverer.due", move |tx| tx.messages_due(now, limit).map_err(DeskError::from)).await?;
         for row in due {
@@ -134,38 +190,116 @@ impl Desk {
         row: &OutboxRow,
         now: Timestamp,
     ) -> Result<bool, DeskError> {
+        let name: ChannelName = row.channel.parse().map_err(|error| DeskError::unreadable("channel", &error))?;
+        let book = self.current_book().await?;
         let (owner, leased) = (worker.to_owned(), row.clone());
-        let Some(try_now) = self.store.write("deliverer.take", move |tx| take(tx, &owner, &leased, now)).await? else {
-            return Ok(false);
-        };
-        let outcome = match self.address(row, secrets).await? {
+        if let Some(unsendable) = unsendable(&name, &book, row, channel.has_mail(), now) {
+            return self.store.write("deliverer.hold", move |tx| hold(tx, &owner, &leased, unsendable, now)).await;
+        }
+        let known = Arc::clone(&book);
+        let taken = self.store.write("deliverer.take", move |tx| take(tx, &owner, &leased, &known, now)).await?;
+        let Some(try_now) = taken else { return Ok(false) };
+        let outcome = match address(&name, &book, &row.client, secrets) {
             Ok(address) => {
                 let delivery = delivery(row)?;
                 channel.send(&address, &delivery, try_now.how, now).await
             }
             Err(why) => Outcome::Retry { why, not_before: None },
         };
-        count(&outcome);
+        count(&name, &outcome);
+        if name.is_mail() {
+            self.note_mail(&outcome);
+        }
         let (owner, leased) = (worker.to_owned(), row.clone());
-        self.store.write("deliverer.mark", move |tx| mark(tx, &owner, &leased, try_now, outcome, now)).await
+        self.store.write("deliverer.mark", move |tx| mark(tx, &owner, &leased, &book, try_now, outcome, now)).await
     }
+}
 
-    /// Where the message goes, as the book says at this moment; `Err` says what is missing.
-    async fn address(&self, row: &OutboxRow, secrets: &dyn Secrets) -> Result<Result<Address, String>, DeskError> {
-        let book: Arc<CurrentBook> = self.current_book().await?;
-        let channel = book.book.provider.channels.iter().find(|(name, _)| name.as_str() == row.channel);
-        let Some(webhook) = channel.and_then(|(_, channel)| channel.webhook.as_ref()) else {
-            return Ok(Err(format!("the book has no channel {} with a webhook: add it, or it waits", row.channel)));
-        };
-        let name = webhook.secret.as_str();
-        let Some(secret) = secrets.secret(name) else {
-            return Ok(Err(format!(
-                "the secret {name} of channel {} is not set: add it to the secrets file",
-                row.channel
-            )));
-        };
-        Ok(Ok(Address { channel: row.channel.clone(), url: webhook.url.to_string(), secret }))
+/// Where a message goes, as the book says at this moment; `Err` says what is missing.
+pub(crate) fn address(
+    name: &ChannelName,
+    book: &CurrentBook,
+    client: &ClientId,
+    secrets: &dyn Secrets,
+) -> Result<Address, String> {
+    let address = |way| Address { channel: name.clone(), way };
+    let channel = match name {
+        ChannelName::Webhook(channel) => channel,
+        ChannelName::Mail(_) | ChannelName::ClientMail(_) => {
+            let to = name.mail_to(&book.book, client).ok_or_else(|| format!("the book has no address {name}"))?;
+            return Ok(address(Way::Mail { to: to.to.clone() }));
+        }
+    };
+    let webhook = book.book.provider.channels.get(channel).and_then(|channel| channel.webhook.as_ref());
+    let Some(webhook) = webhook else {
+        return Err(format!("the book has no channel {channel} with a webhook: add it, or it waits"));
+    };
+    let named = webhook.secret.as_str();
+    let Some(secret) = secrets.secret(named) else {
+        return Err(format!("the secret {named} of channel {channel} is not set: add it to the secrets file"));
+    };
+    Ok(address(Way::Webhook { url: webhook.url.to_string(), secret }))
+}
+
+/// Why a mail is not even tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Unsendable {
+    /// It waits until then for what is missing.
+    Waits { until: Timestamp, why: String },
+    /// It is not sent.
+    Dropped { why: String },
+}
+
+/// Mail for which there is no server or no address any more: nobody's failure, so nothing is counted as a try.
+fn unsendable(
+    name: &ChannelName,
+    book: &CurrentBook,
+    row: &OutboxRow,
+    has_mail: bool,
+    now: Timestamp,
+) -> Option<Unsendable> {
+    if !name.is_mail() {
+        return None;
     }
+    if name.mail_to(&book.book, &row.client).is_none() {
+        return Some(Unsendable::Dropped { why: format!("not sent: the book has no address {name} any more") });
+    }
+    if has_mail {
+        return None;
+    }
+    let dropped_at = row.created_at.saturating_add(UNSET_FOR).unwrap_or(Timestamp::MAX);
+    if now >= dropped_at {
+        let why = format!("not sent: it waited for {} hours; {MAIL_UNSET}", UNSET_FOR.as_hours());
+        return Some(Unsendable::Dropped { why });
+    }
+    let until = now.saturating_add(UNSET_LOOK).unwrap_or(Timestamp::MAX).min(dropped_at);
+    Some(Unsendable::Waits { until, why: MAIL_UNSET.to_owned() })
+}
+
+/// Stores what was decided of it.
+fn hold(
+    tx: &mut dyn Tx,
+    worker: &str,
+    row: &OutboxRow,
+    unsendable: Unsendable,
+    now: Timestamp,
+) -> Result<bool, DeskError> {
+    let lease = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
+    if !tx.lease_message(&row.client, &row.key, worker, now, lease)? {
+        return Ok(false);
+    }
+    let settled = match unsendable {
+        Unsendable::Waits { until, why } => {
+            Settled { next_attempt_at: Some(until), last_error: Some(why), ..waiting(row) }
+        }
+        Unsendable::Dropped { why } => {
+            tracing::warn!(message.key = row.key, channel = row.channel, event = row.event, why, "a mail was not sent");
+            let (status, last_error) = (OutboxStatus::Dropped, Some(why));
+            Settled { status, next_attempt_at: None, last_error, ..waiting(row) }
+        }
+    };
+    settle(tx, worker, row, &settled)?;
+    Ok(true)
 }
 
 /// A try that is begun: its intent is committed.
@@ -176,7 +310,13 @@ struct TryNow {
 }
 
 /// Leases a message and notes the intent, or puts it off, or gives it up. `None` when there is nothing to try.
-fn take(tx: &mut dyn Tx, worker: &str, row: &OutboxRow, now: Timestamp) -> Result<Option<TryNow>, DeskError> {
+fn take(
+    tx: &mut dyn Tx,
+    worker: &str,
+    row: &OutboxRow,
+    book: &CurrentBook,
+    now: Timestamp,
+) -> Result<Option<TryNow>, DeskError> {
     let until = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
     if !tx.lease_message(&row.client, &row.key, worker, now, until)? {
         return Ok(None);
@@ -190,7 +330,8 @@ fn take(tx: &mut dyn Tx, worker: &str, row: &OutboxRow, now: Timestamp) -> Resul
             return Ok(None);
         }
         Next::GiveUp { why } => {
-            give_up(tx, worker, row, why)?;
+            let is_refused = matches!(attempts.last(), Some(Attempt { outcome: Outcome::Permanent { .. }, .. }));
+            give_up(tx, worker, row, book, GivenUp { why, is_refused }, now)?;
             return Ok(None);
         }
         Next::Done => {
@@ -210,6 +351,7 @@ fn mark(
     tx: &mut dyn Tx,
     worker: &str,
     row: &OutboxRow,
+    book: &CurrentBook,
     tried: TryNow,
     outcome: Outcome,
     now: Timestamp,
@@ -235,7 +377,10 @@ fn mark(
         (Next::At(at) | Next::LookUpFirst { at }, _) => {
             settle(tx, worker, row, &Settled { next_attempt_at: Some(at), last_error, ..waiting(row) })?;
         }
-        (Next::GiveUp { why }, _) => give_up(tx, worker, row, why)?,
+        (Next::GiveUp { why }, outcome) => {
+            let is_refused = matches!(outcome, Outcome::Permanent { .. });
+            give_up(tx, worker, row, book, GivenUp { why, is_refused }, now)?;
+        }
         (Next::Done, Outcome::Retry { .. } | Outcome::Permanent { .. } | Outcome::Unclear { .. }) => {
             // An earlier try that this worker did not see the end of has been marked as delivered meanwhile.
             let done = Settled { status: OutboxStatus::Delivered, next_attempt_at: None, ..waiting(row) };
@@ -255,14 +400,42 @@ fn waiting(row: &OutboxRow) -> Settled {
     }
 }
 
-fn give_up(tx: &mut dyn Tx, worker: &str, row: &OutboxRow, why: String) -> Result<(), DeskError> {
-    tracing::error!(
-        message.key = row.key,
-        channel = row.channel,
-        event = row.event,
-        why,
-        "a message was given up: somebody must look at the receiver"
-    );
+/// A message that is not tried again.
+struct GivenUp {
+    why: String,
+    /// The receiver refused it for good; else nobody took it for days.
+    is_refused: bool,
+}
+
+/// Stores that a message reached nobody. That a mail address is refused is the receiver's word, not our fault: a warning,
+/// and the provider is told by his other channels. What nobody took for days, and a ticket that cannot be written, somebody
+/// must mend.
+fn give_up(
+    tx: &mut dyn Tx,
+    worker: &str,
+    row: &OutboxRow,
+    book: &CurrentBook,
+    given_up: GivenUp,
+    now: Timestamp,
+) -> Result<(), DeskError> {
+    let GivenUp { why, is_refused } = given_up;
+    let is_mail = row.channel.parse::<ChannelName>().is_ok_and(|name| name.is_mail());
+    let (key, channel, event) = (&row.key, &row.channel, &row.event);
+    if is_mail && is_refused {
+        // What the server says may name a person: it stands with the incident, not in the log.
+        tracing::warn!(message.key = key, channel, event, "a mail was refused for good");
+    } else {
+        tracing::error!(
+            message.key = key,
+            channel,
+            event,
+            why,
+            "a message was given up: somebody must look at the receiver"
+        );
+    }
+    if is_mail {
+        failed::tell(tx, book, row, &why, now)?;
+    }
     let failed = Settled { status: OutboxStatus::Failed, next_attempt_at: None, last_error: Some(why), ..waiting(row) };
     settle(tx, worker, row, &failed)
 }
@@ -299,12 +472,13 @@ fn key(row: &OutboxRow) -> Result<DeliveryKey, DeskError> {
     row.key.parse().map_err(|error| DeskError::unreadable("message key", &error))
 }
 
-fn count(outcome: &Outcome) {
+fn count(name: &ChannelName, outcome: &Outcome) {
     let result = match outcome {
         Outcome::Delivered { .. } => "delivered",
         Outcome::Retry { .. } => "retry",
         Outcome::Permanent { .. } => "permanent",
         Outcome::Unclear { .. } => "unclear",
     };
-    metrics::counter!("upheld_webhook_deliveries_total", "result" => result).increment(1);
+    let counter = if name.is_mail() { "upheld_mail_deliveries_total" } else { "upheld_webhook_deliveries_total" };
+    metrics::counter!(counter, "result" => result).increment(1);
 }

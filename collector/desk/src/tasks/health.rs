@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use upheld_outbound::Outcome;
 
 use super::Report;
 use crate::{Desk, DeskError, own::OwnHealth};
@@ -26,6 +27,19 @@ pub struct Health {
     pub tasks: BTreeMap<&'static str, TaskHealth>,
     /// How the collector itself is.
     pub own: OwnHealth,
+    /// How mail is.
+    pub mail: MailHealth,
+}
+
+/// How mail is, as this process has seen it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct MailHealth {
+    /// Whether the book in force names anybody who is told by mail.
+    pub is_needed: bool,
+    /// Whether there is a server to hand mail to.
+    pub is_set: bool,
+    /// What the last try said that the server neither took nor refused for good; `None` after one that it did.
+    pub failure: Option<String>,
 }
 
 /// How one task is.
@@ -45,8 +59,32 @@ impl Desk {
     /// How the tasks of this process are, and whether the store answers (`Err` when it does not).
     pub async fn health(&self) -> Result<Health, DeskError> {
         self.store.read("desk.health", |tx| tx.book_version().map(drop).map_err(DeskError::from)).await?;
+        let is_needed = match self.current_book().await {
+            Ok(book) => book.book.tells_by_mail(),
+            Err(DeskError::NoBook) => false,
+            Err(error) => return Err(error),
+        };
         let health = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Health { own: self.own_health(), ..health })
+        let mail = MailHealth { is_needed, ..health.mail };
+        Ok(Health { own: self.own_health(), mail, ..health })
+    }
+
+    /// Notes whether mail can be sent at all.
+    pub(super) fn note_mail_server(&self, is_set: bool) {
+        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).mail.is_set = is_set;
+    }
+
+    /// Notes what came of a try to hand over a mail.
+    pub(super) fn note_mail(&self, outcome: &Outcome) {
+        let failure = match outcome {
+            Outcome::Delivered { .. } | Outcome::Permanent { .. } => None,
+            Outcome::Retry { why, .. } | Outcome::Unclear { why } => Some(why.clone()),
+        };
+        let mut health = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.is_some() && health.mail.failure.is_none() {
+            tracing::warn!("the mail server takes no mail for the moment; it is tried again");
+        }
+        health.mail.failure = failure;
     }
 
     /// Notes a run. A failure is logged when it begins or changes, not at every run that repeats it.

@@ -12,7 +12,7 @@ use upheld_model::{
     AgentEvent, CheckId, Digest, Epoch, Finding, FindingEnd, IncidentRef, Mono, ObservedAt, RecordId, Seq,
     finding::CheckState,
 };
-use upheld_outbound::{Delivery, Outcome};
+use upheld_outbound::{Delivery, Outcome, notify::mail::Letter};
 use upheld_store::{StoreError, records::AgentKey, sqlite};
 use upheld_wire::v1::{
     Body, CheckNow, ClockReading, Conflict, DeliverRequest, Delivered, EpochLink, Head, Now, PROTOCOL, Problem, Record,
@@ -22,7 +22,7 @@ use upheld_wire::v1::{
 
 use crate::{
     Actor, AgentPeer, Certificate, DeliverAnswer, Desk, IncidentView, Scope, Secret, Secrets,
-    deliverer::{Address, Boxed, Channel, How},
+    deliverer::{Address, Boxed, Channel, How, Way},
     tasks::Report,
 };
 
@@ -299,11 +299,48 @@ pub(super) struct Receiver {
     /// Every POST that arrived, in order: (key, event).
     pub(super) posts: Mutex<Vec<(String, String)>>,
     pub(super) bodies: Mutex<Vec<serde_json::Value>>,
+    /// Every mail that was taken, in order.
+    pub(super) mails: Mutex<Vec<Mailed>>,
+    /// Whether there is a mail server.
+    pub(super) has_mail: bool,
+}
+
+/// A mail as its receiver has it.
+#[derive(Debug, Clone)]
+pub(super) struct Mailed {
+    pub(super) to: String,
+    pub(super) event: String,
+    pub(super) letter: Letter,
+}
+
+impl Mailed {
+    /// All that it says, both faces.
+    pub(super) fn all(&self) -> String {
+        let upheld_outbound::notify::mail::Rendered { subject, text, html } =
+            self.letter.render("https://c.example").unwrap();
+        format!("{subject}\n{text}\n{html}")
+    }
 }
 
 impl Receiver {
     pub(super) fn new() -> Self {
-        Self { mood: Mutex::new(Mood::Takes), posts: Mutex::default(), bodies: Mutex::default() }
+        Self { has_mail: true, ..Self::without_mail() }
+    }
+
+    /// The same where nobody has set a mail server.
+    pub(super) fn without_mail() -> Self {
+        Self {
+            mood: Mutex::new(Mood::Takes),
+            posts: Mutex::default(),
+            bodies: Mutex::default(),
+            mails: Mutex::default(),
+            has_mail: false,
+        }
+    }
+
+    /// To whom which events were mailed, in order.
+    pub(super) fn mailed(&self) -> Vec<(String, String)> {
+        self.mails.lock().unwrap().iter().map(|mail| (mail.to.clone(), mail.event.clone())).collect()
     }
 
     pub(super) fn is(&self, mood: Mood) {
@@ -312,6 +349,21 @@ impl Receiver {
 
     pub(super) fn events(&self) -> Vec<String> {
         self.posts.lock().unwrap().iter().map(|(_, event)| event.clone()).collect()
+    }
+
+    fn mail(&self, to: &str, delivery: &Delivery) -> Outcome {
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::IsBusy => return Outcome::Retry { why: "450 busy".into(), not_before: None },
+            Mood::Refuses => return Outcome::Permanent { why: format!("550 no such user {to}") },
+            Mood::Takes | Mood::TakesButAnswerIsLost => {}
+        }
+        let letter = Letter::of_body(&delivery.body).unwrap();
+        self.mails.lock().unwrap().push(Mailed { to: to.to_owned(), event: delivery.kind.to_string(), letter });
+        match mood {
+            Mood::TakesButAnswerIsLost => Outcome::Unclear { why: "timeout".into() },
+            Mood::Takes | Mood::IsBusy | Mood::Refuses => Outcome::Delivered { reference: "250 queued".into() },
+        }
     }
 
     fn post(&self, delivery: &Delivery) -> Outcome {
@@ -332,13 +384,21 @@ impl Receiver {
 
 impl Channel for Receiver {
     fn send<'a>(&'a self, to: &'a Address, delivery: &'a Delivery, how: How, _: Timestamp) -> Boxed<'a, Outcome> {
-        assert_eq!((to.channel.as_str(), to.secret.expose()), ("desk", b"desk-webhook".as_slice()));
+        let secret = match &to.way {
+            Way::Mail { to } => return Box::pin(std::future::ready(self.mail(to, delivery))),
+            Way::Webhook { secret, .. } => secret.expose(),
+        };
+        assert_eq!((to.channel.to_string().as_str(), secret), ("desk", b"desk-webhook".as_slice()));
         let has_it = self.posts.lock().unwrap().iter().any(|(key, _)| key == delivery.key.as_str());
         let outcome = match how {
             How::LookUpFirst if has_it => Outcome::Delivered { reference: "T-1".into() },
             How::LookUpFirst | How::Send => self.post(delivery),
         };
         Box::pin(std::future::ready(outcome))
+    }
+
+    fn has_mail(&self) -> bool {
+        self.has_mail
     }
 }
 

@@ -76,8 +76,19 @@ pub(crate) fn incident_view(
     })
 }
 
-/// Why each clock of a case is due when it is, and with which other incidents it has to do.
+/// How each clock of a case stands, in the words of queue, page, API and mail, and then [`minutes`].
 pub(super) fn explain(tx: &dyn ReadTx, case: &Case, now: Timestamp) -> Result<Explained, DeskError> {
+    let explained = minutes(tx, case, now)?;
+    let mut text: String = clock_views(case, now)?.iter().map(|clock| format!("{}\n", clock.said.line)).collect();
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str(&explained.text);
+    Ok(Explained { text, ..explained })
+}
+
+/// Why each clock of a case is due when it is, and with which other incidents it has to do.
+pub(crate) fn minutes(tx: &dyn ReadTx, case: &Case, now: Timestamp) -> Result<Explained, DeskError> {
     let mut explained =
         Explained { incident: case.reference(), text: String::new(), clocks: Vec::new(), manufacturer: None };
     match &case.promise {
@@ -348,7 +359,9 @@ fn deliveries(tx: &dyn ReadTx, case: &Case) -> Result<Vec<DeliveryView>, DeskErr
             key: row.key,
             status: match row.status {
                 OutboxStatus::Pending if row.lease_owner.is_some() => "leased".to_owned(),
-                OutboxStatus::Pending | OutboxStatus::Delivered | OutboxStatus::Failed => row.status.to_string(),
+                OutboxStatus::Pending | OutboxStatus::Delivered | OutboxStatus::Failed | OutboxStatus::Dropped => {
+                    row.status.to_string()
+                }
             },
             reference: row.reference,
             created_at: row.created_at,

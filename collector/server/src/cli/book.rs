@@ -22,6 +22,7 @@ use upheld_model::ClientId;
 
 use super::{Context, typist};
 use crate::{
+    config::MAIL_NEEDED,
     failure::{Exit, Failure},
     when,
 };
@@ -92,13 +93,13 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
 }
 
 fn check(folder: &BookFolder, context: &Context) -> Result<Exit, Failure> {
-    let report = Report::of(folder);
+    let report = Report::of(folder, context);
     context.output.result(&report.text(context), || report.document("upheld.book-check/1"))?;
     report.outcome().map(|()| Exit::Ok)
 }
 
 fn apply(folder: BookFolder, context: &Context) -> Result<Exit, Failure> {
-    let report = Report::of(&folder);
+    let report = Report::of(&folder, context);
     if report.outcome().is_err() {
         context.output.result(&report.text(context), || report.document("upheld.book-apply/1"))?;
         return report.outcome().map(|()| Exit::Ok);
@@ -196,21 +197,28 @@ struct Report<'a> {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     not_acted_on: Vec<String>,
+    /// The book names mail addresses, and the collector that is here has no mail server.
+    lacks_mail: bool,
 }
 
 impl<'a> Report<'a> {
-    fn of(folder: &'a BookFolder) -> Self {
+    fn of(folder: &'a BookFolder, context: &Context) -> Self {
+        // A book is checked without a collector too; then nobody knows.
+        let has_mail =
+            || !context.data.is_initialised() || context.data.config().is_ok_and(|config| config.mail.is_some());
         match read_files(&folder.files) {
             Ok(book) => {
                 let zone = provider_zone(&book);
                 let today = Timestamp::now().to_zoned(zone.clone()).date();
                 let warnings = [book.warnings().to_vec(), book.warnings_on(today)].concat();
                 let not_acted_on = book.not_acted_on().iter().map(ToString::to_string).collect();
-                Self { folder, zone, errors: Vec::new(), warnings, not_acted_on }
+                let lacks_mail = book.tells_by_mail() && !has_mail();
+                Self { folder, zone, errors: Vec::new(), warnings, not_acted_on, lacks_mail }
             }
             Err(refused) => {
                 let (errors, warnings) = (refused.errors, refused.warnings);
-                Self { folder, zone: TimeZone::UTC, errors, warnings, not_acted_on: Vec::new() }
+                let zone = TimeZone::UTC;
+                Self { folder, zone, errors, warnings, not_acted_on: Vec::new(), lacks_mail: false }
             }
         }
     }
@@ -236,6 +244,7 @@ impl<'a> Report<'a> {
     fn notes(&self, context: &Context) -> Vec<String> {
         let mut lines: Vec<String> = self.warnings.iter().map(|one| self.rendered(one, context)).collect();
         lines.extend(self.not_acted_on.iter().map(|one| format!("note: {one}")));
+        lines.extend(self.lacks_mail.then(|| format!("warning: {MAIL_NEEDED}")));
         lines
     }
 
@@ -252,6 +261,7 @@ impl<'a> Report<'a> {
             "errors": said(&self.errors),
             "warnings": said(&self.warnings),
             "not_acted_on": self.not_acted_on,
+            "lacks_mail_server": self.lacks_mail,
         })
     }
 

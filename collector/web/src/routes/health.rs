@@ -18,9 +18,9 @@ use crate::{
 
 /// 200 when the store answers, 503 when it does not; open to anybody, so it names nothing.
 pub(super) async fn health(State(portal): State<Portal>) -> Response {
-    let (status, store, tasks) = match portal.desk.health().await {
-        Ok(health) => (StatusCode::OK, "ok", ages(&health, portal.now())),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unreachable", json!({})),
+    let (status, store, tasks, mail) = match portal.desk.health().await {
+        Ok(health) => (StatusCode::OK, "ok", ages(&health, portal.now()), mail(&health)),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "unreachable", json!({}), Value::Null),
     };
     let own = portal.desk.own_health();
     // A store that does not answer has said so above.
@@ -34,10 +34,17 @@ pub(super) async fn health(State(portal): State<Portal>) -> Response {
             "line_watched": own.is_line_watched,
             "heartbeat": { "last_good": own.beat.last_good, "is_failing": own.beat.failure.is_some() },
         },
+        "mail": mail,
         "recovery": recovery,
         "as_of": portal.now(),
     });
     (status, axum::Json(document)).into_response()
+}
+
+/// Whether mail is asked for, can be sent, and is taken: no words of a server, which may name a person.
+fn mail(health: &Health) -> Value {
+    let mail = &health.mail;
+    json!({ "needed": mail.is_needed, "server_set": mail.is_set, "is_failing": mail.failure.is_some() })
 }
 
 /// How long ago each task ran, and whether all went well: no words of failures, which may name a client's host.

@@ -11,7 +11,7 @@ use super::{Context, Report, folder::BookFolder};
 use crate::failure::{Exit, Failure};
 
 pub(super) fn run(folder: &BookFolder, context: &Context) -> Result<Exit, Failure> {
-    let report = Report::of(folder);
+    let report = Report::of(folder, context);
     if report.outcome().is_err() {
         context.output.result(&report.text(context), || report.document("upheld.book-plan/1"))?;
         return report.outcome().map(|()| Exit::Ok);
