@@ -136,7 +136,9 @@ fn delivery(row: OutboxRow) -> DrillDelivery {
         OutboxStatus::Delivered => {
             DrillDelivered::Taken { at: row.delivered_at.unwrap_or(row.created_at), attempts: row.attempts }
         }
-        OutboxStatus::Failed => DrillDelivered::Failed { why: row.last_error.unwrap_or_default() },
+        OutboxStatus::Failed | OutboxStatus::Dropped => {
+            DrillDelivered::Failed { why: row.last_error.unwrap_or_default() }
+        }
     };
     DrillDelivery { channel: row.channel, state }
 }

@@ -14,6 +14,8 @@ use crate::case::{Case, entry::ToldIn, messages::Subject};
 pub(crate) fn of_incident(case: &Case, event: EventKind, subject: &Subject) -> Option<MailKind> {
     match event {
         EventKind::IncidentOpened if case.told_in().is_some() => None,
+        // It shows whether a real one would be told.
+        EventKind::IncidentOpened if case.incident.is_drill() => Some(MailKind::Opened),
         EventKind::IncidentOpened if !case.incident.pages() => Some(MailKind::Quiet),
         EventKind::IncidentOpened if case.incident.kind == IncidentKind::Silent => Some(MailKind::Silent),
         EventKind::IncidentOpened => Some(MailKind::Opened),
@@ -56,6 +58,8 @@ pub(crate) fn of_incident(case: &Case, event: EventKind, subject: &Subject) -> O
 pub(crate) fn is_for(audience: Audience, case: &Case, event: EventKind) -> bool {
     match (event, case.told_in(), audience) {
         (EventKind::IncidentRestored, Some(ToldIn::SilentTogether { .. }), Audience::Provider) => false,
-        (_, _, Audience::Provider | Audience::Client) => true,
+        // A client's people are not disturbed by what the provider plays.
+        (_, _, Audience::Client) => !case.incident.is_drill(),
+        (_, _, Audience::Provider) => true,
     }
 }

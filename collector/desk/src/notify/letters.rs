@@ -115,6 +115,9 @@ fn verdict(case: &Case, event: EventKind, subject: &Subject, clocks: &[ClockView
         let clock = clocks.iter().find(|clock| clock.stage == stage);
         clock.map_or_else(|| said::stage(stage), |clock| format!("{} {}", clock.said.stage, clock.said.standing))
     };
+    if case.incident.is_drill() {
+        return "Drill, nothing is wrong".to_owned();
+    }
     match subject {
         Subject::Milestone { clock, announced, because } => match (&because, announced.milestone) {
             (Some(_), Milestone::Warning { .. }) => format!("Taken back, not running out: {}", line(clock)),
