@@ -34,7 +34,8 @@ pub trait RestoreWrites {
     fn insert_restore(&mut self, row: &RestoreRow) -> Result<(), StoreError>;
     /// Accepts every gap that waits; whether there was one. Open clocks become due to be looked at.
     fn accept_restores(&mut self, at: Timestamp, by: &str) -> Result<bool, StoreError>;
-    /// Ends what a later fact may have used up or taken back: enrolment tokens, log-in links, sessions, API tokens.
+    /// Ends what a later fact may have used up or taken back: enrolment tokens, links that log in or let a password be
+    /// chosen, sessions, API tokens.
     /// How many there were of each, in that order.
     fn void_credentials(&mut self, at: Timestamp) -> Result<[usize; 4], StoreError>;
     /// Marks each message that still waits as begun by a try whose end nobody saw, so that whoever takes it asks the
@@ -59,6 +60,10 @@ const VOID_TOKENS: Query =
     query!("restores.void_tokens", "UPDATE tokens SET expires_at = ?1 WHERE used_at IS NULL AND expires_at > ?1");
 const VOID_LINKS: Query =
     query!("restores.void_links", "UPDATE login_links SET expires_at = ?1 WHERE used_at IS NULL AND expires_at > ?1");
+const VOID_PASSWORD_LINKS: Query = query!(
+    "restores.void_password_links",
+    "UPDATE password_links SET expires_at = ?1 WHERE used_at IS NULL AND expires_at > ?1"
+);
 const VOID_SESSIONS: Query =
     query!("restores.void_sessions", "UPDATE sessions SET ended_at = ?1 WHERE ended_at IS NULL");
 const VOID_API_TOKENS: Query =
@@ -104,7 +109,7 @@ impl RestoreWrites for SqliteTx<'_> {
     fn void_credentials(&mut self, at: Timestamp) -> Result<[usize; 4], StoreError> {
         Ok([
             self.run(&VOID_TOKENS, [At(at)])?,
-            self.run(&VOID_LINKS, [At(at)])?,
+            self.run(&VOID_LINKS, [At(at)])? + self.run(&VOID_PASSWORD_LINKS, [At(at)])?,
             self.run(&VOID_SESSIONS, [At(at)])?,
             self.run(&VOID_API_TOKENS, [At(at)])?,
         ])

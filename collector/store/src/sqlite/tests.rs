@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{Options, open, open_with};
 use crate::{
-    Store, StoreError, acceptances, access, agents, clocks, commands,
+    Store, StoreError, acceptances, access, agents, audit, clocks, commands,
     conformance::{self, agent},
     facts, findings, incidents, jobs, ledger, maintenance, outages, outbox, people, records, tokens, users,
 };
@@ -31,6 +31,7 @@ fn no_hot_query_scans_a_table() {
         acceptances::HOT,
         access::HOT,
         agents::HOT,
+        audit::HOT,
         clocks::HOT,
         commands::HOT,
         crate::restores::HOT,
