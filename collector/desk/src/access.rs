@@ -58,6 +58,16 @@ impl std::fmt::Debug for ApiToken {
     }
 }
 
+/// A new API token's text.
+pub(crate) fn new_api_token_text() -> Result<String, DeskError> {
+    Ok(format!("{API_TOKEN_PREFIX}{}", random::secret()?))
+}
+
+/// Whether a session may be used at this instant.
+pub(crate) fn may_be_used(session: &SessionRow, now: Timestamp) -> bool {
+    is_alive(session, now)
+}
+
 impl Desk {
     /// Makes a login link's secret (43 base64url characters), for the command line on the host only. A person without
     /// an account gets one with all rights; a disabled account gets no link.
@@ -140,7 +150,7 @@ impl Desk {
         now: Timestamp,
     ) -> Result<ApiToken, DeskError> {
         let now = clock::stored(now);
-        let token = format!("{API_TOKEN_PREFIX}{}", random::secret()?);
+        let token = new_api_token_text()?;
         let (hash, who, client, given) = (random::hash(&token), who.clone(), scope.client().cloned(), name.to_owned());
         self.store
             .write("desk.new_api_token", move |tx| -> Result<(), DeskError> {
@@ -151,6 +161,7 @@ impl Desk {
                     name: given,
                     client,
                     rights: rights.as_str().to_owned(),
+                    owner: None,
                     created_at: now,
                     created_by: who.id(tx)?,
                     expires_at: ttl.and_then(|ttl| now.saturating_add(ttl).ok()),
@@ -165,7 +176,12 @@ impl Desk {
     /// Who stands behind an API token; `None` when it is unknown, over, or revoked.
     pub async fn api_token(&self, token: &str, now: Timestamp) -> Result<Option<SignedIn>, DeskError> {
         let hash = random::hash(token);
-        self.store.read("desk.api_token", move |tx| api_token_behind(tx, &hash, now)).await
+        self.store
+            .read("desk.api_token", move |tx| match api_token_behind(tx, &hash, now)? {
+                Some(token) => accounts::within_the_owners(tx, &hash, token),
+                None => Ok(None),
+            })
+            .await
     }
 
     /// Revokes API tokens by name; how many there were.

@@ -13,7 +13,7 @@ pub mod access;
 pub mod accounts;
 pub mod actor;
 pub mod agents;
-mod audit;
+pub mod audit;
 pub mod book;
 mod case;
 mod clock;
@@ -48,7 +48,7 @@ use std::sync::{Arc, Mutex};
 use upheld_store::Store;
 
 pub use access::{ApiToken, Rights, SignedIn};
-pub use accounts::{AccountError, Role};
+pub use accounts::{AccountError, Keeper, Reach, Role};
 pub use actor::Actor;
 pub use agents::{AgentPeer, AgentView};
 pub use book::{AcceptError, ApplyError, CurrentBook};
@@ -85,12 +85,20 @@ struct Shared {
     /// The sites of the last message about a common silence. After a restart nobody is called silent at first, and a
     /// message more is better than one less.
     told_silent: Mutex<Option<tasks::Told>>,
+    hasher: accounts::Hasher,
+    throttle: Mutex<accounts::throttle::Throttle>,
 }
 
 impl Desk {
     /// A desk over an open store. Call [`Desk::start_run`] before it serves agents.
     pub fn new(store: Store) -> Self {
         Self { store, shared: Arc::default(), once: None }
+    }
+
+    /// The same with passwords hashed at another cost than the usual one ([`accounts::Cost`]).
+    pub fn with_cost(store: Store, cost: accounts::Cost) -> Self {
+        let shared = Shared { hasher: accounts::Hasher::at(cost), ..Shared::default() };
+        Self { store, shared: Arc::new(shared), once: None }
     }
 
     /// The same desk, for one command that is carried out once under this key of its giver's, however often it is

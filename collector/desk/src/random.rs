@@ -13,6 +13,13 @@ pub(crate) fn secret() -> Result<String, DeskError> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// A salt for a password: 128 bits.
+pub(crate) fn salt() -> Result<[u8; 16], DeskError> {
+    let mut bytes = [0; 16];
+    fill(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// An id that nobody has: `prefix` and 64 random bits in hexadecimal.
 pub(crate) fn id(prefix: &str) -> Result<String, DeskError> {
     let mut bytes = [0; 8];

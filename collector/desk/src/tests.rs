@@ -1,6 +1,7 @@
 //! The desk as a whole, over a real database and in virtual time.
 
 mod access;
+mod accounts;
 mod book;
 mod chain;
 mod clocks;
@@ -18,6 +19,7 @@ mod maintenance;
 mod off;
 mod outbox;
 mod own;
+mod passwords;
 mod people;
 mod recovery;
 mod silence;
