@@ -28,6 +28,7 @@ mod serve;
 mod statement;
 mod unbuilt;
 mod uptime;
+mod user;
 mod what_if;
 mod work;
 
@@ -113,6 +114,9 @@ enum Command {
     WhatIf(what_if::Args),
     /// Replay recorded samples through detection, in virtual time.
     Replay(replay::Args),
+    /// People's accounts: make, list, disable, another role, links to choose a password.
+    #[command(subcommand)]
+    User(user::Command),
     /// Tokens for scripts.
     #[command(subcommand)]
     ApiToken(access::TokenCommand),
@@ -226,6 +230,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Statement(args) => statement::run(&args, context),
         Command::WhatIf(args) => what_if::run(&args, context),
         Command::Replay(args) => replay::run(&args, context),
+        Command::User(command) => user::run(command, context),
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),
         Command::Backup(args) => backup::run(&args, context),

@@ -161,7 +161,20 @@ impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Desk(error) => error.into(),
-            other @ (AccountError::Name(_) | AccountError::Disabled { .. }) => Self::of(Exit::Failed, &other),
+            AccountError::Client { .. } => Self::of(Exit::Usage, &error),
+            AccountError::Busy | AccountError::Wait { .. } | AccountError::Stale => Self::of(Exit::TryAgain, &error),
+            AccountError::Name(_)
+            | AccountError::Password(_)
+            | AccountError::NoSuchUser(_)
+            | AccountError::Disabled { .. }
+            | AccountError::Taken { .. }
+            | AccountError::NoSuchClient(_)
+            | AccountError::BeyondReach
+            | AccountError::LastAdmin
+            | AccountError::Yourself
+            | AccountError::HasPassword { .. }
+            | AccountError::LinkGone
+            | AccountError::WrongPassword => Self::of(Exit::Failed, &error),
         }
     }
 }
