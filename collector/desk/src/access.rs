@@ -7,9 +7,13 @@ use serde_json::json;
 use upheld_store::{
     ReadTx,
     access::{ApiTokenRow, LoginLinkRow, SessionRow},
+    users::UserRow,
 };
 
-use crate::{AccountError, Actor, Desk, DeskError, Scope, accounts, audit, clock, random};
+use crate::{
+    AccountError, Actor, Desk, DeskError, Role, Scope, accounts, audit, clock, random,
+    roles::{self, Action},
+};
 
 /// How long a login link works.
 pub const LOGIN_LINK_TTL: SignedDuration = SignedDuration::from_mins(15);
@@ -39,8 +43,26 @@ pub struct SignedIn {
     pub actor: Actor,
     /// Whose incidents he may see.
     pub scope: Scope,
-    /// What he may do.
+    /// As what.
+    pub role: Role,
+    /// How much of what the role may: all of it, or looking alone.
     pub rights: Rights,
+}
+
+impl SignedIn {
+    /// Whoever types on the host, where all may be done (SECURITY 30); in a client's scope what his owner may.
+    pub(crate) fn of_host(actor: Actor, scope: Scope) -> Self {
+        let role = if scope.client().is_some() { Role::ClientOwner } else { Role::ProviderAdmin };
+        Self { actor, scope, role, rights: Rights::Respond }
+    }
+
+    /// Whether he may: by his role, by the rights of his token, and never by a token what is for people only.
+    pub fn may(&self, action: Action) -> bool {
+        let is_token = matches!(self.actor, Actor::Token(_));
+        roles::may(self.role, action)
+            && (self.rights >= Rights::Respond || action.is_look())
+            && !(is_token && action.is_persons())
+    }
 }
 
 /// A new API token, shown once.
@@ -119,8 +141,12 @@ impl Desk {
                 let Some(session) = tx.session(&hash)?.filter(|session| is_alive(session, now)) else {
                     return Ok(None);
                 };
-                let actor = Actor::of(tx, &session.who)?;
-                Ok(Some((session, SignedIn { actor, scope: Scope::Provider, rights: Rights::Respond })))
+                // Read at each request: whoever is disabled or gets another role is that from his next one.
+                let Some(user) = tx.user(&session.who)?.filter(|user| user.disabled_at.is_none()) else {
+                    return Ok(None);
+                };
+                let signed_in = of_account(tx, &user)?;
+                Ok(Some((session, signed_in)))
             })
             .await?;
         let Some((session, signed_in)) = found else { return Ok(None) };
@@ -199,6 +225,13 @@ impl Desk {
     }
 }
 
+/// What the person behind an account may see and do.
+pub(crate) fn of_account(tx: &dyn ReadTx, user: &UserRow) -> Result<SignedIn, DeskError> {
+    let actor = Actor::of(tx, &user.person)?;
+    let scope = user.client.clone().map_or(Scope::Provider, Scope::Client);
+    Ok(SignedIn { actor, scope, role: user.role, rights: Rights::Respond })
+}
+
 fn is_alive(session: &SessionRow, now: Timestamp) -> bool {
     session.ended_at.is_none()
         && now.duration_since(session.begun_at) < SESSION_MAX
@@ -215,6 +248,9 @@ fn api_token_behind(
         return Ok(None);
     }
     let rights = row.rights.parse().map_err(|error| DeskError::unreadable("API token", &error))?;
-    let scope = row.client.map_or(Scope::Provider, Scope::Client);
-    Ok(Some(SignedIn { actor: Actor::Token(row.name), scope, rights }))
+    let (scope, role) = match row.client {
+        Some(client) => (Scope::Client(client), Role::ClientOwner),
+        None => (Scope::Provider, Role::Dispatcher),
+    };
+    Ok(Some(SignedIn { actor: Actor::Token(row.name), scope, role, rights }))
 }

@@ -16,7 +16,13 @@ use upheld_agreement::words::Manner;
 use upheld_model::IncidentRef;
 use upheld_store::StoreError;
 
-use crate::{Actor, Desk, DeskError, IncidentView, Scope, case::Case, clock, views};
+use crate::{
+    Actor, Desk, DeskError, IncidentView, Role, Scope, SignedIn,
+    case::Case,
+    clock,
+    roles::{Action, allowed},
+    views,
+};
 use ask::Ask;
 
 pub(crate) use agreed::{disputable, open_disputes, standing};
@@ -104,9 +110,14 @@ pub enum CommandError {
         /// The one that stands.
         stands: u64,
     },
-    /// A client's people say what they say; deciding it is the provider's.
-    #[error("this is the provider's to do; a client's people report problems, note and dispute")]
-    ProvidersOnly,
+    /// The giver's role may not ([`crate::roles`]), or his token may only look.
+    #[error("a {role} may not {command} here; {} may", allowed(Action::Give(command)).iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", "))]
+    Role {
+        /// His role.
+        role: Role,
+        /// The command's name.
+        command: &'static str,
+    },
     /// The key stands for another command of the same giver's.
     #[error("this idempotency key was used for another command within the last 24 h: take a new key")]
     KeyReused,
@@ -122,7 +133,8 @@ impl From<StoreError> for CommandError {
 }
 
 impl Desk {
-    /// Carries out one command. The same is said again by nobody: what was so already stays as it was.
+    /// Carries out one command for the host's command line, where all of the provider's may be done; in the scope of a
+    /// client what his owner may.
     pub async fn give(
         &self,
         scope: &Scope,
@@ -131,19 +143,32 @@ impl Desk {
         who: &Actor,
         now: Timestamp,
     ) -> Result<IncidentView, CommandError> {
+        self.give_as(&SignedIn::of_host(who.clone(), scope.clone()), incident, given, now).await
+    }
+
+    /// Carries out one command, if its giver's role may. The same is said again by nobody: what was so already stays as
+    /// it was. Whether the incident is there comes before who may: another client's is as one that does not exist.
+    pub async fn give_as(
+        &self,
+        by: &SignedIn,
+        incident: &IncidentRef,
+        given: Given,
+        now: Timestamp,
+    ) -> Result<IncidentView, CommandError> {
         let now = clock::stored(now);
-        self.note_denial(scope, incident, who, now).await?;
+        self.note_denial(&by.scope, incident, &by.actor, now).await?;
         let once = self.once.clone();
-        let (scope, incident, who, shared) = (scope.clone(), incident.clone(), who.clone(), Arc::clone(&self.shared));
+        let (by, incident, shared) = (by.clone(), incident.clone(), Arc::clone(&self.shared));
         let view = self
             .store
             .write("desk.command", move |tx| {
                 let book = shared.books.current(&*tx)?;
-                let row = views::find(&*tx, &scope, &incident)?;
-                if scope.client().is_some() && !given.command.is_clients() {
-                    return Err(CommandError::ProvidersOnly);
+                let row = views::find(&*tx, &by.scope, &incident)?;
+                let command = given.command.name();
+                if !by.may(Action::Give(command)) {
+                    return Err(CommandError::Role { role: by.role, command });
                 }
-                let ask = Ask::new(given, &who, now)?;
+                let ask = Ask::new(given, &by.actor, now)?;
                 let case = Case::open(&*tx, row)?;
                 let is_repeated = match once {
                     Some(key) => ask.is_repeated(tx, &incident, &key)?,

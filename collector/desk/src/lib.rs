@@ -34,6 +34,7 @@ pub mod plan;
 mod problem;
 mod random;
 pub mod recovery;
+pub mod roles;
 pub mod said;
 pub mod secrets;
 mod site;

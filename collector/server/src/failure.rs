@@ -219,7 +219,7 @@ impl From<CommandError> for Failure {
             | CommandError::State { .. }
             | CommandError::Missing { .. }
             | CommandError::Stale { .. }
-            | CommandError::ProvidersOnly
+            | CommandError::Role { .. }
             | CommandError::KeyReused => Self::of(Exit::Failed, &error),
         }
     }

@@ -137,7 +137,7 @@ fn another_clients_incident_and_site_are_as_none_to_every_command() {
     let own = served.post("/api/v1/clients/other/sites/north/reports", &json!({ "text": "our door", "by": "Cy" }), &[]);
     assert_eq!(own.status, 201, "{}", own.body);
     let refused = served.post("/api/v1/incidents/other/INC-1/acknowledge", &json!({}), &[]);
-    assert_eq!((refused.status, refused.code().as_str()), (403, "providers-only"));
+    assert_eq!((refused.status, refused.code().as_str()), (403, "may-not"));
     let note = served.post("/api/v1/incidents/other/INC-1/note", &json!({ "note": "still open" }), &[]);
     assert_eq!(note.status, 200, "{}", note.body);
 }

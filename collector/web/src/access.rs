@@ -8,33 +8,25 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header::AUTHORIZATION, request::Parts},
 };
-use upheld_desk::{Actor, DeskError, Rights, Scope, SignedIn};
+use upheld_desk::{Actor, DeskError, Scope, SignedIn, roles::Action};
 
 use crate::{
     Portal,
     problem::{Refusal, wants_json},
 };
 
-/// Whoever may look; as an extractor it refuses everybody else.
+/// Whoever asks, as the gate of his route has let him in; as an extractor it refuses who is nobody.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader(pub(crate) SignedIn);
-
-/// Whoever may give commands.
-#[derive(Debug, Clone)]
-pub(crate) struct Responder(pub(crate) SignedIn);
 
 impl Reader {
     pub(crate) fn scope(&self) -> &Scope {
         &self.0.scope
     }
 
-    pub(crate) fn may_respond(&self) -> bool {
-        self.0.rights >= Rights::Respond
-    }
-
-    /// Whether he may decide: a client's own people say what they say.
-    pub(crate) fn may_decide(&self) -> bool {
-        self.may_respond() && self.scope().client().is_none()
+    /// Whether he may do this; a page offers nothing else.
+    pub(crate) fn may(&self, action: Action) -> bool {
+        self.0.may(action)
     }
 
     /// The name for the page's corner.
@@ -43,13 +35,6 @@ impl Reader {
             Actor::Person(name) | Actor::Token(name) | Actor::Agent(name) => name,
             Actor::Collector => "Upheld",
         }
-    }
-}
-
-impl Responder {
-    /// The same person as one who looks.
-    pub(crate) fn into_reader(self) -> Reader {
-        Reader(self.0)
     }
 }
 
@@ -67,16 +52,6 @@ impl FromRequestParts<Portal> for Reader {
             Ok(None) => Err(Refusal::NotSignedIn { is_json }),
             Err(error) => Err(Refusal::from(error).for_reader(is_json)),
         }
-    }
-}
-
-impl FromRequestParts<Portal> for Responder {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, portal: &Portal) -> Result<Self, Refusal> {
-        let is_json = wants_json(parts.uri.path(), &parts.headers);
-        let reader = Reader::from_request_parts(parts, portal).await?;
-        if reader.may_respond() { Ok(Self(reader.0)) } else { Err(Refusal::MayOnlyLook { is_json }) }
     }
 }
 

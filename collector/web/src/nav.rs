@@ -1,5 +1,7 @@
 //! The way through the portal: the places that somebody may go to.
 
+use upheld_desk::roles::Action;
+
 use crate::access::Reader;
 
 /// A place: its name, its address, whether it is here.
@@ -7,14 +9,19 @@ pub(crate) type Place = (&'static str, String, bool);
 
 /// Where this reader may go.
 pub(crate) fn of(reader: &Reader, here: &str) -> Vec<Place> {
-    let mut places = match reader.scope().client() {
-        Some(client) => vec![("Overview", format!("/c/{client}")), ("Incidents", "/queue".to_owned())],
-        None => {
-            vec![("Queue", "/queue".to_owned()), ("Clients", "/clients".to_owned()), ("Agents", "/agents".to_owned())]
-        }
+    let places = match reader.scope().client() {
+        Some(client) => vec![
+            ("Overview", format!("/c/{client}"), Action::Look),
+            ("Incidents", "/queue".to_owned(), Action::Look),
+            ("Report a problem", "/report".to_owned(), Action::Report),
+        ],
+        None => vec![
+            ("Queue", "/queue".to_owned(), Action::Look),
+            ("Clients", "/clients".to_owned(), Action::Clients),
+            ("Agents", "/agents".to_owned(), Action::Look),
+            ("Report a problem", "/report".to_owned(), Action::Report),
+        ],
     };
-    if reader.may_respond() {
-        places.push(("Report a problem", "/report".to_owned()));
-    }
-    places.into_iter().map(|(name, href)| (name, href.clone(), href == here)).collect()
+    let allowed = places.into_iter().filter(|(.., action)| reader.may(*action));
+    allowed.map(|(name, href, _)| (name, href.clone(), href == here)).collect()
 }

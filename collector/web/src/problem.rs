@@ -10,11 +10,15 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 use serde::Serialize;
-use upheld_desk::{CommandError, DeskError, IncidentView};
+use upheld_desk::{
+    Actor, CommandError, DeskError, IncidentView, SignedIn,
+    roles::{Action, allowed, may},
+};
 use utoipa::ToSchema;
 
 pub(crate) mod known;
 
+use crate::words::sentence;
 use known::Known;
 
 /// Why a request is not answered with what it asked for.
@@ -22,8 +26,8 @@ use known::Known;
 pub(crate) enum Refusal {
     /// Nobody we know.
     NotSignedIn { is_json: bool },
-    /// A client's person who asks for what the provider decides.
-    ProvidersOnly { is_json: bool },
+    /// Known, but not in a role that may do this.
+    MayNot { why: String, is_json: bool },
     /// Something happened since the asker looked.
     Stale { why: String, current: Option<Box<IncidentView>>, is_json: bool },
     /// Known, but may only look.
@@ -63,7 +67,7 @@ impl Refusal {
         match self {
             Self::NotSignedIn { .. } => Self::NotSignedIn { is_json },
             Self::MayOnlyLook { .. } => Self::MayOnlyLook { is_json },
-            Self::ProvidersOnly { .. } => Self::ProvidersOnly { is_json },
+            Self::MayNot { why, .. } => Self::MayNot { why, is_json },
             Self::Stale { why, current, .. } => Self::Stale { why, current, is_json },
             Self::ForeignOrigin { .. } => Self::ForeignOrigin { is_json },
             Self::NotFound { .. } => Self::NotFound { is_json },
@@ -76,11 +80,23 @@ impl Refusal {
         }
     }
 
+    /// His role may not; those that may are named.
+    pub(crate) fn may_not(who: &SignedIn, action: Action) -> Self {
+        let others: Vec<_> = allowed(action).iter().map(|role| role.as_str()).collect();
+        let why = match &who.actor {
+            Actor::Token(_) if may(who.role, action) => {
+                format!("A token may not {action}: that is for people, in the portal.")
+            }
+            _ => format!("A {} may not {action}; {} may.", who.role, others.join(", ")),
+        };
+        Self::MayNot { why, is_json: true }
+    }
+
     fn is_json(&self) -> bool {
         match self {
             Self::NotSignedIn { is_json }
             | Self::MayOnlyLook { is_json }
-            | Self::ProvidersOnly { is_json }
+            | Self::MayNot { is_json, .. }
             | Self::Stale { is_json, .. }
             | Self::ForeignOrigin { is_json }
             | Self::NotFound { is_json }
@@ -98,7 +114,7 @@ impl Refusal {
         match self {
             Self::NotSignedIn { .. } => &known::NOT_SIGNED_IN,
             Self::MayOnlyLook { .. } => &known::MAY_ONLY_LOOK,
-            Self::ProvidersOnly { .. } => &known::PROVIDERS_ONLY,
+            Self::MayNot { .. } => &known::MAY_NOT,
             Self::Stale { .. } => &known::STALE,
             Self::ForeignOrigin { .. } => &known::FOREIGN_ORIGIN,
             Self::NotFound { .. } => &known::NOT_FOUND,
@@ -138,13 +154,13 @@ impl Refusal {
     fn detail(&self) -> String {
         match self {
             Self::Unreadable { why, .. }
+            | Self::MayNot { why, .. }
             | Self::Stale { why, .. }
             | Self::Forbidden { why, .. }
             | Self::Unavailable { why, .. } => why.clone(),
             Self::NotFound { .. } => "It does not exist, or it is not yours to see.".to_owned(),
             Self::NotSignedIn { .. }
             | Self::MayOnlyLook { .. }
-            | Self::ProvidersOnly { .. }
             | Self::ForeignOrigin { .. }
             | Self::WrongMethod { .. }
             | Self::TooLarge { .. }
@@ -247,7 +263,9 @@ impl From<CommandError> for Refusal {
                 return Self::Unreadable { errors: FieldError::field(field, &why), why, is_json: true };
             }
             CommandError::Stale { .. } => return Self::Stale { why, current: None, is_json: true },
-            CommandError::ProvidersOnly => return Self::ProvidersOnly { is_json: true },
+            CommandError::Role { .. } => {
+                return Self::MayNot { why: format!("{}.", sentence(&why)), is_json: true };
+            }
             CommandError::KeyReused => return Self::KeyReused { is_json: true },
             CommandError::Desk(inner) => return inner.into(),
         };
@@ -281,7 +299,7 @@ impl Refusal {
             Self::Unreadable { errors, .. } | Self::Forbidden { errors, .. } => (errors, None),
             Self::Stale { current, .. } => (Vec::new(), current),
             Self::NotSignedIn { .. }
-            | Self::ProvidersOnly { .. }
+            | Self::MayNot { .. }
             | Self::MayOnlyLook { .. }
             | Self::ForeignOrigin { .. }
             | Self::NotFound { .. }

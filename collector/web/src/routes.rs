@@ -23,9 +23,14 @@ use axum::{
     routing::{self, MethodRouter},
 };
 
+use upheld_desk::roles::Action;
+
 use crate::{
     Portal,
-    access::gate::{self, Who},
+    access::{
+        self,
+        gate::{self, Who},
+    },
     problem::{Refusal, wants_json},
 };
 
@@ -68,33 +73,34 @@ where
 /// anything is looked up.
 #[rustfmt::skip] // a row a line: it is read as a table
 fn table() -> Vec<Row> {
-    use Who::{Anybody, Giver, Monitor, Provider, Reader};
+    use Action::{Agents, Clients, Look, Report};
+    use Who::{Anybody, Command, May, Monitor};
     vec![
-        get("/", Anybody, "to the queue", async || Redirect::to("/queue")),
+        get("/", Anybody, "to the queue, or to a client's own page", home),
         get("/in/{token}", Anybody, "a link that logs in once: the button", login::ask),
         post("/in/{token}", Anybody, "uses the link up", login::enter),
         post("/out", Anybody, "log out", login::leave),
-        get("/queue", Reader, "clocks by time left; `?show=`, `?client=`, `?q=`, `?rows=`, `?at=`", queue::page),
-        get("/queue.json", Reader, "the same as data", queue::json),
-        get("/events", Reader, "`?view=queue`: what changed on the queue, as it happens", queue::events::listen),
-        get("/i/{client}/{incident}", Reader, "one incident and why its clocks are due; `.json` the same as data; `?at=`", incident::page),
-        post("/i/{client}/{incident}/{command}", Giver, "one command by its form", incident::command),
-        get("/clients", Provider, "every client", client::list),
-        get("/clients.json", Provider, "the same as data", client::list_json),
-        get("/c/{client}", Reader, "what a client gets for his fee; `.json` the same as data", client::page),
-        get("/agents", Reader, "who reports, since when", agents::page),
-        post("/agents", Giver, "makes the line that enrols a host", agents::enrol),
-        get("/agents.json", Reader, "who reports, as data", agents::json),
-        get("/report", Giver, "report a problem: the form", report::page),
-        get("/report.json", Giver, "where a problem can be, as data", report::json),
-        post("/report", Giver, "report a problem", report::enter),
-        get("/api/v1/incidents", Reader, "the newest incidents, open or not; `?limit=`, `?cursor=`", api::list),
-        get("/api/v1/incidents/{client}/{incident}", Reader, "one, as of an instant; `?at=`", api::one),
-        get("/api/v1/incidents/{client}/{incident}/clocks", Reader, "why each clock is due when it is; `?at=`", api::clocks),
-        post("/api/v1/incidents/{client}/{incident}/responses", Giver, "a response fact (TERMS F12)", api::respond),
-        post("/api/v1/incidents/{client}/{incident}/{command}", Giver, "one command by its name", api::command),
-        post("/api/v1/clients/{client}/sites/{site}/reports", Giver, "a problem report", api::report),
-        get("/api/v1/clients/{client}/runs", Reader, "expected runs of jobs and what became of each; `?site=`, `?job=`, `?since=` (a week when absent), `?limit=`, `?cursor=`", api::runs),
+        get("/queue", May(Look), "clocks by time left; `?show=`, `?client=`, `?q=`, `?rows=`, `?at=`", queue::page),
+        get("/queue.json", May(Look), "the same as data", queue::json),
+        get("/events", May(Look), "`?view=queue`: what changed on the queue, as it happens", queue::events::listen),
+        get("/i/{client}/{incident}", May(Look), "one incident and why its clocks are due; `.json` the same as data; `?at=`", incident::page),
+        post("/i/{client}/{incident}/{command}", Command, "one command by its form", incident::command),
+        get("/clients", May(Clients), "every client", client::list),
+        get("/clients.json", May(Clients), "the same as data", client::list_json),
+        get("/c/{client}", May(Look), "what a client gets for his fee; `.json` the same as data", client::page),
+        get("/agents", May(Look), "who reports, since when", agents::page),
+        post("/agents", May(Agents), "makes the line that enrols a host", agents::enrol),
+        get("/agents.json", May(Look), "who reports, as data", agents::json),
+        get("/report", May(Report), "report a problem: the form", report::page),
+        get("/report.json", May(Report), "where a problem can be, as data", report::json),
+        post("/report", May(Report), "report a problem", report::enter),
+        get("/api/v1/incidents", May(Look), "the newest incidents, open or not; `?limit=`, `?cursor=`", api::list),
+        get("/api/v1/incidents/{client}/{incident}", May(Look), "one, as of an instant; `?at=`", api::one),
+        get("/api/v1/incidents/{client}/{incident}/clocks", May(Look), "why each clock is due when it is; `?at=`", api::clocks),
+        post("/api/v1/incidents/{client}/{incident}/responses", Command, "a response fact (TERMS F12)", api::respond),
+        post("/api/v1/incidents/{client}/{incident}/{command}", Command, "one command by its name", api::command),
+        post("/api/v1/clients/{client}/sites/{site}/reports", May(Report), "a problem report", api::report),
+        get("/api/v1/clients/{client}/runs", May(Look), "expected runs of jobs and what became of each; `?site=`, `?job=`, `?since=` (a week when absent), `?limit=`, `?cursor=`", api::runs),
         get("/openapi.json", Anybody, "the description of the API: OpenAPI 3.1", api::description),
         get("/problems", Anybody, "each refusal by its name", problems::list),
         get("/problems.json", Anybody, "the same as data", problems::list_json),
@@ -105,6 +111,14 @@ fn table() -> Vec<Row> {
         get("/live.js", Anybody, "what keeps a page current", assets::script),
         get("/icon.svg", Anybody, "the icon", assets::icon),
     ]
+}
+
+/// Where somebody begins. Who is not signed in is told so there.
+async fn home(reader: Result<access::Reader, Refusal>) -> Redirect {
+    match reader.as_ref().ok().and_then(|reader| reader.scope().client()) {
+        Some(client) => Redirect::to(&format!("/c/{client}")),
+        None => Redirect::to("/queue"),
+    }
 }
 
 /// Every route with who may ask it: for whoever holds something against all of them.

@@ -132,7 +132,7 @@ async fn security_23_a_clients_pages_are_his_alone() {
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
     }
     let made = house.post("/agents", &[("authorization", &bearer)], "place=north/plant").await;
-    assert_eq!(made.status(), StatusCode::FORBIDDEN, "an agent's word is the provider's to take");
+    assert_eq!(made.status(), StatusCode::NOT_FOUND, "an agent's word is the provider's to take");
     for path in ["/c/north", "/clients", "/agents", "/events?view=queue", "/agents.json"] {
         assert_eq!(house.get(path, &[]).await.status(), StatusCode::UNAUTHORIZED, "{path}");
     }

@@ -13,7 +13,7 @@ use upheld_store::{
 };
 
 use super::{
-    AccountError, Login, PasswordError, PersonName, UserView,
+    AccountError, Login, PasswordError, PersonName, Role, UserView,
     hashing::Checked,
     links::set_password,
     log_in::{begin, throttled_as},
@@ -266,7 +266,12 @@ pub(crate) fn within_the_owners(
     let Some(user) = tx.user(&owner)?.filter(|user| user.disabled_at.is_none()) else { return Ok(None) };
     // A token keeps the scope in which it was made: of another client than his it is nobody's.
     let is_within = user.client.is_none() || user.client.as_ref() == token.scope.client();
-    Ok(is_within.then_some(token))
+    let role = match (user.role, token.role) {
+        (Role::Technician, Role::Dispatcher) => Role::Technician,
+        (Role::Technician, Role::ClientOwner) | (Role::ClientReader, _) => Role::ClientReader,
+        (_, role) => role,
+    };
+    Ok(is_within.then_some(SignedIn { role, ..token }))
 }
 
 /// The session behind a hash and its account, while both may be used.

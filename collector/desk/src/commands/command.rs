@@ -309,30 +309,31 @@ impl Command {
         }
     }
 
-    /// Whether a client's own people may give it: what they say of the incident, nothing that decides it.
-    pub fn is_clients(&self) -> bool {
+    /// Its name: one of [`Command::NAMES`], or `work`.
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::Note | Self::Dispute { .. } => true,
-            Self::Acknowledge
-            | Self::Respond { .. }
-            | Self::Assign { .. }
-            | Self::Pause { .. }
-            | Self::Resume
-            | Self::WorkedAround
-            | Self::Update
-            | Self::Resolve
-            | Self::Close
-            | Self::Reopen
-            | Self::Merge { .. }
-            | Self::Dismiss { .. }
-            | Self::SetCause { .. }
-            | Self::SetPriority { .. }
-            | Self::HandOver { .. }
-            | Self::ManufacturerAnswered { .. }
-            | Self::Expedite { .. }
-            | Self::Settle { .. }
-            | Self::VisitReported
-            | Self::Work { .. } => false,
+            Self::Acknowledge => "acknowledge",
+            Self::Respond { .. } => "respond",
+            Self::Assign { .. } => "assign",
+            Self::Pause { .. } => "pause",
+            Self::Resume => "resume",
+            Self::Note => "note",
+            Self::WorkedAround => "worked-around",
+            Self::Update => "update",
+            Self::Resolve => "resolve",
+            Self::Close => "close",
+            Self::Reopen => "reopen",
+            Self::Merge { .. } => "merge",
+            Self::Dismiss { .. } => "dismiss",
+            Self::SetCause { .. } => "set-cause",
+            Self::SetPriority { .. } => "set-priority",
+            Self::HandOver { .. } => "hand-over",
+            Self::ManufacturerAnswered { .. } => "manufacturer-answered",
+            Self::Expedite { .. } => "expedite",
+            Self::Dispute { .. } => "dispute",
+            Self::Settle { .. } => "settle",
+            Self::VisitReported => "visit-reported",
+            Self::Work { .. } => "work",
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Links, sessions, tokens.
 
 use jiff::SignedDuration;
+use upheld_model::ClientId;
+use upheld_store::users::UserRow;
 
 use super::world::{World, ana};
 use crate::{
     Actor, Rights, Role, Scope,
     access::{SESSION_IDLE, SESSION_MAX},
+    roles::{self, Action},
 };
 
 #[tokio::test]
@@ -82,4 +85,56 @@ async fn an_api_token_has_a_scope_rights_and_an_end() {
     assert!(world.desk.api_token(&other.token, world.now).await.unwrap().is_some());
     assert_eq!(world.desk.revoke_api_token("ci", &ana(), world.now).await.unwrap(), 1);
     assert_eq!(world.desk.api_token(&other.token, world.now).await.unwrap(), None);
+}
+
+/// Gives the account another role, or takes it from its person, behind the back of his session.
+async fn change(world: &World, login: &str, change: impl FnOnce(&mut UserRow) + Send + 'static) {
+    let login = login.to_owned();
+    let write = world.desk.store().write("test.change_user", move |tx| {
+        let person = tx.person_of_login(&login)?.unwrap();
+        let mut row = tx.user(&person)?.unwrap();
+        let seen = row.changed_at;
+        change(&mut row);
+        assert!(tx.change_user(&row, seen)?);
+        Ok::<_, crate::DeskError>(())
+    });
+    write.await.unwrap();
+}
+
+#[tokio::test]
+async fn security_26_a_role_is_read_at_each_request_and_a_disabled_account_does_nothing() {
+    let world = World::new().await;
+    let link = world.desk.new_login_link("ana", &ana(), world.now).await.unwrap();
+    let session = world.desk.sign_in(&link, world.now).await.unwrap().unwrap();
+    let seen = async || world.desk.session(&session, world.now).await.unwrap();
+    let admin = seen().await.unwrap();
+    assert_eq!((admin.role, &admin.scope), (Role::ProviderAdmin, &Scope::Provider));
+    assert!(admin.may(Action::Users));
+    let acme: ClientId = "acme".parse().unwrap();
+    let client = acme.clone();
+    change(&world, "ana", move |row| (row.role, row.client) = (Role::ClientReader, Some(client))).await;
+    let reader = seen().await.unwrap();
+    assert_eq!((reader.role, &reader.scope), (Role::ClientReader, &Scope::Client(acme)));
+    assert!(!reader.may(Action::Give("note")) && reader.may(Action::Report));
+    let now = world.now;
+    change(&world, "ana", move |row| row.disabled_at = Some(now)).await;
+    assert_eq!(seen().await, None);
+}
+
+#[tokio::test]
+async fn security_28_a_token_never_does_what_is_for_people_only() {
+    let world = World::new().await;
+    let acme = Scope::Client("acme".parse().unwrap());
+    for (scope, role) in [(Scope::Provider, Role::Dispatcher), (acme, Role::ClientOwner)] {
+        for rights in [Rights::Read, Rights::Respond] {
+            let token = world.desk.new_api_token("t", &scope, rights, None, &ana(), world.now).await.unwrap();
+            let who = world.desk.api_token(&token.token, world.now).await.unwrap().unwrap();
+            assert_eq!((who.role, &who.scope), (role, &scope));
+            for action in Action::all() {
+                let is_within = roles::may(role, action) && (rights == Rights::Respond || action.is_look());
+                assert_eq!(who.may(action), is_within && !action.is_persons(), "{role} {rights} {action}");
+            }
+            assert!(!who.may(Action::Agents) && !who.may(Action::Readers));
+        }
+    }
 }

@@ -191,6 +191,12 @@ async fn an_own_token_does_no_more_than_its_owner_and_is_his_to_revoke() {
     assert_eq!(house.desk.api_token(&made.token, house.world.now).await.unwrap(), None);
     let nobody = house.desk.new_own_token("no session", "x", Rights::Read, ttl, house.world.now).await;
     assert!(nobody.is_err());
+    let bens = house.desk.new_own_token(&ben, "ben's", Rights::Respond, ttl, house.world.now).await.unwrap();
+    for (role, is_then) in [(Role::Technician, Role::Technician), (Role::ProviderAdmin, Role::Dispatcher)] {
+        house.desk.set_role("ben", (role, None), None, &house.admin, house.world.now).await.unwrap();
+        let who = house.desk.api_token(&bens.token, house.world.now).await.unwrap().unwrap();
+        assert_eq!(who.role, is_then, "of a {role}");
+    }
 }
 
 #[tokio::test]

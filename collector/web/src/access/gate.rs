@@ -11,7 +11,7 @@ use axum::{
     response::Response,
     routing::MethodRouter,
 };
-use upheld_desk::{Rights, Scope};
+use upheld_desk::{Command, Rights, Scope, SignedIn, roles::Action};
 use upheld_model::ClientId;
 
 use super::identify;
@@ -25,25 +25,22 @@ use crate::{
 pub enum Who {
     /// Anybody: it shows nothing of anybody's.
     Anybody,
-    /// Whoever is signed in, or has a token, sees what is in his scope.
-    Reader,
-    /// Whoever may say or do something; the desk says what.
-    Giver,
-    /// The provider's people; to a client's it is not there.
-    Provider,
-    /// Whoever asks on this machine, else the provider's people; the handler looks.
+    /// Whoever's role may do this. What is nothing for any client's people is not there for them.
+    May(Action),
+    /// Whoever's role may give a command at all; the desk says which.
+    Command,
+    /// Whoever asks on this machine, else who may read the process's figures; the handler looks.
     Monitor,
 }
 
 impl Who {
     /// For the list of routes.
-    pub fn words(self) -> &'static str {
+    pub fn words(self) -> String {
         match self {
-            Self::Anybody => "anybody",
-            Self::Reader => "signed in, or a token",
-            Self::Giver => "who may respond",
-            Self::Provider => "the provider's people; to others it is not there",
-            Self::Monitor => "this machine, or the provider's people",
+            Self::Anybody => "anybody".to_owned(),
+            Self::May(action) => format!("may {action}"),
+            Self::Command => "may give this command".to_owned(),
+            Self::Monitor => format!("this machine, or may {}", Action::Figures),
         }
     }
 }
@@ -52,9 +49,7 @@ impl Who {
 pub(crate) fn before(answers: MethodRouter<Portal>, portal: &Portal, who: Who) -> MethodRouter<Portal> {
     match who {
         Who::Anybody | Who::Monitor => answers,
-        Who::Reader | Who::Giver | Who::Provider => {
-            answers.route_layer(from_fn_with_state((portal.clone(), who), check))
-        }
+        Who::May(_) | Who::Command => answers.route_layer(from_fn_with_state((portal.clone(), who), check)),
     }
 }
 
@@ -82,14 +77,28 @@ async fn check(
             return Err(Refusal::NotFound { is_json: is_document });
         }
     }
-    let may_give = signed_in.rights >= Rights::Respond;
-    match who {
-        Who::Giver if !may_give => return Err(Refusal::MayOnlyLook { is_json }),
-        Who::Provider if signed_in.scope != Scope::Provider => return Err(Refusal::NotFound { is_json: is_document }),
-        Who::Anybody | Who::Reader | Who::Giver | Who::Provider | Who::Monitor => {}
+    if !may(&signed_in, who) {
+        return Err(match who {
+            Who::May(action) if action.is_the_providers() && signed_in.role.is_of_a_client() => {
+                Refusal::NotFound { is_json: is_document }
+            }
+            _ if signed_in.rights < Rights::Respond => Refusal::MayOnlyLook { is_json },
+            Who::May(action) => Refusal::may_not(&signed_in, action).for_reader(is_json),
+            Who::Command | Who::Anybody | Who::Monitor => {
+                Refusal::may_not(&signed_in, Action::Give("note")).for_reader(is_json)
+            }
+        });
     }
     request.extensions_mut().insert(signed_in);
     Ok(next.run(request).await)
+}
+
+fn may(signed_in: &SignedIn, who: Who) -> bool {
+    match who {
+        Who::Anybody | Who::Monitor => true,
+        Who::May(action) => signed_in.may(action),
+        Who::Command => Command::NAMES.iter().any(|name| signed_in.may(Action::Give(name))),
+    }
 }
 
 /// Whom an address names.

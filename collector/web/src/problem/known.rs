@@ -33,9 +33,9 @@ problems! {
     MAY_ONLY_LOOK: "may-only-look", 403, "You may look, but not change this",
         "The session or token may read and no more.",
         "Ask for a session or token whose rights are respond.";
-    PROVIDERS_ONLY: "providers-only", 403, "This is the provider's to do",
-        "A client's people report problems, write notes and dispute; what follows from it the provider does.",
-        "Write a note or dispute the fact; the provider is told.";
+    MAY_NOT: "may-not", 403, "Your role may not do this",
+        "Each role may what the table of roles says; detail names the roles that may this. A client's people report problems, write notes and dispute; what follows from it the provider does.",
+        "Ask one of those who may. Write a note or dispute the fact; the provider is told.";
     FOREIGN_ORIGIN: "foreign-origin", 403, "This request did not come from our own pages",
         "What changes something must be sent by a page of this portal, or carry an API token.",
         "Open the portal and press the button there. Scripts use an API token in place of a cookie.";

@@ -9,17 +9,11 @@ use axum::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
-use upheld_desk::{AgentView, TokenError, agents::AgentStatus};
+use upheld_desk::{AgentView, TokenError, agents::AgentStatus, roles::Action};
 use upheld_model::{ClientId, SiteId};
 
 use super::client::shown;
-use crate::{
-    Portal,
-    access::{Reader, Responder},
-    nav,
-    problem::Refusal,
-    words,
-};
+use crate::{Portal, access::Reader, nav, problem::Refusal, words};
 
 /// How long a link works that is made on the page: time to walk to the host.
 const TTL: SignedDuration = SignedDuration::from_hours(1);
@@ -77,13 +71,9 @@ pub(super) async fn json(State(portal): State<Portal>, reader: Reader) -> Result
 /// Makes a link for one host. Only the provider's people may: an agent's reports are facts.
 pub(super) async fn enrol(
     State(portal): State<Portal>,
-    responder: Responder,
+    reader: Reader,
     Form(wanted): Form<Wanted>,
 ) -> Result<Response, Refusal> {
-    let reader = responder.into_reader();
-    if !reader.may_decide() {
-        return Err(Refusal::ProvidersOnly { is_json: false });
-    }
     let place = wanted.place.split_once('/');
     let Some((client, site)) =
         place.and_then(|(client, site)| Some((client.parse::<ClientId>().ok()?, site.parse::<SiteId>().ok()?)))
@@ -129,7 +119,7 @@ async fn show(
         nav: nav::of(reader, "/agents"),
         as_of: words::local(now, &book.book.provider.zone),
         agents: agents.iter().map(|agent| Line::of(agent, &book.book.provider.zone, now)).collect(),
-        may_enrol: reader.may_decide(),
+        may_enrol: reader.may(Action::Agents),
         places: places.collect(),
         line,
         refused,

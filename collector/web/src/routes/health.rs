@@ -8,7 +8,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use upheld_desk::tasks::Health;
+use upheld_desk::{roles::Action, tasks::Health};
 
 use crate::{
     Portal, Remote,
@@ -68,7 +68,7 @@ pub(super) async fn metrics(
     let is_forwarded = headers.contains_key("x-forwarded-for") || headers.contains_key("forwarded");
     if !is_local || is_forwarded || headers.contains_key(AUTHORIZATION) {
         let reader = reader?;
-        if *reader.scope() != upheld_desk::Scope::Provider {
+        if !reader.may(Action::Figures) {
             return Err(Refusal::NotFound { is_json: wants_json(uri.path(), &headers) });
         }
     }

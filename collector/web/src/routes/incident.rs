@@ -20,11 +20,7 @@ use upheld_model::IncidentRef;
 use utoipa::IntoParams;
 
 use super::api::asked::Asked;
-use crate::{
-    Portal,
-    access::{Reader, Responder},
-    problem::Refusal,
-};
+use crate::{Portal, access::Reader, problem::Refusal};
 use answer::Typed;
 use page::IncidentPage;
 
@@ -97,11 +93,10 @@ impl Seen {
 /// One command by its form.
 pub(super) async fn command(
     State(portal): State<Portal>,
-    responder: Responder,
+    who: Reader,
     Path((client, number, name)): Path<(String, String, String)>,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Refusal> {
-    let who = responder.into_reader();
     let seen = Seen::load(&portal, &who, &client, &number, AsOf::default()).await.map_err(|no| no.for_reader(false))?;
     let incident = seen.view.incident.clone();
     let words = match typed.words(seen.zone()) {
@@ -115,7 +110,7 @@ pub(super) async fn command(
     };
     // The form carries a key of its own: sent twice, by a double click or a reload, it is one command.
     let desk = typed.key().map_or_else(|| portal.desk.clone(), |key| portal.desk.once(key));
-    match desk.give(who.scope(), &incident, given, &who.0.actor, portal.now()).await {
+    match desk.give_as(&who.0, &incident, given, portal.now()).await {
         Ok(_view) => Ok(back_to(&incident)),
         Err(error) => refused(&portal, &who, &incident, (&name, &typed), error).await,
     }
@@ -131,7 +126,7 @@ async fn refused(
 ) -> Result<Response, Refusal> {
     match error {
         CommandError::Desk(error) => return Err(Refusal::from(error).for_reader(false)),
-        CommandError::ProvidersOnly => return Err(Refusal::from(error).for_reader(false)),
+        CommandError::Role { .. } => return Err(Refusal::from(error).for_reader(false)),
         CommandError::Time { .. }
         | CommandError::NotAllowed { .. }
         | CommandError::Missing { .. }

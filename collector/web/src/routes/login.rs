@@ -29,7 +29,7 @@ pub(super) async fn enter(State(portal): State<Portal>, Path(token): Path<String
     let Some(cookie) = secret.as_deref().and_then(cookie::set) else {
         return Ok((StatusCode::FORBIDDEN, show("used", true)).into_response());
     };
-    let mut answer = Redirect::to("/queue").into_response();
+    let mut answer = Redirect::to("/").into_response();
     answer.headers_mut().insert(SET_COOKIE, cookie);
     Ok(answer)
 }

@@ -17,13 +17,7 @@ use super::incident::{
     answer::{in_words, instant, said},
     back_to,
 };
-use crate::{
-    Portal,
-    access::{Reader, Responder},
-    nav,
-    problem::Refusal,
-    words,
-};
+use crate::{Portal, access::Reader, nav, problem::Refusal, words};
 
 /// The form as it was sent, or as an address fills it in. An empty field is an absent one.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -67,17 +61,11 @@ pub(super) async fn page(
     reader: Reader,
     Query(typed): Query<Typed>,
 ) -> Result<Response, Refusal> {
-    if !reader.may_respond() {
-        return Err(Refusal::MayOnlyLook { is_json: false });
-    }
     show(&portal, &reader, typed, None).await
 }
 
 /// What the page offers, as data: where a problem may be, and in which zone times are read.
 pub(super) async fn json(State(portal): State<Portal>, reader: Reader) -> Result<Json<Value>, Refusal> {
-    if !reader.may_respond() {
-        return Err(Refusal::MayOnlyLook { is_json: true });
-    }
     let book = portal.desk.current_book().await?;
     let groups = places(&book, &reader).into_iter();
     let places = groups.flat_map(|group| group.places).map(|(place, name)| json!({ "place": place, "name": name }));
@@ -87,10 +75,9 @@ pub(super) async fn json(State(portal): State<Portal>, reader: Reader) -> Result
 
 pub(super) async fn enter(
     State(portal): State<Portal>,
-    responder: Responder,
+    who: Reader,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Refusal> {
-    let who = responder.into_reader();
     let book = book(&portal).await?;
     let zone = book.book.provider.zone.clone();
     let (place, report) = match read(&typed, &who, &zone) {

@@ -10,10 +10,11 @@ use axum::{
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use tower::ServiceExt;
-use upheld_desk::{Actor, Desk, DeskError, ProblemReport, Rights, Scope};
+use upheld_desk::{Actor, Desk, DeskError, ProblemReport, Rights, Role, Scope};
 use upheld_store::{
     agents::{AgentRow, AgentStatus},
     audit::AuditRow,
+    users::UserRow,
 };
 use upheld_web::{Portal, Remote};
 
@@ -108,6 +109,36 @@ impl House {
         let token = self.desk.new_api_token(name, scope, rights, None, &by, self.now).await.unwrap().token;
         let credential = ("authorization", format!("Bearer {token}"));
         Asker { name: name.to_owned(), credential, id: format!("token:{name}") }
+    }
+
+    /// A person who is signed in, with an account of this role: the provider's, or the client's whose own ids are asked for.
+    pub(crate) async fn person(&self, role: Role) -> Asker {
+        let (name, now) = (format!("the {role}"), self.now);
+        let row = UserRow {
+            person: format!("p-{role}"),
+            role,
+            client: role.is_of_a_client().then(|| OWN.0.parse().unwrap()),
+            password: None,
+            created_at: now,
+            created_by: "p-test".to_owned(),
+            changed_at: now,
+            disabled_at: None,
+        };
+        let (known, called) = (row.clone(), name.clone());
+        let made = self.desk.store().write("test.user", move |tx| {
+            if tx.user(&known.person)?.is_none() {
+                tx.insert_person(&known.person, &called)?;
+                tx.set_login(&known.person, &called)?;
+                tx.insert_user(&known)?;
+            }
+            Ok::<_, DeskError>(())
+        });
+        made.await.unwrap();
+        let link = self.desk.new_login_link(&name, &Actor::person("test"), now).await.unwrap();
+        let nobody = Asker { name: String::new(), credential: ("x-nobody", String::new()), id: String::new() };
+        let entered = self.ask(&nobody, "POST", &format!("/in/{link}"), "").await;
+        let cookie = entered.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        Asker { name, credential: ("cookie", cookie), id: row.person }
     }
 
     pub(crate) async fn ask(&self, asker: &Asker, method: &str, path: &str, body: &str) -> Answer {

@@ -65,9 +65,14 @@ impl Shape {
         Self { route: self.route, command: "note", ..*self }.ask(HIS)
     }
 
+    /// The same with the shape's own command.
+    pub(crate) fn his(&self) -> Ask {
+        self.ask(HIS)
+    }
+
     /// With each place that is not his, as far as the request names it.
     pub(crate) fn strange(&self) -> Vec<Ask> {
-        let own = self.ask(HIS);
+        let own = self.his();
         let is_readable = |place: &Place<'_>| {
             // A form says that a name is none; only an address is then nobody's.
             self.route.method == "GET" || self.route.path.contains("{client}") || !place.0.contains('%')

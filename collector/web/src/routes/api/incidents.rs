@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Portal,
-    access::{Reader, Responder},
+    access::Reader,
     problem::{Problem, Refusal},
     routes::incident::{Address, AsOf, reference},
 };
@@ -135,7 +135,7 @@ pub(in crate::routes) async fn clocks(
     ))]
 pub(in crate::routes) async fn respond(
     State(portal): State<Portal>,
-    Responder(who): Responder,
+    Reader(who): Reader,
     Path((client, number)): Address,
     headers: HeaderMap,
     Sent(words): Sent<Words>,
@@ -161,7 +161,7 @@ pub(in crate::routes) async fn respond(
     ))]
 pub(in crate::routes) async fn command(
     State(portal): State<Portal>,
-    Responder(who): Responder,
+    Reader(who): Reader,
     Path((client, number, name)): Path<(String, String, String)>,
     headers: HeaderMap,
     Sent(words): Sent<Words>,
@@ -186,7 +186,7 @@ async fn give(
     let given = words.read(name, &incident.client)?.ok_or(Refusal::NotFound { is_json: true })?;
     let given = Given { revision: seen(headers)?, ..given };
     let desk = given_once(&portal.desk, headers)?;
-    match desk.give(&who.scope, &incident, given, &who.actor, portal.now()).await {
+    match desk.give_as(who, &incident, given, portal.now()).await {
         Ok(view) => Ok(view),
         Err(error @ CommandError::Stale { .. }) => {
             let current = portal.desk.incident(&who.scope, &incident, portal.now()).await?;
@@ -211,7 +211,7 @@ async fn give(
     ))]
 pub(in crate::routes) async fn report(
     State(portal): State<Portal>,
-    Responder(who): Responder,
+    Reader(who): Reader,
     Path((client, site)): Path<(String, String)>,
     headers: HeaderMap,
     Sent(mut report): Sent<ProblemReport>,

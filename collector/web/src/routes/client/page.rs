@@ -10,6 +10,7 @@ use upheld_agreement::{
 };
 use upheld_desk::{
     QueueRow,
+    roles::Action,
     views::{Day, Overview, SystemDays},
 };
 
@@ -40,6 +41,7 @@ pub(super) struct ClientPage {
     open: Vec<Open>,
     counted: Vec<String>,
     may_report: bool,
+    may_dispute: bool,
     key: String,
     places: Vec<(String, String)>,
     reporting: String,
@@ -92,7 +94,8 @@ impl ClientPage {
             systems: overview.systems.iter().map(|system| System::of(system, account)).collect(),
             open: overview.open.iter().map(Open::of).collect(),
             counted: account.map(|account| counted(account, &month)).unwrap_or_default(),
-            may_report: reader.may_respond(),
+            may_report: reader.may(Action::Report),
+            may_dispute: reader.may(Action::Give("dispute")),
             key: format!("report-{}-{}", overview.client, now.as_microsecond()),
             places: places(overview),
             reporting: reporting(account),

@@ -127,7 +127,7 @@ pub(in crate::routes) fn in_words(error: &CommandError, zone: &str) -> String {
         CommandError::NotAllowed { .. }
         | CommandError::Missing { .. }
         | CommandError::Stale { .. }
-        | CommandError::ProvidersOnly
+        | CommandError::Role { .. }
         | CommandError::Desk(_) => format!("{}.", words::sentence(&error.to_string())),
     }
 }

@@ -8,6 +8,7 @@ use axum::{
 use jiff::Timestamp;
 use upheld_desk::{
     ClockView, IncidentView,
+    roles::Action,
     views::{DeliveryView, DisputeView, Related, TermsView, TimelineEntry},
 };
 
@@ -94,8 +95,8 @@ impl<'a> IncidentPage<'a> {
     pub(super) fn of(seen: &'a Seen, reader: &'a Reader, sent: Option<(&str, &Typed)>) -> Self {
         let (view, now, zone) = (&seen.view, seen.at, seen.zone());
         let offers = |name: &str| {
-            let is_theirs = reader.scope().client().is_none() || CLIENTS.contains(&name);
-            seen.is_now && reader.may_respond() && is_theirs && view.offers.commands.contains(&name)
+            let offered = view.offers.commands.iter().copied().find(|offered| *offered == name);
+            seen.is_now && offered.is_some_and(|name| reader.may(Action::Give(name)))
         };
         let may_answer = view.resolved_at.is_none() && offers("respond");
         let typed = sent.filter(|(name, _)| *name == "respond").map(|(_, typed)| typed.clone());
@@ -157,9 +158,6 @@ impl Answer {
         }
     }
 }
-
-/// What a client's own people may do ([`upheld_desk::Command::is_clients`]).
-const CLIENTS: &[&str] = &["note", "dispute"];
 
 fn place(view: &IncidentView) -> String {
     let asset = view.asset.as_ref().map(|asset| format!(" / {asset}")).unwrap_or_default();

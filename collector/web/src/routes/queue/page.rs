@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use askama::Template;
 use jiff::Timestamp;
-use upheld_desk::{Queue, QueueRow, said::ClockSaid, views::QueueGroup};
+use upheld_desk::{Queue, QueueRow, roles::Action, said::ClockSaid, views::QueueGroup};
 
 use super::Wanted;
 use crate::{access::Reader, nav, words};
@@ -131,7 +131,7 @@ impl QueuePage {
             as_of_s,
         };
         let (limit, total) = (wanted.rows(), queue.rows.len());
-        let (sum, pieces) = (sum.piece(), pieces(&queue, reader.may_decide(), limit));
+        let (sum, pieces) = (sum.piece(), pieces(&queue, reader.may(Action::Give("acknowledge")), limit));
         let snapshot =
             digest(&(&sum.version, pieces.iter().map(|piece| (&piece.id, &piece.version)).collect::<Vec<_>>()));
         Self {
@@ -184,7 +184,7 @@ fn is_about_to_run_out(row: &QueueRow) -> bool {
     }
 }
 
-fn pieces(queue: &Queue, may_decide: bool, limit: usize) -> Vec<Piece> {
+fn pieces(queue: &Queue, may_take: bool, limit: usize) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut shown: Option<QueueGroup> = None;
     for row in queue.rows.iter().take(limit) {
@@ -193,7 +193,7 @@ fn pieces(queue: &Queue, may_decide: bool, limit: usize) -> Vec<Piece> {
             let count = queue.rows.iter().filter(|other| other.group == row.group).count();
             pieces.push(Heading::piece(words::group(row.group), count));
         }
-        pieces.push(Row::of(row, may_decide, queue.as_of).piece());
+        pieces.push(Row::of(row, may_take, queue.as_of).piece());
     }
     pieces
 }
@@ -227,7 +227,7 @@ impl Heading {
 }
 
 impl Row {
-    fn of(row: &QueueRow, may_decide: bool, now: Timestamp) -> Self {
+    fn of(row: &QueueRow, may_take: bool, now: Timestamp) -> Self {
         let asset = row.asset.as_ref().map(|asset| format!(" · {asset}")).unwrap_or_default();
         let (look, word) = look(row);
         Self {
@@ -242,7 +242,7 @@ impl Row {
             plan: row.plan.clone().unwrap_or_else(|| "nothing promised".to_owned()),
             priority: row.priority.clone().unwrap_or_else(|| "no priority".to_owned()),
             owner: row.owner.clone().unwrap_or_else(|| "Unassigned".to_owned()),
-            wants_owner: may_decide && row.owner.is_none() && row.state == "open",
+            wants_owner: may_take && row.owner.is_none() && row.state == "open",
             manner: row.clock.as_ref().map(|clock| clock.manner.join(" or ")).unwrap_or_default(),
             news: row
                 .priority

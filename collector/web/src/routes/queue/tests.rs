@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use upheld_desk::{
-    Actor, ClockView, Queue, QueueRow, Rights, Scope, SignedIn,
+    Actor, ClockView, Queue, QueueRow, Rights, Role, Scope, SignedIn,
     said::ClockSaid,
     views::{PauseSaid, QueueGroup},
 };
@@ -19,7 +19,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn reader(rights: Rights) -> Reader {
-    Reader(SignedIn { actor: Actor::person("dispatch"), scope: Scope::Provider, rights })
+    Reader(SignedIn { actor: Actor::person("dispatch"), scope: Scope::Provider, role: Role::Dispatcher, rights })
 }
 
 fn clock(stage: &str, remaining_s: u64, used_permille: u64, due: &str) -> ClockView {
