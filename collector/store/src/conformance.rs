@@ -46,9 +46,29 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     a_command_is_known_by_its_giver_and_key_for_a_time(open()).await;
     a_window_of_work_ends_once_and_is_found_while_it_holds(open()).await;
     what_was_accepted_is_never_changed(open()).await;
+    a_week_is_told_by_whoever_moves_its_due(open()).await;
     facts::all(&open).await;
     jobs::all(&open).await;
     users::all(open).await;
+}
+
+async fn a_week_is_told_by_whoever_moves_its_due(store: Store) {
+    store
+        .write::<_, StoreError, _>("digests", move |tx| {
+            let (acme, other) = ("acme".parse().unwrap(), "other".parse().unwrap());
+            assert!(tx.move_digest(&acme, None, at(7))?);
+            assert!(!tx.move_digest(&acme, None, at(8))?, "it is there");
+            assert!(tx.move_digest(&other, None, at(9))?);
+            assert!(tx.move_digest(&acme, Some(at(7)), at(14))?);
+            assert!(!tx.move_digest(&acme, Some(at(7)), at(21))?, "another has moved it");
+            let dues: Vec<_> = tx.digests()?.into_iter().map(|row| (row.client, row.due_at)).collect();
+            assert_eq!(dues, [(acme.clone(), at(14)), (other, at(9))]);
+            tx.remove_digest(&acme)?;
+            assert_eq!(tx.digests()?.len(), 1);
+            Ok(())
+        })
+        .await
+        .unwrap();
 }
 
 async fn what_was_accepted_is_never_changed(store: Store) {

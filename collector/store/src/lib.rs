@@ -19,6 +19,7 @@ pub mod clocks;
 pub mod commands;
 #[cfg(test)]
 mod conformance;
+pub mod digests;
 mod error;
 pub mod facts;
 pub mod findings;

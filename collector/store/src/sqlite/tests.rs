@@ -9,7 +9,7 @@ use super::{Options, open, open_with};
 use crate::{
     Store, StoreError, acceptances, access, agents, audit, clocks, commands,
     conformance::{self, agent},
-    facts, findings, incidents, jobs, ledger, maintenance, outages, outbox, people, records, tokens, users,
+    digests, facts, findings, incidents, jobs, ledger, maintenance, outages, outbox, people, records, tokens, users,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,6 +35,7 @@ fn no_hot_query_scans_a_table() {
         clocks::HOT,
         commands::HOT,
         crate::restores::HOT,
+        digests::HOT,
         facts::HOT,
         findings::HOT,
         incidents::HOT,
