@@ -48,19 +48,85 @@ impl Account {
 
     fn sentences(&self, text: &mut String) {
         line(text, "\nDid you get what you pay for?");
-        for sentence in [
+        for sentence in self.said() {
+            line(text, &format!("- {sentence}"));
+        }
+    }
+
+    /// The answer in sentences: targets, availability, downtime, credits, work, fee, and what is disputed.
+    pub fn said(&self) -> Vec<String> {
+        let mut said = vec![
             self.said_targets(),
             self.said_availability(),
             self.said_downtime(),
             self.said_credits(),
             self.said_labour(),
-        ] {
-            line(text, &format!("- {sentence}"));
+            self.said_fee(),
+        ];
+        said.extend(self.said_disputes());
+        said
+    }
+
+    /// The answer in a few words, for a subject: `4 of 5 kept, 1 of 3 systems down for longer than allowed, USD 40.00
+    /// credited`. A system whose window is not over is only missed when nothing can mend it any more.
+    pub fn verdict(&self) -> String {
+        let (in_time, decided) = self.decided();
+        let mut said = match decided {
+            0 => "nothing fell due".to_owned(),
+            decided => format!("{in_time} of {decided} kept"),
+        };
+        let systems = self.availability.len();
+        match (self.missed().count(), systems) {
+            (0, _) => {}
+            (1, 1) => said.push_str(", its system down for longer than allowed"),
+            (missed, all) => {
+                let _ = write!(said, ", {missed} of {all} systems down for longer than allowed");
+            }
         }
-        line(text, &format!("- {}", self.said_fee()));
-        for sentence in self.said_disputes() {
-            line(text, &format!("- {sentence}"));
+        match self.availability.iter().filter(|row| row.verdict == Verdict::NotProven).count() {
+            0 => {}
+            unproven => {
+                let _ = write!(said, ", {unproven} of {systems} systems not proven");
+            }
         }
+        match self.downtime.iter().filter(|row| row.over_s.is_some()).count() {
+            0 => {}
+            1 => said.push_str(", 1 downtime above its limit"),
+            many => {
+                let _ = write!(said, ", {many} downtimes above their limits");
+            }
+        }
+        if self.credits.owed.minor > 0 {
+            let _ = write!(said, ", {} credited", self.credits.owed);
+        }
+        said
+    }
+
+    /// Whether something was promised in vain.
+    pub fn is_missed(&self) -> bool {
+        let (in_time, decided) = self.decided();
+        let is_limit_passed = self.downtime.iter().any(|row| row.over_s.is_some());
+        in_time < decided || self.missed().next().is_some() || is_limit_passed
+    }
+
+    /// Whether so little is unknown that each figure says something (F8).
+    pub fn is_proven(&self) -> bool {
+        self.availability.iter().all(|row| row.verdict != Verdict::NotProven)
+    }
+
+    /// How many promises were kept, of how many that are decided.
+    fn decided(&self) -> (usize, usize) {
+        let count = |kept: Kept| self.targets.iter().filter(|row| row.outcome.kept == kept).count();
+        let in_time = count(Kept::InTime);
+        (in_time, in_time + count(Kept::Late) + count(Kept::Missed))
+    }
+
+    /// The figures that cannot be kept any more, or were not.
+    fn missed(&self) -> impl Iterator<Item = &AvailabilityRow> {
+        self.availability.iter().filter(|row| match row.verdict {
+            Verdict::Kept | Verdict::Missed => row.measured.figure.uptime.down_s > row.allowed_down_s,
+            Verdict::NotProven | Verdict::NothingCounted => false,
+        })
     }
 
     fn said_targets(&self) -> String {
