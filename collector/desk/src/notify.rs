@@ -10,6 +10,7 @@ pub(crate) mod failed;
 pub(crate) mod kinds;
 pub(crate) mod letters;
 mod look;
+mod weekly;
 
 pub(crate) use channel::{Audience, ways};
 pub use channel::{ChannelName, NotAChannel};

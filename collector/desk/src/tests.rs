@@ -24,4 +24,5 @@ mod people;
 mod recovery;
 mod silence;
 mod storm;
+mod weekly;
 pub(crate) mod world;

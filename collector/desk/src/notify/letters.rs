@@ -81,7 +81,7 @@ pub(crate) fn of_incident(
     fact("Began by", Some(local(incident.started.not_after)));
     fact("Received", Some(local(incident.received)));
     fact("Restored", incident.restored.map(local));
-    fact("Measured", incident.evidence_opening.as_ref().map(ToString::to_string));
+    fact("Evidence", incident.evidence_opening.as_ref().map(ToString::to_string));
     fact("Because", because(subject));
     fact("Manufacturer", explained.manufacturer.clone());
     let as_of = match audience {
@@ -89,7 +89,7 @@ pub(crate) fn of_incident(
         Audience::Client => local(now),
     };
     fact("As of", Some(as_of));
-    let why = Section { heading: "Every minute, explained".to_owned(), text: explained.text };
+    let why = Section { heading: "Every minute, explained".to_owned(), text: explained.text, is_prose: false };
     Ok(Letter {
         subject: format!("{headed}: {} [{}]", incident.title, case.reference()),
         lead: format!("{verdict}: {}", incident.title),

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upheld_agreement::{
+    account::Stretch,
     clock::{Announced, Milestone},
     ratio::Ratio,
     words::Stage,
@@ -14,7 +15,7 @@ use upheld_model::{ClientId, IncidentRef};
 use upheld_outbound::{Delivery, EventKind, Outcome, notify::mail::Letter};
 use upheld_store::ReadTx;
 
-use super::{Audience, ChannelName, letters};
+use super::{Audience, ChannelName, letters, weekly::Whose};
 use crate::{
     Desk, DeskError, Scope, Secrets,
     book::CurrentBook,
@@ -44,6 +45,8 @@ upheld_model::vocabulary! {
         Silent = "silent",
         /// More opened at once than people can be told of one by one.
         Storm = "storm",
+        /// The week in one mail: the seven days before this moment.
+        Digest = "digest",
         /// A try of a channel.
         Test = "test",
     }
@@ -115,6 +118,12 @@ impl Desk {
     ) -> Result<Preview, NotifyError> {
         if kind == PreviewKind::Test {
             return Ok(Preview { incident: None, letter: letters::test("NAME") });
+        }
+        if kind == PreviewKind::Digest {
+            let whose = client.map_or(Whose::Provider, |client| Whose::Client(client.clone()));
+            let from = now.saturating_sub(SignedDuration::from_hours(7 * 24)).unwrap_or(now);
+            let letter = self.week(&whose, Stretch { from, to: now }).await?;
+            return Ok(Preview { incident: None, letter });
         }
         if let (Some(client), Some(incident)) = (client, incident)
             && incident.client != *client
@@ -242,7 +251,8 @@ fn letter(
             return Ok(letters::silent(book, &case, audience, &SilentTogether { together, sites, is_first: true }));
         }
         PreviewKind::Storm => return Ok(letters::storm(&storm::data(&case, Vec::new(), 0))),
-        PreviewKind::Test => return Ok(letters::test("NAME")),
+        // Neither is about an incident; both are answered before one is looked for.
+        PreviewKind::Digest | PreviewKind::Test => return Ok(letters::test("NAME")),
     };
     letters::of_incident(tx, book, &case, audience, event, &subject, now)
 }

@@ -15,6 +15,8 @@ use crate::{Desk, DeskError};
 
 /// Workers that empty the outbox side by side, so that one slow receiver does not hold up the others.
 const DELIVERERS: usize = 4;
+/// How often it is looked whether a week is over: a digest may come a minute late.
+const DIGESTS_EVERY: Duration = Duration::from_secs(60);
 /// Messages that a worker takes at once.
 const MESSAGES_MAX: u32 = 16;
 
@@ -63,6 +65,7 @@ enum Task {
     Own,
     Line,
     Beat,
+    Digests,
     Deliverer,
 }
 
@@ -76,6 +79,7 @@ impl Task {
             Self::Own => "own",
             Self::Line => "line",
             Self::Beat => "heartbeat",
+            Self::Digests => "digests",
             Self::Deliverer => "deliverer",
         }
     }
@@ -84,6 +88,7 @@ impl Task {
     fn period(self, every: Duration) -> Duration {
         match self {
             Self::Alive => Duration::try_from(ALIVE_EVERY).unwrap_or(every),
+            Self::Digests => DIGESTS_EVERY.max(every),
             Self::Clocks | Self::Watch | Self::Silence | Self::Own | Self::Line | Self::Beat | Self::Deliverer => every,
         }
     }
@@ -92,7 +97,7 @@ impl Task {
     fn is_woken(self) -> bool {
         match self {
             Self::Clocks | Self::Watch | Self::Silence | Self::Deliverer => true,
-            Self::Alive | Self::Own | Self::Line | Self::Beat => false,
+            Self::Alive | Self::Own | Self::Line | Self::Beat | Self::Digests => false,
         }
     }
 
@@ -101,7 +106,9 @@ impl Task {
         desk.observe(Reading { wall: now, mono: (around.mono)() });
         let waits_for_a_person = match self {
             Self::Alive | Self::Own | Self::Line | Self::Beat => false,
-            Self::Clocks | Self::Watch | Self::Silence | Self::Deliverer => desk.recovery().await?.is_some(),
+            Self::Clocks | Self::Watch | Self::Silence | Self::Digests | Self::Deliverer => {
+                desk.recovery().await?.is_some()
+            }
         };
         if waits_for_a_person {
             return Ok(Report::of(self.name()));
@@ -114,6 +121,7 @@ impl Task {
             Self::Own => desk.own_once(now).await,
             Self::Line => desk.line_once(&around.outside, now).await,
             Self::Beat => desk.beat_once(&around.outside, now).await,
+            Self::Digests => desk.digests_once(now).await,
             Self::Deliverer => {
                 let (channel, secrets) = (around.channel.as_ref(), around.secrets.as_ref());
                 desk.deliver_outbox_once(worker, channel, secrets, MESSAGES_MAX, now).await
@@ -128,6 +136,7 @@ impl Desk {
         let stop = watch::Sender::new(false);
         let around = Arc::new(around);
         let mut tasks = vec![Task::Alive, Task::Clocks, Task::Watch, Task::Silence, Task::Own, Task::Line, Task::Beat];
+        tasks.push(Task::Digests);
         tasks.extend([Task::Deliverer; DELIVERERS]);
         let handles = tasks.into_iter().enumerate().map(|(number, task)| {
             let (desk, around, stopped) = (self.clone(), Arc::clone(&around), stop.subscribe());

@@ -190,7 +190,7 @@ async fn a_drill_takes_a_note_and_no_other_command_and_no_real_incident_vanishes
     assert!(refused.contains("is a drill, so it cannot carry on"), "{refused}");
 }
 
-async fn play(world: &World, agent: &mut Agent, id: DrillId) {
+pub(super) async fn play(world: &World, agent: &mut Agent, id: DrillId) {
     let record = agent.record(vec![AgentEvent::Drill { at: ObservedAt(agent.claims(world.now).0), id }]);
     world.take(agent, vec![record]).await;
 }

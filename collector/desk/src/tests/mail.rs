@@ -266,3 +266,21 @@ async fn a_channel_is_tried_by_each_way_that_it_has() {
     let unknown = world.desk.ways_of("dusk", None).await.unwrap_err();
     assert!(unknown.to_string().contains("it has boss:mail, desk, desk:mail"), "{unknown}");
 }
+
+#[tokio::test]
+async fn a_drill_is_mailed_to_the_provider_alone_and_marked() {
+    let mut world = World::with(mailing()).await;
+    let mut agent = world.agent("acme", "north").await;
+    super::drill::play(&world, &mut agent, upheld_model::DrillId([1; 16])).await;
+    world.pass(1);
+    let receiver = Receiver::new();
+    world.send(&receiver).await;
+    assert_eq!(receiver.mailed(), [("desk@provider.example".to_owned(), "incident.opened".to_owned())]);
+    let subject = receiver.mails.lock().unwrap()[0].letter.subject.clone();
+    assert!(subject.starts_with("Drill, nothing is wrong"), "{subject}");
+    world.pass(90_000);
+    world.desk.watch_once(world.now).await.unwrap();
+    world.desk.clocks_once(world.now).await.unwrap();
+    world.send(&receiver).await;
+    assert_eq!(receiver.mailed().len(), 1, "nothing else happens to it that concerns anybody");
+}

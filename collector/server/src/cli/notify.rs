@@ -11,7 +11,7 @@ use upheld_desk::{
 use upheld_model::{ClientId, IncidentRef};
 use upheld_outbound::Outcome;
 
-use super::Context;
+use super::{Context, incident::moment};
 use crate::{
     failure::{Exit, Failure},
     files::FileError,
@@ -37,6 +37,9 @@ pub(super) struct PreviewArgs {
     /// About this incident, `client/INC-7`; the newest one when absent.
     #[arg(long, value_name = "INCIDENT")]
     incident: Option<IncidentRef>,
+    /// As of this time; now when absent.
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
     /// Print the HTML face.
     #[arg(long, conflicts_with = "text")]
     html: bool,
@@ -68,7 +71,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
 fn preview(args: &PreviewArgs, context: &Context) -> Result<Exit, Failure> {
     let base = context.data.config()?.listen.url();
     let Preview { incident, letter } = context.with_desk(async |desk, now| {
-        desk.preview(args.kind, args.client.as_ref(), args.incident.as_ref(), now).await
+        let at = moment(args.at.as_deref(), context, desk, now).await?;
+        Ok::<_, Failure>(desk.preview(args.kind, args.client.as_ref(), args.incident.as_ref(), at).await?)
     })?;
     let rendered = letter
         .render(&base)

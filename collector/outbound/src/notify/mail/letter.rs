@@ -42,6 +42,9 @@ pub struct Section {
     pub heading: String,
     /// The text, line by line.
     pub text: String,
+    /// Sentences, which may be broken anywhere; else columns, which may not.
+    #[serde(default)]
+    pub is_prose: bool,
 }
 
 /// A letter as people read it.
@@ -107,6 +110,7 @@ impl Letter {
                 .map(|section| Section {
                     heading: line(&section.heading),
                     text: section.text.lines().map(clean_line).collect::<Vec<_>>().join("\n"),
+                    is_prose: section.is_prose,
                 })
                 .collect(),
             path: self.path.as_ref().map(line),

@@ -101,6 +101,7 @@ fn letter() -> Letter {
         sections: vec![Section {
             heading: "The clocks".to_owned(),
             text: "Response clock: 1 h late\n  from   to\n  16:10  18:00  covered hours\n".to_owned(),
+            is_prose: false,
         }],
         path: Some("/i/northgate/INC-7".to_owned()),
         thread: Some("upheld-thread-1".to_owned()),
