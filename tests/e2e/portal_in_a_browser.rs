@@ -61,7 +61,7 @@ fn said_everywhere(path: &str, instant: &str) -> Vec<String> {
         .collect()
 }
 
-/// At one instant queue, incident, API and command line say the same of a clock, letter by letter.
+/// At one instant queue, incident, API, command line and mail say the same of a clock, letter by letter.
 fn assert_one_renderer(collector: &Collector, texts: &Value, incident: &Value, instant: &str) {
     let incident = incident.as_str().expect("a reference");
     let queue = collector.cli_json(&["queue", "--at", instant]);
@@ -72,6 +72,14 @@ fn assert_one_renderer(collector: &Collector, texts: &Value, incident: &Value, i
     assert!(countdown.len() > 4 && standing.starts_with("due "), "{countdown}, {standing}");
     let (_, text, _) = program::run(&mut collector.command(&["queue", "--at", instant]));
     assert!(text.contains(&countdown) && text.contains(&standing), "{text}");
+    let (_, explained, _) = program::run(&mut collector.command(&["explain", incident, "--at", instant]));
+    assert!(explained.contains(&said("line")), "{explained}");
+    let mail = ["notify", "preview", "opened", "--incident", incident, "--at", instant];
+    let mail = collector.cli_json(&mail);
+    for face in ["text", "html"] {
+        let text = mail[face].as_str().expect("a face");
+        assert!(text.contains(&said("line")), "the mail's {face}: {text}");
+    }
     for (path, text) in texts.as_object().expect("texts") {
         let text = text.as_str().expect("a text");
         let as_sentence = standing.replacen('d', "D", 1);

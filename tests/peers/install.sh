@@ -17,6 +17,13 @@ upsc|nut-client|libnss3 libnspr4 libupsclient6
 LIST
 }
 
+# Modules of Debian's Python, unpacked beside each other: module | packages
+peers_python() {
+    cat <<'LIST'
+aiosmtpd|python3-aiosmtpd python3-attr python3-public python3-pkg-resources
+LIST
+}
+
 # What only the benches stand beside.
 peers_benches() {
     cat <<'LIST'
@@ -35,6 +42,7 @@ LIST
 # program | package
 peers_system() {
     cat <<'LIST'
+/usr/bin/python3|python3
 ip|iproute2
 unshare|util-linux
 nsenter|util-linux
@@ -88,6 +96,20 @@ export LD_LIBRARY_PATH="$root/usr/lib/$(uname -m)-linux-gnu:$root/lib/$(uname -m
 exec "$(cd "$(dirname "$found")" && pwd)/$program" "\$@"
 STARTER
     chmod 755 "$peers/bin/$program"
+}
+
+# peers_unpack_module FOLDER MODULE PACKAGE...
+peers_unpack_module() {
+    local peers=$1 module=$2 package
+    shift 2
+    mkdir -p "$peers/debs" "$peers/root"
+    for package in "$@"; do
+        if ! ls "$peers/debs/${package}"_*.deb >/dev/null 2>&1; then
+            (cd "$peers/debs" && apt-get download -qq "$package" >&2) || return 1
+        fi
+        dpkg -x "$peers/debs/${package}"_*.deb "$peers/root" || return 1
+    done
+    [ -d "$peers/root/usr/lib/python3/dist-packages/$module" ]
 }
 
 # peers_library FOLDER KIND PACKAGE...: unpacks into $1/python and $1/root/usr/share/perl5.
@@ -157,6 +179,15 @@ peers_install() {
         # shellcheck disable=SC2086
         peers_unpack "$peers" "$program" "$package" $more || missing+=("$package")
     done < <(peers_local; if [ "${with_benches:-false}" = true ]; then peers_benches; fi)
+    local module modules
+    while IFS='|' read -r module modules; do
+        if [ -d "$peers/root/usr/lib/python3/dist-packages/$module" ]; then continue; fi
+        if ! $fresh && [ -d "/usr/lib/python3/dist-packages/$module" ]; then continue; fi
+        say "peer $module: unpacking $modules into $peers"
+        peers_update_once
+        # shellcheck disable=SC2086
+        peers_unpack_module "$peers" "$module" $modules </dev/null || missing+=("${modules%% *}")
+    done < <(peers_python)
     if [ "${with_benches:-false}" = true ]; then
         local kind packages
         while IFS='|' read -r kind packages; do

@@ -16,6 +16,7 @@ pub mod namespace;
 pub mod nut;
 pub mod peers;
 pub mod program;
+pub mod sink;
 
 use std::{
     net::TcpListener,
@@ -26,7 +27,7 @@ use std::{
 pub use agent::Agent;
 pub use collector::Collector;
 pub use line::Line;
-pub use peers::peer;
+pub use peers::{peer, peer_module};
 pub use program::Program;
 
 /// A port that was free a moment ago.

@@ -19,6 +19,14 @@ pub fn peer_library(below: &str) -> PathBuf {
     places.find(|place| place.exists()).unwrap_or_else(|| missing(below))
 }
 
+/// The folder in which Python finds a module: Debian's package, unpacked into target/peers or installed.
+pub fn peer_module(name: &str) -> PathBuf {
+    let below = "usr/lib/python3/dist-packages";
+    let roots = unpacked().into_iter().map(|folder| folder.join("root")).chain([PathBuf::from("/")]);
+    let mut places = roots.map(|root| root.join(below));
+    places.find(|place| place.join(name).is_dir()).unwrap_or_else(|| missing(name))
+}
+
 /// A folder of target/peers.
 pub fn peer_folder(name: &str) -> PathBuf {
     let place = unpacked().map(|folder| folder.join(name)).filter(|place| place.exists());
