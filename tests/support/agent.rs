@@ -17,6 +17,8 @@ use crate::{
 pub struct Agent {
     program: Option<Program>,
     folder: TempDir,
+    /// Where its state is, if not in its own folder.
+    state: Option<PathBuf>,
 }
 
 impl Agent {
@@ -32,7 +34,12 @@ impl Agent {
     pub fn unenrolled(allow: &str) -> Self {
         let folder = TempDir::new().expect("a folder");
         program::write(&folder.path().join("allow.toml"), allow);
-        Self { program: None, folder }
+        Self { program: None, folder, state: None }
+    }
+
+    /// A host with the state folder of another: a copy of its disk.
+    pub fn at(state: PathBuf) -> Self {
+        Self { program: None, folder: TempDir::new().expect("a folder"), state: Some(state) }
     }
 
     /// The command that enrols it.
@@ -56,7 +63,7 @@ impl Agent {
 
     /// Its state folder.
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.state.clone().unwrap_or_else(|| self.folder.path().join("state"))
     }
 
     /// A folder of this agent's own.

@@ -1,6 +1,7 @@
 //! A collector of its own, in a folder of its own.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -23,6 +24,8 @@ pub struct Collector {
     pub port: u16,
     program: Option<Program>,
     folder: TempDir,
+    /// What its server and its commands find in their environment.
+    surroundings: Vec<(OsString, OsString)>,
 }
 
 impl Collector {
@@ -36,7 +39,7 @@ impl Collector {
         let folder = TempDir::new().expect("a folder");
         prepare(&folder.path().join("data"));
         let port = free_port();
-        let collector = Self { port, program: None, folder };
+        let collector = Self { port, program: None, folder, surroundings: Vec::new() };
         collector.cli_json(&["init", "--listen", &format!("127.0.0.1:{port}")]);
         collector
     }
@@ -54,6 +57,11 @@ impl Collector {
     /// Applies the book in `folder`.
     pub fn apply(&self, folder: &Path) {
         self.cli_json(&["book", "apply", folder.to_str().expect("UTF-8")]);
+    }
+
+    /// From here on its server and its commands run with this in their environment, such as another day.
+    pub fn surroundings(&mut self, values: Vec<(OsString, OsString)>) {
+        self.surroundings = values;
     }
 
     /// Starts it and waits until it serves.
@@ -93,7 +101,7 @@ impl Collector {
     /// The command line on this collector's data.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary("upheld-collector"));
-        command.args(arguments).arg("--data").arg(self.data());
+        command.args(arguments).arg("--data").arg(self.data()).envs(self.surroundings.iter().cloned());
         command
     }
 

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod book;
 pub mod collector;
+pub mod day;
 pub mod door;
 pub mod held;
 pub mod journal;

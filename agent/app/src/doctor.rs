@@ -8,17 +8,18 @@ use std::{path::Path, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use rustls::crypto::CryptoProvider;
 use serde::Serialize;
+use upheld_wire::v1::{Problem, codes};
 
 use crate::{
     cli::Common,
     clocks,
     failure::{Code, Failure},
-    http::NoAnswer,
+    http::{Doubt, NoAnswer},
+    identity::TlsIdentity,
     output,
     settings::Settings,
     state::{Identity, StateFolder},
-    tls::clock::BoundedClock,
-    uplink::Uplink,
+    uplink::{Reach, Uplink},
 };
 
 /// Clocks that differ by more are worth a person's look.
@@ -117,29 +118,48 @@ async fn collector(
     settings: &Settings,
     provider: &Arc<CryptoProvider>,
 ) -> Vec<Finding> {
-    let clock = Arc::new(BoundedClock::new(clocks::wall, identity.link_issued));
-    let uplink = match Uplink::open(state, identity, settings.proxy.as_ref(), &clock, provider) {
+    let uplink = match Uplink::open(state, &Reach::of(identity, settings.proxy.clone(), provider)) {
         Ok(uplink) => uplink,
         Err(failure) => return vec![Finding::failed("collector", &failure)],
     };
     let at = &identity.collector;
     let answer = match uplink.fetch_config().await {
         Ok(answer) => answer,
+        Err(error) if error.doubts_us() == Doubt::Said => return vec![certificate_refused(at, state)],
         Err(error) => return vec![unreached(at, &error)],
     };
     let mut findings = vec![match answer.status {
         200 => Finding::ok("collector", format!("{at} shows the provider's key and takes this host's certificate")),
-        _ => Finding::wrong(
-            "collector",
-            Code::Refused,
-            format!("{at} refuses this host: {}", answer.problem().title),
-            "ask the provider: upheld-collector agent list",
-        ),
+        _ => refused(at, identity, &answer.problem()),
     }];
     if let Some(theirs) = answer.date {
         findings.push(clock_beside(theirs, clocks::wall()));
     }
     findings
+}
+
+/// The collector's no, with who can change it.
+fn refused(at: &str, identity: &Identity, problem: &Problem) -> Finding {
+    let todo = match problem.code.as_str() {
+        codes::PENDING => format!("ask the provider: upheld-collector agent approve {}", identity.agent),
+        codes::CERTIFICATE_EXPIRED | codes::CERTIFICATE_VOID | codes::QUARANTINED => {
+            "the running agent asks to be taken back; see how that stands: upheld-agent status".to_owned()
+        }
+        _ => "ask the provider: upheld-collector agent list".to_owned(),
+    };
+    Finding::wrong("collector", Code::Refused, format!("{at} refuses this host: {}", problem.title), todo)
+}
+
+/// The collector ended the connection over this host's certificate.
+fn certificate_refused(at: &str, state: &StateFolder) -> Finding {
+    let ends = TlsIdentity::load(state).map(|held| held.not_after.strftime("%F %H:%M UTC").to_string());
+    let ends = ends.map(|ends| format!(", which ends {ends}")).unwrap_or_default();
+    Finding::wrong(
+        "collector",
+        Code::Refused,
+        format!("{at} does not take this host's certificate{ends}"),
+        "the running agent asks for another by itself; see how that stands: upheld-agent status",
+    )
 }
 
 fn unreached(at: &str, error: &NoAnswer) -> Finding {

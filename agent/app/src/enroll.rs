@@ -26,7 +26,7 @@ use crate::{
     settings::{self, Settings},
     state::{Identity, Schema, StateFolder},
     tls::{self, clock::BoundedClock},
-    uplink::Uplink,
+    uplink::{Reach, Uplink},
 };
 
 /// Enrols this host; prints the result.
@@ -72,8 +72,10 @@ pub(crate) async fn enroll(
     state.save_identity(&identity)?;
 
     let tried = try_data_door(&state, &identity, &settings, &clock, provider).await;
-    report::print(common, &identity, &answer.config, set_aside, clock.is_suspect())?;
-    tried
+    let waits = answer.pending;
+    report::print(common, &identity, &answer.config, set_aside, clock.is_suspect(), waits)?;
+    // That door says the same: nothing is taken before a person has come.
+    if waits { Ok(()) } else { tried }
 }
 
 fn refuse_second_enrolment(state: &StateFolder) -> Result<(), Failure> {
@@ -179,7 +181,9 @@ async fn try_data_door(
         .why(why)
         .help("start the agent: it keeps trying and loses nothing; see upheld-agent status")
     };
-    let uplink = Uplink::open(state, identity, settings.proxy.as_ref(), clock, provider)?;
+    let clock = Arc::clone(clock);
+    let reach = Reach { clock, ..Reach::of(identity, settings.proxy.clone(), provider) };
+    let uplink = Uplink::open(state, &reach)?;
     match uplink.fetch_config().await {
         Ok(answer) if answer.status == 200 => Ok(()),
         Ok(answer) => Err(partial(answer.problem().title)),

@@ -78,6 +78,17 @@ pub(crate) enum NoAnswer {
     TooLong,
 }
 
+/// Whether a line failed over this host's own certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// No.
+    None,
+    /// The connection broke once it was made.
+    Perhaps,
+    /// The collector said so.
+    Said,
+}
+
 /// Sends a request and reads its answer within the limits.
 pub(crate) async fn send(request: reqwest::RequestBuilder) -> Result<Answer, NoAnswer> {
     let mut response = request.send().await.map_err(classify)?;
@@ -115,6 +126,16 @@ impl Answer {
 }
 
 impl NoAnswer {
+    /// Whether it may be this host's own certificate that is not believed: the collector says so by a TLS alert, which does
+    /// not always come through.
+    pub(crate) fn doubts_us(&self) -> Doubt {
+        match self {
+            Self::Tls(rustls::Error::AlertReceived(_)) => Doubt::Said,
+            Self::Broken(_) => Doubt::Perhaps,
+            Self::Tls(_) | Self::Unreachable(_) | Self::WrongRoot | Self::Certificate(_) | Self::TooLong => Doubt::None,
+        }
+    }
+
     /// The causes in words.
     pub(crate) fn words(&self) -> String {
         failure::chain_of(self)

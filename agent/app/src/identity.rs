@@ -42,6 +42,19 @@ impl FreshKey {
         Ok(Self { key })
     }
 
+    /// The key that a host asks to be taken back with: the one that is kept, or a new one, kept before it is used.
+    pub(crate) fn for_return(state: &StateFolder) -> Result<Self, Failure> {
+        let path = state.return_pem();
+        let kept = files::read_if_there(&path).map_err(|error| state.unusable(error))?;
+        // One that cannot be read is as good as none: it has signed nothing yet.
+        if let Some(key) = kept.and_then(|pem| KeyPair::from_pem(&pem).ok()) {
+            return Ok(Self { key });
+        }
+        let fresh = Self::generate()?;
+        files::replace(&path, fresh.key.serialize_pem().as_bytes()).map_err(|error| state.unusable(error))?;
+        Ok(fresh)
+    }
+
     /// The PKCS #10 request, PEM. Its names mean nothing: the collector gives the id.
     pub(crate) fn request_pem(&self) -> Result<String, Failure> {
         CertificateParams::default()

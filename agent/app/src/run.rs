@@ -181,17 +181,17 @@ impl Agent {
         if self.housekeeping_at <= Instant::now() {
             self.housekeeping_at = Instant::now() + HOUSEKEEPING;
             self.remember();
-            self.link.renew_if_due(&self.state, clocks::wall());
             self.look_at_alarms();
             self.say_how_it_goes();
         }
+        self.link.return_if_due(&self.state, &self.identity.agent);
         self.go_on_stopping()
     }
 
     fn next_wake(&self) -> Instant {
         let now = clocks::mono();
         let engine = self.engine.poll_timeout().map(|at| Instant::now() + at.since(now));
-        [engine, Some(self.housekeeping_at), self.stop.next_wake(), self.notifier.next_wake()]
+        [engine, Some(self.housekeeping_at), self.stop.next_wake(), self.notifier.next_wake(), self.link.next_wake()]
             .into_iter()
             .flatten()
             .min()
@@ -266,7 +266,8 @@ impl Agent {
                 self.recorder.tell(at, Command::Build { post, clock, now });
             }
             sender::Effect::FetchConfig { version } => self.link.fetch_config(version),
-            sender::Effect::Renew => self.link.renew(&self.state, clocks::wall()),
+            sender::Effect::Renew => self.link.certificate_ended(&self.state, clocks::wall()),
+            sender::Effect::RenewEarly => self.link.renew(&self.state, clocks::wall()),
             sender::Effect::Standing(standing) => {
                 self.link.stands(standing);
                 self.say_how_it_goes();
@@ -277,8 +278,9 @@ impl Agent {
 
     fn hear(&mut self, heard: link::Heard) {
         match heard {
-            link::Heard::Posted { no, answer } => {
-                self.link.note_answer(&answer, clocks::wall());
+            link::Heard::Posted { no, answer, doubt } => {
+                self.link.note_answer(&answer, doubt, clocks::wall());
+                self.link.renew_if_due(&self.state, clocks::wall());
                 if has_a_say(&answer) {
                     self.alarms.reached(clocks::mono());
                 }
@@ -290,7 +292,12 @@ impl Agent {
                 None => {}
             },
             link::Heard::Drill { id, answer } => self.drill_heard(id, answer),
-            link::Heard::Renewed(renewed) => self.link.take_certificate(renewed),
+            link::Heard::Renewed(renewed) => self.link.take_certificate(&self.state, renewed),
+            link::Heard::Returned(answer) => {
+                if self.link.returned(&self.state, answer) {
+                    self.tell(Event::CertificateChanged);
+                }
+            }
         }
     }
 

@@ -48,6 +48,12 @@ impl StateFolder {
         self.root.join("tls.pem")
     }
 
+    /// The TLS key of a host that asks to be taken back, PEM: the same at each try, so that its people can be asked about
+    /// one host. Gone when it was taken back.
+    pub(crate) fn return_pem(&self) -> PathBuf {
+        self.root.join("return.pem")
+    }
+
     /// The Ed25519 key for evidence: its seed, 64 hexadecimal digits.
     pub(crate) fn signing_key(&self) -> PathBuf {
         self.root.join("signing.key")
@@ -196,6 +202,7 @@ impl StateFolder {
         let all = [
             self.identity_json(),
             self.tls_pem(),
+            self.return_pem(),
             self.signing_key(),
             self.roots_pem(),
             self.config_json(),

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use upheld_delivery::{journal, sender::Standing};
 use upheld_model::{CheckId, CheckSpec, ObservedAt, UnknownReason, finding::CheckState};
-use upheld_wire::v1::Now;
+use upheld_wire::v1::{Now, codes};
 
 use crate::{clocks, run::View, state::Identity};
 
@@ -199,6 +199,7 @@ pub(crate) fn in_one_line(standing: &Standing, waiting: u64) -> String {
         Standing::Unknown => "asking its collector".to_owned(),
         Standing::Good => "reporting".to_owned(),
         Standing::Unreachable { why } => format!("collector not reached ({why}), reports are kept"),
+        Standing::Refused { code } if code == codes::PENDING => "waits to be approved, reports are kept".to_owned(),
         Standing::Refused { code } => format!("refused by its collector ({code}), observing goes on"),
         Standing::Quarantined => "quarantined: two hosts use this identity".to_owned(),
     };

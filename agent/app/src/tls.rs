@@ -49,6 +49,17 @@ pub(crate) fn enrollment(
     Ok(marked(config, v1::ALPN_ENROLL))
 }
 
+/// For the enrolment door of a collector that is known: anchors on the stored `roots`, shows no certificate.
+pub(crate) fn returning(
+    roots: &[CertificateDer<'static>],
+    clock: &Arc<BoundedClock>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<ClientConfig, TlsSetupError> {
+    let verifier = LinkVerifier::new(anchors(roots)?, v1::NAME_ENROLL, Arc::clone(clock), provider)?;
+    let config = builder(Arc::new(verifier), clock, provider)?.with_no_client_auth();
+    Ok(marked(config, v1::ALPN_ENROLL))
+}
+
 /// For the data door: anchors on the stored `roots`, shows whatever `identity` holds at that moment.
 pub(crate) fn data(
     roots: &[CertificateDer<'static>],
@@ -56,14 +67,18 @@ pub(crate) fn data(
     clock: &Arc<BoundedClock>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<ClientConfig, TlsSetupError> {
+    let verifier = LinkVerifier::new(anchors(roots)?, v1::NAME_DATA, Arc::clone(clock), provider)?;
+    let identity: Arc<RotatingIdentity> = Arc::clone(identity);
+    let config = builder(Arc::new(verifier), clock, provider)?.with_client_cert_resolver(identity);
+    Ok(marked(config, v1::ALPN_DATA))
+}
+
+fn anchors(roots: &[CertificateDer<'static>]) -> Result<RootCertStore, rustls::Error> {
     let mut anchors = RootCertStore::empty();
     for root in roots {
         anchors.add(root.clone())?;
     }
-    let verifier = LinkVerifier::new(anchors, v1::NAME_DATA, Arc::clone(clock), provider)?;
-    let identity: Arc<RotatingIdentity> = Arc::clone(identity);
-    let config = builder(Arc::new(verifier), clock, provider)?.with_client_cert_resolver(identity);
-    Ok(marked(config, v1::ALPN_DATA))
+    Ok(anchors)
 }
 
 fn builder(

@@ -5,12 +5,13 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use reqwest::{Client, header};
-use rustls::crypto::CryptoProvider;
+use rustls::{crypto::CryptoProvider, pki_types::CertificateDer};
 use upheld_model::DrillId;
-use upheld_wire::v1::enroll::RenewRequest;
+use upheld_wire::v1::enroll::{RenewRequest, ReturnRequest};
 use url::Url;
 
 use crate::{
+    clocks,
     failure::{Code, Failure},
     files,
     http::{self, Answer, NoAnswer},
@@ -30,30 +31,17 @@ pub(crate) struct Uplink {
 
 impl Uplink {
     /// Prepares the line from the state folder; connects nothing yet.
-    pub(crate) fn open(
-        state: &StateFolder,
-        identity: &Identity,
-        proxy: Option<&Url>,
-        clock: &Arc<BoundedClock>,
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn open(state: &StateFolder, reach: &Reach) -> Result<Self, Failure> {
+        let Reach { collector, proxy, clock, provider } = reach;
         let tls_identity = TlsIdentity::load(state)?;
-        let roots_file = state.roots_pem();
-        let unusable = || {
-            Failure::new(Code::Invalid, format!("cannot use {}", roots_file.display()))
-                .help("restore it from a backup, or get a new link and enroll again with --replace")
-        };
-        let pem = files::read_if_there(&roots_file).map_err(|error| state.unusable(error))?;
-        let roots = identity::certificates(&pem.unwrap_or_default()).map_err(|why| unusable().why(why))?;
-        if roots.is_empty() {
-            return Err(unusable().why("it holds no certificate"));
-        }
+        let roots = roots(state)?;
+        let unusable = || roots_unusable(state);
         let shown = RotatingIdentity::new(&tls_identity, provider).map_err(|error| unusable().because(error))?;
         let shown = Arc::new(shown);
         let config = tls::data(&roots, &shown, clock, provider).map_err(|error| unusable().because(error))?;
-        let client = http::client(config, proxy)
+        let client = http::client(config, proxy.as_ref())
             .map_err(|error| Failure::new(Code::Failed, "cannot set up a connection").because(error))?;
-        let base = format!("https://{}", identity.collector);
+        let base = format!("https://{collector}");
         Ok(Self { client, base, shown, provider: Arc::clone(provider) })
     }
 
@@ -87,6 +75,55 @@ impl Uplink {
     pub(crate) fn show(&self, identity: &TlsIdentity) -> Result<(), rustls::Error> {
         self.shown.set(identity, &self.provider)
     }
+}
+
+/// `POST /v1/return` at the enrolment door, by the stored roots and without a certificate: a connection of its own.
+pub(crate) async fn ask_back(
+    state: &StateFolder,
+    reach: &Reach,
+    request: &ReturnRequest,
+) -> Result<Result<Answer, NoAnswer>, Failure> {
+    let Reach { collector, proxy, clock, provider } = reach;
+    let config =
+        tls::returning(&roots(state)?, clock, provider).map_err(|error| roots_unusable(state).because(error))?;
+    let client = http::client(config, proxy.as_ref())
+        .map_err(|error| Failure::new(Code::Failed, "cannot set up a connection").because(error))?;
+    Ok(http::send(client.post(format!("https://{collector}/v1/return")).json(request)).await)
+}
+
+/// What every connection to the collector needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Reach {
+    /// `host` or `host:port`, as the link had it.
+    pub(crate) collector: String,
+    /// The configured proxy.
+    pub(crate) proxy: Option<Url>,
+    /// This host's clock.
+    pub(crate) clock: Arc<BoundedClock>,
+    /// The cryptography.
+    pub(crate) provider: Arc<CryptoProvider>,
+}
+
+impl Reach {
+    /// The collector that this host is enrolled at, by a clock that knows when that was.
+    pub(crate) fn of(identity: &Identity, proxy: Option<Url>, provider: &Arc<CryptoProvider>) -> Self {
+        let clock = Arc::new(BoundedClock::new(clocks::wall, identity.link_issued));
+        Self { collector: identity.collector.clone(), proxy, clock, provider: Arc::clone(provider) }
+    }
+}
+
+fn roots(state: &StateFolder) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let pem = files::read_if_there(&state.roots_pem()).map_err(|error| state.unusable(error))?;
+    let roots = identity::certificates(&pem.unwrap_or_default()).map_err(|why| roots_unusable(state).why(why))?;
+    if roots.is_empty() {
+        return Err(roots_unusable(state).why("it holds no certificate"));
+    }
+    Ok(roots)
+}
+
+fn roots_unusable(state: &StateFolder) -> Failure {
+    Failure::new(Code::Invalid, format!("cannot use {}", state.roots_pem().display()))
+        .help("restore it from a backup, or get a new link and enroll again with --replace")
 }
 
 /// Where the collector's name leads at this moment, for the rule that lets checks reach it (SECURITY 3).

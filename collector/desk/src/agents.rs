@@ -31,6 +31,17 @@ pub struct AgentPeer {
     pub site: SiteId,
 }
 
+/// What a verified certificate is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// There is no such agent.
+    Unknown,
+    /// The agent was taken back with a newer one.
+    Void,
+    /// It is the agent's.
+    Good(AgentPeer),
+}
+
 /// One agent for lists and pages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AgentView {
@@ -66,6 +77,20 @@ impl Desk {
         let agent = agent.clone();
         let row = self.store.read("desk.peer", move |tx| tx.agent(&agent).map_err(DeskError::from)).await?;
         Ok(row.map(|AgentRow { agent, client, site, .. }| AgentPeer { agent, client, site }))
+    }
+
+    /// The same for a certificate that was issued at this instant: one from before the agent was taken back is void
+    /// ([`Desk::take_back`], [`Desk::approve_agent`]).
+    pub async fn peer_showing(&self, agent: &AgentId, issued_at: Timestamp) -> Result<Shown, DeskError> {
+        let agent = agent.clone();
+        self.store
+            .read("desk.peer_showing", move |tx| {
+                let Some(AgentRow { agent, client, site, .. }) = tx.agent(&agent)? else { return Ok(Shown::Unknown) };
+                let known = tx.certificate(&client, &agent)?;
+                let is_void = known.and_then(|known| known.void_before).is_some_and(|void| issued_at < void);
+                Ok(if is_void { Shown::Void } else { Shown::Good(AgentPeer { agent, client, site }) })
+            })
+            .await
     }
 
     /// Whether the agent's row lets it do more than deliver (fetch its configuration, renew its certificate).
@@ -112,23 +137,6 @@ impl Desk {
             .await
     }
 
-    /// Lets a quarantined agent deliver again, once a person has seen to it that just one host has its identity. The
-    /// answer says whether this call did it.
-    pub async fn release_agent(&self, agent: &AgentId, who: &Actor, now: Timestamp) -> Result<bool, DeskError> {
-        let now = clock::stored(now);
-        let (agent, who) = (agent.clone(), who.clone());
-        self.store
-            .write("desk.release_agent", move |tx| {
-                let row = tx.agent(&agent)?.ok_or_else(|| DeskError::NoSuchAgent(agent.to_string()))?;
-                let changed = tx.change_agent_status(&agent, AgentStatus::Quarantined, AgentStatus::Active, now)?;
-                if changed {
-                    audit::note(tx, now, &who, Some(&row.client), "agent.released", &json!({ "agent": agent }))?;
-                }
-                Ok(changed)
-            })
-            .await
-    }
-
     /// What an agent should watch: all checks of its site. The version is the book's.
     pub async fn config_for(&self, peer: &AgentPeer) -> Result<AgentConfig, DeskError> {
         let book = self.current_book().await?;
@@ -148,11 +156,21 @@ pub(crate) fn refusal_of(row: Option<&AgentRow>, peer: &AgentPeer) -> Option<Pro
             let detail = "somebody at the provider revoked it; nothing that it sends is taken";
             Some(problem(403, codes::REVOKED, "this agent was revoked", detail))
         }
-        AgentStatus::Quarantined => {
-            let detail = "two hosts seem to use one identity; a person at the provider must decide";
-            Some(problem(423, codes::QUARANTINED, "this agent is in quarantine", detail))
-        }
+        AgentStatus::Pending => Some(pending(&row.agent)),
+        AgentStatus::Quarantined => Some(quarantined()),
     }
+}
+
+/// A host that came with a site token and waits.
+pub(crate) fn pending(agent: &AgentId) -> Problem {
+    let detail = format!("a person at the provider lets it in: upheld-collector agent approve {agent}");
+    problem(403, codes::PENDING, "this host waits to be approved; nothing that it sends is taken", &detail)
+}
+
+/// Two hosts with one identity.
+pub(crate) fn quarantined() -> Problem {
+    let detail = "two hosts seem to use one identity; a person at the provider must decide";
+    problem(423, codes::QUARANTINED, "this agent is in quarantine", detail)
 }
 
 fn view(tx: &dyn ReadTx, row: AgentRow) -> Result<AgentView, DeskError> {

@@ -254,6 +254,7 @@ impl Upload<'_> {
             head: accepted.map(|accepted| accepted.head),
             refused: accepted.map(|accepted| accepted.refused.clone()).unwrap_or_default(),
             receipt: None,
+            renew: false,
             config_version: self.book.version,
             collector_time: self.now,
         };

@@ -4,12 +4,15 @@
 //! that stretch; agents keep their journals), no task runs, nothing is announced or breached. People's commands work:
 //! what he knows to be missing is entered before he accepts.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 use upheld_store::{ReadTx, restores::RestoreRow};
 
 use crate::{Actor, Desk, DeskError, audit, clock};
+
+/// How long an agent's certificate lives (SECURITY 14).
+const CERTIFICATE_LIFE: SignedDuration = SignedDuration::from_hours(45 * 24);
 
 /// A restore that waits for a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -81,6 +84,8 @@ impl Desk {
                 let Some(recovery) = waiting(&*tx)? else { return Ok(None) };
                 let by = who.id(tx)?;
                 tx.accept_restores(now, &by)?;
+                // Which certificates were given out in the gap nobody knows; the longest that one lives is this.
+                tx.certificates_end_no_sooner(now.saturating_add(CERTIFICATE_LIFE).unwrap_or(now))?;
                 let detail = json!({ "missing_from": recovery.missing_from, "missing_to": recovery.missing_to });
                 audit::note(tx, now, &who, None, "recovery.accepted", &detail)?;
                 Ok::<_, DeskError>(Some(recovery))

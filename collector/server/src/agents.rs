@@ -71,6 +71,7 @@ impl Agents {
     pub(crate) fn enrolment(self: &Arc<Self>) -> Router {
         let routes = Router::new()
             .route("/v1/enroll", post(enrolment::enroll))
+            .route("/v1/return", post(enrolment::take_back))
             .fallback(no_such_route)
             .with_state(Arc::clone(self));
         bounded(routes, ENROLMENT_BYTES_MAX)

@@ -8,6 +8,7 @@ mod access;
 mod agent;
 mod backup;
 mod book;
+mod ca;
 mod cases;
 mod codes;
 mod commission;
@@ -122,6 +123,9 @@ enum Command {
     ApiToken(access::TokenCommand),
     /// Print a link that logs in once, within 15 minutes.
     LoginLink(access::LinkArgs),
+    /// The certificate authority that agents trust.
+    #[command(subcommand)]
+    Ca(ca::Command),
     /// Write keys, secrets, settings and the database of this moment into one file; the collector may run.
     Backup(backup::BackupArgs),
     /// Make a data folder of a backup.
@@ -233,6 +237,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::User(command) => user::run(command, context),
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),
+        Command::Ca(command) => ca::run(command, context),
         Command::Backup(args) => backup::run(&args, context),
         Command::Restore(args) => restore::run(&args, context),
         Command::Recovery(command) => recovery::run(command, context),

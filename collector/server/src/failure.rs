@@ -230,7 +230,10 @@ impl From<TokenError> for Failure {
         match error {
             TokenError::Desk(error) => error.into(),
             TokenError::NoSuchClient(_) | TokenError::NoSuchSite { .. } => Self::of(Exit::Failed, &error),
-            TokenError::Ttl(_) => Self::of(Exit::Usage, &error),
+            TokenError::Ttl(_) | TokenError::Uses(_) | TokenError::SiteTtl(_) | TokenError::Networks(_) => {
+                Self::of(Exit::Usage, &error)
+            }
+            TokenError::TooMany(_) => Self::of(Exit::Failed, &error),
         }
     }
 }

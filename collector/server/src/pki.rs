@@ -3,29 +3,52 @@
 //!
 //! Every key and its certificate share one file in the folder `pki/`, mode 0600, replaced whole. A [`Pki`] is a
 //! value that does not change: [`Pki::renewed`] gives the next one when something nears its end, and the doors swap
-//! to it. It never decides who may have a certificate; the desk does. Two roots side by side (`ca rotate`) come with
-//! a later issue, and the command says so.
+//! to it. It never decides who may have a certificate; the desk does. While the root is changed two stand side by side
+//! ([`rotation`]).
 
 pub(crate) mod agent;
 mod files;
 pub(crate) mod pin;
 mod profile;
+pub(crate) mod rotation;
 
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{Issuer, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde::Serialize;
 
 pub(crate) use agent::{Peer, PeerError};
 
 use crate::files::FileError;
 use files::Held;
+use rotation::{Anchors, Generation, Rotation};
 
 /// An intermediate with less than this left is replaced, so that no certificate it signs outlives it.
 const INTERMEDIATE_LEAST: SignedDuration = SignedDuration::from_hours(24 * 180);
 /// A certificate of a door with less than this left is replaced (SECURITY 14: warned, here done, 30 days ahead).
 const DOOR_LEAST: SignedDuration = SignedDuration::from_hours(24 * 30);
+
+/// What ends within this time and was not renewed is said: in the log, at `/healthz`, by `ca show`. A day short of the 30
+/// days at which certificates are renewed, so that a renewal in time is silent.
+pub(crate) const WARNED: SignedDuration = SignedDuration::from_hours(24 * 29);
+
+/// When one of the authority's own certificates ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Ending {
+    /// Which: `root`, `intermediate`, `doors`, `portal`.
+    pub(crate) of: &'static str,
+    /// When.
+    pub(crate) ends: Timestamp,
+}
+
+impl Ending {
+    /// Whether it is worth a warning.
+    pub(crate) fn is_near(&self, now: Timestamp) -> bool {
+        self.ends.duration_since(now) < WARNED
+    }
+}
 
 /// All keys and certificates of one provider, loaded.
 pub(crate) struct Pki {
@@ -35,6 +58,9 @@ pub(crate) struct Pki {
     intermediate: Held,
     door: Held,
     portal: Held,
+    /// While the root is changed: `root` and `intermediate` are the next ones then.
+    rotation: Option<Rotation>,
+    generation: Generation,
 }
 
 /// Why the authority cannot be made, read or used.
@@ -88,16 +114,21 @@ impl Pki {
         intermediate.store(&folder.join(files::INTERMEDIATE))?;
         door.store(&folder.join(files::DOOR))?;
         portal.store(&folder.join(files::PORTAL))?;
-        Ok(Self { folder: folder.to_owned(), names: names.to_vec(), root, intermediate, door, portal })
+        let (folder, names, generation) = (folder.to_owned(), names.to_vec(), Generation::of(folder));
+        Ok(Self { folder, names, root, intermediate, door, portal, rotation: None, generation })
     }
 
     /// Reads the authority of `folder`. Nothing is renewed here; see [`Pki::renewed`].
     pub(crate) fn open(folder: &Path, names: &[String]) -> Result<Self, PkiError> {
+        let generation = Generation::of(folder);
+        let Anchors { root, intermediate, rotation } = Anchors::load(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             names: names.to_vec(),
-            root: Held::load(&folder.join(files::ROOT))?,
-            intermediate: Held::load(&folder.join(files::INTERMEDIATE))?,
+            root,
+            intermediate,
+            rotation,
+            generation,
             door: Held::load(&folder.join(files::DOOR))?,
             portal: Held::load(&folder.join(files::PORTAL))?,
         })
@@ -106,8 +137,10 @@ impl Pki {
     /// Replaces what is near its end, and the portal's certificate when its names have changed. `None` when nothing
     /// was. The portal keeps its key, because install lines pin it.
     pub(crate) fn renewed(&self, now: Timestamp) -> Result<Option<Self>, PkiError> {
-        let intermediate_is_due = self.intermediate.ends_within(INTERMEDIATE_LEAST, now);
-        let door_is_due = intermediate_is_due || self.door.ends_within(DOOR_LEAST, now);
+        // The one of a rotation is new, and is signed twice.
+        let intermediate_is_due = self.rotation.is_none() && self.intermediate.ends_within(INTERMEDIATE_LEAST, now);
+        let door_is_foreign = !self.door.is_issued_by(&self.intermediate);
+        let door_is_due = intermediate_is_due || door_is_foreign || self.door.ends_within(DOOR_LEAST, now);
         let portal_is_due = self.portal.ends_within(DOOR_LEAST, now) || !self.portal.bears(&self.names);
         if !door_is_due && !portal_is_due {
             return Ok(None);
@@ -117,7 +150,7 @@ impl Pki {
             made.store(&self.folder.join(files::INTERMEDIATE))?;
         }
         if door_is_due {
-            let issuer = Held::load(&self.folder.join(files::INTERMEDIATE))?.issuer()?;
+            let issuer = Anchors::load(&self.folder)?.intermediate.issuer()?;
             let made = Held::signed(profile::door(now)?, Some(&issuer), "the agents' doors")?;
             made.store(&self.folder.join(files::DOOR))?;
         }
@@ -130,13 +163,20 @@ impl Pki {
 
     /// What the data door presents.
     pub(crate) fn data_door(&self) -> Presented {
-        Presented { chain: vec![self.door.der(), self.intermediate.der()], key: self.door.key_der() }
+        Presented { chain: self.door_chain(), key: self.door.key_der() }
     }
 
     /// What the enrolment door presents: the root comes last, so that a host that knows only the root's fingerprint
     /// finds it there.
     pub(crate) fn enrolment_door(&self) -> Presented {
-        Presented { chain: vec![self.door.der(), self.intermediate.der(), self.root.der()], key: self.door.key_der() }
+        let chain = [self.door_chain(), self.roots()].concat();
+        Presented { chain, key: self.door.key_der() }
+    }
+
+    /// During a rotation the intermediate is shown as each root signs it, so that whoever knows either believes it.
+    fn door_chain(&self) -> Vec<CertificateDer<'static>> {
+        let cross = self.rotation.iter().map(|rotation| rotation.cross.der.clone());
+        [self.door.der(), self.intermediate.der()].into_iter().chain(cross).collect()
     }
 
     /// What the portal presents to people's browsers.
@@ -144,14 +184,27 @@ impl Pki {
         Presented { chain: vec![self.portal.der()], key: self.portal.key_der() }
     }
 
-    /// The root's certificate, the one anchor of agents' certificates.
+    /// The anchors of agents' certificates: the root, and during a rotation the one that goes before it.
+    pub(crate) fn roots(&self) -> Vec<CertificateDer<'static>> {
+        let old = self.rotation.iter().map(|rotation| rotation.old_root.der.clone());
+        old.chain([self.root.der()]).collect()
+    }
+
+    /// The name under which agents' certificates are signed.
+    pub(crate) fn intermediate_name(&self) -> String {
+        self.intermediate.subject()
+    }
+
+    /// The root's certificate; during a rotation the next one's.
+    #[cfg(test)]
     pub(crate) fn root(&self) -> CertificateDer<'static> {
         self.root.der()
     }
 
     /// The provider's roots in PEM.
     pub(crate) fn roots_pem(&self) -> String {
-        self.root.certificate_pem()
+        let old = self.rotation.iter().map(|rotation| rotation.old_root.pem.as_str()).collect::<String>();
+        format!("{old}{}", self.root.certificate_pem())
     }
 
     /// The root's fingerprint as enrolment links carry it: base64url SHA-256 of its public key.
@@ -169,6 +222,17 @@ impl Pki {
         pin::certificate_sha256(&self.portal.der())
     }
 
+    /// When each of its own certificates ends.
+    pub(crate) fn endings(&self) -> Vec<Ending> {
+        let all = [
+            ("root", &self.root),
+            ("intermediate", &self.intermediate),
+            ("doors", &self.door),
+            ("portal", &self.portal),
+        ];
+        all.map(|(of, held)| Ending { of, ends: held.not_after() }).into()
+    }
+
     fn issuer(&self) -> Result<Issuer<'static, KeyPair>, PkiError> {
         self.intermediate.issuer()
     }
@@ -177,6 +241,21 @@ impl Pki {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn security_14_what_was_not_renewed_thirty_days_ahead_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let pki = Pki::create(folder.path(), &names(), now()).unwrap();
+        let near = |days: i64| {
+            let then = now() + SignedDuration::from_hours(24 * days);
+            let all = pki.endings().into_iter().filter(|ending| ending.is_near(then));
+            all.map(|ending| ending.of).collect::<Vec<_>>()
+        };
+        assert_eq!(near(60), [""; 0], "at thirty days they are renewed, and nothing is said");
+        assert_eq!(near(62), ["doors"]);
+        assert_eq!(near(2 * 365 - 28), ["intermediate", "doors", "portal"]);
+        assert_eq!(near(20 * 365 - 28), ["root", "intermediate", "doors", "portal"]);
+    }
 
     fn now() -> Timestamp {
         "2026-11-16T16:10:00Z".parse().unwrap()

@@ -91,7 +91,7 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     desk.start_run(clock()).await?;
     metrics::gauge!("upheld_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 
-    let certificates = Certificates::new(pki)?;
+    let certificates = Certificates::new(pki, data.pki(), config.listen.public.clone())?;
     warn_of_the_book(&desk, mail.is_some()).await;
     let outbound = Arc::new(Channels::new(config.outbound.private_hosts.clone()).with_mail(mail));
     let booted = Instant::now();
@@ -118,7 +118,7 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
 
     tokio::select! {
         name = told_to_stop() => info!("{name}: stopping; requests in flight finish first"),
-        () = certificates.keep_fresh(&clock) => {}
+        () = certificates.keep_fresh(&desk, &clock) => {}
         () = upkeep(&metrics) => {}
         () = manager::watch(&desk) => {}
         () = tell_of_first_host(&desk, greeting, output) => {}
@@ -187,12 +187,14 @@ fn routers(
         let (token, root_fingerprint) = (made.token.clone(), pki.borrow().root_fingerprint());
         EnrollLink { authority: authority.clone(), token, root_fingerprint, issued: made.issued_at }.to_string()
     };
+    let (authority, now) = (certificates.pki(), Arc::clone(clock));
     let agents = Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock));
     let portal = upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::clone(clock),
         link: Arc::new(link),
         metrics: Arc::new(move || metrics.render()),
+        certificates: Arc::new(move || certificates::health(&authority.borrow(), now())),
     });
     Routers { data: agents.data(), enrolment: agents.enrolment(), portal: bounded(portal, PORTAL_BYTES_MAX) }
 }

@@ -19,6 +19,8 @@ upheld_model::vocabulary! {
         Active = "active",
         /// A person revoked it.
         Revoked = "revoked",
+        /// It came with a site token and waits for a person or a rule.
+        Pending = "pending",
         /// Two hosts use its identity; waits for a person.
         Quarantined = "quarantined",
     }
@@ -106,6 +108,8 @@ pub trait AgentWrites {
         to: AgentStatus,
         at: Timestamp,
     ) -> Result<bool, StoreError>;
+    /// Lets a pending agent in, from when on it counts as enrolled; whether this call did it.
+    fn admit_agent(&mut self, agent: &AgentId, at: Timestamp) -> Result<bool, StoreError>;
     /// Notes an agent's first request; later ones change nothing.
     fn note_first_seen(&mut self, client: &ClientId, agent: &AgentId, at: Timestamp) -> Result<(), StoreError>;
     /// Keeps what an agent said of the present, in place of what it said before.
@@ -134,6 +138,10 @@ const INSERT: Query = query!(
 );
 const CHANGE_STATUS: Query =
     query!("agents.change_status", "UPDATE agents SET status = ?3, status_at = ?4 WHERE agent = ?1 AND status = ?2");
+const ADMIT: Query = query!(
+    "agents.admit",
+    "UPDATE agents SET status = 'active', status_at = ?2, enrolled_at = ?2 WHERE agent = ?1 AND status = 'pending'"
+);
 const NOW: Query = query!(
     "agent_now.get",
     "SELECT client, agent, last_seen, wall, mono, boot, offset_ms, version, config_version, waiting, oldest_waiting, \
@@ -166,7 +174,7 @@ const PUT_NOW: Query = query!(
 /// The queries that run often, for the test of their plans.
 #[cfg(test)]
 pub(crate) const HOT: &[Query] =
-    &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, NOW, UNSEEN, UNHEARD, FIRST_SEEN, LAST_SEEN, AT_MOST];
+    &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, ADMIT, NOW, UNSEEN, UNHEARD, FIRST_SEEN, LAST_SEEN, AT_MOST];
 
 fn agent_row(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
     Ok(AgentRow {
@@ -258,6 +266,10 @@ impl AgentWrites for SqliteTx<'_> {
     ) -> Result<bool, StoreError> {
         let changed = self.run(&CHANGE_STATUS, params![agent.as_str(), from.as_str(), to.as_str(), At(at)])?;
         Ok(changed == 1)
+    }
+
+    fn admit_agent(&mut self, agent: &AgentId, at: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.run(&ADMIT, params![agent.as_str(), At(at)])? == 1)
     }
 
     fn note_first_seen(&mut self, client: &ClientId, agent: &AgentId, at: Timestamp) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! What every database behind a [`Store`] must do. Each function takes a store with nothing in it; a second backend
 //! runs the same list.
 
+mod enrolment;
 mod facts;
 mod jobs;
 mod users;
@@ -47,6 +48,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     a_window_of_work_ends_once_and_is_found_while_it_holds(open()).await;
     what_was_accepted_is_never_changed(open()).await;
     a_week_is_told_by_whoever_moves_its_due(open()).await;
+    enrolment::all(&open).await;
     facts::all(&open).await;
     jobs::all(&open).await;
     users::all(open).await;

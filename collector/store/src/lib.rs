@@ -15,6 +15,7 @@ pub mod agents;
 pub mod audit;
 mod backend;
 pub mod books;
+pub mod certificates;
 pub mod clocks;
 pub mod commands;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub mod people;
 pub mod records;
 pub mod restores;
 pub mod runs;
+pub mod site_tokens;
 pub mod sqlite;
 pub mod tokens;
 mod tx;

@@ -58,6 +58,10 @@ const LOOK_AGAIN: Query = query!(
 );
 const VOID_TOKENS: Query =
     query!("restores.void_tokens", "UPDATE tokens SET expires_at = ?1 WHERE used_at IS NULL AND expires_at > ?1");
+const VOID_SITE_TOKENS: Query = query!(
+    "restores.void_site_tokens",
+    "UPDATE site_tokens SET revoked_at = ?1 WHERE revoked_at IS NULL AND expires_at > ?1 AND uses < uses_max"
+);
 const VOID_LINKS: Query =
     query!("restores.void_links", "UPDATE login_links SET expires_at = ?1 WHERE used_at IS NULL AND expires_at > ?1");
 const VOID_PASSWORD_LINKS: Query = query!(
@@ -108,7 +112,7 @@ impl RestoreWrites for SqliteTx<'_> {
 
     fn void_credentials(&mut self, at: Timestamp) -> Result<[usize; 4], StoreError> {
         Ok([
-            self.run(&VOID_TOKENS, [At(at)])?,
+            self.run(&VOID_TOKENS, [At(at)])? + self.run(&VOID_SITE_TOKENS, [At(at)])?,
             self.run(&VOID_LINKS, [At(at)])? + self.run(&VOID_PASSWORD_LINKS, [At(at)])?,
             self.run(&VOID_SESSIONS, [At(at)])?,
             self.run(&VOID_API_TOKENS, [At(at)])?,

@@ -35,6 +35,8 @@ pub struct TokenRow {
 pub trait TokenReads {
     /// The token of this hash.
     fn token(&self, hash: &Digest) -> Result<Option<TokenRow>, StoreError>;
+    /// Unused tokens that have not ended, the newest first.
+    fn open_tokens(&self, now: Timestamp) -> Result<Vec<TokenRow>, StoreError>;
 }
 
 /// Writing tokens.
@@ -43,6 +45,8 @@ pub trait TokenWrites {
     fn insert_token(&mut self, row: &TokenRow) -> Result<(), StoreError>;
     /// Uses an unused token that has not ended; whether this call did it.
     fn use_token(&mut self, hash: &Digest, agent: &AgentId, now: Timestamp) -> Result<bool, StoreError>;
+    /// Ends an unused token now; whether this call did it.
+    fn end_token(&mut self, hash: &Digest, now: Timestamp) -> Result<bool, StoreError>;
 }
 
 const GET: Query = query!(
@@ -57,9 +61,16 @@ const USE: Query = query!(
     "tokens.use",
     "UPDATE tokens SET used_at = ?3, used_by = ?2 WHERE hash = ?1 AND used_at IS NULL AND expires_at > ?3"
 );
+const OPEN: Query = query!(
+    "tokens.open",
+    "SELECT hash, client, site, created_at, created_by, expires_at, used_at, used_by FROM tokens \
+     WHERE used_at IS NULL AND expires_at > ?1 ORDER BY created_at DESC"
+);
+const END: Query =
+    query!("tokens.end", "UPDATE tokens SET expires_at = ?2 WHERE hash = ?1 AND used_at IS NULL AND expires_at > ?2");
 
 #[cfg(test)]
-pub(crate) const HOT: &[Query] = &[GET, USE];
+pub(crate) const HOT: &[Query] = &[GET, USE, END];
 
 fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
     let used_at = row.get::<_, Option<At>>(6)?.map(|at| at.0);
@@ -79,6 +90,10 @@ impl TokenReads for SqliteTx<'_> {
     fn token(&self, hash: &Digest) -> Result<Option<TokenRow>, StoreError> {
         self.one(&GET, [&hash.0], token_row)
     }
+
+    fn open_tokens(&self, now: Timestamp) -> Result<Vec<TokenRow>, StoreError> {
+        self.all(&OPEN, [At(now)], token_row)
+    }
 }
 
 impl TokenWrites for SqliteTx<'_> {
@@ -90,5 +105,9 @@ impl TokenWrites for SqliteTx<'_> {
 
     fn use_token(&mut self, hash: &Digest, agent: &AgentId, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.run(&USE, params![hash.0, agent.as_str(), At(now)])? == 1)
+    }
+
+    fn end_token(&mut self, hash: &Digest, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.run(&END, params![hash.0, At(now)])? == 1)
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     agents::{AgentReads, AgentWrites},
     audit::{AuditReads, AuditWrites},
     books::{BookReads, BookWrites},
+    certificates::{CertificateReads, CertificateWrites},
     clocks::{ClockReads, ClockWrites},
     commands::{CommandReads, CommandWrites},
     digests::{DigestReads, DigestWrites},
@@ -21,6 +22,7 @@ use crate::{
     records::{RecordReads, RecordWrites},
     restores::{RestoreReads, RestoreWrites},
     runs::{RunReads, RunWrites},
+    site_tokens::{SiteTokenReads, SiteTokenWrites},
     tokens::{TokenReads, TokenWrites},
     users::{UserReads, UserWrites},
 };
@@ -40,6 +42,7 @@ sum!(
     AgentReads,
     AuditReads,
     BookReads,
+    CertificateReads,
     ClockReads,
     CommandReads,
     DigestReads,
@@ -55,6 +58,7 @@ sum!(
     RecordReads,
     RestoreReads,
     RunReads,
+    SiteTokenReads,
     TokenReads,
     UserReads,
 );
@@ -67,6 +71,7 @@ sum!(
     AgentWrites,
     AuditWrites,
     BookWrites,
+    CertificateWrites,
     ClockWrites,
     CommandWrites,
     DigestWrites,
@@ -82,6 +87,7 @@ sum!(
     RecordWrites,
     RestoreWrites,
     RunWrites,
+    SiteTokenWrites,
     TokenWrites,
     UserWrites,
 );

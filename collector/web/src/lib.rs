@@ -41,6 +41,8 @@ pub struct Portal {
     pub link: Arc<dyn Fn(&NewToken) -> String + Send + Sync>,
     /// The process's metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// What of the collector's own certificates is worth a look, for `/healthz`: it names nobody.
+    pub certificates: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
 }
 
 impl Portal {

@@ -90,6 +90,7 @@ fn table() -> Vec<Row> {
         get("/c/{client}", May(Look), "what a client gets for his fee; `.json` the same as data", client::page),
         get("/agents", May(Look), "who reports, since when", agents::page),
         post("/agents", May(Agents), "makes the line that enrols a host", agents::enrol),
+        post("/agents/waiting", May(Agents), "lets a host in that waits, or refuses it", agents::decide),
         get("/agents.json", May(Look), "who reports, as data", agents::json),
         get("/report", May(Report), "report a problem: the form", report::page),
         get("/report.json", May(Report), "where a problem can be, as data", report::json),

@@ -270,6 +270,7 @@ impl House {
             clock: Arc::new(move || now),
             link: Arc::new(|token| token.token.clone()),
             metrics: Arc::new(String::new),
+            certificates: Arc::new(Default::default),
         });
         let mut house = Self { router, desk, now, token: String::new(), description: Value::Null, _folder: folder };
         house.token = house.bearer(&Scope::Provider).await;

@@ -261,6 +261,7 @@ fn portal(desk: &Desk, now: Timestamp) -> Router {
         clock: Arc::new(move || now),
         link: Arc::new(|token| format!("https://c.example:7443/e/{}#root", token.token)),
         metrics: Arc::new(|| "upheld_build_info 1\n".to_owned()),
+        certificates: Arc::new(|| serde_json::json!({})),
     })
 }
 

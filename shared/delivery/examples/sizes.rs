@@ -65,6 +65,7 @@ fn drain(courier: &mut Courier<SimStorage>, ms: u64, wire: &mut u64, requests: &
             head: None,
             refused: Vec::new(),
             receipt: None,
+            renew: false,
             config_version: 0,
             collector_time: request.clock.wall.0,
         };

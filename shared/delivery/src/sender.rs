@@ -50,6 +50,7 @@ pub struct Sender {
     standing: Standing,
     wants_to_speak: bool,
     asked_config: Option<(u64, Mono)>,
+    asked_renewal: Option<Mono>,
     next_no: u64,
     dice: u64,
 }
@@ -95,6 +96,8 @@ pub enum Event {
     },
     /// The present state changed in a way that should not wait for the next heartbeat.
     StateChanged,
+    /// The agent holds another certificate: what was refused or failed before says nothing of it.
+    CertificateChanged,
     /// A post was answered, or failed.
     Answered {
         /// Which post.
@@ -137,8 +140,10 @@ pub enum Effect {
         /// The version it names.
         version: u64,
     },
-    /// The certificate's time is over: renew, or enrol again.
+    /// The certificate's time is over: ask to be taken back.
     Renew,
+    /// The collector wants the certificate renewed before its day.
+    RenewEarly,
     /// What the collector thinks of this agent changed: for the status page and the log.
     Standing(Standing),
 }
@@ -204,6 +209,7 @@ impl Sender {
             standing: Standing::Unknown,
             wants_to_speak: false,
             asked_config: None,
+            asked_renewal: None,
             next_no: 0,
             dice: seed,
         }
@@ -217,6 +223,11 @@ impl Sender {
                 self.next_heartbeat = self.next_heartbeat.min(now.plus(heartbeat));
             }
             Event::StateChanged => self.wants_to_speak = true,
+            Event::CertificateChanged => {
+                self.hold_until = None;
+                self.failures = 0;
+                self.wants_to_speak = true;
+            }
             Event::Answered { no, answer } => self.answered(no, answer, now),
         }
         self.decide(now);
@@ -335,6 +346,10 @@ impl Sender {
         self.conflicts = 0;
         self.records_max = (self.records_max * 2).min(RECORDS_MAX);
         self.stand(Standing::Good);
+        if delivered.renew && self.asked_renewal.is_none_or(|at| now.since(at) >= FETCH_AGAIN) {
+            self.asked_renewal = Some(now);
+            self.steps.push_back(Step::Shell(Effect::RenewEarly));
+        }
         if let Some(head) = sent.head {
             self.steps.push_back(Step::Acknowledge(head));
             self.phase = Phase::Settling;
@@ -370,7 +385,9 @@ impl Sender {
             }
             403 => {
                 self.stand(Standing::Refused { code: code.to_owned() });
-                self.hold_until = Some(now.plus(ASK_AGAIN));
+                // Sooner where the collector asks for it: who waits for a person is let in when the person has come.
+                self.hold_until =
+                    Some(now.plus(retry_after.map_or(ASK_AGAIN, |asked| asked.clamp(BACKOFF.0, ASK_AGAIN))));
             }
             423 => {
                 self.stand(Standing::Quarantined);

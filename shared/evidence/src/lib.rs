@@ -12,10 +12,11 @@ mod keys;
 pub use hex::{HexError, decode as from_hex, encode as to_hex};
 pub use keys::{BadKey, BadSignature, PublicKey, Signature, SigningKey};
 
-use upheld_model::Digest;
+use upheld_model::{AgentId, Digest};
 
 const CHAIN: &[u8] = b"upheld-chain/1\0";
 const ENROLL: &[u8] = b"upheld-enroll/1\0";
+const RETURN: &[u8] = b"upheld-return/1\0";
 
 /// Signs a record's chain, and through it every record of the epoch up to there.
 pub fn sign_chain(key: &SigningKey, chain: &Digest) -> Signature {
@@ -41,6 +42,27 @@ pub fn verify_enrolment(
     signature: &Signature,
 ) -> Result<(), BadSignature> {
     key.verify(&enrolment(token, csr_pem), signature)
+}
+
+/// The proof in `upheld_wire::v1::enroll::ReturnRequest` that the sender holds the key of this agent: binds it to this
+/// certificate request.
+pub fn sign_return(key: &SigningKey, agent: &AgentId, csr_pem: &str) -> Signature {
+    key.sign(&coming_back(agent, csr_pem))
+}
+
+/// Checks [`sign_return`].
+pub fn verify_return(
+    key: &PublicKey,
+    agent: &AgentId,
+    csr_pem: &str,
+    signature: &Signature,
+) -> Result<(), BadSignature> {
+    key.verify(&coming_back(agent, csr_pem), signature)
+}
+
+/// An agent's id has no zero byte either.
+fn coming_back(agent: &AgentId, csr_pem: &str) -> Vec<u8> {
+    [RETURN, agent.as_str().as_bytes(), b"\0", csr_pem.as_bytes()].concat()
 }
 
 /// A token has no zero byte (43 base64url characters), so the parts cannot be shifted against each other.
@@ -73,6 +95,19 @@ mod tests {
         for (who, token, csr) in [(2, token.as_str(), csr), (1, &"u".repeat(43), csr), (1, &token, "other")] {
             assert_eq!(verify_enrolment(&key(who).public(), token, csr, &proof), Err(BadSignature), "{who}");
         }
+    }
+
+    #[test]
+    fn a_proof_of_a_return_binds_key_agent_and_request_and_is_no_enrolment() {
+        let (agent, csr): (AgentId, _) = ("a-1".parse().unwrap(), "-----BEGIN CERTIFICATE REQUEST-----");
+        let proof = sign_return(&key(1), &agent, csr);
+        assert_eq!(verify_return(&key(1).public(), &agent, csr, &proof), Ok(()));
+        let other = "a-2".parse().unwrap();
+        for (who, agent, csr) in [(2, &agent, csr), (1, &other, csr), (1, &agent, "other")] {
+            assert_eq!(verify_return(&key(who).public(), agent, csr, &proof), Err(BadSignature), "{who} {agent}");
+        }
+        let enrolled = sign_enrolment(&key(1), agent.as_str(), csr);
+        assert_eq!(verify_return(&key(1).public(), &agent, csr, &enrolled), Err(BadSignature));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! | door | request | answer |
 //! |---|---|---|
 //! | enrolment | `POST /v1/enroll` [`enroll::EnrollRequest`] | 200 [`enroll::EnrollAnswer`], 403 [`Problem`] |
+//! | enrolment | `POST /v1/return` [`enroll::ReturnRequest`] | 200 [`enroll::ReturnAnswer`], 403 and 423 [`Problem`] |
 //! | data | `POST /v1/deliver` [`DeliverRequest`] | 200 [`Delivered`], 409 [`Conflict`], others [`Problem`] |
 //! | data | `GET /v1/config` | 200 [`AgentConfig`] |
 //! | data | `GET /v1/drill/ID` | 200 [`drill::DrillReport`]; 404 where drills are not known |
@@ -123,6 +124,9 @@ pub struct Delivered {
     /// A signed promise of inclusion (EVIDENCE 4); none before the log exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<String>,
+    /// Whether the agent should renew its certificate at once: the provider changes its root.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renew: bool,
     /// The configuration version that this agent should run; ask `GET /v1/config` when it differs.
     pub config_version: u64,
     /// The collector's clock at the commit.
@@ -183,6 +187,14 @@ pub mod codes {
     pub const QUARANTINED: &str = "quarantined";
     /// 403: the certificate's time is over on an open connection; renew or enrol again.
     pub const CERTIFICATE_EXPIRED: &str = "certificate-expired";
+    /// 403: the certificate is void, since its agent was taken back with a newer one; ask to be taken back.
+    pub const CERTIFICATE_VOID: &str = "certificate-void";
+    /// 403: the agent came with a site token and waits for a person; keep observing, ask again after Retry-After.
+    pub const PENDING: &str = "pending";
+    /// 403: this host proved the agent's key, and a person must say that it is the real one; ask again after Retry-After.
+    pub const RETURN_WAITS: &str = "return-waits";
+    /// 403: a person said that this host is not the agent whose key it has.
+    pub const RETURN_REFUSED: &str = "return-refused";
     /// 403: no such agent (deleted, or a collector restored from before the enrolment).
     pub const UNKNOWN_AGENT: &str = "unknown-agent";
     /// 403: the body names another client, site or agent than the certificate (SECURITY 16).
@@ -191,6 +203,12 @@ pub mod codes {
     pub const TOKEN_UNKNOWN: &str = "token-unknown";
     /// 403: the enrolment token has been used.
     pub const TOKEN_USED: &str = "token-used";
+    /// 403: all hosts that the enrolment token is for have used it.
+    pub const TOKEN_USED_UP: &str = "token-used-up";
+    /// 403: the enrolment token was taken back.
+    pub const TOKEN_REVOKED: &str = "token-revoked";
+    /// 403: the enrolment token is not for the network that this host came from.
+    pub const TOKEN_NETWORK: &str = "token-network";
     /// 403: the enrolment token is older than its time.
     pub const TOKEN_EXPIRED: &str = "token-expired";
     /// 413: over a limit of [`super::limits`]; the detail names it.

@@ -1,8 +1,8 @@
 //! SECURITY 39: a host whose clock is ten years off, either way, can enrol and deliver, and its provider is told.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
-use upheld_tests::{Agent, peers::peer_library, program, wait_for};
+use upheld_tests::{Agent, day::on_another_day, program, wait_for};
 
 #[test]
 fn a_host_whose_clock_is_ten_years_ahead_enrols_delivers_and_says_so() {
@@ -18,12 +18,12 @@ fn enrols_delivers_and_says_so(offset: &str, side: &str) {
     let port = upheld_tests::free_port();
     let collector = super::collector(port);
     let mut agent = Agent::unenrolled(&super::allow(port));
-    let (code, out, err) = program::run(shifted(&mut agent.enrolment(&collector.link(collector.port)), offset));
+    let (code, out, err) = program::run(on_another_day(&mut agent.enrolment(&collector.link(collector.port)), offset));
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(err.contains("this host's clock is wrong; set it"), "the person at the host is told: {err}");
 
     let mut command = agent.command(&["run"]);
-    agent.run_as(shifted(&mut command, offset));
+    agent.run_as(on_another_day(&mut command, offset));
     let started = wait_for("its records arrive", Duration::from_secs(30), || {
         let database = collector.database();
         let count = "SELECT min(received_at) FROM records";
@@ -38,14 +38,4 @@ fn enrols_delivers_and_says_so(offset: &str, side: &str) {
     });
     println!("{offset}: {said}");
     agent.program().stop();
-}
-
-/// A command that reads another wall clock. Its monotonic clock stays the machine's: a real wall clock that is wrong
-/// leaves that alone too.
-fn shifted<'a>(command: &'a mut Command, offset: &str) -> &'a mut Command {
-    command
-        .env("LD_PRELOAD", peer_library("faketime/libfaketime.so.1"))
-        .env("FAKETIME", offset)
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .env("NO_FAKE_STAT", "1")
 }

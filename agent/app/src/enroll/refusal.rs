@@ -36,6 +36,14 @@ pub(super) fn refused(link: &EnrollLink, answer: &Answer) -> Failure {
     let is_passing = answer.status == 429 || answer.status >= 500;
     let (exit, help) = match code.as_str() {
         codes::TOKEN_USED => (Code::Refused, "a link is for one host; get a new one: upheld-collector agent token"),
+        codes::TOKEN_USED_UP => {
+            (Code::Refused, "all hosts that the link is for have used it; get a new one: upheld-collector agent token")
+        }
+        codes::TOKEN_REVOKED => (Code::Refused, "the link was taken back; get a new one: upheld-collector agent token"),
+        codes::TOKEN_NETWORK => (
+            Code::Refused,
+            "enrol from the site's network, or get a link for this one: upheld-collector agent token --from",
+        ),
         codes::TOKEN_EXPIRED => (Code::Refused, "get a new link and use it in time: upheld-collector agent token"),
         codes::TOKEN_UNKNOWN => (Code::Refused, "copy the whole link, or get a new one: upheld-collector agent token"),
         _ if is_passing => (Code::TryAgain, "nothing was changed: try again in a minute"),

@@ -22,6 +22,8 @@ struct Enrolled<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     set_aside: Option<PathBuf>,
     is_clock_suspect: bool,
+    /// Whether it waits for a person at the provider.
+    waits: bool,
 }
 
 /// Prints who this host is from here on, and what it will send.
@@ -31,6 +33,7 @@ pub(super) fn print(
     config: &AgentConfig,
     set_aside: Option<PathBuf>,
     is_clock_suspect: bool,
+    waits: bool,
 ) -> Result<(), Failure> {
     if common.json {
         let enrolled = Enrolled {
@@ -45,6 +48,7 @@ pub(super) fn print(
             checks: config.checks.len(),
             set_aside,
             is_clock_suspect,
+            waits,
         };
         return output::json(&enrolled);
     }
@@ -58,10 +62,16 @@ pub(super) fn print(
             identity.enrolled_at.strftime("%F %T UTC")
         );
     }
-    let mut lines = vec![
-        format!("  Client      {}, site {} (from the link)", identity.client_name, identity.site_name),
-        format!("  Will send   {}. No pictures, no sound; `status --sends` lists all.", sends::summary(config)),
-    ];
+    let mut lines =
+        vec![format!("  Client      {}, site {} (from the link)", identity.client_name, identity.site_name)];
+    lines.push(if waits {
+        format!(
+            "  Waits       for a person at the provider: upheld-collector agent approve {}. Nothing is taken before.",
+            identity.agent
+        )
+    } else {
+        format!("  Will send   {}. No pictures, no sound; `status --sends` lists all.", sends::summary(config))
+    });
     lines.push(if starts_by_itself(common) {
         format!("Enrolled as {}. The service starts by itself; see: upheld-agent status", identity.agent)
     } else {

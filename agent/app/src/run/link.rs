@@ -3,25 +3,29 @@
 //! What is refused or fails here never stops the agent from observing; it shows in `status` and in the ailments that
 //! travel with each report.
 
+mod answer;
 mod renewal;
+mod returning;
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use upheld_delivery::sender::{self, Standing};
-use upheld_model::DrillId;
-use upheld_wire::v1::AgentConfig;
+use upheld_model::{AgentId, DrillId};
+use upheld_wire::v1::{AgentConfig, codes};
 
 use super::Incoming;
 use crate::{
     config::{self, UnreadableConfig},
-    http::{Answer, NoAnswer},
+    http::{Answer, Doubt, NoAnswer},
     identity::TlsIdentity,
     state::StateFolder,
-    tls::clock::BoundedClock,
-    uplink::Uplink,
+    uplink::{Reach, Uplink},
 };
+use answer::read_delivery;
+pub(crate) use returning::NotBack;
+use returning::Returning;
 
 /// After a failed renewal the next try waits; thirty days are left for it.
 const RENEW_RETRY: SignedDuration = SignedDuration::from_mins(10);
@@ -39,6 +43,8 @@ pub(crate) enum Heard {
         no: u64,
         /// What came back.
         answer: sender::Answer,
+        /// Whether it failed over this host's own certificate.
+        doubt: Doubt,
     },
     /// The configuration was asked for.
     Config(Result<Answer, NoAnswer>),
@@ -51,18 +57,22 @@ pub(crate) enum Heard {
     },
     /// A certificate was asked for: it is on disk, or this is why not.
     Renewed(Result<Box<TlsIdentity>, String>),
+    /// The agent asked to be taken back.
+    Returned(Result<Box<TlsIdentity>, NotBack>),
 }
 
 /// The state of the line.
 pub(super) struct Link {
     pub(super) uplink: Rc<Uplink>,
-    clock: Arc<BoundedClock>,
+    reach: Reach,
     incoming: mpsc::Sender<Incoming>,
     view: View,
     renew_from: Timestamp,
     posting: bool,
     fetching: bool,
     renewing: bool,
+    /// `None` while the certificate is taken.
+    returning: Option<Returning>,
 }
 
 /// What `status` shows of it.
@@ -85,7 +95,7 @@ pub(crate) struct View {
 impl Link {
     pub(super) fn new(
         uplink: Uplink,
-        clock: Arc<BoundedClock>,
+        reach: Reach,
         certificate: &TlsIdentity,
         incoming: mpsc::Sender<Incoming>,
     ) -> Self {
@@ -99,13 +109,14 @@ impl Link {
         };
         Self {
             uplink: Rc::new(uplink),
-            clock,
+            reach,
             incoming,
             view,
             renew_from: certificate.renew_from(),
             posting: false,
             fetching: false,
             renewing: false,
+            returning: None,
         }
     }
 
@@ -132,8 +143,9 @@ impl Link {
         self.posting = true;
         let uplink = Rc::clone(&self.uplink);
         self.spawn(async move {
-            let answer = read_delivery(uplink.deliver(body).await);
-            Heard::Posted { no, answer }
+            let answer = uplink.deliver(body).await;
+            let doubt = answer.as_ref().err().map_or(Doubt::None, NoAnswer::doubts_us);
+            Heard::Posted { no, answer: read_delivery(answer), doubt }
         });
     }
 
@@ -148,7 +160,9 @@ impl Link {
 
     /// Asks for a new certificate from the day it is due (SECURITY 14).
     pub(super) fn renew_if_due(&mut self, state: &StateFolder, now: Timestamp) {
-        if self.renew_from <= now {
+        // The certificate's days are the collector's. Before it was heard, its clock is not known, and nobody could renew.
+        let Some(difference) = self.view.clock_difference else { return };
+        if self.returning.is_none() && self.renew_from <= now.saturating_add(difference).unwrap_or(now) {
             self.renew(state, now);
         }
     }
@@ -183,14 +197,91 @@ impl Link {
     }
 
     /// Notes what a report's answer says besides the delivery itself.
-    pub(super) fn note_answer(&mut self, answer: &sender::Answer, now: Timestamp) {
+    pub(super) fn note_answer(&mut self, answer: &sender::Answer, doubt: Doubt, now: Timestamp) {
         self.posting = false;
+        match doubt {
+            Doubt::Said => self.begin_return(now),
+            Doubt::Perhaps if self.has_ended(now) => self.begin_return(now),
+            Doubt::Perhaps | Doubt::None => {}
+        }
         match answer {
             sender::Answer::Delivered(delivered) => {
                 self.view.last_accepted = Some(now);
                 self.view.clock_difference = Some(now.duration_until(delivered.collector_time));
+                self.returning = None;
+            }
+            sender::Answer::Refused { code, .. }
+                if matches!(code.as_str(), codes::CERTIFICATE_VOID | codes::QUARANTINED) =>
+            {
+                self.begin_return(now);
             }
             sender::Answer::Conflict(_) | sender::Answer::Refused { .. } | sender::Answer::Failed { .. } => {}
+        }
+    }
+
+    /// The certificate's time is over on this connection: another connection may show a newer one; else the agent asks
+    /// to be taken back.
+    pub(super) fn certificate_ended(&mut self, state: &StateFolder, now: Timestamp) {
+        self.open_again(state);
+        self.begin_return(now);
+    }
+
+    /// When something is to be done here.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        self.returning.as_ref().and_then(Returning::next_wake)
+    }
+
+    /// Asks to be taken back, where that is due.
+    pub(super) fn return_if_due(&mut self, state: &StateFolder, agent: &AgentId) {
+        if self.returning.as_mut().is_some_and(|returning| returning.asks(Instant::now())) {
+            let (reach, state, agent) = (self.reach.clone(), state.clone(), agent.clone());
+            self.spawn(async move { Heard::Returned(returning::ask(&reach, state, agent).await.map(Box::new)) });
+        }
+    }
+
+    /// Whether the agent was taken back: the sender need not wait any longer.
+    pub(super) fn returned(&mut self, state: &StateFolder, answer: Result<Box<TlsIdentity>, NotBack>) -> bool {
+        let certificate = match answer {
+            Ok(certificate) => certificate,
+            Err(not) => {
+                if let Some(returning) = &mut self.returning
+                    && returning.waits(not, Instant::now())
+                {
+                    tracing::warn!("Not taken back: {}.", returning.words());
+                }
+                return false;
+            }
+        };
+        tracing::info!(until = %certificate.not_after, "The collector took this agent back; its journal follows.");
+        self.returning = None;
+        self.view.certificate_ends = certificate.not_after;
+        self.view.renewal_failed = None;
+        self.renew_from = certificate.renew_from();
+        self.open_again(state);
+        true
+    }
+
+    fn begin_return(&mut self, now: Timestamp) {
+        if self.returning.is_none() {
+            let returning = Returning::begin(now, Instant::now());
+            tracing::warn!("{}.", returning.words());
+            self.returning = Some(returning);
+        }
+    }
+
+    /// Whether the certificate has ended, by the collector's clock as far as it is known.
+    fn has_ended(&self, now: Timestamp) -> bool {
+        let there = self.view.clock_difference.and_then(|by| now.saturating_add(by).ok()).unwrap_or(now);
+        self.view.certificate_ends <= there
+    }
+
+    /// Begins a line anew with what is on disk: roots, key and certificate.
+    fn open_again(&mut self, state: &StateFolder) {
+        match Uplink::open(state, &self.reach) {
+            Ok(uplink) => self.uplink = Rc::new(uplink),
+            Err(failure) => {
+                tracing::warn!(%failure, "The line to the collector cannot be begun anew; the old one stays.");
+            }
         }
     }
 
@@ -229,7 +320,7 @@ impl Link {
     }
 
     /// Shows a renewed certificate on new connections.
-    pub(super) fn take_certificate(&mut self, renewed: Result<Box<TlsIdentity>, String>) {
+    pub(super) fn take_certificate(&mut self, state: &StateFolder, renewed: Result<Box<TlsIdentity>, String>) {
         self.renewing = false;
         let shown = renewed.and_then(|certificate| match self.uplink.show(&certificate) {
             Ok(()) => Ok(certificate),
@@ -241,6 +332,8 @@ impl Link {
                 self.view.certificate_ends = certificate.not_after;
                 self.view.renewal_failed = None;
                 self.renew_from = certificate.renew_from();
+                // The provider's roots may be others now.
+                self.open_again(state);
             }
             Err(why) => self.renewal_failed(why),
         }
@@ -253,8 +346,8 @@ impl Link {
 
     /// What ails the line, in words for a person.
     pub(super) fn ailments(&self, now: Timestamp) -> Vec<String> {
-        let mut ailments = Vec::new();
-        if self.clock.is_suspect() {
+        let mut ailments: Vec<String> = self.returning.iter().map(Returning::words).collect();
+        if self.reach.clock.is_suspect() {
             ailments.push(
                 "this host's clock is wrong: the collector's certificate is only valid at another time".to_owned(),
             );
@@ -285,51 +378,5 @@ impl Link {
             // Nobody listens once the agent has ended.
             let _ = incoming.send(Incoming::Link(heard)).await;
         });
-    }
-}
-
-/// What a delivery's answer means to the sender.
-fn read_delivery(answer: Result<Answer, NoAnswer>) -> sender::Answer {
-    let failed = |what: String| sender::Answer::Failed { what };
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => return failed(error.words()),
-    };
-    let unreadable = |error: serde_json::Error| failed(format!("the answer cannot be read: {error}"));
-    match answer.status {
-        200 => serde_json::from_slice(&answer.body).map_or_else(unreadable, sender::Answer::Delivered),
-        409 => serde_json::from_slice(&answer.body).map_or_else(unreadable, sender::Answer::Conflict),
-        status => sender::Answer::Refused { status, code: answer.problem().code, retry_after: answer.retry_after },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn answered(status: u16, body: &str) -> sender::Answer {
-        read_delivery(Ok(Answer { status, retry_after: Some(Duration::from_secs(7)), date: None, body: body.into() }))
-    }
-
-    #[test]
-    fn a_proxys_page_acknowledges_nothing() {
-        assert!(matches!(answered(200, "<html>Welcome to the hotel"), sender::Answer::Failed { .. }));
-        assert!(matches!(answered(409, "{}"), sender::Answer::Failed { .. }));
-    }
-
-    #[test]
-    fn a_refusal_carries_its_code_and_its_wait() {
-        let body = r#"{"type":"about:blank","title":"Revoked","status":403,"code":"revoked"}"#;
-        let wait = Some(Duration::from_secs(7));
-        assert_eq!(
-            answered(403, body),
-            sender::Answer::Refused { status: 403, code: "revoked".to_owned(), retry_after: wait }
-        );
-        assert_eq!(
-            answered(502, "<html>"),
-            sender::Answer::Refused { status: 502, code: String::new(), retry_after: wait }
-        );
     }
 }

@@ -23,8 +23,7 @@ use crate::{
     recorder::{Recorder, Report},
     settings::Settings,
     state::{Identity, StateFolder},
-    tls::clock::BoundedClock,
-    uplink::{self, Uplink},
+    uplink::{self, Reach, Uplink},
 };
 
 /// The longest wait for the collector's name.
@@ -42,8 +41,8 @@ impl Agent {
         let settings = Settings::load(common, Some(&identity))?;
         let allow = settings.allow_list(common, Some(&identity))?;
         let tls_identity = TlsIdentity::load(&state)?;
-        let clock = Arc::new(BoundedClock::new(clocks::wall, identity.link_issued));
-        let uplink = Uplink::open(&state, &identity, settings.proxy.as_ref(), &clock, provider)?;
+        let reach = Reach::of(&identity, settings.proxy.clone(), provider);
+        let uplink = Uplink::open(&state, &reach)?;
         let alarm_line =
             settings.alarm.map(|target| AlarmLine::new(target, provider)).transpose().map_err(|error| {
                 Failure::new(Code::Failed, "cannot set up TLS for the alarm address").why(error.to_string())
@@ -67,7 +66,7 @@ impl Agent {
             journalled_since: recovered.tail,
         };
         let engine = Engine::start(identity.agent.clone(), upheld_probe::host::boot_id(), start, clocks::reading());
-        let link = Link::new(uplink, clock, &tls_identity, incoming.clone());
+        let link = Link::new(uplink, reach, &tls_identity, incoming.clone());
         let mut agent = Self {
             state,
             identity,

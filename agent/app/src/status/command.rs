@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use upheld_wire::v1::AgentConfig;
+use upheld_wire::v1::{AgentConfig, codes};
 
 use super::{Check, Document, StandingWord, socket};
 use crate::{
@@ -106,6 +106,12 @@ fn standing(document: &Document, now: Timestamp) -> String {
         StandingWord::Good => format!("enrolled, reporting, {accepted}"),
         StandingWord::Unreachable { why } => {
             format!("enrolled, {} not reached ({why}), reports are kept, {accepted}", document.collector)
+        }
+        StandingWord::Refused { code } if code == codes::PENDING => {
+            format!(
+                "waits to be approved at {} (upheld-collector agent approve {}); what it sees is kept",
+                document.collector, document.agent
+            )
         }
         StandingWord::Refused { code } => {
             format!("refused by {} ({code}), observing goes on, {accepted}", document.collector)

@@ -275,6 +275,7 @@ impl State {
             Verdict::Clone(_) | Verdict::Malformed(_) | Verdict::TooLarge { .. } => panic!("{verdict:?}"),
         };
         let delivered = Delivered {
+            renew: false,
             batch_digest: request.batch_digest,
             head,
             refused: Vec::new(),

@@ -47,7 +47,7 @@ impl Judged {
         let held = Held {
             heads: heads.iter().map(|head| (head.epoch, wire_head(head))).collect(),
             newest: heads.last().map(|head| head.epoch),
-            recent_forks: recent_forks(tx, key, now)?,
+            recent_forks: recent_forks(tx, key, known.status_at, now)?,
             signing_key: Some(PublicKey(known.signing_key)),
         };
         let verdict = judge(&held, request, |record, content| tx.is_known(key, record, content))?;
@@ -85,8 +85,14 @@ impl Judged {
     }
 }
 
-fn recent_forks(tx: &dyn ReadTx, key: AgentKey<'_>, now: Timestamp) -> Result<BTreeSet<Digest>, DeskError> {
-    let since = now.saturating_sub(FORK_WINDOW).unwrap_or(Timestamp::MIN);
+/// Forks of the last minutes, though none from before a person decided about the agent.
+fn recent_forks(
+    tx: &dyn ReadTx,
+    key: AgentKey<'_>,
+    decided_at: Timestamp,
+    now: Timestamp,
+) -> Result<BTreeSet<Digest>, DeskError> {
+    let since = now.saturating_sub(FORK_WINDOW).unwrap_or(Timestamp::MIN).max(decided_at);
     Ok(tx.forks_since(key, since)?.into_iter().collect())
 }
 

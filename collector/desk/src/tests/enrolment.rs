@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use upheld_evidence::SigningKey;
 use upheld_wire::v1::codes;
 
-use super::world::{World, ana, book, enrolment, issue};
+use super::world::{HOST, World, ana, book, enrolment, issue};
 use crate::{ApplyError, Scope, TokenError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 20)]
@@ -26,7 +26,7 @@ async fn of_twenty_uses_of_a_token_at_once_exactly_one_succeeds() {
                     meet.wait();
                     issue(agent, request)
                 };
-                desk.enroll(request, now, issue_together).await
+                desk.enroll(request, HOST, now, issue_together).await
             })
         })
         .collect();
@@ -55,7 +55,7 @@ async fn a_token_that_ended_or_was_never_given_out_takes_nobody_in_and_signs_not
         std::panic::panic_any("the authority was asked to sign")
     };
     for (token, code) in [(token.token.as_str(), codes::TOKEN_EXPIRED), (&"x".repeat(43), codes::TOKEN_UNKNOWN)] {
-        let refused = world.desk.enroll(enrolment(token, &key, world.now), world.now, never).await.unwrap_err();
+        let refused = world.desk.enroll(enrolment(token, &key, world.now), HOST, world.now, never).await.unwrap_err();
         assert_eq!((refused.status, refused.code.as_str()), (403, code));
     }
     assert_eq!(world.desk.agents(&Scope::Provider).await.unwrap(), []);
@@ -70,9 +70,9 @@ async fn a_key_that_is_not_proven_is_refused_and_the_token_stays_good() {
     let good = enrolment(&token.token, &mine, world.now);
     let mut bad = good.clone();
     bad.signing_key = other.public().to_string();
-    let refused = world.desk.enroll(bad, world.now, issue).await.unwrap_err();
+    let refused = world.desk.enroll(bad, HOST, world.now, issue).await.unwrap_err();
     assert_eq!((refused.status, refused.code.as_str()), (400, codes::MALFORMED));
-    let answer = world.desk.enroll(good, world.now, issue).await.unwrap();
+    let answer = world.desk.enroll(good, HOST, world.now, issue).await.unwrap();
     assert_eq!((answer.client_name.as_str(), answer.site_name.as_str()), ("Acme Foods", "North"));
     assert_eq!(answer.config.checks.len(), 2);
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
 };
 
@@ -28,6 +29,9 @@ use crate::{
 
 /// A Monday, ten in the morning in Chicago: inside coverage.
 pub(super) const START: &str = "2026-11-16T16:00:00Z";
+
+/// Where hosts come from.
+pub(super) const HOST: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 20, 0, 5));
 
 pub(super) struct World {
     pub(super) desk: Desk,
@@ -91,7 +95,7 @@ impl World {
         if seed == 8 {
             request.host = "srv-2".into();
         }
-        let answer = self.desk.enroll(request, self.now, issue).await.unwrap();
+        let answer = self.desk.enroll(request, HOST, self.now, issue).await.unwrap();
         let peer = self.desk.peer(&answer.agent).await.unwrap().unwrap();
         Agent {
             peer,
@@ -146,6 +150,18 @@ impl World {
         self.desk.incidents(&Scope::Provider, None, 100, self.now).await.unwrap()
     }
 
+    /// Five copies of the agent's disk tell five histories: it goes into quarantine.
+    pub(super) async fn quarantine(&self, agent: &mut Agent) {
+        let record = agent.record(Vec::new());
+        self.take(agent, vec![record]).await;
+        for fork in 1..=5_u8 {
+            let mut clone = self.agent(agent.peer.client.as_str(), agent.peer.site.as_str()).await;
+            clone.peer = agent.peer.clone();
+            let other = clone.record_with(RecordId([fork; 16]), "{}".to_owned());
+            self.deliver(&clone, clone.request(vec![other], self.now)).await;
+        }
+    }
+
     /// How many records the collector holds of an agent.
     pub(super) async fn held(&self, agent: &Agent) -> u64 {
         let peer = agent.peer.clone();
@@ -181,6 +197,11 @@ pub(super) struct Agent {
 }
 
 impl Agent {
+    /// The key that it signs with.
+    pub(super) fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
     /// What its clock shows at an instant.
     pub(super) fn claims(&self, at: Timestamp) -> ObservedAt {
         ObservedAt(at - self.slow_by)
@@ -425,8 +446,18 @@ pub(super) fn enrolment(token: &str, key: &SigningKey, now: Timestamp) -> Enroll
     }
 }
 
+/// A certificate as the authority would make it at this moment: it lives for 45 days.
+pub(super) fn certificate(of: &str, issued_at: Timestamp) -> Certificate {
+    Certificate {
+        chain_pem: format!("certificate of {of}"),
+        roots_pem: "roots".into(),
+        issued_at,
+        ends: issued_at + SignedDuration::from_hours(45 * 24),
+    }
+}
+
 pub(super) fn issue(agent: &upheld_model::AgentId, _: &EnrollRequest) -> Result<Certificate, String> {
-    Ok(Certificate { chain_pem: format!("certificate of {agent}"), roots_pem: "roots".into() })
+    Ok(certificate(&agent.to_string(), at(START)))
 }
 
 pub(super) fn delivered(answer: DeliverAnswer) -> Delivered {

@@ -9,9 +9,9 @@ use axum::{
     response::Response,
 };
 use upheld_delivery::intake;
-use upheld_desk::{AgentPeer, DeliverAnswer};
+use upheld_desk::{AgentPeer, DeliverAnswer, Shown};
 use upheld_wire::v1::{
-    codes,
+    Delivered, codes,
     enroll::{RenewAnswer, RenewRequest},
 };
 
@@ -23,7 +23,11 @@ use crate::{
 
 /// The agent that asks: certificate still good at this moment, row there, rate kept. Whether the row lets it do what
 /// it asks for is the desk's answer.
-pub(super) struct Known(AgentPeer);
+pub(super) struct Known {
+    peer: AgentPeer,
+    /// Whether its certificate is of the intermediate in force; if not, it should renew before its day.
+    is_current: bool,
+}
 
 impl FromRequestParts<Arc<Agents>> for Known {
     type Rejection = Response;
@@ -44,9 +48,25 @@ impl FromRequestParts<Arc<Agents>> for Known {
         if let Err(wait) = agents.by_agent.take(&peer.agent, Instant::now()) {
             return Err(too_many(wait));
         }
-        match agents.desk.peer(&peer.agent).await {
-            Ok(Some(known)) => Ok(Self(known)),
-            Ok(None) => Err(problem(
+        match agents.desk.peer_showing(&peer.agent, peer.issued_at).await {
+            Ok(Shown::Good(known)) => {
+                let pki = agents.pki();
+                let is_current = peer.issuer == pki.intermediate_name();
+                if is_current
+                    && pki.rotating_since().is_some()
+                    && let Err(error) = agents.desk.confirm_root(&known, &pki.root_fingerprint()).await
+                {
+                    return Err(unavailable(&error));
+                }
+                Ok(Self { peer: known, is_current })
+            }
+            Ok(Shown::Void) => Err(problem(
+                StatusCode::FORBIDDEN,
+                codes::CERTIFICATE_VOID,
+                "The certificate is void: this agent was taken back with a newer one",
+                "the host asks to be taken back; a person at the provider says which one is real",
+            )),
+            Ok(Shown::Unknown) => Err(problem(
                 StatusCode::FORBIDDEN,
                 codes::UNKNOWN_AGENT,
                 "This collector does not know the agent",
@@ -62,7 +82,7 @@ impl FromRequestParts<Arc<Agents>> for Known {
 
 pub(super) async fn deliver(
     State(agents): State<Arc<Agents>>,
-    Known(peer): Known,
+    Known { peer, is_current }: Known,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -81,13 +101,13 @@ pub(super) async fn deliver(
     };
     drop(inflated);
     match agents.desk.deliver(&peer, request, agents.now()).await {
-        DeliverAnswer::Delivered(delivered) => json(StatusCode::OK, &delivered),
+        DeliverAnswer::Delivered(delivered) => json(StatusCode::OK, &Delivered { renew: !is_current, ..delivered }),
         DeliverAnswer::Conflict(conflict) => json(StatusCode::CONFLICT, &conflict),
         DeliverAnswer::Problem(refusal) => refused(refusal),
     }
 }
 
-pub(super) async fn config(State(agents): State<Arc<Agents>>, Known(peer): Known) -> Response {
+pub(super) async fn config(State(agents): State<Arc<Agents>>, Known { peer, .. }: Known) -> Response {
     if let Err(refusal) = agents.desk.admit(&peer).await {
         return refused(refusal);
     }
@@ -97,7 +117,11 @@ pub(super) async fn config(State(agents): State<Arc<Agents>>, Known(peer): Known
     }
 }
 
-pub(super) async fn drill(State(agents): State<Arc<Agents>>, Known(peer): Known, Path(id): Path<String>) -> Response {
+pub(super) async fn drill(
+    State(agents): State<Arc<Agents>>,
+    Known { peer, .. }: Known,
+    Path(id): Path<String>,
+) -> Response {
     if let Err(refusal) = agents.desk.admit(&peer).await {
         return refused(refusal);
     }
@@ -108,7 +132,7 @@ pub(super) async fn drill(State(agents): State<Arc<Agents>>, Known(peer): Known,
     }
 }
 
-pub(super) async fn renew(State(agents): State<Arc<Agents>>, Known(peer): Known, body: Bytes) -> Response {
+pub(super) async fn renew(State(agents): State<Arc<Agents>>, Known { peer, .. }: Known, body: Bytes) -> Response {
     if let Err(refusal) = agents.desk.admit(&peer).await {
         return refused(refusal);
     }
@@ -119,6 +143,9 @@ pub(super) async fn renew(State(agents): State<Arc<Agents>>, Known(peer): Known,
     let pki = agents.pki();
     match pki.issue(&request.csr_pem, &peer.agent, agents.now()) {
         Ok(issued) => {
+            if let Err(refusal) = agents.desk.note_renewal(&peer, issued.not_after).await {
+                return refused(refusal);
+            }
             tracing::info!(agent.id = %peer.agent, until = %issued.not_after, "an agent's certificate was renewed");
             json(StatusCode::OK, &RenewAnswer { chain_pem: issued.chain_pem, roots_pem: pki.roots_pem() })
         }

@@ -1,26 +1,24 @@
-//! `agent token | list | revoke`.
+//! `agent token | list | pending | approve | refuse | revoke`.
+
+mod token;
+mod waiting;
 
 use std::fmt::Write as _;
 
 use clap::Subcommand;
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use serde_json::json;
 use upheld_desk::{AgentView, Scope, agents::AgentStatus};
-use upheld_model::{AgentId, ClientId, SiteId};
-use upheld_wire::v1::enroll::EnrollLink;
+use upheld_model::AgentId;
 
-use super::{Context, typist, unbuilt};
-use crate::{
-    failure::{Exit, Failure},
-    pki::Pki,
-    when,
-};
+use super::{Context, typist};
+use crate::failure::{Exit, Failure};
 
 /// What can be done with agents.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Print a link that enrols one host of a client's site, once.
-    Token(TokenArgs),
+    /// Print a link that enrols one host of a client's site, once; or, with --site-token, several that each wait.
+    Token(token::Args),
     /// The agents and when they last reported.
     List,
     /// Take an agent's right to report; it works at once, on open connections too.
@@ -28,62 +26,23 @@ pub(super) enum Command {
         /// The agent's id.
         id: AgentId,
     },
-    /// (not built yet) Let a host of a site token in.
-    #[command(hide = true)]
-    Approve {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-        rest: Vec<String>,
-    },
-}
-
-/// For whom, for how long.
-#[derive(Debug, clap::Args)]
-pub(super) struct TokenArgs {
-    /// The client in the book.
-    #[arg(long)]
-    client: ClientId,
-    /// The client's site.
-    #[arg(long)]
-    site: SiteId,
-    /// How long the link works, at most 24h.
-    #[arg(long, default_value = "24h", value_parser = when::span)]
-    ttl: SignedDuration,
+    /// Hosts that wait: new ones of a site token, and those that come back where another may have their identity.
+    Pending,
+    /// Let a host in that waits.
+    Approve(waiting::Args),
+    /// Refuse a host that waits, for good.
+    Refuse(waiting::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
-        Command::Token(args) => token(&args, context),
+        Command::Token(args) => token::run(args, context),
         Command::List => list(context),
         Command::Revoke { id } => revoke(&id, context),
-        Command::Approve { rest: _ } => Err(unbuilt::not_built("agent approve")),
+        Command::Pending => waiting::list(context),
+        Command::Approve(args) => waiting::approve(&args, context),
+        Command::Refuse(args) => waiting::refuse(&args, context),
     }
-}
-
-fn token(args: &TokenArgs, context: &Context) -> Result<Exit, Failure> {
-    let config = context.data.config()?;
-    let pki = Pki::open(&context.data.pki(), &config.listen.public)?;
-    let made = context
-        .with_desk(async |desk, now| desk.new_token(&args.client, &args.site, args.ttl, &typist(), now).await)?;
-    let link = EnrollLink {
-        authority: config.listen.authority(),
-        token: made.token,
-        root_fingerprint: pki.root_fingerprint(),
-        issued: made.issued_at,
-    };
-    context.output.say(&format!(
-        "Works once, until {}. On the host, in quotes: upheld-agent enroll '<link>'",
-        made.expires_at.strftime("%Y-%m-%d %H:%M UTC")
-    ));
-    context.output.result(&link.to_string(), || {
-        json!({
-            "schema": "upheld.agent-token/1",
-            "link": link.to_string(),
-            "client": args.client,
-            "site": args.site,
-            "expires_at": made.expires_at,
-        })
-    })?;
-    Ok(Exit::Ok)
 }
 
 fn list(context: &Context) -> Result<Exit, Failure> {
@@ -104,6 +63,7 @@ fn table(agents: &[AgentView], now: Timestamp) -> String {
             AgentStatus::Active => "active",
             AgentStatus::Revoked => "revoked",
             AgentStatus::Quarantined => "quarantined",
+            AgentStatus::Pending => "pending",
         };
         let site = format!("{}/{}", agent.client, agent.site);
         let said = if agent.waiting > 0 { format!("{} waiting", agent.waiting) } else { agent.ailments.join("; ") };

@@ -15,8 +15,6 @@ pub(super) struct Anything {
 /// What is not built yet.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// (not built yet) The certificate authority: rotate, export.
-    Ca(Anything),
     /// (not built yet) Set a device's secret, sealed to a site's agents.
     Secret(Anything),
     /// (not built yet) Monthly and quarterly reports.
@@ -29,7 +27,6 @@ impl Command {
     /// The refusal, with the name that was typed.
     pub(super) fn refusal(&self) -> Failure {
         let name = match self {
-            Self::Ca(_) => "ca",
             Self::Secret(_) => "secret",
             Self::Report(_) => "report",
             Self::Store(_) => "store",

@@ -54,7 +54,9 @@ impl TlsSet {
 /// and kept an expired certificate alive in trials (SECURITY 13).
 fn data(pki: &Pki) -> Result<ServerConfig, TlsError> {
     let mut anchors = RootCertStore::empty();
-    anchors.add(pki.root())?;
+    for root in pki.roots() {
+        anchors.add(root)?;
+    }
     let verifier = WebPkiClientVerifier::builder(Arc::new(anchors)).build()?;
     let Presented { chain, key } = pki.data_door();
     let mut config = ServerConfig::builder_with_protocol_versions(&[&TLS13])

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use rcgen::CertificateSigningRequestParams;
+use sha2::{Digest as _, Sha256};
 use upheld_model::AgentId;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
 
@@ -17,6 +18,8 @@ const PREFIX: &str = "upheld:agent:";
 pub(crate) struct Issued {
     /// The agent's certificate and the intermediate, PEM.
     pub(crate) chain_pem: String,
+    /// When it was made, in whole seconds: what [`Peer::issued_at`] reads out of it.
+    pub(crate) issued_at: Timestamp,
     /// When it ends.
     pub(crate) not_after: Timestamp,
 }
@@ -26,6 +29,10 @@ pub(crate) struct Issued {
 pub(crate) struct Peer {
     /// The agent.
     pub(crate) agent: AgentId,
+    /// When its certificate was made.
+    pub(crate) issued_at: Timestamp,
+    /// The name of the intermediate that signed it.
+    pub(crate) issuer: String,
     /// When its certificate ends.
     pub(crate) not_after: Timestamp,
 }
@@ -57,6 +64,7 @@ impl Pki {
             .map_err(|source| PkiError::Sign { of: "an agent", source })?;
         Ok(Issued {
             chain_pem: format!("{}{}", made.pem(), self.intermediate.certificate_pem()),
+            issued_at: profile::made_at(profile::instant(profile.not_before)),
             not_after: profile::instant(profile.not_after),
         })
     }
@@ -81,7 +89,16 @@ pub(crate) fn identify(certificate: &[u8]) -> Result<Peer, PeerError> {
     let agent = uri.strip_prefix(PREFIX).and_then(|id| id.parse().ok()).ok_or(PeerError::Name)?;
     let not_after =
         Timestamp::from_second(parsed.validity().not_after.timestamp()).map_err(|_| PeerError::Unreadable)?;
-    Ok(Peer { agent, not_after })
+    let not_before =
+        Timestamp::from_second(parsed.validity().not_before.timestamp()).map_err(|_| PeerError::Unreadable)?;
+    Ok(Peer { agent, issued_at: profile::made_at(not_before), issuer: parsed.issuer().to_string(), not_after })
+}
+
+/// SHA-256 of the public key that a request asks a certificate for; `None` for what is no request.
+pub(crate) fn key_of(csr_pem: &str) -> Option<upheld_model::Digest> {
+    let request = CertificateSigningRequestParams::from_pem(csr_pem).ok()?;
+    let spki = rcgen::PublicKeyData::subject_public_key_info(&request.public_key);
+    Some(upheld_model::Digest(Sha256::digest(spki).into()))
 }
 
 fn is_for_clients_only(certificate: &X509Certificate<'_>) -> bool {
@@ -121,7 +138,8 @@ mod tests {
         let issued = pki.issue(&greedy_request(), &"a-7".parse().unwrap(), now()).unwrap();
         let leaf = CertificateDer::from_pem_slice(issued.chain_pem.as_bytes()).unwrap();
         let peer = identify(&leaf).unwrap();
-        assert_eq!(peer, Peer { agent: "a-7".parse().unwrap(), not_after: issued.not_after });
+        let (agent, issuer) = ("a-7".parse().unwrap(), pki.intermediate_name());
+        assert_eq!(peer, Peer { agent, issued_at: now(), issuer, not_after: issued.not_after });
         assert_eq!(issued.not_after.to_string(), "2026-12-31T16:10:00Z", "45 days");
         let (_, parsed) = x509_parser::parse_x509_certificate(&leaf).unwrap();
         assert!(!parsed.is_ca());

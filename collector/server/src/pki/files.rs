@@ -62,12 +62,15 @@ impl Held {
 
     /// Reads the pair.
     pub(super) fn load(path: &Path) -> Result<Self, PkiError> {
-        let text = crate::files::read_text(path)?;
+        Self::parse(&crate::files::read_text(path)?, path)
+    }
+
+    /// Reads the pair out of the text, or a part of the text, of `path`.
+    pub(super) fn parse(text: &str, path: &Path) -> Result<Self, PkiError> {
         let content = |why: String| PkiError::Content { path: path.to_owned(), why };
         let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|e| content(format!("no key ({e})")))?;
         let key = KeyPair::try_from(&key).map_err(|e| content(format!("the key cannot be used ({e})")))?;
-        let certificate =
-            CertificateDer::from_pem_slice(text.as_bytes()).map_err(|e| content(format!("no certificate ({e})")))?;
+        let (certificate, certificate_pem) = certificate_in(text, path)?;
         let (not_after, spki) = {
             let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
                 .map_err(|e| content(format!("the certificate cannot be read ({e})")))?;
@@ -78,13 +81,55 @@ impl Held {
         if spki != rcgen::PublicKeyData::subject_public_key_info(&key) {
             return Err(content("the certificate is of another key".to_owned()));
         }
-        let certificate_pem = text[text.find("-----BEGIN CERTIFICATE-----").unwrap_or_default()..].to_owned();
         Ok(Self { key_pem: key.serialize_pem(), key_der: key.serialize_der(), certificate, certificate_pem, not_after })
+    }
+
+    /// The pair as it is kept.
+    pub(super) fn pem(&self) -> String {
+        format!("{}{}", self.key_pem, self.certificate_pem)
     }
 
     /// Writes the pair, whole, for the owner only.
     pub(super) fn store(&self, path: &Path) -> Result<(), PkiError> {
-        Ok(crate::files::write_private(path, format!("{}{}", self.key_pem, self.certificate_pem).as_bytes())?)
+        Ok(crate::files::write_private(path, self.pem().as_bytes())?)
+    }
+
+    /// This pair's key, once more certified by another issuer; PEM. `profile` has the name of this pair's own.
+    pub(super) fn crossed(
+        &self,
+        profile: CertificateParams,
+        issuer: &Issuer<'static, KeyPair>,
+        of: &'static str,
+    ) -> Result<String, PkiError> {
+        let sign = |source| PkiError::Sign { of, source };
+        Ok(profile.signed_by(&self.key().map_err(sign)?, issuer).map_err(sign)?.pem())
+    }
+
+    /// Whether this certificate was signed under this issuer's name.
+    pub(super) fn is_issued_by(&self, issuer: &Self) -> bool {
+        let of = |certificate: &CertificateDer<'_>| {
+            let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+            Some((parsed.issuer().as_raw().to_vec(), parsed.subject().as_raw().to_vec()))
+        };
+        match (of(&self.certificate), of(&issuer.certificate)) {
+            (Some((mine, _)), Some((_, its))) => mine == its,
+            _ => false,
+        }
+    }
+
+    /// The name that it signs under, as a certificate that it signed shows it.
+    pub(super) fn subject(&self) -> String {
+        x509_parser::parse_x509_certificate(&self.certificate)
+            .map(|(_, parsed)| parsed.subject().to_string())
+            .unwrap_or_default()
+    }
+
+    /// When it was made.
+    pub(super) fn made_at(&self) -> Timestamp {
+        let begins = x509_parser::parse_x509_certificate(&self.certificate)
+            .ok()
+            .and_then(|(_, parsed)| Timestamp::from_second(parsed.validity().not_before.timestamp()).ok());
+        super::profile::made_at(begins.unwrap_or(Timestamp::UNIX_EPOCH))
     }
 
     /// Whether less than `least` is left.
@@ -123,6 +168,16 @@ impl Held {
     fn key(&self) -> Result<KeyPair, rcgen::Error> {
         KeyPair::from_pem(&self.key_pem)
     }
+}
+
+/// The first certificate of a text, and the text from there on.
+pub(super) fn certificate_in(text: &str, path: &Path) -> Result<(CertificateDer<'static>, String), PkiError> {
+    let content = |why: String| PkiError::Content { path: path.to_owned(), why };
+    let certificate =
+        CertificateDer::from_pem_slice(text.as_bytes()).map_err(|e| content(format!("no certificate ({e})")))?;
+    let from = text.find("-----BEGIN CERTIFICATE-----").unwrap_or_default();
+    let until = text.find(super::rotation::SEPARATOR).unwrap_or(text.len());
+    Ok((certificate, text[from..until.max(from)].to_owned()))
 }
 
 fn names_of(certificate: &CertificateDer<'_>) -> Vec<String> {

@@ -14,6 +14,8 @@ use upheld_wire::v1::{NAME_DATA, NAME_ENROLL};
 
 use super::PkiError;
 
+/// How long before it is made a certificate begins.
+pub(super) const BEGINS_BEFORE: SignedDuration = SignedDuration::from_hours(1);
 const ROOT_DAYS: u32 = 20 * 365;
 const INTERMEDIATE_DAYS: u32 = 2 * 365;
 const DOOR_DAYS: u32 = 90;
@@ -36,6 +38,18 @@ pub(super) fn intermediate(now: Timestamp) -> Result<CertificateParams, PkiError
     profile.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     profile.use_authority_key_identifier_extension = true;
     Ok(profile)
+}
+
+/// The same once more, for another signature: a serial is used once.
+pub(super) fn again(profile: &CertificateParams) -> Result<CertificateParams, PkiError> {
+    let mut again = profile.clone();
+    again.serial_number = Some(serial()?);
+    Ok(again)
+}
+
+/// When a certificate was made that begins at this instant.
+pub(super) fn made_at(begins: Timestamp) -> Timestamp {
+    begins.saturating_add(BEGINS_BEFORE).unwrap_or(begins)
 }
 
 /// The two doors of the agents, under their fixed names.
@@ -83,7 +97,7 @@ fn plain(name: &str, days: u32, now: Timestamp) -> Result<CertificateParams, Pki
     profile.distinguished_name = DistinguishedName::new();
     profile.distinguished_name.push(DnType::CommonName, name);
     profile.serial_number = Some(serial()?);
-    profile.not_before = moment(now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(now))?;
+    profile.not_before = moment(now.saturating_sub(BEGINS_BEFORE).unwrap_or(now))?;
     profile.not_after =
         moment(now.saturating_add(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MAX))?;
     Ok(profile)

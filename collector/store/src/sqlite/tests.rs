@@ -32,6 +32,8 @@ fn no_hot_query_scans_a_table() {
         access::HOT,
         agents::HOT,
         audit::HOT,
+        crate::certificates::HOT,
+        crate::site_tokens::HOT,
         clocks::HOT,
         commands::HOT,
         crate::restores::HOT,

@@ -9,8 +9,10 @@ use axum::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
-use upheld_desk::{AgentView, TokenError, agents::AgentStatus, roles::Action};
-use upheld_model::{ClientId, SiteId};
+use upheld_desk::{
+    AgentView, DecideError, Decided, DeskError, TokenError, WaitingHost, agents::AgentStatus, roles::Action,
+};
+use upheld_model::{AgentId, ClientId, SiteId};
 
 use super::client::shown;
 use crate::{Portal, access::Reader, nav, problem::Refusal, words};
@@ -31,6 +33,22 @@ struct AgentsPage {
     places: Vec<(String, String)>,
     line: Option<EnrolLine>,
     refused: Option<String>,
+    waiting: Vec<Waiting>,
+    may_decide: bool,
+    /// What became of a decision, and whether it was carried out.
+    decided: Option<(bool, String)>,
+}
+
+/// One host that waits for a person.
+struct Waiting {
+    host: String,
+    id: String,
+    /// Tells it from other hosts of the same identity; empty for a new one.
+    request: String,
+    place: String,
+    address: String,
+    why: String,
+    since: String,
 }
 
 /// One agent in words.
@@ -52,6 +70,31 @@ struct EnrolLine {
     ends: String,
 }
 
+/// What a form came to.
+#[derive(Default)]
+struct Said {
+    line: Option<EnrolLine>,
+    refused: Option<String>,
+    decided: Option<(bool, String)>,
+}
+
+/// A decision about a host that waits.
+#[derive(Debug, Deserialize)]
+pub(super) struct Decision {
+    #[serde(default)]
+    agent: String,
+    #[serde(default)]
+    request: String,
+    decision: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    Approve,
+    Refuse,
+}
+
 /// Where a host stands: `northgate/plant-2`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
@@ -60,12 +103,56 @@ pub(super) struct Wanted {
 }
 
 pub(super) async fn page(State(portal): State<Portal>, reader: Reader) -> Result<Response, Refusal> {
-    show(&portal, &reader, None, None).await.map_err(|no| no.for_reader(false))
+    show(&portal, &reader, Said::default()).await.map_err(|no| no.for_reader(false))
+}
+
+/// Lets a host in that waits, or refuses it.
+pub(super) async fn decide(
+    State(portal): State<Portal>,
+    reader: Reader,
+    Form(wanted): Form<Decision>,
+) -> Result<Response, Refusal> {
+    let decided = match wanted.agent.parse::<AgentId>() {
+        Ok(agent) => carry_out(&portal, &reader, &agent, &wanted).await.map_err(|no| no.for_reader(false))?,
+        Err(_) => (false, "That is no agent's name.".to_owned()),
+    };
+    let said = Said { decided: Some(decided), ..Said::default() };
+    show(&portal, &reader, said).await.map_err(|no| no.for_reader(false))
+}
+
+async fn carry_out(
+    portal: &Portal,
+    reader: &Reader,
+    agent: &AgentId,
+    wanted: &Decision,
+) -> Result<(bool, String), Refusal> {
+    let request = Some(wanted.request.as_str()).filter(|request| !request.is_empty());
+    let (who, now) = (&reader.0.actor, portal.now());
+    let did = match wanted.decision {
+        Verdict::Approve => portal.desk.approve_agent(agent, request, who, now).await,
+        Verdict::Refuse => portal.desk.refuse_agent(agent, request, who, now).await,
+    };
+    Ok(match (did, wanted.decision) {
+        (Ok(Decided::New), Verdict::Approve) => (true, format!("{agent} reports from here on.")),
+        (Ok(Decided::Returning), Verdict::Approve) => {
+            (true, format!("{agent} is taken back when it asks next; every certificate that it had before is void."))
+        }
+        (Ok(Decided::New), Verdict::Refuse) => (true, format!("{agent} is refused, and revoked.")),
+        (Ok(Decided::Returning), Verdict::Refuse) => {
+            (true, format!("The host that asked to be taken back as {agent} is refused; the agent stays."))
+        }
+        (Ok(Decided::Nothing), _) => (false, format!("No host waits as {agent} any more: somebody was here before.")),
+        (Err(DecideError::Desk(error @ DeskError::NoSuchAgent(_))), _) => (false, error.to_string()),
+        (Err(DecideError::Desk(error)), _) => return Err(error.into()),
+        (Err(error), _) => (false, error.to_string()),
+    })
 }
 
 pub(super) async fn json(State(portal): State<Portal>, reader: Reader) -> Result<Response, Refusal> {
     let agents = portal.desk.agents(reader.scope()).await?;
-    Ok(Json(json!({ "schema": "upheld.agents/1", "as_of": portal.now(), "agents": agents })).into_response())
+    let waiting = portal.desk.waiting_hosts(reader.scope()).await?;
+    let document = json!({ "schema": "upheld.agents/1", "as_of": portal.now(), "agents": agents, "waiting": waiting });
+    Ok(Json(document).into_response())
 }
 
 /// Makes a link for one host. Only the provider's people may: an agent's reports are facts.
@@ -78,9 +165,8 @@ pub(super) async fn enrol(
     let Some((client, site)) =
         place.and_then(|(client, site)| Some((client.parse::<ClientId>().ok()?, site.parse::<SiteId>().ok()?)))
     else {
-        return show(&portal, &reader, None, Some("Choose the site.".to_owned()))
-            .await
-            .map_err(|no| no.for_reader(false));
+        let said = Said { refused: Some("Choose the site.".to_owned()), ..Said::default() };
+        return show(&portal, &reader, said).await.map_err(|no| no.for_reader(false));
     };
     let made = portal.desk.new_token(&client, &site, TTL, &reader.0.actor, portal.now()).await;
     let (line, refused) = match made {
@@ -95,18 +181,16 @@ pub(super) async fn enrol(
         Err(TokenError::Desk(error)) => return Err(Refusal::from(error).for_reader(false)),
         Err(error) => (None, Some(error.to_string())),
     };
-    show(&portal, &reader, line, refused).await.map_err(|no| no.for_reader(false))
+    let said = Said { line, refused, decided: None };
+    show(&portal, &reader, said).await.map_err(|no| no.for_reader(false))
 }
 
-async fn show(
-    portal: &Portal,
-    reader: &Reader,
-    line: Option<EnrolLine>,
-    refused: Option<String>,
-) -> Result<Response, Refusal> {
+async fn show(portal: &Portal, reader: &Reader, said: Said) -> Result<Response, Refusal> {
+    let Said { line, refused, decided } = said;
     let now = portal.now();
     let book = portal.desk.current_book().await?;
     let agents = portal.desk.agents(reader.scope()).await?;
+    let waiting = portal.desk.waiting_hosts(reader.scope()).await?;
     let clients = book.book.clients.values().filter(|client| reader.scope().includes(&client.id));
     let places = clients.flat_map(|client| {
         client
@@ -123,7 +207,25 @@ async fn show(
         places: places.collect(),
         line,
         refused,
+        waiting: waiting.into_iter().map(|host| Waiting::of(host, &book.book.provider.zone)).collect(),
+        may_decide: reader.may(Action::Agents),
+        decided,
     })
+}
+
+impl Waiting {
+    fn of(host: WaitingHost, zone: &str) -> Self {
+        let WaitingHost { agent, client, site, host, address, why, request, token, asked_at, .. } = host;
+        Self {
+            host,
+            id: agent.to_string(),
+            request: request.unwrap_or_default(),
+            place: format!("{client}/{site}"),
+            address,
+            why: token.iter().fold(why, |why, token| format!("{why} {token}")),
+            since: words::local(asked_at, zone),
+        }
+    }
 }
 
 impl Line {
@@ -131,6 +233,7 @@ impl Line {
         let is_silent = agent.last_seen.is_none_or(|seen| now.duration_since(seen) >= SILENT);
         let (look, word) = match agent.status {
             AgentStatus::Revoked => ("pause", "‖ revoked"),
+            AgentStatus::Pending => ("warn", "▲ waits to be approved; nothing that it sends is taken"),
             AgentStatus::Quarantined => ("bad", "■ in quarantine: two hosts seem to use one identity"),
             AgentStatus::Active if is_silent => ("bad", "■ silent"),
             AgentStatus::Active if !agent.ailments.is_empty() => ("warn", "▲ reports, and something ails it"),

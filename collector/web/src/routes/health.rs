@@ -36,6 +36,7 @@ pub(super) async fn health(State(portal): State<Portal>) -> Response {
         },
         "mail": mail,
         "recovery": recovery,
+        "certificates": (portal.certificates)(),
         "as_of": portal.now(),
     });
     (status, axum::Json(document)).into_response()

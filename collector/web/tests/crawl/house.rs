@@ -66,6 +66,7 @@ impl House {
             clock: Arc::new(move || now),
             link: Arc::new(|token| format!("https://c.example:7443/e/{}#root", token.token)),
             metrics: Arc::new(|| "upheld_build_info 1\n".to_owned()),
+            certificates: Arc::new(|| serde_json::json!({})),
         });
         let house = Self { desk, router, now, _folder: folder };
         house.furnish(OWN, "a-own", "recorder-of-the-plant").await;

@@ -134,6 +134,7 @@ fn body(route: &Route, (client, site, _): Place<'_>) -> String {
              &outcome=upheld&into=INC-2"
                 .to_owned()
         }
+        ("POST", "/agents/waiting") => "agent=a-0000000000000000&decision=approve".to_owned(),
         ("POST", "/agents") => format!("place={client}/{site}"),
         ("POST", "/report") => format!("place={client}/{site}&text=hello&by=ana"),
         ("POST", "/api/v1/incidents/{client}/{incident}/{command}") => {

@@ -45,6 +45,7 @@ fn delivered(digest: Digest) -> Answer {
         head: None,
         refused: Vec::new(),
         receipt: None,
+        renew: false,
         config_version: 1,
         collector_time: "2026-11-16T16:10:07Z".parse().unwrap(),
     })
@@ -225,4 +226,34 @@ fn another_configuration_is_asked_for_once_and_an_ended_certificate_renewed() {
     let expired = Answer::Refused { status: 403, code: codes::CERTIFICATE_EXPIRED.to_owned(), retry_after: None };
     answer(&mut sender, &next, expired, 3);
     assert!(steps(&mut sender).iter().any(|step| matches!(step, Step::Shell(Effect::Renew))));
+}
+
+#[test]
+fn who_waits_for_a_person_asks_as_he_is_told_and_another_certificate_is_tried_at_once() {
+    let mut sender = sender();
+    let hello = post(&mut sender).unwrap();
+    let retry_after = Some(Duration::from_secs(20));
+    let waits = Answer::Refused { status: 403, code: codes::PENDING.to_owned(), retry_after };
+    answer(&mut sender, &hello, waits, 1);
+    steps(&mut sender);
+    assert_eq!(sender.poll_timeout(), Some(at(30)), "with its next heartbeat, not in five minutes");
+    sender.handle_timeout(at(20));
+    assert!(post(&mut sender).is_none(), "not before");
+    sender.handle(Event::CertificateChanged, at(20));
+    let next = post(&mut sender).expect("at once");
+    assert_eq!(next.batch, None, "nothing is sent before it is known to be taken");
+}
+
+#[test]
+fn an_early_renewal_is_asked_for_once_in_a_while() {
+    let mut sender = greeted();
+    let mut wanted = |second| {
+        sender.handle(Event::StateChanged, at(second));
+        let next = post(&mut sender).unwrap();
+        let digest = sent(&mut sender, &next, 0);
+        let Answer::Delivered(news) = delivered(digest) else { unreachable!() };
+        answer(&mut sender, &next, Answer::Delivered(Delivered { renew: true, ..news }), second);
+        steps(&mut sender).iter().any(|step| matches!(step, Step::Shell(Effect::RenewEarly)))
+    };
+    assert_eq!([10, 100, 309, 310].map(&mut wanted), [true, false, false, true]);
 }

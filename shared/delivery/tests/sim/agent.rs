@@ -157,6 +157,7 @@ impl Agent {
                     head: None,
                     refused: Vec::new(),
                     receipt: None,
+                    renew: false,
                     config_version: 0,
                     collector_time: request.clock.wall.0,
                 });

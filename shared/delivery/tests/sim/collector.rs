@@ -173,6 +173,7 @@ fn answer(request: &DeliverRequest, head: Option<Head>) -> Delivered {
         head,
         refused: Vec::new(),
         receipt: None,
+        renew: false,
         config_version: 0,
         collector_time: request.clock.wall.0,
     }

@@ -1,4 +1,4 @@
-//! How a host becomes an agent, and how it renews its certificate (SECURITY 11, 12, 14).
+//! How a host becomes an agent, and how it keeps its certificate (SECURITY 11, 12, 14, 15).
 //!
 //! The link is `https://HOST[:PORT]/e/TOKEN#FINGERPRINT.ISSUED`: the token is 43 base64url characters, the
 //! fingerprint the base64url SHA-256 of the provider root's public key (SPKI), `ISSUED` the link's issue time in
@@ -55,6 +55,41 @@ pub struct EnrollAnswer {
     pub roots_pem: String,
     /// What to watch.
     pub config: AgentConfig,
+    /// The collector's clock.
+    pub collector_time: Timestamp,
+    /// Whether the host waits for a person at the provider: nothing that it sends is taken before (SECURITY 11).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+}
+
+/// `POST /v1/return` at the enrolment door: an agent whose certificate ended asks for another (SECURITY 15).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReturnRequest {
+    /// [`super::PROTOCOL`].
+    pub protocol: u32,
+    /// Who the host says to be.
+    pub agent: AgentId,
+    /// PKCS #10 request in PEM, made on the host; its names are ignored. The same key at each try.
+    pub csr_pem: String,
+    /// Proof that the sender holds the agent's key: the Ed25519 signature of
+    /// `"upheld-return/1\0" ‖ agent ‖ "\0" ‖ csr_pem`, 128 hexadecimal digits. Whoever repeats it gets a certificate for a
+    /// key that he does not hold.
+    pub proof: String,
+    /// The host's own name, for the person who may have to tell two apart.
+    pub host: String,
+    /// The agent's version.
+    pub version: String,
+    /// The host's wall clock.
+    pub wall: Timestamp,
+}
+
+/// The agent was taken back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReturnAnswer {
+    /// The agent's certificate and the intermediate, PEM.
+    pub chain_pem: String,
+    /// The provider's roots, PEM.
+    pub roots_pem: String,
     /// The collector's clock.
     pub collector_time: Timestamp,
 }

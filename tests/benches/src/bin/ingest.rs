@@ -146,8 +146,11 @@ async fn enroll(desk: &Desk, key: &SigningKey, now: Timestamp) -> AgentPeer {
         version: "0".to_owned(),
         wall: now,
     };
-    let issue = |_: &_, _: &_| Ok(Certificate { chain_pem: String::new(), roots_pem: String::new() });
-    let answer = desk.enroll(request, now, issue).await.expect("the agent is enrolled");
+    let certificate =
+        Certificate { chain_pem: String::new(), roots_pem: String::new(), issued_at: now, ends: Timestamp::MAX };
+    let loopback = std::net::Ipv4Addr::LOCALHOST.into();
+    let answer =
+        desk.enroll(request, loopback, now, |_: &_, _: &_| Ok(certificate)).await.expect("the agent is enrolled");
     AgentPeer { agent: answer.agent, client, site }
 }
 
@@ -191,6 +194,7 @@ fn requests(key: SigningKey, number: usize, count: usize, batch: usize) -> Vec<D
                 head,
                 refused: Vec::new(),
                 receipt: None,
+                renew: false,
                 config_version: 0,
                 collector_time: now.wall.0,
             };

@@ -44,6 +44,7 @@ async fn main() {
         clock: Arc::new(move || then),
         link: Arc::new(|_| String::new()),
         metrics: Arc::new(String::new),
+        certificates: Arc::new(Default::default),
     });
     let (mut computed, mut whole, mut bytes) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {

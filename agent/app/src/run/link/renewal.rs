@@ -22,7 +22,12 @@ pub(super) async fn renew(uplink: &Uplink, state: StateFolder) -> Result<TlsIden
     kept.map_err(|error| error.to_string())?
 }
 
-fn keep_certificate(state: &StateFolder, key: &FreshKey, renewed: &RenewAnswer) -> Result<TlsIdentity, String> {
+/// Puts roots and certificate on disk, in this order: whoever shows the certificate knows the roots.
+pub(super) fn keep_certificate(
+    state: &StateFolder,
+    key: &FreshKey,
+    renewed: &RenewAnswer,
+) -> Result<TlsIdentity, String> {
     let pem = key.with_chain(&renewed.chain_pem).map_err(|failure| failure.to_string())?;
     let certificate = TlsIdentity::from_pem(&pem)?;
     let kept = |error: files::FileError| crate::failure::chain_of(&error);
