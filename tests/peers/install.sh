@@ -11,6 +11,7 @@ faketime|faketime|libfaketime
 nginx|nginx|libpcre2-8-0
 nft|nftables|libnftables1 libedit2 libbsd0 libmd0 libgmp10 libjansson4 libmnl0 libnftnl11 libxtables12
 openssl|openssl|libssl3
+shellcheck|shellcheck|libffi8 libgmp10
 upsd|nut-server|libwrap0 libnsl2 libtirpc3 libnss3 libnspr4 libupsclient6
 dummy-ups|nut-server|libnss3 libnspr4 libupsclient6
 upsc|nut-client|libnss3 libnspr4 libupsclient6

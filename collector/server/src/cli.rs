@@ -18,6 +18,7 @@ mod incident;
 mod init;
 mod maintenance;
 mod notify;
+mod package;
 mod pages;
 mod people;
 mod queue;
@@ -118,6 +119,9 @@ enum Command {
     /// People's accounts: make, list, disable, another role, links to choose a password.
     #[command(subcommand)]
     User(user::Command),
+    /// What new hosts install, and the key that must have signed it.
+    #[command(subcommand)]
+    Package(package::Command),
     /// Tokens for scripts.
     #[command(subcommand)]
     ApiToken(access::TokenCommand),
@@ -235,6 +239,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::WhatIf(args) => what_if::run(&args, context),
         Command::Replay(args) => replay::run(&args, context),
         Command::User(command) => user::run(command, context),
+        Command::Package(command) => package::run(command, context),
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),
         Command::Ca(command) => ca::run(command, context),

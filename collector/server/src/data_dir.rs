@@ -3,7 +3,7 @@
 //! ```text
 //! collector.toml   listen, public names            secrets.toml   what the book names but never contains
 //! upheld.db        facts                           pki/           keys and certificates
-//! serve.lock       held by the one that serves
+//! serve.lock       held by the one that serves     packages/      what new hosts install, and who signed it
 //! ```
 
 use std::{
@@ -59,6 +59,11 @@ impl DataDir {
     /// The folder of keys and certificates.
     pub(crate) fn pki(&self) -> PathBuf {
         self.0.join("pki")
+    }
+
+    /// The folder of the packages that hosts install.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.0.join("packages")
     }
 
     /// The database.

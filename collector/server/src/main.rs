@@ -14,6 +14,7 @@ mod failure;
 mod files;
 mod logging;
 mod output;
+mod packages;
 mod pki;
 mod problem;
 mod service;

@@ -5,6 +5,7 @@
 //! connections, requests in flight finish, tasks hand back what they have leased, the run ends in the store.
 
 mod certificates;
+mod install;
 mod manager;
 mod signals;
 
@@ -35,6 +36,7 @@ use crate::{
     doors::{Doors, Limits, Routers, bounded},
     failure::{Exit, Failure},
     output::{Output, write_line},
+    packages::Packages,
     pki::Pki,
 };
 use certificates::Certificates;
@@ -105,7 +107,8 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
         },
         TASK_PERIOD,
     );
-    let routers = routers(&desk, &certificates, &clock, metrics.clone(), config.listen.authority());
+    let routers =
+        routers(&desk, &certificates, &clock, metrics.clone(), config.listen.authority(), Packages::of(&data));
     let (stop, stopped) = watch::channel(false);
     let doors = Doors::new(listener, certificates.tls(), routers, Limits::default());
     let serving = tokio::spawn(doors.serve(stopped));
@@ -181,6 +184,7 @@ fn routers(
     clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
     metrics: PrometheusHandle,
     authority: String,
+    packages: Packages,
 ) -> Routers {
     let pki = certificates.pki();
     let link = move |made: &upheld_desk::NewToken| {
@@ -196,6 +200,7 @@ fn routers(
         metrics: Arc::new(move || metrics.render()),
         certificates: Arc::new(move || certificates::health(&authority.borrow(), now())),
     });
+    let portal = portal.merge(install::routes(packages));
     Routers { data: agents.data(), enrolment: agents.enrolment(), portal: bounded(portal, PORTAL_BYTES_MAX) }
 }
 
@@ -218,10 +223,16 @@ async fn tell_of_first_host(desk: &Desk, greeting: Greeting, output: &Output) {
             if let Some(first) = desk.agents(&Scope::Provider).await.ok().and_then(|agents| agents.into_iter().next()) {
                 break first;
             }
-            sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_millis(100)).await;
         };
-        let waited = upheld_web::words::two_units(begun.elapsed().as_secs());
-        output.say(&format!("{} ({}/{}) enrolled after {waited}.", host.host, host.client, host.site));
+        let waited = match begun.elapsed().as_secs() {
+            seconds @ 0..10 => format!("{seconds}.{} s", begun.elapsed().subsec_millis() / 100),
+            seconds => upheld_web::words::two_units(seconds),
+        };
+        output.say(&format!(
+            "{} ({}/{}) enrolled after {waited}. Try there: upheld-agent drill",
+            host.host, host.client, host.site
+        ));
     }
     std::future::pending::<()>().await;
 }

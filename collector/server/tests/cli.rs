@@ -308,3 +308,22 @@ fn terminate(child: &std::process::Child) {
     let status = std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
     assert!(status.success());
 }
+
+#[test]
+fn a_mistake_in_the_book_to_begin_with_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data").display().to_string();
+    let book = folder.path().join("book");
+    std::fs::create_dir_all(&book).unwrap();
+    std::fs::write(book.join("provider.toml"), "nam = \"X\"\n").unwrap();
+    let wrong = book.display().to_string();
+    let refused = collector(&["init", "--listen", "127.0.0.1:0", "--data", &data, "--serve", "--book", &wrong]);
+    assert_eq!(refused.code, 78, "{}", refused.stderr);
+    assert!(refused.stderr.contains("nothing was made") && refused.stderr.contains("book check"), "{}", refused.stderr);
+    let nowhere = folder.path().join("nowhere").display().to_string();
+    let refused = collector(&["init", "--listen", "127.0.0.1:0", "--data", &data, "--serve", "--book", &nowhere]);
+    assert_ne!(refused.code, 0);
+    let alone = collector(&["init", "--data", &data, "--book", &wrong]);
+    assert_eq!(alone.code, 2, "a book is for a collector that serves at once: {}", alone.stderr);
+    assert!(!folder.path().join("data").exists());
+}

@@ -14,7 +14,7 @@ use clap::Subcommand;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 use upheld_agreement::{
-    book::{Book, Diagnostic},
+    book::{Book, Diagnostic, Files},
     explain,
 };
 use upheld_desk::book::{Acceptance, read_files};
@@ -77,6 +77,14 @@ pub(super) enum Command {
     /// A JSON Schema of each kind of file, for editors.
     Schema(schema::Args),
 }
+
+/// The files of a folder, for `init`.
+pub(super) fn read_folder(dir: &Path) -> Result<Files, Failure> {
+    Ok(BookFolder::read(dir)?.files)
+}
+
+pub(super) use export::write_files as write_folder;
+pub(super) use start::starter;
 
 pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {

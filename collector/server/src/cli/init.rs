@@ -1,16 +1,24 @@
 //! `init`: a collector of one's own: folder, keys, database, configuration, and the first way in (SECURITY 30).
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use upheld_agreement::book::Book;
+use upheld_model::{ClientId, SiteId};
+use upheld_wire::v1::enroll::EnrollLink;
 
-use super::{Context, runtime, serve, typist};
+use super::{Context, book, runtime, serve, typist};
 use crate::{
     config::{Config, Listen},
     failure::{Exit, Failure},
-    files::write_private,
+    files::{read_text, write_private},
     output::write_line,
+    packages::{Packages, install_line},
     pki::Pki,
     service::Greeting,
 };
@@ -27,15 +35,36 @@ pub(super) struct Args {
     /// A host at a private or loopback address that webhooks may reach; repeat for more.
     #[arg(long = "webhook-private-host", value_name = "NAME")]
     webhook_private_hosts: Vec<String>,
-    /// Serve at once.
+    /// Serve at once, with a book and the line that adds the first host.
     #[arg(long)]
     serve: bool,
+    /// With --serve: your own book, whose first site gets the first host, in place of a starter one.
+    #[arg(long, value_name = "DIR", requires = "serve")]
+    book: Option<PathBuf>,
+    /// With --serve: the client of the starter book, by the name of his folder.
+    #[arg(long, value_name = "CLIENT", default_value = "first-client", conflicts_with = "book")]
+    client: ClientId,
+    /// With --serve: the public key of whoever builds the packages; what hosts install must be signed by it.
+    #[arg(long, value_name = "FILE", requires = "serve")]
+    release_key: Option<PathBuf>,
+    /// With --release-key: the agent's signed package, which the line for new hosts installs.
+    #[arg(long, value_name = "FILE", requires = "release_key")]
+    package: Option<PathBuf>,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let listen = reached_by(&args.listen, args.hosts)?;
+    let begun = if args.serve { Some(Begun::read(args.book.as_deref(), &args.client, context)?) } else { None };
     let made = make(&listen, &args.webhook_private_hosts, context)?;
-    tell(&made, &listen, args.serve, context)?;
+    let packages = Packages::of(&context.data);
+    if let Some(file) = &args.release_key {
+        packages.set_key(&read_text(file)?, file)?;
+    }
+    if let Some(file) = &args.package {
+        packages.add(file)?;
+    }
+    let first = begun.map(|begun| begun.apply(&made.pki, &listen, context)).transpose()?;
+    tell(&made, &listen, first.as_ref(), context)?;
     if args.serve { serve::run_for(Greeting::FirstHost, context) } else { Ok(Exit::Ok) }
 }
 
@@ -63,7 +92,72 @@ fn make(listen: &Listen, private_hosts: &[String], context: &Context) -> Result<
     Ok(Made { pki, login_link: format!("{}/in/{secret}", listen.url()) })
 }
 
-fn tell(made: &Made, listen: &Listen, serves: bool, context: &Context) -> Result<(), Failure> {
+/// The book with which a collector begins that serves at once: read before anything is made, so that a mistake in it
+/// leaves nothing behind.
+struct Begun {
+    files: BTreeMap<String, String>,
+    /// Where the first host goes.
+    client: ClientId,
+    site: SiteId,
+    /// Whether it is the starter book, which is written into the data folder.
+    is_starter: bool,
+}
+
+/// What the first host needs.
+struct First {
+    client: ClientId,
+    site: SiteId,
+    /// Where the starter book lies, where one was made.
+    starter: Option<PathBuf>,
+    link: EnrollLink,
+    /// What installs the agent too; `None` where no release key is set.
+    line: Option<String>,
+}
+
+impl Begun {
+    fn read(own: Option<&Path>, client: &ClientId, context: &Context) -> Result<Self, Failure> {
+        let files = match own {
+            Some(folder) => book::read_folder(folder)?,
+            None => book::starter(client, context)?,
+        };
+        let book = Book::read(&files).map_err(|refused| {
+            let folder = own.unwrap_or(Path::new("book")).display().to_string();
+            Failure::new(Exit::Config, format!("the book in {folder} has mistakes: nothing was made"))
+                .because(refused.to_string())
+                .todo(format!("upheld-collector book check {folder}"))
+        })?;
+        let first =
+            book.clients.values().find_map(|client| Some((client.id.clone(), client.sites.keys().next()?.clone())));
+        let Some((client, site)) = first else {
+            return Err(Failure::new(Exit::Config, "the book has no site, so no host can be added: nothing was made")
+                .todo("write clients/CLIENT/sites/SITE.toml, or begin with the starter book: leave --book out"));
+        };
+        Ok(Self { files, client, site, is_starter: own.is_none() })
+    }
+
+    fn apply(self, pki: &Pki, listen: &Listen, context: &Context) -> Result<First, Failure> {
+        let Self { files, client, site, is_starter } = self;
+        let starter = is_starter.then(|| context.data.path().join("book"));
+        if let Some(folder) = &starter {
+            book::write_folder(folder, &files)?;
+        }
+        let made = context.with_desk(async |desk, now| -> Result<_, Failure> {
+            desk.apply_book(files, &typist(), now).await?;
+            Ok(desk.new_token(&client, &site, SignedDuration::from_hours(24), &typist(), now).await?)
+        })?;
+        let link = EnrollLink {
+            authority: listen.authority(),
+            token: made.token,
+            root_fingerprint: pki.root_fingerprint(),
+            issued: made.issued_at,
+        };
+        let key = Packages::of(&context.data).key()?;
+        let line = key.map(|key| install_line(&listen.url(), pki, &link, &key));
+        Ok(First { client, site, starter, link, line })
+    }
+}
+
+fn tell(made: &Made, listen: &Listen, first: Option<&First>, context: &Context) -> Result<(), Failure> {
     let (pki, data, option) = (&made.pki, context.data.path().display(), context.data_option());
     if context.output.json {
         return write_line(
@@ -75,6 +169,8 @@ fn tell(made: &Made, listen: &Listen, serves: bool, context: &Context) -> Result
                 "certificate_sha256": pki.portal_certificate_sha256(),
                 "root_fingerprint": pki.root_fingerprint(),
                 "data": context.data.path(),
+                "enroll_link": first.map(|first| first.link.to_string()),
+                "install_line": first.and_then(|first| first.line.as_ref()),
             })
             .to_string(),
         );
@@ -82,19 +178,47 @@ fn tell(made: &Made, listen: &Listen, serves: bool, context: &Context) -> Result
     let mut text = format!(
         "Collector on {} (self-made certificate, key SHA256:{}), data in {data}\n\
          Certificate as a browser shows it, SHA-256:\n  {}\n\
-         Admin link, valid 15 min:   {}\n\
-         Your agreements:            upheld-collector book apply DIR{option}\n\
-         Add a host:                 upheld-collector agent token --client C --site S{option}\n\
-        \x20                           and there: upheld-agent enroll '<link>'",
+         Admin link, valid 15 min:   {}\n",
         listen.url(),
         pki.portal_pin(),
         pki.portal_certificate_sha256(),
         made.login_link,
     );
-    if !serves {
-        text.push_str(&format!("\nStart it:                   upheld-collector serve{option}"));
-    }
+    text.push_str(&match first {
+        Some(first) => first.told(&option),
+        None => format!(
+            "Your agreements:            upheld-collector book apply DIR{option}\n\
+             Add a host:                 upheld-collector agent token --client C --site S{option}\n\
+            \x20                           and there: upheld-agent enroll '<link>'\n\
+             Start it:                   upheld-collector serve{option}"
+        ),
+    });
     write_line(&text)
+}
+
+impl First {
+    fn told(&self, option: &str) -> String {
+        let Self { client, site, starter, link, line } = self;
+        let book = match starter {
+            Some(folder) => format!(
+                "Your agreements:            a starter book is in {0}: client {client}, site {site}; edit it, then\n\
+                \x20                           upheld-collector book apply {0}{option}\n",
+                folder.display()
+            ),
+            None => format!("Your agreements:            applied; the line below is for {client}/{site}\n"),
+        };
+        let linux = match line {
+            Some(line) => format!("{line}\nWhere the agent is already: upheld-agent enroll '{link}'"),
+            None => format!(
+                "dpkg -i upheld-agent_*.deb && upheld-agent enroll '{link}'\n\
+                \x20                           (a line that installs too wants signed packages: upheld-collector package --help)"
+            ),
+        };
+        format!(
+            "{book}Add a host, Linux:          {linux}\n\
+             Add a host, Windows:        not offered: this version has no package for Windows"
+        )
+    }
 }
 
 /// Checks the address; a port of 0 is replaced by one that is free now, so that links can name it.

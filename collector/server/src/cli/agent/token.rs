@@ -15,6 +15,7 @@ use upheld_wire::v1::enroll::EnrollLink;
 use super::super::{Context, typist};
 use crate::{
     failure::{Exit, Failure},
+    packages::{Packages, install_line},
     pki::Pki,
     when,
 };
@@ -106,8 +107,10 @@ fn make(args: Args, context: &Context) -> Result<Exit, Failure> {
         root_fingerprint: pki.root_fingerprint(),
         issued: made.issued_at,
     };
+    let key = Packages::of(&context.data).key()?;
+    let line = key.map(|key| install_line(&config.listen.url(), &pki, &link, &key));
     let until = made.expires_at.strftime("%Y-%m-%d %H:%M UTC");
-    let how = "On the host, in quotes: upheld-agent enroll '<link>'";
+    let how = "On a host that has the agent, in quotes: upheld-agent enroll '<link>'";
     context.output.say(&match (is_for_several, is_ruled) {
         (false, _) => format!("Works once, until {until}. {how}"),
         (true, false) => {
@@ -117,10 +120,14 @@ fn make(args: Args, context: &Context) -> Result<Exit, Failure> {
             "Works {uses} times, until {until}; whom the rule does not approve waits: upheld-collector agent pending. {how}"
         ),
     });
+    if let Some(line) = &line {
+        context.output.say(&format!("On a Debian host without it:\n{line}"));
+    }
     context.output.result(&link.to_string(), || {
         json!({
             "schema": "upheld.agent-token/1",
             "link": link.to_string(),
+            "install_line": line,
             "client": client,
             "site": site,
             "uses": if is_for_several { uses } else { 1 },

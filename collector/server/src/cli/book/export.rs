@@ -38,7 +38,10 @@ pub(super) fn run(dir: &Path, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Writes files below a folder; their paths are the book's, which has no `..` in them.
-pub(super) fn write_files(dir: &Path, files: &std::collections::BTreeMap<String, String>) -> Result<(), Failure> {
+pub(in crate::cli) fn write_files(
+    dir: &Path,
+    files: &std::collections::BTreeMap<String, String>,
+) -> Result<(), Failure> {
     for (path, text) in files {
         let file = dir.join(path);
         let parent = file.parent().unwrap_or(dir);

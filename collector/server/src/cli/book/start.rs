@@ -55,6 +55,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// The files of a book for this client alone.
+pub(in crate::cli) fn starter(client: &ClientId, context: &Context) -> Result<BTreeMap<String, String>, Failure> {
+    files(client, &Files::new(), context)
+}
+
 fn has_files(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
 }
