@@ -4,6 +4,8 @@
 //! recorder while everything else looks well. Processor and memory are measured and judged elsewhere, over time.
 
 mod mounts;
+#[cfg(windows)]
+mod processor;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,17 +34,20 @@ pub(crate) struct Host {
     state: Arc<Mutex<State>>,
 }
 
+#[derive(Default)]
 struct State {
     system: Option<System>,
     disks: Option<Disks>,
+    #[cfg(not(windows))]
     has_cpu: bool,
+    #[cfg(windows)]
+    processor: Option<processor::Times>,
     writable_before: mounts::Seen,
 }
 
 impl Host {
     pub(crate) fn new() -> Self {
-        let state = State { system: None, disks: None, has_cpu: false, writable_before: mounts::Seen::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::default() }
     }
 
     /// Asking a file system for its size can hang with the disk, so it is done off the runtime's thread.
@@ -90,11 +95,6 @@ impl State {
         }
         if let Some(system) = &mut self.system {
             system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram().with_swap());
-            system.refresh_cpu_usage();
-            // The first reading has nothing to compare with and says 0 or 100.
-            if std::mem::replace(&mut self.has_cpu, true) {
-                result = result.value("cpu_percent", one_decimal(f64::from(system.global_cpu_usage())));
-            }
             let (total, available) = (system.total_memory(), system.available_memory());
             result = result.value("memory_used_percent", one_decimal(percent(total.saturating_sub(available), total)));
             result = result.value("memory_available_mb", (available / 1_000_000) as f64);
@@ -103,6 +103,11 @@ impl State {
                 result = result.value("swap_used_percent", one_decimal(used));
             }
         }
+        if let Some(percent) = self.processor_percent() {
+            result = result.value("cpu_percent", one_decimal(percent));
+        }
+        // Windows has no such thing, and sysinfo's copy of it wakes up every 5 s.
+        #[cfg(not(windows))]
         if let Ok(load) = System::load_average() {
             result = result.value("load_1", load.one).value("load_5", load.five).value("load_15", load.fifteen);
         }
@@ -110,6 +115,22 @@ impl State {
             result = result.value("uptime_s", uptime as f64);
         }
         result.value("boot_id", boot_id().as_str())
+    }
+}
+
+impl State {
+    /// The share since the look before; a first look has nothing to compare with.
+    #[cfg(not(windows))]
+    fn processor_percent(&mut self) -> Option<f64> {
+        let system = self.system.as_mut()?;
+        system.refresh_cpu_usage();
+        std::mem::replace(&mut self.has_cpu, true).then(|| f64::from(system.global_cpu_usage()))
+    }
+
+    #[cfg(windows)]
+    fn processor_percent(&mut self) -> Option<f64> {
+        let now = processor::Times::now()?;
+        self.processor.replace(now).map(|before| now.busy_percent_since(before))
     }
 }
 

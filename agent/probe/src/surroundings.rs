@@ -1,27 +1,62 @@
 //! What this host's network looks like from inside: default gateways and configured resolvers.
 //!
-//! Read from `/proc/net/route` and `/etc/resolv.conf`. On other systems nothing is known, so that nothing is
-//! allowed by being known and `gateway` as a target cannot be probed. IPv6 gateways are link-local addresses, which
+//! Read from `/proc/net/route` and `/etc/resolv.conf`, on Windows from its adapters. On other systems nothing is known,
+//! so that nothing is allowed by being known and `gateway` as a target cannot be probed. IPv6 gateways are link-local addresses, which
 //! are never probed (SECURITY 3).
 
+#[cfg(any(not(windows), test))]
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The default gateways, those of the lowest metric first.
+#[cfg(not(windows))]
 pub(crate) fn gateways() -> Vec<IpAddr> {
     std::fs::read_to_string("/proc/net/route").map(|table| parse_routes(&table)).unwrap_or_default()
 }
 
 /// The resolvers of `/etc/resolv.conf`.
+#[cfg(not(windows))]
 pub(crate) fn resolvers() -> Vec<IpAddr> {
     std::fs::read_to_string("/etc/resolv.conf").map(|text| parse_resolvers(&text)).unwrap_or_default()
 }
 
+#[cfg(windows)]
+pub(crate) use windows::{gateways, resolvers};
+
+#[cfg(windows)]
+mod windows {
+    //! By `GetAdaptersAddresses`, which the crate `ipconfig` wraps.
+
+    use std::net::IpAddr;
+
+    use ipconfig::{Adapter, OperStatus, get_adapters};
+
+    /// The default gateways of the adapters that are up, those of the lowest metric first.
+    pub(crate) fn gateways() -> Vec<IpAddr> {
+        let usable = |gateway: &IpAddr| gateway.is_ipv4() && !gateway.is_unspecified();
+        adapters().iter().flat_map(Adapter::gateways).copied().filter(usable).collect()
+    }
+
+    /// The resolvers of the adapters that are up.
+    pub(crate) fn resolvers() -> Vec<IpAddr> {
+        adapters().iter().flat_map(Adapter::dns_servers).copied().collect()
+    }
+
+    fn adapters() -> Vec<Adapter> {
+        let mut adapters = get_adapters().unwrap_or_default();
+        adapters.retain(|adapter| adapter.oper_status() == OperStatus::IfOperStatusUp);
+        adapters.sort_by_key(Adapter::ipv4_metric);
+        adapters
+    }
+}
+
 /// The interface of the default route of the lowest metric.
+#[cfg(target_os = "linux")]
 pub(crate) fn default_interface() -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/route").ok()?;
     default_routes(&table).into_iter().next().map(|route| route.interface)
 }
 
+#[cfg(any(not(windows), test))]
 /// A default route that leads over a gateway.
 struct Route {
     metric: u32,
@@ -29,10 +64,12 @@ struct Route {
     gateway: IpAddr,
 }
 
+#[cfg(any(not(windows), test))]
 fn parse_routes(table: &str) -> Vec<IpAddr> {
     default_routes(table).into_iter().map(|route| route.gateway).collect()
 }
 
+#[cfg(any(not(windows), test))]
 /// Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask …, addresses as the kernel's own words in
 /// hexadecimal. Flags 1 is "up", 2 is "gateway". By metric.
 fn default_routes(table: &str) -> Vec<Route> {
@@ -49,6 +86,7 @@ fn default_routes(table: &str) -> Vec<Route> {
     routes
 }
 
+#[cfg(any(not(windows), test))]
 fn parse_resolvers(text: &str) -> Vec<IpAddr> {
     let resolver = |line: &str| {
         let mut words = line.split_whitespace();
