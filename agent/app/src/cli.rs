@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::platform;
+
 /// Watches this site for its provider, works alone when the line is down, loses nothing.
 #[derive(Debug, Parser)]
 #[command(name = "upheld-agent", version, arg_required_else_help = true)]
@@ -18,7 +20,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// The folder where this agent keeps its keys, its journal and its state.
-    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/upheld")]
+    #[arg(long, global = true, value_name = "DIR", default_value = platform::STATE_FOLDER)]
     pub(crate) state: PathBuf,
     /// The settings file; without it the one given at enrolment, or /etc/upheld/agent.toml if there is one.
     #[arg(long, global = true, value_name = "FILE")]
@@ -47,7 +49,12 @@ pub(crate) enum Verb {
         replace: bool,
     },
     /// Watch and report until told to stop (what the service runs).
-    Run,
+    Run {
+        /// The service manager started this process (Windows).
+        #[cfg(windows)]
+        #[arg(long, hide = true)]
+        service: bool,
+    },
     /// Say how this agent is.
     Status {
         /// List what leaves this host, and for where.
@@ -130,6 +137,10 @@ pub(crate) enum CheckVerb {
 pub(crate) enum ServiceVerb {
     /// Start with this host, from here on and after each boot; an older version is replaced.
     Install,
+    /// Start it.
+    Start,
+    /// Stop it, until this host starts again or somebody starts it.
+    Stop,
     /// Say how the service is.
     Status,
     /// Take it back; keys and journal stay.

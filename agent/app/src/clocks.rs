@@ -33,6 +33,9 @@ pub(crate) fn reading() -> Reading {
     Reading { wall: wall(), mono: mono(), boottime: platform::boottime() }
 }
 
+#[cfg(windows)]
+use crate::platform::machine as platform;
+
 #[cfg(target_os = "linux")]
 mod platform {
     use std::time::Duration;
@@ -66,7 +69,7 @@ mod platform {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 mod platform {
     use std::{
         sync::OnceLock,
@@ -91,7 +94,7 @@ mod platform {
     }
 
     pub(super) fn host_name() -> String {
-        std::env::var("COMPUTERNAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_else(|_| "unnamed".to_owned())
+        std::env::var("HOSTNAME").unwrap_or_else(|_| "unnamed".to_owned())
     }
 }
 

@@ -3,7 +3,9 @@
 //! What the running agent knows is asked of it; the rest is looked at here. The exit code is that of the first thing
 //! that is wrong.
 
-use std::{path::Path, sync::Arc};
+#[cfg(unix)]
+use std::path::Path;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use rustls::crypto::CryptoProvider;
@@ -16,7 +18,7 @@ use crate::{
     failure::{Code, Failure},
     http::{Doubt, NoAnswer},
     identity::TlsIdentity,
-    output,
+    output, platform,
     settings::Settings,
     state::{Identity, StateFolder},
     uplink::{Reach, Uplink},
@@ -182,7 +184,7 @@ fn clock_beside(theirs: Timestamp, ours: Timestamp) -> Finding {
     }
     let (seconds, side) = (apart.abs().as_secs(), if apart.is_positive() { "behind" } else { "ahead of" });
     let says = format!("{seconds} s {side} the collector's");
-    Finding::wrong("clock", Code::Failed, says, "timedatectl set-ntp true; then: timedatectl timesync-status")
+    Finding::wrong("clock", Code::Failed, says, platform::SET_CLOCK)
 }
 
 fn service(state: &StateFolder) -> Finding {
@@ -192,7 +194,7 @@ fn service(state: &StateFolder) -> Finding {
             "service",
             Code::Failed,
             "no agent runs",
-            "sudo systemctl start upheld-agent; where there is no such unit: sudo upheld-agent service install",
+            format!("{}; where there is none: {}", platform::START_WITH_RIGHTS, platform::INSTALL_WITH_RIGHTS),
         ),
     }
 }
@@ -213,7 +215,27 @@ fn rights(state: &StateFolder) -> Option<Finding> {
     })
 }
 
-#[cfg(not(target_os = "linux"))]
+/// Whether others may enter the folder: it was given to somebody by hand, then.
+#[cfg(windows)]
+fn rights(state: &StateFolder) -> Option<Finding> {
+    Some(match platform::security::others_in(state.root()) {
+        Ok(others) if others.is_empty() => Finding::ok("rights", "only the service and administrators use its folder"),
+        Ok(others) => Finding::wrong(
+            "rights",
+            Code::Failed,
+            format!("{} is open to {}", state.root().display(), others.join(", ")),
+            "as an administrator: upheld-agent service install",
+        ),
+        Err(error) => Finding::wrong(
+            "rights",
+            Code::Failed,
+            format!("{}: {error}", state.root().display()),
+            platform::WHO_MAY_ASK,
+        ),
+    })
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
 fn rights(_: &StateFolder) -> Option<Finding> {
     None
 }
@@ -225,32 +247,34 @@ fn may_echo(status: &str) -> bool {
     line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|rights| rights & NET_RAW != 0)
 }
 
-#[cfg(target_os = "linux")]
 fn disk(state: &StateFolder) -> Finding {
-    let root = state.root();
-    let place = if root.exists() { root } else { Path::new("/") };
-    match rustix::fs::statvfs(place) {
-        Err(error) => Finding::wrong("disk", Code::Failed, format!("{}: {error}", place.display()), "df -h"),
-        Ok(stat) => {
-            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let mut place = state.root();
+    while let (false, Some(above)) = (place.exists(), place.parent()) {
+        place = above;
+    }
+    match free_bytes(place) {
+        Err(error) => {
+            Finding::wrong("disk", Code::Failed, format!("{}: {error}", place.display()), platform::FREE_SPACE)
+        }
+        Ok(free) => {
             let says = format!("{} MiB free for {}", free >> 20, place.display());
             if free >= FREE_BYTES_MIN {
                 return Finding::ok("disk", says);
             }
-            Finding::wrong("disk", Code::TryAgain, says, format!("free some: du -xh --max-depth=2 {}", place.display()))
+            let todo = format!("free some: {} {}", platform::LARGEST, place.display());
+            Finding::wrong("disk", Code::TryAgain, says, todo)
         }
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-fn disk(_: &StateFolder) -> Finding {
-    Finding::wrong(
-        "disk",
-        Code::Missing,
-        "this platform's free space is not looked at in this version",
-        "look at it by hand",
-    )
+#[cfg(unix)]
+fn free_bytes(place: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(place)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
+
+#[cfg(windows)]
+use platform::machine::free_bytes;
 
 #[cfg(test)]
 mod tests {
@@ -263,7 +287,9 @@ mod tests {
         assert!(beside(59).is_ok && beside(-60).is_ok);
         assert_eq!(beside(61).says, "61 s behind the collector's");
         assert_eq!(beside(-7200).says, "7200 s ahead of the collector's");
-        assert!(beside(61).line().contains("WRONG") && beside(61).line().contains("do: timedatectl"));
+        assert!(
+            beside(61).line().contains("WRONG") && beside(61).line().contains(&format!("do: {}", platform::SET_CLOCK))
+        );
     }
 
     #[cfg(target_os = "linux")]

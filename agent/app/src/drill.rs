@@ -271,7 +271,7 @@ fn question(state: &StateFolder, question: &str) -> Result<Answer, Failure> {
     let Some(text) = asked.filter(|text| !text.is_empty()) else {
         return Err(Failure::new(Code::TryAgain, format!("no agent runs on {}", state.root().display()))
             .why("a drill is played by the running agent; nothing was recorded")
-            .help("systemctl start upheld-agent, then: upheld-agent drill"));
+            .help(format!("{}, then: upheld-agent drill", crate::platform::START)));
     };
     serde_json::from_str(&text).map_err(|error| unreadable(&error.to_string()))
 }

@@ -28,10 +28,21 @@ impl FileError {
     }
 }
 
-/// Makes a folder with mode 0700, parents included, and tightens an existing one.
+/// Makes a folder with mode 0700, parents included, and tightens an existing one. On Windows: for SYSTEM, administrators
+/// and the service alone, with all that is made in it.
 pub(crate) fn private_folder(path: &Path) -> Result<(), FileError> {
-    fs::create_dir_all(path).map_err(FileError::of("create folder", path))?;
-    tighten(path, 0o700)
+    #[cfg(windows)]
+    {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(FileError::of("create folder", parent))?;
+        }
+        crate::platform::security::private_folder(path).map_err(FileError::of("make private", path))
+    }
+    #[cfg(not(windows))]
+    {
+        fs::create_dir_all(path).map_err(FileError::of("create folder", path))?;
+        tighten(path, 0o700)
+    }
 }
 
 /// Puts `content` at `path` with mode 0600 so that after a crash either the old or the new content is there:
@@ -69,6 +80,9 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), FileError> {
 
 /// Gives a file that root made to whoever owns its folder: what `enroll` writes belongs to the service's own user.
 pub(crate) fn give_to_owner_of_folder(file: &File, path: &Path) -> Result<(), FileError> {
+    // On Windows a file belongs to whoever its folder's access list names, whoever made it.
+    #[cfg(not(unix))]
+    let _ = (file, path);
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, fchown};
@@ -83,7 +97,17 @@ pub(crate) fn give_to_owner_of_folder(file: &File, path: &Path) -> Result<(), Fi
     Ok(())
 }
 
-/// Options for a file that only this user may read.
+/// The same for a folder.
+pub(crate) fn give_folder_to_owner_of_its_folder(path: &Path) -> Result<(), FileError> {
+    // Windows cannot open a folder as a file.
+    if cfg!(unix) {
+        let folder = File::open(path).map_err(FileError::of("open", path))?;
+        give_to_owner_of_folder(&folder, path)?;
+    }
+    Ok(())
+}
+
+/// Options for a file that only this user may read. On Windows it inherits from its folder who may.
 pub(crate) fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true);
@@ -98,7 +122,7 @@ fn tighten(path: &Path, mode: u32) -> Result<(), FileError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(FileError::of("restrict access to", path))
 }
 
-#[cfg(not(unix))]
+#[cfg(not(any(unix, windows)))]
 fn tighten(_path: &Path, _mode: u32) -> Result<(), FileError> {
     Ok(())
 }

@@ -22,6 +22,7 @@ mod identity;
 mod memory;
 mod output;
 mod pages;
+mod platform;
 mod ran;
 mod record;
 mod recorder;
@@ -56,18 +57,28 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error, wants_json),
     };
-    match start(&cli, &provider) {
+    // A verb that takes anything takes the option too.
+    let wants_json = cli.common.json || wants_json;
+    match start_as_asked(cli, provider) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // A verb that takes anything takes the option too.
-            report(&failure, cli.common.json || wants_json);
+            report(&failure, wants_json);
             ExitCode::from(failure.code() as u8)
         }
     }
 }
 
+/// As what this process was started: a command, or the service of Windows' manager.
+fn start_as_asked(cli: Cli, provider: Arc<CryptoProvider>) -> Result<(), Failure> {
+    #[cfg(windows)]
+    if let Verb::Run { service: true } = cli.verb {
+        return platform::manager::serve(move || start(&cli, &provider));
+    }
+    start(&cli, &provider)
+}
+
 fn start(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failure> {
-    log_to_stderr(cli)?;
+    log(cli)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Names and file systems are looked up on these; few, short-lived and with a small stack, for the memory.
@@ -82,7 +93,7 @@ fn start(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failure> {
 async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failure> {
     match &cli.verb {
         Verb::Enroll { link, replace } => enroll::enroll(&cli.common, link, *replace, provider).await,
-        Verb::Run => run::run(&cli.common, provider).await,
+        Verb::Run { .. } => run::run(&cli.common, provider).await,
         Verb::Status { sends, exit_code } => status::status(&cli.common, *sends, *exit_code),
         Verb::Ran { job, failed, status, started } => {
             let is_failure = *failed || status.is_some_and(|status| status != 0);
@@ -109,7 +120,8 @@ fn not_built(verb: &str) -> Failure {
     Failure::new(Code::Missing, format!("`upheld-agent {verb}` is not built in this version"))
 }
 
-fn log_to_stderr(cli: &Cli) -> Result<(), Failure> {
+/// To stderr; a service of Windows has none, and writes into its state folder.
+fn log(cli: &Cli) -> Result<(), Failure> {
     use std::io::IsTerminal;
     use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -122,6 +134,16 @@ fn log_to_stderr(cli: &Cli) -> Result<(), Failure> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false);
+    #[cfg(windows)]
+    if platform::manager::is_here() {
+        let state = state::StateFolder::new(&cli.common.state);
+        state.create()?;
+        let file = platform::log::LogFile::open(&state.log()).map_err(files::FileError::of("open", &state.log()));
+        let file = std::sync::Mutex::new(file.map_err(|error| state.unusable(error))?);
+        let lines = tracing_subscriber::fmt::layer().with_writer(file).with_ansi(false).with_target(false);
+        tracing_subscriber::registry().with(filter).with(lines).init();
+        return Ok(());
+    }
     tracing_subscriber::registry().with(filter).with(lines).init();
     Ok(())
 }

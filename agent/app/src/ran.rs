@@ -87,7 +87,7 @@ fn answer(state: &StateFolder, question: &str) -> Result<Answer, Failure> {
         if begun.elapsed() > WAIT {
             return Err(Failure::new(Code::TryAgain, format!("no agent runs on {}", state.root().display()))
                 .why("nothing was recorded")
-                .help("systemctl start upheld-agent, and tell it again"));
+                .help(format!("{}, and tell it again", crate::platform::START)));
         }
         std::thread::sleep(AGAIN_AFTER);
     }

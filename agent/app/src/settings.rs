@@ -10,13 +10,9 @@ use crate::{
     alarm::{AlarmTarget, RawTarget},
     cli::Common,
     failure::{Code, Failure},
+    platform::{ALLOW_FILE, SETTINGS_FILE},
     state::Identity,
 };
-
-/// Where the settings are when nobody says otherwise.
-const SETTINGS_FILE: &str = "/etc/upheld/agent.toml";
-/// Where the allow file is when nobody says otherwise.
-const ALLOW_FILE: &str = "/etc/upheld/allow.toml";
 
 /// The checked settings.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ mod identity;
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Read, Write},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,7 @@ use upheld_wire::v1::AgentConfig;
 use crate::{
     failure::{Code, Failure},
     files::{self, FileError},
+    platform,
 };
 pub(crate) use identity::{Identity, Schema};
 
@@ -84,7 +85,14 @@ impl StateFolder {
         self.root.join("probes.json")
     }
 
+    /// What a service without a console logs.
+    #[cfg(windows)]
+    pub(crate) fn log(&self) -> PathBuf {
+        self.root.join("agent.log")
+    }
+
     /// The socket that `status` asks.
+    #[cfg(unix)]
     pub(crate) fn status_socket(&self) -> PathBuf {
         self.root.join("status.sock")
     }
@@ -106,11 +114,10 @@ impl StateFolder {
             .map_err(|error| self.unusable(error))?;
         match file.try_lock() {
             Ok(()) => {
-                let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-                written.map_err(FileError::of("write", &path)).map_err(|error| self.unusable(error))?;
+                self.say_holder(&mut file)?;
                 Ok(FolderLock { _file: file })
             }
-            Err(TryLockError::WouldBlock) => Err(self.already_running(read_pid(&mut file))),
+            Err(TryLockError::WouldBlock) => Err(self.already_running(self.read_holder(&mut file))),
             Err(TryLockError::Error(error)) => Err(self.unusable(FileError::of("lock", &path)(error))),
         }
     }
@@ -137,7 +144,7 @@ impl StateFolder {
     pub(crate) fn holder(&self) -> Option<String> {
         let mut file = OpenOptions::new().read(true).open(self.root.join("lock")).ok()?;
         match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Some(read_pid(&mut file)),
+            Err(TryLockError::WouldBlock) => Some(self.read_holder(&mut file)),
             Ok(()) | Err(TryLockError::Error(_)) => None,
         }
     }
@@ -154,7 +161,7 @@ impl StateFolder {
                 Code::NotEnrolled,
                 format!("this host is not enrolled: no identity in {}", self.root.display()),
             )
-            .help("upheld-agent enroll '<link>', with a link from `upheld-collector agent token`")
+            .help(format!("{}, with a link from `upheld-collector agent token`", platform::ENROLL))
         })
     }
 
@@ -193,10 +200,7 @@ impl StateFolder {
     pub(crate) fn set_aside(&self, now: Timestamp) -> Result<PathBuf, Failure> {
         let aside = self.root.join(format!("before-{}", now.as_second()));
         files::private_folder(&aside)
-            .and_then(|()| {
-                let folder = File::open(&aside).map_err(FileError::of("open", &aside))?;
-                files::give_to_owner_of_folder(&folder, &aside)
-            })
+            .and_then(|()| files::give_folder_to_owner_of_its_folder(&aside))
             .map_err(|error| self.unusable(error))?;
         // The identity goes first: if this is cut short, the host is not enrolled rather than half of two.
         let all = [
@@ -228,10 +232,38 @@ impl StateFolder {
             format!("cannot use the state folder {}", self.root.display()),
         );
         failure.because(error).help(if full {
-            format!("free some space; see: df -h {}", self.root.display())
+            format!("free some space; see: {} {}", platform::FREE_SPACE, self.root.display())
         } else {
-            format!("run as the agent's own user, or give it the folder: chown -R upheld: {}", self.root.display())
+            format!("{} {}", platform::TAKE_FOLDER, self.root.display())
         })
+    }
+
+    /// Writes this process's number where who finds the folder held can read it.
+    #[cfg(not(windows))]
+    fn say_holder(&self, lock: &mut File) -> Result<(), Failure> {
+        use std::io::Write;
+
+        let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        let path = self.root.join("lock");
+        written.map_err(FileError::of("write", &path)).map_err(|error| self.unusable(error))
+    }
+
+    #[cfg(not(windows))]
+    fn read_holder(&self, lock: &mut File) -> String {
+        read_pid(lock)
+    }
+
+    /// Beside the lock: Windows lets nobody read what is locked.
+    #[cfg(windows)]
+    fn say_holder(&self, _: &mut File) -> Result<(), Failure> {
+        let path = self.root.join("lock.pid");
+        let written = fs::write(&path, format!("{}\n", std::process::id()));
+        written.map_err(FileError::of("write", &path)).map_err(|error| self.unusable(error))
+    }
+
+    #[cfg(windows)]
+    fn read_holder(&self, _: &mut File) -> String {
+        File::open(self.root.join("lock.pid")).map_or_else(|_| "unknown".to_owned(), read_pid)
     }
 
     fn identity_json(&self) -> PathBuf {
@@ -259,7 +291,7 @@ impl StateFolder {
     }
 }
 
-fn read_pid(file: &mut File) -> String {
+fn read_pid(file: impl Read) -> String {
     let mut pid = String::new();
     // The number is only for the person who reads the message.
     let _ = file.take(20).read_to_string(&mut pid);

@@ -1,4 +1,4 @@
-//! How this agent is: a document on a unix socket in the state folder (SECURITY 9), and the command that reads it.
+//! How this agent is: a document on a unix socket in the state folder, on Windows on a named pipe (SECURITY 9), and the command that reads it.
 //!
 //! Whoever connects may ask for the document, or say that a job ran ([`crate::ran`]), and nothing else. When the agent does not run, the
 //! command says so and shows what is on disk.
@@ -185,13 +185,17 @@ fn percent(used: Duration, ran: Duration) -> Option<f64> {
     share.is_finite().then(|| (share * 100.0).round() / 100.0)
 }
 
-/// The resident set, where the system tells (Linux).
+/// The resident set, where the system tells.
+#[cfg(not(windows))]
 fn memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
+
+#[cfg(windows)]
+use crate::platform::machine::memory_bytes;
 
 /// How it goes, for the service manager's own status line.
 pub(crate) fn in_one_line(standing: &Standing, waiting: u64) -> String {

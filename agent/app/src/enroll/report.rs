@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use upheld_wire::v1::AgentConfig;
 
-use crate::{cli::Common, clocks, failure::Failure, output, sends, state::Identity};
+use crate::{cli::Common, clocks, failure::Failure, output, platform, sends, state::Identity};
 
 /// What `enroll --json` prints.
 #[derive(Debug, Serialize)]
@@ -74,6 +74,8 @@ pub(super) fn print(
     });
     lines.push(if starts_by_itself(common) {
         format!("Enrolled as {}. The service starts by itself; see: upheld-agent status", identity.agent)
+    } else if cfg!(windows) && common.state == Path::new(platform::STATE_FOLDER) {
+        format!("Enrolled as {}. Start it, from here on and after each boot: {}", identity.agent, platform::INSTALL)
     } else {
         format!("Enrolled as {}. Start it: upheld-agent --state {} run", identity.agent, common.state.display())
     });
@@ -83,7 +85,7 @@ pub(super) fn print(
 /// Whether a unit of the service manager waits for the identity that was just written.
 fn starts_by_itself(common: &Common) -> bool {
     let is_here = |folder: &str| Path::new(folder).join("upheld-agent.path").exists();
-    common.state == Path::new("/var/lib/upheld")
+    common.state == Path::new(platform::STATE_FOLDER)
         && Path::new("/run/systemd/system").exists()
         && ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"].into_iter().any(is_here)
 }

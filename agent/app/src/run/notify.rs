@@ -91,8 +91,24 @@ mod manager {
     }
 }
 
+/// Windows' manager knows states, and no words or signs of life.
+#[cfg(windows)]
+mod manager {
+    use std::time::Duration;
+
+    pub(super) use crate::platform::manager::{ready, stopping};
+
+    pub(super) fn watchdog() -> Option<Duration> {
+        None
+    }
+
+    pub(super) fn alive() {}
+
+    pub(super) fn status(_: &str) {}
+}
+
 /// No manager here has such a protocol.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 mod manager {
     use std::time::Duration;
 

@@ -97,6 +97,7 @@ impl Agent {
 /// How the run ends once the journal is closed.
 pub(super) fn end(state: &StateFolder, closed: Result<(), JournalError>) -> Result<(), Failure> {
     // Best effort: a socket that nobody serves is replaced at the next start.
+    #[cfg(unix)]
     let _ = std::fs::remove_file(state.status_socket());
     closed.map_err(|error| {
         Failure::new(Code::Failed, "the journal was not closed cleanly")
@@ -129,8 +130,32 @@ pub(super) fn listen(incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Turns what the service manager and the console ask into [`Incoming::Stop`].
+#[cfg(windows)]
+pub(super) fn listen(incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+
+    use crate::platform::manager;
+
+    let failed = |error: std::io::Error| Failure::new(Code::Failed, "cannot listen for Ctrl-C").because(error);
+    let (mut interrupt, mut broken) = (ctrl_c().map_err(failed)?, ctrl_break().map_err(failed)?);
+    let (mut closed, mut shutdown) = (ctrl_close().map_err(failed)?, ctrl_shutdown().map_err(failed)?);
+    tokio::task::spawn_local(async move {
+        let reason = tokio::select! {
+            reason = manager::asked_to_end() => reason,
+            _ = interrupt.recv() => "Ctrl-C",
+            _ = broken.recv() => "Ctrl-Break",
+            _ = closed.recv() => "console closed",
+            _ = shutdown.recv() => "shutdown requested",
+        };
+        // Once is enough: the end cannot be taken back.
+        let _ = incoming.send(Incoming::Stop(reason)).await;
+    });
+    Ok(())
+}
+
 /// Turns Ctrl-C into [`Incoming::Stop`].
-#[cfg(not(unix))]
+#[cfg(not(any(unix, windows)))]
 pub(super) fn listen(incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
     tokio::task::spawn_local(async move {
         while tokio::signal::ctrl_c().await.is_ok() {

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Services, State, bus::Manager};
-use crate::failure::{Code, Failure};
+use crate::{
+    failure::{Code, Failure},
+    platform,
+};
 
 /// The units as the package has them.
 const SERVICE: &str = include_str!("../../dist/upheld-agent.service");
@@ -55,6 +58,26 @@ impl Services for Systemd {
         Ok(done)
     }
 
+    async fn start(&self) -> Result<Vec<String>, Failure> {
+        let manager = manager("start").await?;
+        require_unit(&manager).await?;
+        manager.start(UNITS[0]).await.map_err(asked)?;
+        match wait_until(&manager, &["active", "inactive", "failed"]).await?.as_str() {
+            "active" => Ok(vec!["the service runs".to_owned()]),
+            // A unit whose condition does not hold ends without an error: this host is not enrolled.
+            state => Err(Failure::new(Code::Failed, format!("the service is {state}"))
+                .help(format!("is this host enrolled? upheld-agent doctor; why it ended: {}", platform::WHY_IT_ENDED))),
+        }
+    }
+
+    async fn stop(&self) -> Result<Vec<String>, Failure> {
+        let manager = manager("stop").await?;
+        require_unit(&manager).await?;
+        manager.stop(UNITS[0]).await.map_err(asked)?;
+        wait_until(&manager, &["inactive", "failed"]).await?;
+        Ok(vec!["the service is stopped until this host's next start, or: upheld-agent service start".to_owned()])
+    }
+
     async fn state(&self) -> Result<State, Failure> {
         require_systemd()?;
         let manager = Manager::connect().await.map_err(asked)?;
@@ -71,8 +94,8 @@ impl Services for Systemd {
                 None => String::new(),
             },
             restarts: match installed {
-                Some(_) => manager.property(unit, "Service", "NRestarts").await.map_err(asked)?,
-                None => 0,
+                Some(_) => Some(manager.property(unit, "Service", "NRestarts").await.map_err(asked)?),
+                None => Some(0),
             },
             installed,
         })
@@ -102,13 +125,23 @@ impl Services for Systemd {
     }
 }
 
-async fn wait_until(manager: &Manager, states: &[&str]) -> Result<(), Failure> {
+/// Starting and stopping are for what is there, whoever brought it.
+async fn require_unit(manager: &Manager) -> Result<(), Failure> {
+    let load: String = manager.property(UNITS[0], "Unit", "LoadState").await.map_err(asked)?;
+    if load == "loaded" {
+        return Ok(());
+    }
+    Err(Failure::new(Code::Missing, "upheld-agent is no service of this host").help(platform::INSTALL_OR_PACKAGE))
+}
+
+/// Waits for one of the states, and says which.
+async fn wait_until(manager: &Manager, states: &[&str]) -> Result<String, Failure> {
     let stopped = async {
         loop {
             let state: String = manager.property(UNITS[0], "Unit", "ActiveState").await.map_err(asked)?;
             let job: (u32, zbus::OwnedObjectPath) = manager.property(UNITS[0], "Unit", "Job").await.map_err(asked)?;
             if job.0 == 0 && states.contains(&state.as_str()) {
-                return Ok(());
+                return Ok(state);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

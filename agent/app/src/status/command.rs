@@ -12,7 +12,7 @@ use crate::{
     cli::Common,
     clocks,
     failure::{Code, Failure},
-    output, sends,
+    output, platform, sends,
     settings::Settings,
     state::StateFolder,
     words,
@@ -49,7 +49,7 @@ pub(crate) fn status(common: &Common, sends: bool, exit_code: bool) -> Result<()
     let asked = socket::ask(&state, socket::STATUS).map_err(|error| {
         Failure::new(Code::Failed, format!("cannot ask the agent on {}", state.root().display()))
             .because(error)
-            .help("ask as the agent's own user, or as root")
+            .help(platform::WHO_MAY_ASK)
     })?;
     let document = match asked {
         Some(text) => serde_json::from_str(&text).map_err(|error| {
@@ -73,8 +73,11 @@ fn judge(common: &Common, state: &StateFolder, document: &Document, exit_code: b
             Some(pid) => format!("the agent on {} is starting or stopping (process {pid})", state.root().display()),
             None => format!("no agent runs on {}", state.root().display()),
         };
-        return Err(Failure::new(Code::Failed, what)
-            .help(format!("systemctl start upheld-agent, or: upheld-agent --state {} run", common.state.display())));
+        return Err(Failure::new(Code::Failed, what).help(format!(
+            "{}, or: upheld-agent --state {} run",
+            platform::START,
+            common.state.display()
+        )));
     }
     let unwell = document.checks.iter().filter(|check| check.state != "ok").count();
     if exit_code && unwell > 0 {

@@ -1,13 +1,22 @@
-//! The socket: one question, one answer, one line each: how the agent is, that a job ran, or a drill. Access is the folder's (0700) and the socket's own (0600).
+//! The socket, a named pipe on Windows: one question, one answer, one line each: how the agent is, that a job ran, or a
+//! drill. Who may connect is each platform's half's business.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Duration,
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
 };
-
-use tokio::sync::mpsc;
+#[cfg(unix)]
+use unix as here;
 use upheld_model::DrillId;
+#[cfg(windows)]
+use windows as here;
 
 use crate::{
     failure::{Code, Failure},
@@ -18,33 +27,22 @@ use crate::{
 /// How long the one who asks, or the one who answers, may take.
 const WAIT: Duration = Duration::from_secs(5);
 /// Those who ask at once; a ninth waits.
-#[cfg(unix)]
 const ASKERS_MAX: usize = 8;
 /// The longest answer that is read: 2,000 checks have under 1 MiB.
-#[cfg(unix)]
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
 
 /// Answers whoever asks, for as long as the agent runs.
-#[cfg(unix)]
 pub(crate) fn listen(state: &StateFolder, incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let path = state.status_socket();
-    let failed =
-        |error: io::Error| Failure::new(Code::Failed, format!("cannot listen on {}", path.display())).because(error);
-    // We hold the folder: a socket that is there is a dead agent's.
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = short(&path).and_then(|(_folder, short)| tokio::net::UnixListener::bind(short)).map_err(failed)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let mut listener = here::Listener::bind(state).map_err(|error| {
+        let what = format!("cannot listen for `status` on {}", state.root().display());
+        Failure::new(Code::Failed, what).because(error)
+    })?;
     let places = std::sync::Arc::new(tokio::sync::Semaphore::new(ASKERS_MAX));
     tokio::task::spawn_local(async move {
         loop {
             let Ok(place) = std::sync::Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok(stream) => {
                     let incoming = incoming.clone();
                     tokio::task::spawn_local(async move {
                         // Whoever asks badly or too slowly gets nothing, and there is nobody to tell.
@@ -62,18 +60,10 @@ pub(crate) fn listen(state: &StateFolder, incoming: mpsc::Sender<Incoming>) -> R
     Ok(())
 }
 
-/// Local status is not built for this system.
-#[cfg(not(unix))]
-pub(crate) fn listen(_state: &StateFolder, _incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
-    tracing::warn!("`upheld-agent status` is not built for this system.");
-    Ok(())
-}
-
-#[cfg(unix)]
-async fn answer(mut stream: tokio::net::UnixStream, incoming: mpsc::Sender<Incoming>) -> io::Result<()> {
+async fn answer(stream: impl AsyncRead + AsyncWrite, incoming: mpsc::Sender<Incoming>) -> io::Result<()> {
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
-    let (read, mut write) = stream.split();
+    let (read, mut write) = tokio::io::split(stream);
     let mut question = String::new();
     tokio::io::BufReader::new(read.take(QUESTION_BYTES_MAX)).read_line(&mut question).await?;
     let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
@@ -93,11 +83,11 @@ async fn answer(mut stream: tokio::net::UnixStream, incoming: mpsc::Sender<Incom
         r#"{"refused":"ask for: status, drill, or: ran {\"job\":…}"}"#.to_owned()
     };
     write.write_all(document.as_bytes()).await?;
-    write.write_all(b"\n").await
+    write.write_all(b"\n").await?;
+    write.flush().await
 }
 
 /// `drill`, to begin one, or `drill ID`; `None` for any other question.
-#[cfg(unix)]
 fn drill_of(question: &str) -> Option<Option<DrillId>> {
     match question.strip_prefix("drill")?.trim_end() {
         "" => Some(None),
@@ -106,61 +96,13 @@ fn drill_of(question: &str) -> Option<Option<DrillId>> {
 }
 
 /// The longest question that is read.
-#[cfg(unix)]
 const QUESTION_BYTES_MAX: u64 = 1024;
 /// How the agent is.
 pub(super) const STATUS: &str = "status\n";
 
 /// Asks the agent that serves this folder; `None` when none does.
-#[cfg(unix)]
 pub(crate) fn ask(state: &StateFolder, question: &str) -> io::Result<Option<String>> {
-    use std::{
-        io::{Read, Write},
-        os::unix::net::UnixStream,
-    };
-
-    let connected = short(&state.status_socket()).and_then(|(_folder, short)| UnixStream::connect(short));
-    let mut stream = match connected {
-        Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    stream.set_read_timeout(Some(WAIT))?;
-    stream.set_write_timeout(Some(WAIT))?;
-    stream.write_all(question.as_bytes())?;
-    let mut document = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut document)?;
-    Ok(Some(document))
-}
-
-/// Local status is not built for this system.
-#[cfg(not(unix))]
-pub(crate) fn ask(_state: &StateFolder, _question: &str) -> io::Result<Option<String>> {
-    Err(io::Error::from(io::ErrorKind::Unsupported))
-}
-
-/// A path to the socket that fits into the 108 bytes of a socket address, however deep the state folder lies: by way
-/// of an open descriptor of the folder, which must be held until the path was used.
-#[cfg(target_os = "linux")]
-fn short(path: &Path) -> io::Result<(Option<fs::File>, PathBuf)> {
-    use std::os::fd::AsRawFd;
-
-    const FITS: usize = 100;
-    match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) if path.as_os_str().len() > FITS => {
-            let folder = fs::File::open(folder)?;
-            let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
-            Ok((Some(folder), short))
-        }
-        (Some(_) | None, Some(_) | None) => Ok((None, path.to_owned())),
-    }
-}
-
-#[cfg(all(unix, not(target_os = "linux")))]
-fn short(path: &Path) -> io::Result<(Option<fs::File>, PathBuf)> {
-    Ok((None, path.to_owned()))
+    here::ask(state, question)
 }
 
 #[cfg(all(test, unix))]
