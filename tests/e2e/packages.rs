@@ -246,6 +246,10 @@ fn without_a_package(site: &Site) {
     machine.wait_until("upheld-agent", "ActiveState", "active");
     assert_eq!(machine.sh(&format!("cat {STATE}/identity.json")), identity, "it is still the same agent");
 
+    machine.sh("upheld-agent service stop; ! systemctl is-active upheld-agent");
+    let unprivileged = machine.try_sh("runuser -u nobody -- upheld-agent service start");
+    assert!(unprivileged.2.contains("only root may start a service"), "{unprivileged:?}");
+    machine.sh("upheld-agent service start && systemctl is-active upheld-agent");
     println!("{}", machine.sh("upheld-agent service uninstall"));
     assert_eq!(machine.show("upheld-agent", "LoadState"), "not-found");
     assert_eq!(machine.sh(&format!("cat {STATE}/identity.json")), identity, "keys and journal stay");
