@@ -5,15 +5,19 @@
 //! changes the figure the next time it is asked for. What the client disputes is counted both ways (F13). Where to
 //! look next: [`past`] for incidents as replays want them, [`uptime`] for time, [`statement`] for all of it together.
 
+mod breach;
 mod cost;
 mod past;
+mod signals;
 mod statement;
 mod uptime;
 mod what_if;
 
+pub(crate) use breach::owed_if_missed;
 pub(crate) use cost::cost_sentence;
 pub use cost::{CostView, OfManner, SoFar};
 pub use past::PastPage;
+pub use signals::{Signal, Signals, Stretch};
 pub use statement::StatementError;
 pub(crate) use statement::happened;
 pub(crate) use uptime::of_client as uptime_of_client;

@@ -89,6 +89,8 @@ struct Shared {
     told_silent: Mutex<Option<tasks::Told>>,
     hasher: accounts::Hasher,
     throttle: Mutex<accounts::throttle::Throttle>,
+    /// The queue of this moment, for all who listen.
+    moments: views::Moments,
 }
 
 impl Desk {

@@ -17,6 +17,7 @@ mod jobs;
 mod judging;
 mod mail;
 mod maintenance;
+mod moment;
 mod off;
 mod outbox;
 mod own;

@@ -4,6 +4,7 @@
 mod clock;
 mod dispute;
 mod incident;
+mod moment;
 mod offers;
 mod overview;
 mod queue;
@@ -21,14 +22,18 @@ use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 use utoipa::ToSchema;
 
 use crate::{
-    Actor, Desk, DeskError, SignedIn, audit, case::Case, commissioning::CommissioningReminder, figures::cost_sentence,
+    Actor, Desk, DeskError, SignedIn, audit,
+    case::Case,
+    commissioning::CommissioningReminder,
+    figures::{cost_sentence, owed_if_missed},
     said::ClockSaid,
 };
 
 pub use dispute::DisputeView;
 pub(crate) use incident::{clock_views, incident_view, minutes};
+pub(crate) use moment::Moments;
 pub use offers::Offers;
-pub use overview::{ClientLine, DAYS, Day, Overview, SystemDays};
+pub use overview::{ClientLine, DAYS, Day, Overview, PauseToDispute, SystemDays};
 
 /// How much of an address is written into the audit log.
 const ADDRESS_CHARS_MAX: usize = 300;
@@ -397,6 +402,8 @@ pub struct IncidentView {
     /// What an hour's work would cost now and at the next opening, and what the downtime has cost so far: the sentence of
     /// `cost`. Said where one open incident is asked for, not in lists.
     pub cost: Option<String>,
+    /// What is owed if what is promised here is missed, in the agreement's sentences. Said like `cost`.
+    pub owed_if_missed: Vec<String>,
     /// What can be done to it as it stands.
     pub offers: Offers,
     /// What happened, oldest first by effective time.
@@ -444,7 +451,8 @@ impl Desk {
                 let book = shared.books.current(tx)?;
                 let case = Case::open(tx, find(tx, &scope, &incident)?)?;
                 let view = incident_view(tx, &book, &case, now)?;
-                Ok(IncidentView { cost: cost_sentence(&book, &case, now), ..view })
+                let owed_if_missed = owed_if_missed(&book, &case, &view.clocks, now);
+                Ok(IncidentView { cost: cost_sentence(&book, &case, now), owed_if_missed, ..view })
             })
             .await
     }

@@ -215,6 +215,49 @@ async fn a_stale_acknowledge_loses_to_a_resolve_and_is_told_how_it_stands() {
 }
 
 #[tokio::test]
+async fn a_client_disputes_a_pause_in_one_field_of_his_page() {
+    let house = House::open().await;
+    house.report("nvr-02").await;
+    let paused = r#"{"reason":"site-access","note":"the gate <b>is</b> locked"}"#;
+    assert_eq!(house.ask(Method::POST, &format!("{INCIDENT}/pause"), &[], paused).await.status, StatusCode::OK);
+    let client = house.client_token().await;
+    let page = house.ask(Method::GET, "/c/northgate", &[("authorization", &client), ("accept", "text/html")], "").await;
+    assert!(page.text.contains("action=\"/i/northgate/INC-1/dispute\""), "{}", page.text);
+    assert!(
+        page.text.contains("INC-1 was paused for site access from") && page.text.contains("the gate &#60;b&#62;is")
+    );
+    let data = house.ask(Method::GET, "/c/northgate.json", &[("authorization", &client)], "").await;
+    let item = data.body["overview"]["pauses"][0]["item"].as_u64().unwrap();
+    assert!(page.text.contains(&format!("name=\"item\" value=\"{item}\"")));
+    let disputed = format!(r#"{{"item":{item},"note":"it stood open"}}"#);
+    let headers = [("authorization", client.as_str())];
+    assert_eq!(
+        house.ask(Method::POST, &format!("{INCIDENT}/dispute"), &headers, &disputed).await.status,
+        StatusCode::OK
+    );
+    let data = house.ask(Method::GET, "/c/northgate.json", &headers, "").await;
+    assert_eq!(data.body["overview"]["pauses"], json!([]), "it is disputed");
+}
+
+#[tokio::test]
+async fn an_incidents_page_says_what_is_owed_if_it_is_missed() {
+    let house = House::open().await;
+    house.report("nvr-02").await;
+    let one = house.ask(Method::GET, INCIDENT, &[], "").await;
+    let said = one.body["owed_if_missed"].as_array().unwrap();
+    assert!(said.iter().any(|said| said.as_str().is_some_and(|said| said.contains("we credit you"))), "{said:#?}");
+    assert!(said.last().is_some_and(|said| said.as_str().is_some_and(|said| said.contains("at most"))), "{said:#?}");
+    let data = house.ask(Method::GET, "/i/northgate/INC-1.json", &[], "").await;
+    let signals = data.body["signals"]["signals"].as_array().unwrap();
+    assert!(!signals.is_empty());
+    for signal in signals {
+        let states = signal["stretches"].as_array().unwrap().iter().map(|stretch| &stretch["state"]);
+        assert!(states.clone().all(|state| state == "unknown"), "nobody has looked yet: {signal:#}");
+        assert!(states.count() > 0);
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_read_page_by_page_without_a_gap_or_a_repetition() {
     let house = House::open().await;
     for asset in ["nvr-02", "ups-2", "nvr-02", "ups-2", "nvr-02"] {
@@ -288,7 +331,7 @@ impl House {
     }
 
     async fn report(&self, asset: &str) {
-        let body = json!({ "asset": asset, "text": "it fails", "new": true }).to_string();
+        let body = json!({ "asset": asset, "class": "recording", "text": "it fails", "new": true }).to_string();
         assert_eq!(self.ask(Method::POST, REPORTS, &[], &body).await.status, StatusCode::CREATED);
     }
 

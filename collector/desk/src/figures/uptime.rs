@@ -70,6 +70,21 @@ pub(crate) fn of_client(
     Ok(assets)
 }
 
+/// How each check of a site stood over a period.
+pub(super) fn of_checks(
+    tx: &dyn ReadTx,
+    book: &CurrentBook,
+    (client, site): (&ClientId, &SiteId),
+    span: Span,
+    as_of: Timestamp,
+) -> Result<BTreeMap<CheckId, Vec<Piece>>, DeskError> {
+    let Some(known) = book.book.client(client) else { return Ok(BTreeMap::new()) };
+    let Some(site) = known.sites.get(site).filter(|_| span.from < span.to) else { return Ok(BTreeMap::new()) };
+    let histories = Seeing { tx, book, client, known, site, span, as_of }.histories()?;
+    let pieces = |history: &CheckHistory| partition_of(span, [(history, WhenFailed::Down)]);
+    Ok(histories.iter().map(|(check, history)| (check.clone(), pieces(history))).collect())
+}
+
 /// One site over one period.
 struct Seeing<'a> {
     tx: &'a dyn ReadTx,

@@ -68,6 +68,7 @@ pub(crate) fn incident_view(
         terms: terms_view(&case.promise),
         disputes: dispute::disputes(case, now)?,
         cost: None,
+        owed_if_missed: Vec::new(),
         manufacturer: manufacturer(case, &zone, now)?,
         offers: offers::offers(book, case, &clocks, now),
         clocks,

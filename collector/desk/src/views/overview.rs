@@ -8,14 +8,17 @@ use serde::Serialize;
 use upheld_agreement::{
     account::{Account, NoAccount, Question, Stretch, Windows, account, needed},
     availability::AssetUptime,
+    clock::FactKind,
 };
-use upheld_model::{AssetClass, AssetId, ClientId, SiteId};
+use upheld_model::{AssetClass, AssetId, ClientId, IncidentRef, SiteId};
 use upheld_store::ReadTx;
 
 use super::{QueueRow, Scope, queue};
 use crate::{
     Actor, Desk, DeskError,
     book::CurrentBook,
+    case::{Case, promise::Promise},
+    commands,
     figures::{happened, uptime_of_client},
 };
 
@@ -43,6 +46,27 @@ pub struct Overview {
     pub systems: Vec<SystemDays>,
     /// What is open, by the time left.
     pub open: Vec<QueueRow>,
+    /// The pauses of what is open that the client can still say are not so (F13).
+    pub pauses: Vec<PauseToDispute>,
+}
+
+/// A pause that the client can dispute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PauseToDispute {
+    /// Of which incident.
+    pub incident: IncidentRef,
+    /// Its title.
+    pub title: String,
+    /// The number of the fact.
+    pub item: u64,
+    /// The reason, by the agreement's name.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who said so.
+    pub by: String,
+    /// What he wrote.
+    pub note: Option<String>,
 }
 
 /// One asset's last days.
@@ -204,7 +228,34 @@ fn overview(tx: &dyn ReadTx, book: &CurrentBook, client: &ClientId, now: Timesta
             .into_iter()
             .filter(|row| !row.is_drill)
             .collect(),
+        pauses: pauses(tx, client, now)?,
     })
+}
+
+/// The pauses of a client's open incidents that are neither disputed nor too old for it.
+fn pauses(tx: &dyn ReadTx, client: &ClientId, now: Timestamp) -> Result<Vec<PauseToDispute>, DeskError> {
+    let mut pauses = Vec::new();
+    for row in tx.open_incidents(Some(client))? {
+        let case = Case::open(tx, row)?;
+        let Promise::Pinned(pinned) = &case.promise else { continue };
+        let Some(within_s) = commands::standing(&case, pinned).dispute_within_s else { continue };
+        for fact in commands::disputable(&case) {
+            let age_s = now.duration_since(fact.recorded_at).as_secs().max(0).unsigned_abs();
+            let FactKind::Paused { reason, note } = fact.kind else { continue };
+            if age_s <= within_s {
+                pauses.push(PauseToDispute {
+                    incident: case.reference(),
+                    title: case.incident.title.clone(),
+                    item: fact.number,
+                    reason: reason.to_string(),
+                    since: fact.effective_at,
+                    by: fact.who,
+                    note,
+                });
+            }
+        }
+    }
+    Ok(pauses)
 }
 
 fn month_of(today: Date, zone: &TimeZone, now: Timestamp) -> Stretch {

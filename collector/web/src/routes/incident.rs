@@ -5,6 +5,7 @@ pub(super) mod answer;
 mod forms;
 mod page;
 mod plot;
+mod strips;
 mod why;
 
 use axum::{
@@ -15,7 +16,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use upheld_desk::{CommandError, IncidentView, views::Explained};
+use upheld_desk::{CommandError, IncidentView, figures::Signals, views::Explained};
 use upheld_model::IncidentRef;
 use utoipa::IntoParams;
 
@@ -62,6 +63,7 @@ struct Seen {
     is_now: bool,
     view: IncidentView,
     explained: Explained,
+    signals: Signals,
 }
 
 impl Seen {
@@ -70,7 +72,8 @@ impl Seen {
         let at = as_of.at.unwrap_or(portal.now());
         let view = portal.desk.incident(reader.scope(), &incident, at).await?;
         let explained = portal.desk.explain(reader.scope(), &incident, at).await?;
-        Ok(Self { at, is_now: as_of.at.is_none(), view, explained })
+        let signals = portal.desk.signals(reader.scope(), &incident, at).await?;
+        Ok(Self { at, is_now: as_of.at.is_none(), view, explained, signals })
     }
 
     /// The page's data, which is also what `explain --json` prints.
@@ -81,6 +84,7 @@ impl Seen {
             "incident": self.view,
             "clocks": self.explained.clocks,
             "text": self.explained.text,
+            "signals": self.signals,
         })
     }
 

@@ -63,10 +63,10 @@ impl Wanted {
         matches!(self.show.as_str(), "unassigned" | "mine") || !self.client.is_empty() || !self.search().is_empty()
     }
 
-    /// Leaves what is asked for.
-    fn keep(&self, queue: &mut Queue, who: &str) {
+    /// The rows that are asked for.
+    fn of<'a>(&self, queue: &'a Queue, who: &str) -> Vec<&'a QueueRow> {
         let search = self.search();
-        queue.rows.retain(|row| {
+        let is_wanted = |row: &&QueueRow| {
             let is_shown = match self.show.as_str() {
                 "unassigned" => row.owner.is_none(),
                 "mine" => row.owner.as_deref() == Some(who),
@@ -75,7 +75,8 @@ impl Wanted {
             is_shown
                 && (self.client.is_empty() || row.incident.client.as_str() == self.client)
                 && (search.is_empty() || holds(row, &search))
-        });
+        };
+        queue.rows.iter().filter(is_wanted).collect()
     }
 
     /// The same question as an address's query, with another number of rows.
@@ -126,7 +127,7 @@ pub(super) async fn page(
         .queue(reader.scope(), wanted.at.unwrap_or(portal.now()))
         .await
         .map_err(|error| Refusal::from(error).for_reader(false))?;
-    QueuePage::of(queue, &reader, &wanted)
+    QueuePage::of(&queue, &reader, &wanted)
         .shown()
         .map(Html)
         .map_err(|error| Refusal::Unavailable { why: error.to_string(), is_json: false })
@@ -138,6 +139,7 @@ pub(super) async fn json(
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Value>, Refusal> {
     let mut queue = portal.desk.queue(reader.scope(), wanted.at.unwrap_or(portal.now())).await?;
-    wanted.keep(&mut queue, reader.name());
+    let rows: Vec<QueueRow> = wanted.of(&queue, reader.name()).into_iter().cloned().collect();
+    queue.rows = rows;
     Ok(Json(json!({ "schema": "upheld.queue/1", "queue": queue })))
 }

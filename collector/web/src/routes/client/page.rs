@@ -1,7 +1,7 @@
 //! What a client's page says, and its bars.
 
 use askama::Template;
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use upheld_agreement::{
     account::{Account, AvailabilityRow},
     availability::{Unit, Verdict},
@@ -11,7 +11,7 @@ use upheld_agreement::{
 use upheld_desk::{
     QueueRow,
     roles::Action,
-    views::{Day, Overview, SystemDays},
+    views::{Day, Overview, PauseToDispute, SystemDays},
 };
 
 use crate::{access::Reader, nav, words};
@@ -39,6 +39,7 @@ pub(super) struct ClientPage {
     figures: Vec<Figure>,
     systems: Vec<System>,
     open: Vec<Open>,
+    pauses: Vec<Paused>,
     counted: Vec<String>,
     may_report: bool,
     may_dispute: bool,
@@ -67,6 +68,14 @@ struct System {
     rows: Vec<(String, String, String)>,
 }
 
+/// A pause with the form that disputes it.
+struct Paused {
+    action: String,
+    number: String,
+    item: u64,
+    said: String,
+}
+
 struct Open {
     href: String,
     number: String,
@@ -93,6 +102,11 @@ impl ClientPage {
             figures: account.map(|account| figures(account, zone)).unwrap_or_default(),
             systems: overview.systems.iter().map(|system| System::of(system, account)).collect(),
             open: overview.open.iter().map(Open::of).collect(),
+            pauses: if reader.may(Action::Give("dispute")) {
+                overview.pauses.iter().map(|pause| Paused::of(pause, zone, now)).collect()
+            } else {
+                Vec::new()
+            },
             counted: account.map(|account| counted(account, &month)).unwrap_or_default(),
             may_report: reader.may(Action::Report),
             may_dispute: reader.may(Action::Give("dispute")),
@@ -187,7 +201,18 @@ fn verdict(overview: &Overview, month: &str) -> String {
     for row in of(|standing| matches!(standing, Standing::Missed)) {
         said.push_str(&format!(" {} is not: {} in {month}.", unit(&row.unit), said_down(row)));
     }
-    for row in of(|standing| matches!(standing, Standing::NotProven)) {
+    let not_proven = of(|standing| matches!(standing, Standing::NotProven));
+    if let (3.., Some(most)) =
+        (not_proven.len(), not_proven.iter().map(|row| row.measured.figure.tally.unknown_s).max())
+    {
+        said.push_str(&format!(
+            " Of {} it is not proven: nobody knows of up to {} each.",
+            not_proven.len(),
+            words::two_units(most)
+        ));
+        return said;
+    }
+    for row in not_proven {
         let unknown_s = row.measured.figure.tally.unknown_s;
         said.push_str(&format!(
             " Of {} it is not proven: nobody knows of {}.",
@@ -299,6 +324,24 @@ fn counted(account: &Account, month: &str) -> Vec<String> {
         account.client
     ));
     lines
+}
+
+impl Paused {
+    fn of(pause: &PauseToDispute, zone: &str, now: Timestamp) -> Self {
+        let note = pause.note.as_ref().map(|note| format!(" “{note}”")).unwrap_or_default();
+        Self {
+            action: format!("/i/{}/{}/dispute", pause.incident.client, pause.incident.number),
+            number: pause.incident.number.to_string(),
+            item: pause.item,
+            said: format!(
+                "{} was paused for {} from {}, says {}.{note}",
+                pause.incident.number,
+                pause.reason.replace('-', " "),
+                words::local_short(pause.since, zone, now),
+                pause.by
+            ),
+        }
+    }
 }
 
 impl System {

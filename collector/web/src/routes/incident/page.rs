@@ -16,6 +16,7 @@ use super::{
     Seen,
     answer::Typed,
     forms::{self, Form, Kind},
+    strips::{self, Strips},
     why::{self, Reason, Why, WhyRow},
 };
 use crate::{access::Reader, nav, problem::Refusal, words};
@@ -35,6 +36,8 @@ pub(super) struct IncidentPage<'a> {
     clocks: Vec<ClockBox>,
     whys: Vec<Why>,
     explained: &'a str,
+    strips: Option<Strips>,
+    related: Vec<(&'static str, &'a Related)>,
     terms: String,
     rules: Vec<(String, String)>,
     reasons: Vec<Reason>,
@@ -114,6 +117,8 @@ impl<'a> IncidentPage<'a> {
             clocks: view.clocks.iter().map(|clock| ClockBox::of(clock, seen.is_now)).collect(),
             whys: why::of(view, &seen.explained),
             explained: &seen.explained.text,
+            strips: strips::of(&seen.signals, zone, now),
+            related: related(view),
             terms,
             rules: why::rules(&seen.explained),
             reasons,
@@ -193,9 +198,6 @@ fn facts(view: &IncidentView, zone: &str) -> Vec<(&'static str, String)> {
         facts.push(("Cause", format!("{}, says {}", view.cause.cause.as_str().replace('-', " "), view.cause.by)));
     }
     facts.extend(view.merged_into.as_ref().map(|into| ("Part of", into.to_string())));
-    let named = |other: &Related| format!("{}: {}", other.incident, other.title);
-    facts.extend(view.brought_about_by.as_ref().map(|parent| ("Brought about by", named(parent))));
-    facts.extend(view.did_not_come_back.iter().map(|child| ("Did not come back", named(child))));
     facts.extend(view.manufacturer.as_ref().map(|maker| ("Manufacturer", maker.sentence.clone())));
     facts.extend(view.cost.clone().map(|cost| ("Cost", cost)));
     facts.extend(view.restored_at.map(|at| ("Restored", local(at))));
@@ -203,6 +205,12 @@ fn facts(view: &IncidentView, zone: &str) -> Vec<(&'static str, String)> {
     facts.extend(view.check.as_ref().map(|check| ("Check", check.to_string())));
     facts.extend(view.evidence.clone().map(|evidence| ("Evidence", evidence)));
     facts
+}
+
+/// With which other incidents it has to do, and how.
+fn related(view: &IncidentView) -> Vec<(&'static str, &Related)> {
+    let parent = view.brought_about_by.iter().map(|parent| ("brought this about", parent));
+    parent.chain(view.did_not_come_back.iter().map(|child| ("did not come back", child))).collect()
 }
 
 /// The terms in a sentence, why these, and the hash under which they are pinned.

@@ -27,7 +27,7 @@ use crate::{
     problem::Refusal,
 };
 
-/// How often the queue is looked at for each reader.
+/// How often each reader is told; the queue itself is computed once for all who have the same scope.
 const EVERY: Duration = Duration::from_secs(2);
 /// The reader is asked for again this often: a session that ended ends its streams.
 const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(30);
@@ -93,10 +93,11 @@ impl Listener {
             self.reader = access::identify(&self.portal, &self.headers).await.ok()?.map(Reader)?;
         }
         // A store that does not answer is a line that is down: the reader is told by silence, and comes back.
-        let queue = self.portal.desk.queue(self.reader.scope(), now).await.ok()?;
-        let page = QueuePage::of(queue, &self.reader, &self.wanted);
+        let queue = self.portal.desk.queue_of_the_moment(self.reader.scope(), now).await.ok()?;
+        let page = QueuePage::of(&queue, &self.reader, &self.wanted);
         let event = Event::default().retry(RETRY);
-        let (now, said, exact) = (page.as_of.unix_ms, &page.as_of.said, &page.as_of.exact);
+        // The queue may be a second old; the time is what it is.
+        let (now, said, exact) = (now.as_millisecond(), &page.as_of.said, &page.as_of.exact);
         if page.snapshot == self.last {
             if self.held.is_none() {
                 self.held = Some(versions(&page));

@@ -112,26 +112,26 @@ struct RowClock {
 }
 
 impl QueuePage {
-    pub(super) fn of(mut queue: Queue, reader: &Reader, wanted: &Wanted) -> Self {
-        let clients = clients(&queue);
-        wanted.keep(&mut queue, reader.name());
+    pub(super) fn of(queue: &Queue, reader: &Reader, wanted: &Wanted) -> Self {
+        let clients = clients(queue);
+        let rows = wanted.of(queue, reader.name());
         let as_of_s = queue.as_of.as_second();
-        let count = |group| queue.rows.iter().filter(|row| row.group == group).count();
+        let count = |group| rows.iter().filter(|row| row.group == group).count();
         let overdue = count(QueueGroup::Overdue);
-        let zone = queue.rows.iter().find_map(|row| row.clock.as_ref()).map_or("UTC", |clock| clock.time_zone.as_str());
-        let next = queue.rows.iter().filter(|row| is_about_to_run_out(row)).find_map(Next::of);
+        let zone = rows.iter().find_map(|row| row.clock.as_ref()).map_or("UTC", |clock| clock.time_zone.as_str());
+        let next = rows.iter().copied().filter(|row| is_about_to_run_out(row)).find_map(Next::of);
         let sum = Sum {
             id: "sum",
             version: String::new(),
             next,
             overdue,
             within_hour: count(QueueGroup::WithinHour),
-            counting: queue.rows.iter().filter_map(|row| row.clock.as_ref()).filter(|clock| clock.is_counting).count(),
-            unassigned: queue.rows.iter().filter(|row| row.owner.is_none()).count(),
+            counting: rows.iter().filter_map(|row| row.clock.as_ref()).filter(|clock| clock.is_counting).count(),
+            unassigned: rows.iter().filter(|row| row.owner.is_none()).count(),
             as_of_s,
         };
-        let (limit, total) = (wanted.rows(), queue.rows.len());
-        let (sum, pieces) = (sum.piece(), pieces(&queue, reader.may(Action::Give("acknowledge")), limit));
+        let (limit, total) = (wanted.rows(), rows.len());
+        let (sum, pieces) = (sum.piece(), pieces(&rows, reader.may(Action::Give("acknowledge")), limit, queue.as_of));
         let snapshot =
             digest(&(&sum.version, pieces.iter().map(|piece| (&piece.id, &piece.version)).collect::<Vec<_>>()));
         Self {
@@ -148,9 +148,9 @@ impl QueuePage {
             empty: if wanted.is_narrow() {
                 "Nothing open is like that: choose “All”, or clear the search.".to_owned()
             } else {
-                words::nothing_runs(&queue)
+                words::nothing_runs(queue)
             },
-            reminders: words::reminders(&queue),
+            reminders: words::reminders(queue),
             hidden: total.saturating_sub(limit),
             more: wanted.query(limit.saturating_add(super::ROWS)),
             all: wanted.query(total),
@@ -184,16 +184,16 @@ fn is_about_to_run_out(row: &QueueRow) -> bool {
     }
 }
 
-fn pieces(queue: &Queue, may_take: bool, limit: usize) -> Vec<Piece> {
+fn pieces(rows: &[&QueueRow], may_take: bool, limit: usize, as_of: Timestamp) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut shown: Option<QueueGroup> = None;
-    for row in queue.rows.iter().take(limit) {
+    for row in rows.iter().take(limit) {
         if shown != Some(row.group) {
             shown = Some(row.group);
-            let count = queue.rows.iter().filter(|other| other.group == row.group).count();
+            let count = rows.iter().filter(|other| other.group == row.group).count();
             pieces.push(Heading::piece(words::group(row.group), count));
         }
-        pieces.push(Row::of(row, may_take, queue.as_of).piece());
+        pieces.push(Row::of(row, may_take, as_of).piece());
     }
     pieces
 }

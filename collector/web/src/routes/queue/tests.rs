@@ -11,7 +11,7 @@ use super::{Wanted, page::QueuePage};
 use crate::access::Reader;
 
 fn shown(queue: Queue, rights: Rights) -> String {
-    QueuePage::of(queue, &reader(rights), &Wanted::default()).shown().unwrap()
+    QueuePage::of(&queue, &reader(rights), &Wanted::default()).shown().unwrap()
 }
 
 fn at(text: &str) -> Timestamp {
@@ -210,7 +210,7 @@ fn the_address_says_what_is_shown_and_how_to_see_more() {
     assert_eq!(wanted.query(50), "?q=work%20station%26x");
     let page = |wanted: &Wanted| {
         let queue = Queue { rows: queue().rows.into_iter().chain(many.clone()).collect(), ..queue() };
-        QueuePage::of(queue, &reader(Rights::Respond), wanted).shown().unwrap()
+        QueuePage::of(&queue, &reader(Rights::Respond), wanted).shown().unwrap()
     };
     let first = page(&Wanted::default());
     assert_eq!(first.matches("class=\"row-i").count(), 50);
@@ -227,7 +227,7 @@ fn the_address_says_what_is_shown_and_how_to_see_more() {
 #[test]
 fn a_row_has_another_version_only_when_something_else_than_time_changed() {
     let versions = |queue: Queue| {
-        let page = QueuePage::of(queue, &reader(Rights::Respond), &Wanted::default());
+        let page = QueuePage::of(&queue, &reader(Rights::Respond), &Wanted::default());
         (page.snapshot, page.pieces.into_iter().map(|piece| piece.version).collect::<Vec<_>>())
     };
     let before = queue();
