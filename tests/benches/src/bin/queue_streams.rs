@@ -43,6 +43,7 @@ async fn main() {
         clock: Arc::new(Timestamp::now),
         link: Arc::new(|_| String::new()),
         metrics: Arc::new(String::new),
+        certificates: Arc::new(Default::default),
     });
     for readers in READERS {
         let mut streams = JoinSet::new();
