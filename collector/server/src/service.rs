@@ -187,6 +187,7 @@ fn routers(
     packages: Packages,
 ) -> Routers {
     let pki = certificates.pki();
+    let url = format!("https://{authority}");
     let link = move |made: &upheld_desk::NewToken| {
         let (token, root_fingerprint) = (made.token.clone(), pki.borrow().root_fingerprint());
         EnrollLink { authority: authority.clone(), token, root_fingerprint, issued: made.issued_at }.to_string()
@@ -197,6 +198,7 @@ fn routers(
         desk: desk.clone(),
         clock: Arc::clone(clock),
         link: Arc::new(link),
+        url,
         metrics: Arc::new(move || metrics.render()),
         certificates: Arc::new(move || certificates::health(&authority.borrow(), now())),
     });

@@ -3,6 +3,9 @@
 pub(crate) mod cookie;
 pub(crate) mod gate;
 pub(crate) mod origin;
+pub(crate) mod to_login;
+
+use std::{convert::Infallible, net::IpAddr};
 
 use axum::{
     extract::FromRequestParts,
@@ -11,7 +14,7 @@ use axum::{
 use upheld_desk::{Actor, DeskError, Scope, SignedIn, roles::Action};
 
 use crate::{
-    Portal,
+    Portal, Remote,
     problem::{Refusal, wants_json},
 };
 
@@ -52,6 +55,31 @@ impl FromRequestParts<Portal> for Reader {
             Ok(None) => Err(Refusal::NotSignedIn { is_json }),
             Err(error) => Err(Refusal::from(error).for_reader(is_json)),
         }
+    }
+}
+
+/// The secret of the session that asks; of a script with a token there is none.
+pub(crate) struct Session(pub(crate) String);
+
+impl FromRequestParts<Portal> for Session {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _portal: &Portal) -> Result<Self, Refusal> {
+        let is_json = wants_json(parts.uri.path(), &parts.headers);
+        let secret = cookie::session_of(&parts.headers).map(|secret| Self(secret.to_owned()));
+        secret.ok_or(Refusal::NotSignedIn { is_json })
+    }
+}
+
+/// The address from which a request came; unspecified where no door has said it.
+pub(crate) struct Source(pub(crate) IpAddr);
+
+impl FromRequestParts<Portal> for Source {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _portal: &Portal) -> Result<Self, Infallible> {
+        let remote = parts.extensions.get::<Remote>();
+        Ok(Self(remote.map_or(IpAddr::from([0, 0, 0, 0]), |remote| remote.0.ip())))
     }
 }
 

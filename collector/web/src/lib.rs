@@ -39,6 +39,8 @@ pub struct Portal {
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     /// The link that enrols a host with a token: the server knows its address and its root's fingerprint.
     pub link: Arc<dyn Fn(&NewToken) -> String + Send + Sync>,
+    /// The portal's address as people type it: `https://collector.example:7443`.
+    pub url: String,
     /// The process's metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// What of the collector's own certificates is worth a look, for `/healthz`: it names nobody.
@@ -53,5 +55,5 @@ impl Portal {
 
 /// The portal and the API as one router.
 pub fn portal(portal: Portal) -> Router {
-    headers::secured(access::origin::guarded(routes::all(portal)))
+    headers::secured(access::to_login::led(access::origin::guarded(routes::all(portal))))
 }

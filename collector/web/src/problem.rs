@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::Serialize;
 use upheld_desk::{
-    Actor, CommandError, DeskError, IncidentView, SignedIn,
+    AccountError, Actor, CommandError, DeskError, IncidentView, SignedIn,
     roles::{Action, allowed, may},
 };
 use utoipa::ToSchema;
@@ -87,7 +87,9 @@ impl Refusal {
             Actor::Token(_) if may(who.role, action) => {
                 format!("A token may not {action}: that is for people, in the portal.")
             }
-            _ => format!("A {} may not {action}; {} may.", who.role, others.join(", ")),
+            Actor::Token(_) | Actor::Person(_) | Actor::Agent(_) | Actor::Collector => {
+                format!("A {} may not {action}; {} may.", who.role, others.join(", "))
+            }
         };
         Self::MayNot { why, is_json: true }
     }
@@ -249,6 +251,19 @@ impl From<DeskError> for Refusal {
                 }
             }
         }
+    }
+}
+
+impl From<AccountError> for Refusal {
+    fn from(error: AccountError) -> Self {
+        if let AccountError::Desk(error) = error {
+            return error.into();
+        }
+        // Another's account and one that does not exist are the same refusal (SECURITY 23).
+        if matches!(error, AccountError::NoSuchUser(_)) {
+            return Self::NotFound { is_json: true };
+        }
+        Self::Unreadable { why: format!("{}.", sentence(&error.to_string())), errors: Vec::new(), is_json: true }
     }
 }
 

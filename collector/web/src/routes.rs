@@ -9,9 +9,11 @@ mod client;
 mod health;
 mod incident;
 mod login;
+mod password;
 mod problems;
 mod queue;
 mod report;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -73,12 +75,16 @@ where
 /// anything is looked up.
 #[rustfmt::skip] // a row a line: it is read as a table
 fn table() -> Vec<Row> {
-    use Action::{Agents, Clients, Look, Report};
+    use Action::{Account, Agents, Audit, Clients, Look, Readers, Report};
     use Who::{Anybody, Command, May, Monitor};
     vec![
         get("/", Anybody, "to the queue, or to a client's own page", home),
         get("/in/{token}", Anybody, "a link that logs in once: the button", login::ask),
-        post("/in/{token}", Anybody, "uses the link up", login::enter),
+        post("/in/{token}", Anybody, "uses the link up", login::use_link),
+        get("/login", Anybody, "log in by name and password; `?to=`: where to go then, an own address", login::page),
+        post("/login", Anybody, "tries them", login::log_in),
+        get("/password/{token}", Anybody, "a link to choose a password: the form", password::page),
+        post("/password/{token}", Anybody, "chooses it, uses the link up and logs in", password::choose),
         post("/out", Anybody, "log out", login::leave),
         get("/queue", May(Look), "clocks by time left; `?show=`, `?client=`, `?q=`, `?rows=`, `?at=`", queue::page),
         get("/queue.json", May(Look), "the same as data", queue::json),
@@ -95,6 +101,18 @@ fn table() -> Vec<Row> {
         get("/report", May(Report), "report a problem: the form", report::page),
         get("/report.json", May(Report), "where a problem can be, as data", report::json),
         post("/report", May(Report), "report a problem", report::enter),
+        get("/settings/account", May(Account), "one's own password and sessions", settings::account::page),
+        post("/settings/account/password", May(Account), "changes one's password; all other sessions end", settings::account::password),
+        post("/settings/account/sessions", May(Account), "ends one of one's other sessions, or all", settings::account::end),
+        get("/settings/tokens", May(Account), "one's own API tokens", settings::tokens::page),
+        post("/settings/tokens", May(Account), "makes one", settings::tokens::make),
+        post("/settings/tokens/revoke", May(Account), "takes one back", settings::tokens::revoke),
+        get("/settings/users", May(Readers), "the accounts that one keeps", settings::users::page),
+        get("/settings/users.json", May(Readers), "the same as data", settings::users::json),
+        post("/settings/users", May(Readers), "makes one and shows its invitation", settings::users::add),
+        post("/settings/users/{user}/{deed}", May(Readers), "`invite`, `reset`, `role`, `disable`, `enable`, `end-sessions`", settings::users::change),
+        get("/settings/audit", May(Audit), "who did what; `?who=`, `?client=`, `?what=`, `?from=`, `?to=`, `?before=`", settings::audit::page),
+        get("/settings/audit.json", May(Audit), "the same as data", settings::audit::json),
         get("/api/v1/incidents", May(Look), "the newest incidents, open or not; `?limit=`, `?cursor=`", api::list),
         get("/api/v1/incidents/{client}/{incident}", May(Look), "one, as of an instant; `?at=`", api::one),
         get("/api/v1/incidents/{client}/{incident}/clocks", May(Look), "why each clock is due when it is; `?at=`", api::clocks),

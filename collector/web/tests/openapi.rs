@@ -312,6 +312,7 @@ impl House {
             desk: desk.clone(),
             clock: Arc::new(move || now),
             link: Arc::new(|token| token.token.clone()),
+            url: "https://c.example:7443".to_owned(),
             metrics: Arc::new(String::new),
             certificates: Arc::new(Default::default),
         });

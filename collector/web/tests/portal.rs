@@ -260,6 +260,7 @@ fn portal(desk: &Desk, now: Timestamp) -> Router {
         desk: desk.clone(),
         clock: Arc::new(move || now),
         link: Arc::new(|token| format!("https://c.example:7443/e/{}#root", token.token)),
+        url: "https://c.example:7443".to_owned(),
         metrics: Arc::new(|| "upheld_build_info 1\n".to_owned()),
         certificates: Arc::new(|| serde_json::json!({})),
     })

@@ -70,6 +70,17 @@ impl Desk {
             .await
     }
 
+    /// Whether there is an account that this text means, whoever keeps it.
+    pub async fn is_account(&self, user: &str) -> Result<bool, DeskError> {
+        let user = user.to_owned();
+        let found = self.store.read("desk.is_account", move |tx| find(tx, &user).map(drop)).await;
+        match found {
+            Ok(()) => Ok(true),
+            Err(AccountError::Desk(error)) => Err(error),
+            Err(_no_such_user) => Ok(false),
+        }
+    }
+
     /// Disables an account: its sessions and links end, and its tokens do nothing while it is so. Disabling it again
     /// changes nothing.
     pub async fn disable_user(

@@ -180,6 +180,11 @@ async fn an_own_token_does_no_more_than_its_owner_and_is_his_to_revoke() {
     let made = house.desk.new_own_token(&eve, " ci  job ", Rights::Read, ttl, house.world.now).await.unwrap();
     let who = house.desk.api_token(&made.token, house.world.now).await.unwrap().unwrap();
     assert_eq!((who.actor, who.scope, who.rights), (Actor::Token("ci job".into()), Scope::Provider, Rights::Read));
+    let of_ben = house.desk.new_own_token(&ben, "his", Rights::Respond, ttl, house.world.now).await.unwrap();
+    let who = house.desk.api_token(&of_ben.token, house.world.now).await.unwrap().unwrap();
+    assert_eq!(who.role, Role::Technician, "a token stands for its owner, not for a dispatcher");
+    let [his] = &house.desk.own_tokens(&ben, house.world.now).await.unwrap()[..] else { panic!("one token") };
+    assert!(house.desk.revoke_own_token(&ben, &his.id, house.world.now).await.unwrap());
     let [token] = &house.desk.own_tokens(&eve, house.world.now).await.unwrap()[..] else { panic!("one token") };
     assert_eq!((token.name.as_str(), token.rights), ("ci job", Rights::Read));
     assert!(!made.token.contains(&token.id));

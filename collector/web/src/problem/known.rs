@@ -29,7 +29,7 @@ macro_rules! problems {
 problems! {
     NOT_SIGNED_IN: "not-signed-in", 401, "You are not signed in",
         "The request carries no session and no token, or one that has ended, or was taken back.",
-        "Ask for a link on the collector's host: upheld-collector login-link. Scripts send Authorization: Bearer TOKEN, made by upheld-collector api-token.";
+        "Log in at /login; nothing of this request was taken. Scripts send Authorization: Bearer TOKEN, made under Settings, Tokens, or by upheld-collector api-token.";
     MAY_ONLY_LOOK: "may-only-look", 403, "You may look, but not change this",
         "The session or token may read and no more.",
         "Ask for a session or token whose rights are respond.";

@@ -10,13 +10,15 @@ use axum::{
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use tower::ServiceExt;
-use upheld_desk::{Actor, Desk, DeskError, ProblemReport, Rights, Role, Scope};
+use upheld_desk::{Actor, Desk, DeskError, Keeper, ProblemReport, Reach, Rights, Role, Scope, accounts::NewUser};
 use upheld_store::{
     agents::{AgentRow, AgentStatus},
     audit::AuditRow,
     users::UserRow,
 };
 use upheld_web::{Portal, Remote};
+
+use crate::shapes::reader_of;
 
 const HOST: &str = "c.example:7443";
 /// Inside the coverage of both clients.
@@ -65,6 +67,7 @@ impl House {
             desk: desk.clone(),
             clock: Arc::new(move || now),
             link: Arc::new(|token| format!("https://c.example:7443/e/{}#root", token.token)),
+            url: "https://c.example:7443".to_owned(),
             metrics: Arc::new(|| "upheld_build_info 1\n".to_owned()),
             certificates: Arc::new(|| serde_json::json!({})),
         });
@@ -74,7 +77,7 @@ impl House {
         house
     }
 
-    /// An agent and two incidents.
+    /// An agent, two incidents and a reader's account.
     async fn furnish(&self, (client, site): (&str, &str), agent: &str, host: &str) {
         let row = AgentRow {
             client: client.parse().unwrap(),
@@ -89,6 +92,14 @@ impl House {
         };
         let written = self.desk.store().write("test.agent", move |tx| Ok::<_, DeskError>(tx.insert_agent(&row)?));
         written.await.unwrap();
+        let new = NewUser {
+            login: reader_of(client),
+            name: format!("a reader of {host}"),
+            role: Role::ClientReader,
+            client: Some(client.parse().unwrap()),
+        };
+        let keeper = Keeper { actor: Actor::person("test"), reach: Reach::All };
+        self.desk.make_user(new, &keeper, self.now).await.unwrap();
         for nth in ["first", "second"] {
             let report = ProblemReport {
                 asset: None,

@@ -40,6 +40,8 @@ pub(crate) struct Shape {
     command: &'static str,
     /// Whether it is the command that everybody who may give one may give.
     pub(crate) is_plain: bool,
+    /// Whether what is sent is refused in words, since doing it would end the crawl.
+    pub(crate) is_refused_in_words: bool,
     /// Whether what it names is looked up; a field of a form that is filled in is not.
     pub(crate) is_looked_up: bool,
 }
@@ -54,6 +56,7 @@ pub(crate) fn shapes(route: &Route) -> Vec<Shape> {
         query,
         command,
         is_plain: *command == "note",
+        is_refused_in_words: route.path == "/settings/account/password",
         is_looked_up,
     };
     queries.flat_map(|query| commands.iter().map(move |command| shape(query, command))).collect()
@@ -82,14 +85,21 @@ impl Shape {
     }
 
     pub(crate) fn ask(&self, place: Place<'_>) -> Ask {
+        // Of accounts only those that are there are another's.
+        let is_there = !self.route.path.contains("{user}") || [OWN.0, OTHER.0].contains(&place.0);
         let query = &queries(&self.route, place)[self.query];
         Ask {
             path: filled(&self.route, place, self.command) + query,
             body: body(&self.route, place),
-            is_another: place.0 != OWN.0 && !place.0.contains('%'),
+            is_another: is_there && place.0 != OWN.0 && !place.0.contains('%'),
             is_own_client: place.0 == OWN.0,
         }
     }
+}
+
+/// The log-in name of a client's reader who is there from the beginning.
+pub(crate) fn reader_of(client: &str) -> String {
+    format!("reader@{client}.example")
 }
 
 /// The address with each parameter filled.
@@ -103,6 +113,8 @@ fn filled(route: &Route, (client, site, number): Place<'_>, command: &str) -> St
             "command}" => path += command,
             "token}" => path += "no-such-token",
             "name}" => path += "not-found",
+            "user}" => path += &reader_of(client),
+            "deed}" => path += "end-sessions",
             _ if part.ends_with('}') => panic!(
                 "{} {}: say here what another client's {{{part} is, and what is nobody's",
                 route.method, route.path
@@ -118,6 +130,7 @@ fn queries(route: &Route, (client, site, _): Place<'_>) -> Vec<String> {
     match (route.method, route.path) {
         ("GET", "/queue" | "/queue.json") => vec![String::new(), format!("?client={client}")],
         ("GET", "/events") => vec!["?view=queue".to_owned(), format!("?view=queue&client={client}")],
+        ("GET", "/settings/audit" | "/settings/audit.json") => vec![String::new(), format!("?client={client}")],
         ("GET", "/report") => vec![String::new(), format!("?place={client}/{site}")],
         ("GET", "/api/v1/clients/{client}/runs") => vec![String::new(), format!("?site={site}")],
         ("GET", "/i/{client}/{incident}" | "/c/{client}") => vec![String::new(), ".json".to_owned()],
@@ -129,6 +142,13 @@ fn queries(route: &Route, (client, site, _): Place<'_>) -> Vec<String> {
 fn body(route: &Route, (client, site, _): Place<'_>) -> String {
     match (route.method, route.path) {
         ("GET", _) | ("POST", "/in/{token}" | "/out") => String::new(),
+        ("POST", "/login") => "login=nobody&password=four+words+of+mine&to=/queue".to_owned(),
+        ("POST", "/password/{token}") => "password=four+words+of+mine&again=four+words+of+mine".to_owned(),
+        // Done, it would end the session of the crawl: it is refused in words.
+        ("POST", "/settings/account/password") => "password=four+words+of+mine&again=other".to_owned(),
+        ("POST", "/settings/account/sessions" | "/settings/tokens/revoke" | "/settings/users/{user}/{deed}") => String::new(),
+        ("POST", "/settings/tokens") => "name=script&rights=read&days=7".to_owned(),
+        ("POST", "/settings/users") => format!("login=new@{client}.example&role=client-reader&client={client}"),
         ("POST", "/i/{client}/{incident}/{command}") => {
             "note=hello&manner=phone&with_whom=owner&to=ana&reason=false-alarm&cause=utility&priority=P2&rider=premium-response\
              &outcome=upheld&into=INC-2"

@@ -43,6 +43,7 @@ async fn main() {
         desk: desk.clone(),
         clock: Arc::new(move || then),
         link: Arc::new(|_| String::new()),
+        url: String::new(),
         metrics: Arc::new(String::new),
         certificates: Arc::new(Default::default),
     });
