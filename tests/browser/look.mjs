@@ -244,6 +244,44 @@ const run = async () => {
       await other.close();
     });
   }
+  if (order.invite) {
+    await step('chooses a password by an invitation, logs out, and logs in by it to the page first asked for', async () => {
+      const { context, page: own, expect } = await open(views[0]);
+      const words = 'four words, <b>all</b> mine';
+      await own.goto(order.invite);
+      await own.getByLabel('New password').fill('too short');
+      await own.getByLabel('The same again').fill('too short');
+      await own.getByRole('button', { name: 'Choose it' }).click();
+      must(own.url() === order.invite, 'a short password was sent');
+      await own.getByLabel('New password').fill(words);
+      await own.getByLabel('The same again').fill(words);
+      await own.getByRole('button', { name: 'Choose it' }).click();
+      await own.waitForURL(`${origin}/queue`);
+      await own.getByRole('button', { name: 'Log out' }).click();
+      await own.waitForURL(`${origin}/login`);
+      await own.goto(`${origin}/agents?x=1&y=2`);
+      must(new URL(own.url()).pathname === '/login', own.url());
+      expect(403);
+      await own.getByLabel('Log-in name').fill('Tess@Example.NET');
+      await own.getByLabel('Password').fill('some other words');
+      await own.getByRole('button', { name: 'Log in' }).click();
+      must(/Not logged in/.test(await own.getByRole('alert').textContent()), 'a wrong password is not said');
+      const violations = await judged(own);
+      if (violations.length) faults.push({ name: 'log-in refused', violations });
+      if (order.shots) await own.screenshot({ path: `${order.shots}/login-refused-wide.png`, fullPage: true });
+      must(await own.getByLabel('Log-in name').inputValue() === 'Tess@Example.NET', 'the name is lost');
+      expect();
+      await own.getByLabel('Password').fill(words);
+      await own.getByRole('button', { name: 'Log in' }).click();
+      await own.waitForURL(`${origin}/agents?x=1&y=2`);
+      // As from a mail: the browser keeps the session back until our own page asks again.
+      await own.goto('about:blank');
+      await own.evaluate((url) => { location.href = url; }, `${origin}/settings/account`);
+      await own.waitForURL(`${origin}/settings/account`);
+      await own.getByRole('heading', { name: 'Your account' }).waitFor();
+      await context.close();
+    });
+  }
   await first.context.close();
 
   for (const view of views) {

@@ -32,6 +32,10 @@ fn the_portal_is_usable_in_every_view_and_answers_an_incident() {
         (rows.len() >= down.len()).then_some(rows)
     });
     let path = |row: &Value| format!("/i/{}", row["incident"].as_str().expect("a reference"));
+    let tess = collector.cli_json(&["user", "add", "tess@example.net", "--name", "Tess Tech", "--role", "technician"]);
+    let owner = ["user", "add", "olga@northgate.example", "--name", "Olga Owner", "--role", "client-owner", "--client"];
+    let olga = collector.cli_json(&[&owner[..], &["northgate"]].concat());
+    let invitation = olga["link"].as_str().and_then(|link| link.split_once("/password/")).expect("a link").1;
     let pages = json!([
         { "name": "queue", "path": "/queue", "status": 200 },
         { "name": "answered", "path": path(&rows[0]), "status": 200 },
@@ -40,14 +44,22 @@ fn the_portal_is_usable_in_every_view_and_answers_an_incident() {
         { "name": "client", "path": "/c/northgate", "status": 200 },
         { "name": "agents", "path": "/agents", "status": 200 },
         { "name": "report", "path": "/report", "status": 200 },
+        { "name": "login", "path": "/login?to=/queue", "status": 200 },
+        { "name": "password", "path": format!("/password/{invitation}"), "status": 200 },
+        { "name": "account", "path": "/settings/account", "status": 200 },
+        { "name": "tokens", "path": "/settings/tokens", "status": 200 },
+        { "name": "people", "path": "/settings/users", "status": 200 },
+        { "name": "audit", "path": "/settings/audit", "status": 200 },
         { "name": "nothing-here", "path": "/i/northgate/INC-4711", "status": 404 },
     ]);
     let instant = rows[0]["opened_at"].as_str().expect("an instant").to_owned();
     let texts = said_everywhere(&path(&rows[0]), &instant);
-    let order = json!({ "answer": { "path": path(&rows[0]) }, "texts": texts, "live": path(&rows[2]) });
+    let order = json!({
+        "answer": { "path": path(&rows[0]) }, "texts": texts, "live": path(&rows[2]), "invite": tess["link"],
+    });
     let report = look(&collector, &pages, &order);
     assert_no_faults(&report);
-    assert_eq!(report["seen"]["steps"].as_array().map(Vec::len), Some(11), "{:#}", report["seen"]["steps"]);
+    assert_eq!(report["seen"]["steps"].as_array().map(Vec::len), Some(12), "{:#}", report["seen"]["steps"]);
     assert_one_renderer(&collector, &report["seen"]["texts"], &rows[0]["incident"], &instant);
     collector.program().assert_no_errors();
 }
