@@ -3,14 +3,14 @@
 //   node look.mjs '{"link": "https://…/in/…", "pages": [{"name": "queue", "path": "/queue"}, …],
 //                   "answer": {"path": "/i/…/INC-7"}, "shots": "DIR"}'
 //
-// It logs in by the link, answers one incident by the page's forms, then looks at every page in every view. One JSON
+// The order may stand in a file, whose name is given then. It logs in by the link, answers one incident by the page's forms, then looks at every page in every view. One JSON
 // document comes out: what it did and saw, and every fault by name. It judges nothing itself except by axe; the
 // test that started it does. Nothing is loaded from anywhere but the server.
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 
-const order = JSON.parse(process.argv[2]);
+const order = JSON.parse(process.argv[2].startsWith('{') ? process.argv[2] : readFileSync(process.argv[2], 'utf8'));
 const require = createRequire(order.modules ? `${order.modules}/` : import.meta.url);
 const { chromium } = require('playwright-core');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
@@ -49,6 +49,7 @@ const open = async ({ name, width, height, ...more }, state) => {
     const isExpected = expected.some((status) => said.text().includes(`status of ${status}`));
     if (['error', 'warning'].includes(said.type()) && !isExpected) faults.push({ name, console: said.text(), at: page.url() });
   });
+  page.on('dialog', (dialog) => { faults.push({ name, dialog: dialog.message(), at: page.url() }); dialog.dismiss(); });
   page.on('pageerror', (error) => faults.push({ name, error: String(error), at: page.url() }));
   page.on('request', (request) => {
     if (new URL(request.url()).origin !== origin) faults.push({ name, foreign: request.url() });
@@ -104,6 +105,26 @@ const walked = async (page) => {
     if (!at.isSeen) unseen.push(at.what);
   }
   return { wanted, reached, unseen };
+};
+
+// On paper: how many pages, and whether anything is cut. A4 between its margins is 695 CSS pixels wide.
+const printed = async (page) => {
+  // As it is found: nobody opens the details of a sheet of paper.
+  await page.reload({ waitUntil: 'load' });
+  const pdf = await page.pdf({ preferCSSPageSize: true });
+  const pages = (pdf.toString('latin1').match(/\/Type\s*\/Page\b(?!s)/g) ?? []).length;
+  const size = page.viewportSize();
+  await page.setViewportSize({ width: 695, height: 1000 });
+  await page.emulateMedia({ media: 'print' });
+  const cut = await page.evaluate(() => {
+    const seen = (one) => one.checkVisibility() && one.getClientRects().length;
+    const wide = [...document.querySelectorAll('main *')].filter((one) => seen(one) && one.getBoundingClientRect().right > 696 && !one.closest('svg'));
+    const torn = [...document.querySelectorAll('main tr, main li, main dl > div')].filter((one) => seen(one) && getComputedStyle(one).breakInside !== 'avoid');
+    return [...wide.map((one) => `wide: ${one.outerHTML.slice(0, 90)}`), ...torn.map((one) => `torn: ${one.outerHTML.slice(0, 90)}`)].slice(0, 5);
+  });
+  await page.emulateMedia({ media: 'screen' });
+  await page.setViewportSize(size);
+  return { pages, cut };
 };
 
 const run = async () => {
@@ -195,6 +216,14 @@ const run = async () => {
       await page.evaluate(() => { document.getElementById('main').dataset.before = document.getElementById('live').textContent; });
       await page.waitForFunction(() => document.getElementById('live').textContent !== document.getElementById('main').dataset.before, null, { timeout: 25000 });
       must(await page.locator('#why-terms').getAttribute('open') !== null, 'the details are closed');
+    });
+  }
+  if (order.posts) {
+    await step('writes what it was given', async () => {
+      seen.posted = [];
+      for (const { path, data } of order.posts) {
+        seen.posted.push((await first.context.request.post(`${origin}${path}`, { headers: { origin }, data })).status());
+      }
     });
   }
   if (order.texts) {
@@ -312,6 +341,13 @@ const run = async () => {
           .filter(({ height, width, isGo }) => height < (isPhone && isGo ? 44 : 24) || width < 24), Boolean(view.isMobile));
         if (view.name === 'wide') look.keys = await walked(page);
       }
+      // What a text could have made of itself; our own pages have none of it inside their main part.
+      look.injected = await page.evaluate(() => document.querySelectorAll('main script, main img, main iframe, main style, main object, [onerror], [onload], [onfocus], [onmouseover]').length);
+      // Every place that one can go to is on the screen, without a wipe.
+      look.away = await page.evaluate(() => [...document.querySelectorAll('.top nav a')]
+        .map((one) => [one.textContent, one.getBoundingClientRect()])
+        .filter(([, { left, right }]) => left < 0 || right > document.documentElement.clientWidth).map(([name]) => name));
+      if (view.name === 'wide') look.print = await printed(page);
       look.text = (await page.locator('main').innerText()).length;
       look.weight = Object.values(weight).reduce((sum, bytes) => sum + bytes, 0);
       look.requests = Object.keys(weight).sort();
