@@ -20,10 +20,13 @@ const SCOPES_MAX: usize = 64;
 
 /// The latest queue of each scope that somebody listens to. A scope is one client, or all.
 #[derive(Default)]
-pub(crate) struct Moments(Mutex<HashMap<Option<ClientId>, Arc<Turn<Option<Arc<Queue>>>>>>);
+pub(crate) struct Moments(Mutex<HashMap<Option<ClientId>, Latest>>);
+
+/// The latest queue of one scope; who holds it computes it.
+type Latest = Arc<Turn<Option<Arc<Queue>>>>;
 
 impl Moments {
-    fn of(&self, scope: &Scope, now: Timestamp) -> Arc<Turn<Option<Arc<Queue>>>> {
+    fn of(&self, scope: &Scope, now: Timestamp) -> Latest {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= SCOPES_MAX && !kept.contains_key(&scope.client().cloned()) {
             // One whose turn is taken is being computed, and stays.
