@@ -53,7 +53,7 @@ async fn security_23_each_role_gets_what_the_table_allows_and_nothing_of_another
                 match refused(*role, &route) {
                     Some(status) => assert_eq!(answer.status, status, "{role}: {ask:?}"),
                     None if shape.is_refused_in_words => {
-                        assert_eq!(answer.status, StatusCode::CONFLICT, "{role}: {ask:?}")
+                        assert_eq!(answer.status, StatusCode::CONFLICT, "{role}: {ask:?}");
                     }
                     None => assert!(is_done(&answer), "{role}: {ask:?} {answer:?}"),
                 }

@@ -44,6 +44,7 @@ async fn main() {
         link: Arc::new(|_| String::new()),
         metrics: Arc::new(String::new),
         certificates: Arc::new(Default::default),
+        url: String::new(),
     });
     for readers in READERS {
         let mut streams = JoinSet::new();
