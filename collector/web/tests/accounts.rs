@@ -403,6 +403,7 @@ fn portal(desk: &Desk, now: Timestamp) -> Router {
         clock: Arc::new(move || now),
         link: Arc::new(|token| format!("https://c.example:7443/e/{}#root", token.token)),
         url: format!("https://{HOST}"),
+        certificates: Arc::new(Default::default),
         metrics: Arc::new(String::new),
     })
 }
