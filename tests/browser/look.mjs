@@ -122,7 +122,8 @@ const printed = async (page) => {
     const torn = [...document.querySelectorAll('main tr, main li, main dl > div')].filter((one) => seen(one) && getComputedStyle(one).breakInside !== 'avoid');
     return [...wide.map((one) => `wide: ${one.outerHTML.slice(0, 90)}`), ...torn.map((one) => `torn: ${one.outerHTML.slice(0, 90)}`)].slice(0, 5);
   });
-  await page.emulateMedia({ media: 'screen' });
+  // Not 'screen': that would hold for the next sheet too.
+  await page.emulateMedia({ media: null });
   await page.setViewportSize(size);
   return { pages, cut };
 };

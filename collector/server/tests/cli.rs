@@ -18,9 +18,11 @@ fn a_wrong_command_line_exits_2_and_says_so_as_json_where_that_was_asked_for() {
 
 #[test]
 fn commands_of_later_issues_refuse_by_name() {
-    for arguments in
-        [&["report", "northgate", "--month", "2026-10", "-o", "x.pdf"][..], &["backup", "--follow", "/mnt"]]
-    {
+    for arguments in [
+        &["report", "northgate", "--month", "2026-10", "-o", "x.pdf"][..],
+        &["secret", "set", "northgate/plant-2/nvr"],
+        &["store", "copy"],
+    ] {
         let run = collector(arguments);
         assert_eq!(run.code, 69, "{arguments:?}: {}", run.stderr);
         assert!(run.stderr.contains(&format!("`upheld-collector {}", arguments[0])), "{}", run.stderr);
@@ -31,7 +33,14 @@ fn commands_of_later_issues_refuse_by_name() {
 #[test]
 fn a_folder_without_a_collector_names_the_command_that_makes_one() {
     let folder = tempfile::tempdir().unwrap();
-    for arguments in [&["queue"][..], &["serve"], &["agent", "list"], &["login-link"], &["explain", "INC-1"]] {
+    for arguments in [
+        &["queue"][..],
+        &["serve"],
+        &["agent", "list"],
+        &["login-link"],
+        &["explain", "INC-1"],
+        &["backup", "--follow", "nowhere"],
+    ] {
         let data = text(folder.path());
         let run = collector(&[arguments, &["--data", &data]].concat());
         assert_eq!(run.code, 78, "{arguments:?}: {}", run.stderr);

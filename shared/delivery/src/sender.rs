@@ -349,6 +349,9 @@ impl Sender {
         if delivered.renew && self.asked_renewal.is_none_or(|at| now.since(at) >= FETCH_AGAIN) {
             self.asked_renewal = Some(now);
             self.steps.push_back(Step::Shell(Effect::RenewEarly));
+        } else if !delivered.renew {
+            // It was done: the next wish is another one, and is not made to wait for the last.
+            self.asked_renewal = None;
         }
         if let Some(head) = sent.head {
             self.steps.push_back(Step::Acknowledge(head));

@@ -50,6 +50,7 @@ pub(crate) fn follow(
     stop: &AtomicBool,
     tell: &mut dyn FnMut(News) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    data.config()?;
     refuse_inside(data, into)?;
     create_private_folder(into)?;
     let folder = Folder::at(into);

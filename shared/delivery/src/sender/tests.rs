@@ -245,15 +245,17 @@ fn who_waits_for_a_person_asks_as_he_is_told_and_another_certificate_is_tried_at
 }
 
 #[test]
-fn an_early_renewal_is_asked_for_once_in_a_while() {
+fn an_early_renewal_is_asked_for_once_in_a_while_and_at_once_when_the_last_was_done() {
     let mut sender = greeted();
-    let mut wanted = |second| {
+    let mut wanted = |(second, renew)| {
         sender.handle(Event::StateChanged, at(second));
         let next = post(&mut sender).unwrap();
         let digest = sent(&mut sender, &next, 0);
         let Answer::Delivered(news) = delivered(digest) else { unreachable!() };
-        answer(&mut sender, &next, Answer::Delivered(Delivered { renew: true, ..news }), second);
+        answer(&mut sender, &next, Answer::Delivered(Delivered { renew, ..news }), second);
         steps(&mut sender).iter().any(|step| matches!(step, Step::Shell(Effect::RenewEarly)))
     };
-    assert_eq!([10, 100, 309, 310].map(&mut wanted), [true, false, false, true]);
+    let again = [(10, true), (100, true), (309, true), (310, true)].map(&mut wanted);
+    assert_eq!(again, [true, false, false, true]);
+    assert_eq!([(320, false), (330, true), (340, true)].map(&mut wanted), [false, true, false]);
 }
