@@ -42,7 +42,7 @@ fn show(context: &Context) -> Result<Exit, Failure> {
              What people did in that time is not here: responses, pauses, notes, reports, books, agents enrolled or revoked.\n\
              \x20 1. Enter what you know of it: upheld-collector respond, pause, note … --at TIME{data}\n\
              \x20 2. Revoke again whoever was revoked: upheld-collector agent revoke ID{data}\n{hosts}\
-             \x20 3. Hosts enrolled in that time are refused: enrol them again. `agent approve` is not built yet.\n\
+             \x20 3. Hosts enrolled in that time are refused: enrol them again, each with a new link.\n\
              \x20 4. Look into the ticket system for tickets of that time.\n\
              \x20 5. upheld-collector recovery accept --by \"Ana Example\"{data}\n\
              Log-in links, sessions, enrolment tokens and API tokens of before are void: make new ones.",
