@@ -53,7 +53,8 @@ fn again(asked: &Uri) -> Response {
     let to = asked.path_and_query().map_or(HOME, |asked| asked.as_str());
     let to = own(to).replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     Html(format!(
-        "<!doctype html><html lang=\"en\"><title>Upheld</title><meta http-equiv=\"refresh\" content=\"0;url={to}\">\
+        "<!doctype html><html lang=\"en\"><title>Upheld</title><link rel=\"icon\" href=\"/icon.svg\">\
+         <meta http-equiv=\"refresh\" content=\"0;url={to}\">\
          <p><a href=\"{to}\">Go on to the page</a></p></html>"
     ))
     .into_response()
