@@ -162,3 +162,29 @@ fn every_pure_crate_repeats_the_bans_and_forbids_unsafe_code() {
         assert!(lib.contains("#![forbid(unsafe_code)]"), "{folder} must forbid unsafe code");
     }
 }
+
+/// What reads for everybody, whoever asks: the command line's, never the portal's (SECURITY 23).
+const FOR_EVERYBODY: &[&str] = &["current_book", "CurrentBook", ".store()", "upheld_store::sqlite"];
+
+#[test]
+fn security_23_the_portal_names_nothing_that_reads_for_everybody() {
+    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../collector/web/src"))];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the portal's folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            // Its tests make the books that they read.
+            let text = text.split("#[cfg(test)]").next().expect("a beginning");
+            files += 1;
+            for name in FOR_EVERYBODY.iter().filter(|_| !path.ends_with("tests.rs")) {
+                assert!(!text.contains(name), "{} names {name}: ask a call that takes a scope", path.display());
+            }
+        }
+    }
+    assert!(files > 30, "{files} files were read: is the portal still there?");
+}

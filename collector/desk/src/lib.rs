@@ -113,7 +113,7 @@ impl Desk {
         Self { once: Some(Arc::from(key)), ..self.clone() }
     }
 
-    /// The store beneath, for pages that only read.
+    /// The store beneath: for tests and tools that read for everybody. The portal never does (a wall).
     pub fn store(&self) -> &Store {
         &self.store
     }

@@ -7,6 +7,7 @@ mod incident;
 mod moment;
 mod offers;
 mod overview;
+mod places;
 mod queue;
 pub(crate) mod schema;
 
@@ -34,6 +35,7 @@ pub(crate) use incident::{clock_views, incident_view, minutes};
 pub(crate) use moment::Moments;
 pub use offers::Offers;
 pub use overview::{ClientLine, DAYS, Day, Overview, PauseToDispute, SystemDays};
+pub use places::{ClientPlaces, Places, SitePlace};
 
 /// How much of an address is written into the audit log.
 const ADDRESS_CHARS_MAX: usize = 300;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use upheld_desk::{
     AgentView, DecideError, Decided, DeskError, TokenError, WaitingHost, agents::AgentStatus, roles::Action,
+    views::ClientPlaces,
 };
 use upheld_model::{AgentId, ClientId, SiteId};
 
@@ -188,26 +189,19 @@ pub(super) async fn enrol(
 async fn show(portal: &Portal, reader: &Reader, said: Said) -> Result<Response, Refusal> {
     let Said { line, refused, decided } = said;
     let now = portal.now();
-    let book = portal.desk.current_book().await?;
+    let known = portal.desk.places(reader.scope()).await?;
     let agents = portal.desk.agents(reader.scope()).await?;
     let waiting = portal.desk.waiting_hosts(reader.scope()).await?;
-    let clients = book.book.clients.values().filter(|client| reader.scope().includes(&client.id));
-    let places = clients.flat_map(|client| {
-        client
-            .sites
-            .values()
-            .map(|site| (format!("{}/{}", client.id, site.id), format!("{}, {}", client.name, site.name)))
-    });
     shown(&AgentsPage {
         who: reader.name().to_owned(),
         nav: nav::of(reader, "/agents"),
-        as_of: words::local(now, &book.book.provider.zone),
-        agents: agents.iter().map(|agent| Line::of(agent, &book.book.provider.zone, now)).collect(),
+        as_of: words::local(now, &known.time_zone),
+        agents: agents.iter().map(|agent| Line::of(agent, &known.time_zone, now)).collect(),
         may_enrol: reader.may(Action::Agents),
-        places: places.collect(),
+        places: known.clients.iter().flat_map(ClientPlaces::named).collect(),
         line,
         refused,
-        waiting: waiting.into_iter().map(|host| Waiting::of(host, &book.book.provider.zone)).collect(),
+        waiting: waiting.into_iter().map(|host| Waiting::of(host, &known.time_zone)).collect(),
         may_decide: reader.may(Action::Agents),
         decided,
     })

@@ -10,7 +10,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use upheld_desk::{CommandError, CurrentBook, ProblemReport};
+use upheld_desk::{CommandError, ProblemReport, views::Places};
 use upheld_model::{AssetId, ClientId, SiteId};
 
 use super::incident::{
@@ -66,11 +66,11 @@ pub(super) async fn page(
 
 /// What the page offers, as data: where a problem may be, and in which zone times are read.
 pub(super) async fn json(State(portal): State<Portal>, reader: Reader) -> Result<Json<Value>, Refusal> {
-    let book = portal.desk.current_book().await?;
-    let groups = places(&book, &reader).into_iter();
-    let places = groups.flat_map(|group| group.places).map(|(place, name)| json!({ "place": place, "name": name }));
+    let known = portal.desk.places(reader.scope()).await?;
+    let places =
+        groups(&known).flat_map(|group| group.places).map(|(place, name)| json!({ "place": place, "name": name }));
     let places: Vec<Value> = places.collect();
-    Ok(Json(json!({ "schema": "upheld.report/1", "time_zone": book.book.provider.zone, "places": places })))
+    Ok(Json(json!({ "schema": "upheld.report/1", "time_zone": known.time_zone, "places": places })))
 }
 
 pub(super) async fn enter(
@@ -78,8 +78,7 @@ pub(super) async fn enter(
     who: Reader,
     Form(typed): Form<Typed>,
 ) -> Result<Response, Refusal> {
-    let book = book(&portal).await?;
-    let zone = book.book.provider.zone.clone();
+    let zone = places(&portal, &who).await?.time_zone;
     let (place, report) = match read(&typed, &who, &zone) {
         Ok(read) => read,
         Err(why) => return show(&portal, &who, typed, Some(why)).await,
@@ -114,18 +113,18 @@ fn read(typed: &Typed, who: &Reader, zone: &str) -> Result<((ClientId, SiteId), 
     Ok((place, report))
 }
 
-async fn book(portal: &Portal) -> Result<std::sync::Arc<CurrentBook>, Refusal> {
-    portal.desk.current_book().await.map_err(|error| Refusal::from(error).for_reader(false))
+async fn places(portal: &Portal, reader: &Reader) -> Result<Places, Refusal> {
+    portal.desk.places(reader.scope()).await.map_err(|error| Refusal::from(error).for_reader(false))
 }
 
 async fn show(portal: &Portal, reader: &Reader, typed: Typed, refused: Option<String>) -> Result<Response, Refusal> {
-    let (book, now) = (book(portal).await?, portal.now());
-    let zone = &book.book.provider.zone;
+    let (known, now) = (places(portal, reader).await?, portal.now());
+    let zone = &known.time_zone;
     let status = if refused.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
     let page = ReportPage {
         who: reader.name().to_owned(),
         nav: nav::of(reader, "/report"),
-        places: places(&book, reader),
+        places: groups(&known).collect(),
         zone: words::zone_now(zone, now),
         latest: words::civil(now, zone),
         key: key(reader, now),
@@ -142,16 +141,14 @@ fn key(reader: &Reader, now: Timestamp) -> String {
     format!("report-{name}-{}", now.as_microsecond())
 }
 
-/// Every site that the reader may see, each with its assets.
-fn places(book: &CurrentBook, reader: &Reader) -> Vec<Group> {
-    let mut groups = Vec::new();
-    for (id, client) in book.book.clients.iter().filter(|(id, _)| reader.scope().includes(id)) {
-        for site in client.sites.values() {
-            let whole = (format!("{id}/{}", site.id), format!("{}, in general", site.name));
-            let asset = |asset: &AssetId| (format!("{id}/{}/{asset}", site.id), format!("{}, {asset}", site.name));
-            let places = std::iter::once(whole).chain(site.assets.keys().map(asset)).collect();
-            groups.push(Group { name: format!("{}, {}", client.name, site.name), places });
-        }
-    }
-    groups
+/// Every site, each with its assets.
+fn groups(known: &Places) -> impl Iterator<Item = Group> {
+    known.clients.iter().flat_map(|client| {
+        client.named().zip(&client.sites).map(|((place, name), site)| {
+            let whole = (place.clone(), format!("{}, in general", site.name));
+            let asset = |asset: &AssetId| (format!("{place}/{asset}"), format!("{}, {asset}", site.name));
+            let places = std::iter::once(whole).chain(site.assets.iter().map(asset)).collect();
+            Group { name, places }
+        })
+    })
 }

@@ -6,7 +6,7 @@ pub(super) mod tokens;
 pub(super) mod users;
 
 use jiff::Timestamp;
-use upheld_desk::{AccountError, DeskError, roles::Action};
+use upheld_desk::{AccountError, DeskError, roles::Action, views::Places};
 
 use crate::{Portal, access::Reader, nav, problem::Refusal, words};
 
@@ -48,11 +48,16 @@ fn in_words(error: AccountError, now: Timestamp) -> Result<String, Refusal> {
     Ok(format!("{}.", words::sentence(&error.to_string())))
 }
 
-/// The zone in which the provider reads times.
-async fn zone(portal: &Portal) -> Result<String, Refusal> {
-    match portal.desk.current_book().await {
-        Ok(book) => Ok(book.book.provider.zone.clone()),
-        Err(DeskError::NoBook) => Ok("UTC".to_owned()),
+/// The zone in which the provider reads times, and the clients in the reader's scope: UTC and none before there is a book.
+async fn places(portal: &Portal, reader: &Reader) -> Result<Places, Refusal> {
+    match portal.desk.places(reader.scope()).await {
+        Ok(known) => Ok(known),
+        Err(DeskError::NoBook) => Ok(Places { time_zone: "UTC".to_owned(), clients: Vec::new() }),
         Err(error) => Err(Refusal::from(error).for_reader(false)),
     }
+}
+
+/// The zone in which the provider reads times.
+async fn zone(portal: &Portal, reader: &Reader) -> Result<String, Refusal> {
+    Ok(places(portal, reader).await?.time_zone)
 }

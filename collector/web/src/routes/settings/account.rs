@@ -120,7 +120,7 @@ async fn show(
     let unanswered = |error| Refusal::from(error).for_reader(false);
     let user = portal.desk.own_account(session, now).await.map_err(unanswered)?;
     let user = user.ok_or(Refusal::NotSignedIn { is_json: false })?;
-    let zone = zone(portal).await?;
+    let zone = zone(portal, reader).await?;
     let sessions = portal.desk.own_sessions(session, now).await.map_err(unanswered)?;
     let status = if refused.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
     let page = AccountPage {

@@ -9,12 +9,9 @@ use axum::{
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use upheld_desk::{
-    DeskError,
-    audit::{AuditPage as Found, AuditView, AuditWanted},
-};
+use upheld_desk::audit::{AuditPage as Found, AuditView, AuditWanted};
 
-use super::{Head, zone};
+use super::{Head, places, zone};
 use crate::{
     Portal,
     access::{Reader, to_login::escaped},
@@ -71,13 +68,12 @@ pub(in crate::routes) async fn page(
     reader: Reader,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Refusal> {
-    let zone = zone(&portal).await?;
+    let known = places(&portal, &reader).await?;
+    let zone = known.time_zone;
     let found = find(&portal, &reader, &asked, &zone).await.map_err(|no| no.for_reader(false))?;
-    let clients = match (reader.scope().client(), portal.desk.current_book().await) {
-        (None, Ok(book)) => book.book.clients.keys().map(ToString::to_string).collect(),
-        (Some(_), _) | (None, Err(DeskError::NoBook)) => vec![],
-        (None, Err(error)) => return Err(Refusal::from(error).for_reader(false)),
-    };
+    // Whoever sees one client has nothing to choose.
+    let choice = known.clients.into_iter().filter(|_| reader.scope().client().is_none());
+    let clients = choice.map(|client| client.client.to_string()).collect();
     let query = asked.query();
     shown(&AuditPage {
         head: Head::of(&reader, HERE),
@@ -97,7 +93,7 @@ pub(in crate::routes) async fn json(
     reader: Reader,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Refusal> {
-    let zone = zone(&portal).await?;
+    let zone = zone(&portal, &reader).await?;
     let found = find(&portal, &reader, &asked, &zone).await?;
     Ok(Json(json!({ "schema": "upheld.audit/1", "entries": found.entries, "next": found.next })).into_response())
 }

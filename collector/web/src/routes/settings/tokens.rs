@@ -116,7 +116,7 @@ async fn show(
 ) -> Result<Response, Refusal> {
     let tokens = portal.desk.own_tokens(session, portal.now()).await;
     let tokens = tokens.map_err(|error| Refusal::from(error).for_reader(false))?;
-    let zone = zone(portal).await?;
+    let zone = zone(portal, reader).await?;
     let status = if refused.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
     let line = |token: upheld_desk::accounts::OwnToken| Line {
         id: token.id,

@@ -12,13 +12,13 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use upheld_desk::{
-    AccountError, DeskError, Keeper, Reach, Role,
+    AccountError, Keeper, Reach, Role,
     accounts::{LinkKind, NewUser, PasswordLink, UserView},
     roles::Action,
 };
 use upheld_model::ClientId;
 
-use super::{Head, in_words, zone};
+use super::{Head, in_words, places};
 use crate::{Portal, access::Reader, problem::Refusal, words};
 
 const HERE: &str = "/settings/users";
@@ -206,7 +206,8 @@ async fn show(
     refused: Option<String>,
 ) -> Result<Response, Refusal> {
     let unanswered = |error| Refusal::from(error).for_reader(false);
-    let zone = zone(portal).await?;
+    let known = places(portal, reader).await?;
+    let zone = known.time_zone;
     let users = portal.desk.users(&keeper(reader).reach).await.map_err(unanswered)?;
     let status = if refused.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
     let keeps_all = reader.may(Action::Users);
@@ -214,7 +215,7 @@ async fn show(
         head: Head::of(reader, HERE),
         users: users.into_iter().map(|user| Line::of(user, reader, &zone)).collect(),
         roles: Role::ALL,
-        clients: if keeps_all { clients(portal).await? } else { vec![] },
+        clients: known.clients.into_iter().map(|client| (client.client.to_string(), client.name)).collect(),
         keeps_all,
         typed,
         link: link.map(|link| Link {
@@ -227,17 +228,6 @@ async fn show(
     };
     let page = page.render().map_err(|error| Refusal::Unavailable { why: error.to_string(), is_json: false })?;
     Ok((status, Html(page)).into_response())
-}
-
-async fn clients(portal: &Portal) -> Result<Vec<(String, String)>, Refusal> {
-    match portal.desk.current_book().await {
-        Ok(book) => {
-            let clients = book.book.clients.values();
-            Ok(clients.map(|client| (client.id.to_string(), client.name.clone())).collect())
-        }
-        Err(DeskError::NoBook) => Ok(vec![]),
-        Err(error) => Err(Refusal::from(error).for_reader(false)),
-    }
 }
 
 impl Line {
