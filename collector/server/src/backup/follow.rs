@@ -129,7 +129,15 @@ impl Run {
             // What an interrupted run left.
             fs::remove_file(&new).map_err(crate::files::FileError::of("remove", &new))?;
         }
-        write(data, &new, now)?;
+        // It may take minutes; what is committed meanwhile is kept as ever.
+        thread::scope(|scope| {
+            let copying = scope.spawn(|| write(data, &new, now));
+            while !copying.is_finished() {
+                thread::sleep(POLL);
+                self.ship(Timestamp::now(), tell)?;
+            }
+            copying.join().unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "the copy ended in a panic")))
+        })?;
         self.ship(Timestamp::now(), tell)?;
         let path = self.folder.name_base(&new, from, self.last)?;
         self.has_base = true;
