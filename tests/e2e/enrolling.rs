@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upheld_tests::{Agent, Collector, book, program, wait_for};
+use upheld_tests::{Agent, Collector, held::Held, program, wait_for, watched};
 
 const LONG: Duration = Duration::from_secs(90);
 
@@ -10,7 +10,7 @@ const LONG: Duration = Duration::from_secs(90);
 fn a_host_of_a_site_token_watches_nothing_until_a_person_approves_it_and_then_reports() {
     let (mut collector, port) = collector();
     let link = site_link(&collector, &["--uses", "2", "--from", "127.0.0.0/8"]);
-    let host = Agent::unenrolled(&allow(port));
+    let host = Agent::unenrolled(&watched::allow(port));
     let (code, out, err) = program::run(&mut host.enrolment(&link));
     assert_eq!(code, Some(0), "{out}{err}");
     let mut agent = host;
@@ -51,7 +51,7 @@ fn a_site_token_that_is_for_others_used_up_taken_back_or_refused_says_so() {
     let elsewhere = site_link(&collector, &["--from", "192.0.2.0/24"]);
     refuses(&elsewhere, port, "not for the network");
     let once = site_link(&collector, &["--uses", "1", "--from", "127.0.0.1"]);
-    let mut first = Agent::enroll(&once, &allow(port));
+    let mut first = Agent::enroll(&once, &watched::allow(port));
     refuses(&once, port, "as many hosts as this enrolment token is for");
     let gone = site_link(&collector, &["--from", "127.0.0.0/8"]);
     let open = collector.cli_json(&["agent", "token", "list"]);
@@ -84,8 +84,8 @@ fn a_site_token_that_is_for_others_used_up_taken_back_or_refused_says_so() {
 #[test]
 fn the_root_changes_while_one_agent_runs_and_another_is_off() {
     let (mut collector, port) = collector();
-    let mut here = Agent::enroll(&collector.link(collector.port), &allow(port));
-    let mut away = Agent::enroll(&collector.link(collector.port), &allow(port));
+    let mut here = Agent::enroll(&collector.link(collector.port), &watched::allow(port));
+    let mut away = Agent::enroll(&collector.link(collector.port), &watched::allow(port));
     let old_link = collector.link(collector.port);
     here.run();
     wait_for("it reports", LONG, || (here.status()?["standing"]["is"] == "good").then_some(()));
@@ -107,8 +107,8 @@ fn the_root_changes_while_one_agent_runs_and_another_is_off() {
     assert!(code == Some(1) && err.contains("ca show"), "{code:?} {err}");
 
     // A link of before and one of now, each by the root that it names.
-    Agent::enroll(&old_link, &allow(port));
-    Agent::enroll(&collector.link(collector.port), &allow(port));
+    Agent::enroll(&old_link, &watched::allow(port));
+    Agent::enroll(&collector.link(collector.port), &watched::allow(port));
     // The one that was off comes, learns, and is the last.
     away.run();
     wait_for("the old root ends by itself", LONG, || {
@@ -140,12 +140,12 @@ fn the_root_changes_while_one_agent_runs_and_another_is_off() {
 #[test]
 fn an_agent_that_is_lost_on_purpose_needs_a_new_link_and_says_so() {
     let (collector, port) = collector();
-    let mut lost = Agent::enroll(&collector.link(collector.port), &allow(port));
+    let mut lost = Agent::enroll(&collector.link(collector.port), &watched::allow(port));
     collector.cli_json(&["ca", "rotate"]);
     let ended = collector.cli_json(&["ca", "rotate", "--finish", "--lose", "1"]);
     assert_eq!(ended["lost"][0]["agent"].as_str(), Some(lost.id().as_str()));
     wait_for("the doors show the next root alone", LONG, || {
-        let host = Agent::unenrolled(&allow(port));
+        let host = Agent::unenrolled(&watched::allow(port));
         (program::run(&mut host.enrolment(&collector.link(collector.port))).0 == Some(0)).then_some(())
     });
     lost.run();
@@ -159,7 +159,7 @@ fn an_agent_that_is_lost_on_purpose_needs_a_new_link_and_says_so() {
 }
 
 fn refuses(link: &str, port: u16, says: &str) {
-    let host = Agent::unenrolled(&allow(port));
+    let host = Agent::unenrolled(&watched::allow(port));
     let refusal = program::refused(|| host.enrolment(link));
     assert_eq!(refusal.code, 12, "{}", refusal.text);
     assert!(refusal.text.contains(says) && refusal.text.contains("agent token"), "{}", refusal.text);
@@ -185,22 +185,9 @@ fn stored_roots(agent: &Agent) -> usize {
 
 fn collector() -> (Collector, u16) {
     let port = upheld_tests::free_port();
-    let mut collector = Collector::new();
-    let folder = collector.folder().join("book");
-    let asset = format!(
-        "\n[[asset]]\nid = \"srv-1\"\nclass = \"server\"\nchecks = [\n  {{ kind = \"net.tcp\", target = \"127.0.0.1\", \
-         port = {port}, every = \"1s\", timeout = \"1s\", fail_after = 1, recover_after = 1 }},\n]\n"
-    );
-    book::write_book(&folder, &asset, None);
-    collector.apply(&folder);
-    collector.serve();
-    (collector, port)
+    (watched::collector(port), port)
 }
 
-fn allow(port: u16) -> String {
-    format!("loopback_ports = [{port}]\n")
-}
-
-fn held(collector: &Collector) -> i64 {
-    collector.database().query_row("SELECT count(*) FROM records", [], |row| row.get(0)).expect("a count")
+fn held(collector: &Collector) -> u64 {
+    Held::by(collector).records
 }

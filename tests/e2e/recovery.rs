@@ -5,24 +5,16 @@
 use std::time::Duration;
 
 use upheld_tests::{
-    Agent, Collector, book,
+    Agent,
     held::{Held, assert_all_arrived_once, wait_until_drained},
-    program, wait_for,
+    program, wait_for, watched,
 };
 
 #[test]
 fn a_collector_restored_without_its_facts_waits_for_a_person_then_gets_everything_back_once() {
     let service_port = upheld_tests::free_port();
-    let mut collector = Collector::new();
-    let folder = collector.folder().join("book");
-    let assets = format!(
-        "\n[[asset]]\nid = \"srv-1\"\nclass = \"server\"\nchecks = [\n  {{ kind = \"net.tcp\", target = \"127.0.0.1\", \
-         port = {service_port}, every = \"1s\", timeout = \"1s\" }},\n]\n"
-    );
-    book::write_book(&folder, &assets, None);
-    collector.apply(&folder);
-    collector.serve();
-    let allow = format!("loopback_ports = [{service_port}]\n");
+    let mut collector = watched::collector(service_port);
+    let allow = watched::allow(service_port);
     let mut agent = Agent::enroll(&collector.link(collector.port), &allow);
     let revoked = Agent::enroll(&collector.link(collector.port), &allow);
     collector.cli_json(&["agent", "revoke", &revoked.id()]);
@@ -76,16 +68,8 @@ fn a_collector_restored_without_its_facts_waits_for_a_person_then_gets_everythin
 #[test]
 fn a_collector_whose_disk_is_lost_goes_on_from_the_folder_that_followed_it() {
     let service_port = upheld_tests::free_port();
-    let mut collector = Collector::new();
-    let folder = collector.folder().join("book");
-    let assets = format!(
-        "\n[[asset]]\nid = \"srv-1\"\nclass = \"server\"\nchecks = [\n  {{ kind = \"net.tcp\", target = \"127.0.0.1\", \
-         port = {service_port}, every = \"1s\", timeout = \"1s\" }},\n]\n"
-    );
-    book::write_book(&folder, &assets, None);
-    collector.apply(&folder);
-    collector.serve();
-    let allow = format!("loopback_ports = [{service_port}]\n");
+    let mut collector = watched::collector(service_port);
+    let allow = watched::allow(service_port);
     let mut agent = Agent::enroll(&collector.link(collector.port), &allow);
     let doomed = Agent::enroll(&collector.link(collector.port), &allow);
     agent.run();

@@ -18,6 +18,7 @@ pub mod nut;
 pub mod peers;
 pub mod program;
 pub mod sink;
+pub mod watched;
 
 use std::{
     net::TcpListener,

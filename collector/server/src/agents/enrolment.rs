@@ -28,9 +28,7 @@ pub(super) async fn enroll(
     }
     let request: EnrollRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
-        Err(error) => {
-            return problem(StatusCode::BAD_REQUEST, codes::MALFORMED, "The request cannot be read", error.to_string());
-        }
+        Err(error) => return malformed(error.to_string()),
     };
     let (pki, now) = (agents.pki(), agents.now());
     let outcome = agents
@@ -57,7 +55,6 @@ pub(super) async fn take_back(
     if let Err(wait) = agents.by_address.take(&remote.ip(), Instant::now()) {
         return too_many(wait);
     }
-    let malformed = |why: String| problem(StatusCode::BAD_REQUEST, codes::MALFORMED, "The request cannot be read", why);
     let request: ReturnRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => return malformed(error.to_string()),
@@ -83,6 +80,10 @@ pub(super) async fn take_back(
             refused(refusal)
         }
     }
+}
+
+fn malformed(why: String) -> Response {
+    problem(StatusCode::BAD_REQUEST, codes::MALFORMED, "The request cannot be read", why)
 }
 
 fn certificate(pki: &Pki, csr_pem: &str, agent: &AgentId, now: Timestamp) -> Result<Certificate, String> {
