@@ -6,13 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use upheld_detection::{
     correlate::correlate,
     incident::{
-        AssetView, Bounds, CauseClaim, Change, DedupKey, Desk, Handling, Incident, IncidentEffect, IncidentKey,
-        IncidentState, OpeningCause, Root, Rules, SiteView, Stage, Trigger, Who, decide, next_wake, reconcile,
+        AssetView, Begun, Bounds, Change, DedupKey, Desk, Incident, IncidentEffect, OpeningCause, Root, Rules,
+        SiteView, Stage, Trigger, decide, next_wake, reconcile,
     },
     plan::Site,
     uptime::Span,
 };
-use upheld_model::{AgentId, Cause, CheckId, ClientId, IncidentClass, IncidentKind, SiteId, finding::CheckState};
+use upheld_model::{AgentId, CheckId, ClientId, IncidentClass, IncidentKind, SiteId, finding::CheckState};
 use upheld_store::{ReadTx, Tx, facts::SiteKey};
 use upheld_wire::v1::CheckNow;
 
@@ -250,31 +250,19 @@ pub(crate) fn tell_of_clone(
     }
     let cause = OpeningCause::Concluded { source: format!("clone/{agent}"), occurrence: now };
     let title = format!("{site}: two hosts report as agent {agent}; nothing of either is taken");
-    let incident = Incident {
-        key: IncidentKey::new(client, site, &root, &cause),
-        judged: None,
-        dedup,
-        client: client.clone(),
-        site: site.clone(),
+    let incident = Incident::begun(Begun {
+        client,
+        site,
         class,
         kind,
         root,
+        opening: &cause,
+        rule: "clone",
         title,
         started: Bounds { not_before: None, not_after: now },
         detected: now,
         received: now,
-        opened: Some(now),
-        restored: None,
-        state: IncidentState::Open,
-        cause: CauseClaim { cause: Cause::Undetermined, confidence_percent: 0, by: Who::Rule("clone".to_owned()) },
-        symptoms: BTreeMap::new(),
-        handling: Handling::Desk,
-        taken_on: None,
-        follows: None,
-        parent: None,
-        evidence_opening: None,
-        evidence_restoration: None,
-    };
+    });
     let desk = Desk::Begins { detected: now, received: now };
     let opened = IncidentEffect { incident, change: Change::Opened, desk, due_at: now, noticed_at: now };
     case::apply(tx, book, &opened).map(drop)

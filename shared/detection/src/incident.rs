@@ -10,6 +10,7 @@
 //! commissioning is measured and listed, never ticketed; unknown resolves nothing.
 
 mod act;
+mod begun;
 mod decide;
 pub mod drill;
 mod effect;
@@ -36,6 +37,7 @@ use upheld_model::{
 use crate::own::Trouble;
 
 pub use act::{Action, Refused, Resolution, absorb, act, may_carry_on};
+pub use begun::Begun;
 pub use decide::{OwnSeen, SilenceSeen, Trigger, decide};
 pub use effect::{Change, Desk, IncidentEffect};
 pub use keys::{DedupKey, IncidentKey};

@@ -3,15 +3,10 @@
 //! It is an incident like any other, with terms, clocks and a ticket, so that what it proves is what a real one goes
 //! through. It has no finding, so no uptime; it pages nobody, takes no command, and ends by itself.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
-use upheld_model::{AgentId, Cause, ClientId, DrillId, IncidentClass, IncidentKind, SiteId};
+use upheld_model::{AgentId, ClientId, DrillId, IncidentClass, IncidentKind, SiteId};
 
-use super::{
-    Bounds, CauseClaim, Change, DedupKey, Desk, Handling, Holder, Incident, IncidentEffect, IncidentKey, IncidentState,
-    OpeningCause, Root, Who,
-};
+use super::{Begun, Bounds, Change, Desk, Holder, Incident, IncidentEffect, IncidentState, OpeningCause, Root, Who};
 
 /// How long one is open: as long as whoever plays it may wait for its message.
 pub const LASTS: SignedDuration = SignedDuration::from_secs(60);
@@ -43,33 +38,20 @@ pub fn open(client: &ClientId, site: &SiteId, played: &Played, now: Timestamp) -
         return None;
     }
     let root = Root::Drill { agent: agent.clone(), id: *id };
-    let (class, kind) = (IncidentClass::Monitoring, IncidentKind::Down);
     let cause = OpeningCause::Concluded { source: format!("drill/{id}"), occurrence: *began };
-    let incident = Incident {
-        key: IncidentKey::new(client, site, &root, &cause),
-        judged: None,
-        dedup: DedupKey::new(client, site, &root, class, kind),
-        client: client.clone(),
-        site: site.clone(),
-        class,
-        kind,
+    let incident = Incident::begun(Begun {
+        client,
+        site,
+        class: IncidentClass::Monitoring,
+        kind: IncidentKind::Down,
         root,
+        opening: &cause,
+        rule: "drill",
         title: format!("DRILL: {site}: nothing is wrong; {host} plays an outage"),
         started: Bounds { not_before: None, not_after: *began },
         detected: *began,
         received: now,
-        opened: Some(now),
-        restored: None,
-        state: IncidentState::Open,
-        cause: CauseClaim { cause: Cause::Undetermined, confidence_percent: 0, by: Who::Rule("drill".to_owned()) },
-        symptoms: BTreeMap::new(),
-        handling: Handling::Desk,
-        taken_on: None,
-        follows: None,
-        parent: None,
-        evidence_opening: None,
-        evidence_restoration: None,
-    };
+    });
     let desk = Desk::Begins { detected: *began, received: now };
     Some(IncidentEffect { incident, change: Change::Opened, desk, due_at: now, noticed_at: now })
 }

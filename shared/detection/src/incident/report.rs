@@ -1,12 +1,9 @@
 //! An incident that a person reported (DETECTION 5, kind `reported`).
 
 use jiff::Timestamp;
-use upheld_model::{AssetId, Cause, ClientId, DeviceText, IncidentClass, IncidentKind, SiteId};
+use upheld_model::{AssetId, ClientId, DeviceText, IncidentClass, IncidentKind, SiteId};
 
-use super::{
-    Bounds, CauseClaim, Change, DedupKey, Desk, Handling, Incident, IncidentEffect, IncidentKey, IncidentState,
-    OpeningCause, Root, Who,
-};
+use super::{Begun, Bounds, Change, Desk, Incident, IncidentEffect, OpeningCause, Root};
 
 /// The longest part of a report that stands in a title, in characters.
 const TITLE_CHARS: usize = 80;
@@ -37,31 +34,21 @@ pub struct Report {
 pub fn opened(report: &Report) -> IncidentEffect {
     let Report { id, client, site, asset, class, text, called_at, entered_at } = report;
     let root = Root::Report { id: id.clone(), asset: asset.clone() };
-    let kind = IncidentKind::Reported;
     let incident = Incident {
-        judged: None,
-        key: IncidentKey::new(client, site, &root, &OpeningCause::Report { id: id.clone() }),
-        dedup: DedupKey::new(client, site, &root, *class, kind),
-        client: client.clone(),
-        site: site.clone(),
-        class: *class,
-        kind,
-        title: title(site, asset.as_ref(), text),
-        root,
-        started: Bounds { not_before: None, not_after: *called_at },
-        detected: *called_at,
-        received: *entered_at,
-        opened: Some(*entered_at),
-        restored: None,
-        state: IncidentState::Open,
-        cause: CauseClaim { cause: Cause::Undetermined, confidence_percent: 0, by: Who::Rule("report".to_owned()) },
-        symptoms: std::collections::BTreeMap::new(),
-        handling: Handling::Desk,
-        taken_on: None,
-        follows: None,
-        parent: None,
         evidence_opening: Some(DeviceText::new(text)),
-        evidence_restoration: None,
+        ..Incident::begun(Begun {
+            client,
+            site,
+            class: *class,
+            kind: IncidentKind::Reported,
+            root,
+            opening: &OpeningCause::Report { id: id.clone() },
+            rule: "report",
+            title: title(site, asset.as_ref(), text),
+            started: Bounds { not_before: None, not_after: *called_at },
+            detected: *called_at,
+            received: *entered_at,
+        })
     };
     let desk = Desk::Begins { detected: *called_at, received: *entered_at };
     IncidentEffect { incident, change: Change::Opened, desk, due_at: *entered_at, noticed_at: *entered_at }

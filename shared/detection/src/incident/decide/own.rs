@@ -1,15 +1,13 @@
 //! The collector's own troubles: an incident that pages the provider and is no client's (DETECTION 4.6).
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use upheld_model::{Cause, DeviceText, IncidentClass, IncidentKind};
 
 use super::{Case, OwnSeen, desk_for};
 use crate::{
     incident::{
-        Bounds, CauseClaim, Change, DedupKey, Desk, Handling, Incident, IncidentEffect, IncidentKey, IncidentState,
-        OpeningCause, Root, Who,
+        Begun, Bounds, CauseClaim, Change, DedupKey, Desk, Incident, IncidentEffect, IncidentState, OpeningCause, Root,
+        Who,
     },
     own::Trouble,
 };
@@ -35,7 +33,7 @@ pub(super) fn begins(case: &Case<'_>, seen: &OwnSeen) -> Vec<IncidentEffect> {
             | IncidentState::Merged { .. }
             | IncidentState::Dismissed { .. } => Vec::new(),
         },
-        None => vec![open(case, seen, root, dedup)],
+        None => vec![open(case, seen, root)],
     }
 }
 
@@ -51,34 +49,25 @@ pub(super) fn over(case: &Case<'_>, trouble: Trouble, until: Timestamp, why: &st
     vec![case.effect(incident, Change::Restored, Desk::AsBefore, until)]
 }
 
-fn open(case: &Case<'_>, seen: &OwnSeen, root: Root, dedup: DedupKey) -> IncidentEffect {
+fn open(case: &Case<'_>, seen: &OwnSeen, root: Root) -> IncidentEffect {
     let (client, site) = (&case.view.client, &case.view.site);
     let cause = OpeningCause::Concluded { source: format!("own/{}", seen.trouble), occurrence: seen.since };
     let incident = Incident {
-        key: IncidentKey::new(client, site, &root, &cause),
-        judged: None,
-        dedup,
-        client: client.clone(),
-        site: site.clone(),
-        class: IncidentClass::Monitoring,
-        kind: IncidentKind::Down,
-        root,
-        title: seen.trouble.sentence().to_owned(),
-        started: Bounds { not_before: Some(seen.since), not_after: seen.noticed.max(seen.since) },
-        detected: seen.noticed,
-        received: seen.noticed,
-        opened: Some(seen.noticed),
-        restored: None,
-        state: IncidentState::Open,
         cause: CauseClaim { cause: Cause::Collector, confidence_percent: 90, by: Who::Rule("own".to_owned()) },
-        symptoms: BTreeMap::new(),
-        // Nobody commissions a collector.
-        handling: Handling::Desk,
-        taken_on: None,
-        follows: None,
-        parent: None,
         evidence_opening: Some(DeviceText::new(&seen.why)),
-        evidence_restoration: None,
+        ..Incident::begun(Begun {
+            client,
+            site,
+            class: IncidentClass::Monitoring,
+            kind: IncidentKind::Down,
+            root,
+            opening: &cause,
+            rule: "own",
+            title: seen.trouble.sentence().to_owned(),
+            started: Bounds { not_before: Some(seen.since), not_after: seen.noticed.max(seen.since) },
+            detected: seen.noticed,
+            received: seen.noticed,
+        })
     };
     let desk = desk_for(&incident, seen.noticed, seen.noticed);
     case.effect(incident, Change::Opened, desk, seen.noticed)

@@ -6,7 +6,7 @@ use upheld_model::{AgentId, Cause, DeviceText, IncidentClass, IncidentKind};
 use super::{Case, SilenceSeen, deadline::resolve_by_watch, desk_for, undetermined};
 use crate::{
     incident::{
-        Bounds, CauseClaim, Change, DedupKey, Desk, Holder, Incident, IncidentEffect, IncidentKey, IncidentState,
+        Begun, Bounds, CauseClaim, Change, DedupKey, Desk, Holder, Incident, IncidentEffect, IncidentState,
         OpeningCause, Root, Who,
     },
     silence::{Extent, Told},
@@ -30,7 +30,7 @@ pub(super) fn silent(case: &Case<'_>, seen: &SilenceSeen) -> Vec<IncidentEffect>
         Some((incident, Meets::WatchedOut)) => Some(resolve_by_watch(case, incident.clone())),
         Some((_, Meets::Past)) | None => None,
     };
-    resolved.into_iter().chain([create(case, seen, root, dedup)]).collect()
+    resolved.into_iter().chain([create(case, seen, root)]).collect()
 }
 
 /// A silent agent was heard: restored, and watched.
@@ -85,7 +85,7 @@ fn relapse(case: &Case<'_>, mut incident: Incident, seen: &SilenceSeen, holder: 
     case.effect(incident, Change::Relapsed { finding: None }, Desk::AsBefore, seen.deadline)
 }
 
-fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> IncidentEffect {
+fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root) -> IncidentEffect {
     let (client, site) = (&case.view.client, &case.view.site);
     let cause = OpeningCause::Concluded { source: format!("silence/{}", seen.agent), occurrence: seen.last_heard };
     let power = power_out(case, seen);
@@ -100,32 +100,26 @@ fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root, dedup: DedupKey) -> I
     };
     let (title, blamed) = told.sentence();
     let incident = Incident {
-        key: IncidentKey::new(client, site, &root, &cause),
-        judged: None,
-        dedup,
-        client: client.clone(),
-        site: site.clone(),
-        class: IncidentClass::Monitoring,
-        kind: IncidentKind::Silent,
-        title,
-        root,
-        started: Bounds { not_before: Some(seen.last_heard), not_after: seen.expected_by },
-        detected: seen.deadline,
-        received: seen.deadline,
-        opened: Some(seen.deadline),
-        restored: None,
-        state: IncidentState::Open,
         cause: claim(blamed),
-        symptoms: std::collections::BTreeMap::new(),
         handling: case.handling(seen.deadline),
-        taken_on: None,
-        follows: None,
         parent: power.map(|incident| incident.key),
         evidence_opening: Some(DeviceText::new(&format!(
             "last heard at {}, expected by {}",
             seen.last_heard, seen.expected_by
         ))),
-        evidence_restoration: None,
+        ..Incident::begun(Begun {
+            client,
+            site,
+            class: IncidentClass::Monitoring,
+            kind: IncidentKind::Silent,
+            root,
+            opening: &cause,
+            rule: "silence",
+            title,
+            started: Bounds { not_before: Some(seen.last_heard), not_after: seen.expected_by },
+            detected: seen.deadline,
+            received: seen.deadline,
+        })
     };
     let desk = desk_for(&incident, seen.deadline, seen.deadline);
     case.effect(incident, Change::Opened, desk, seen.deadline)
