@@ -7,7 +7,7 @@ use super::{Table, birth, handling, orphan::by_itself, root};
 use crate::{
     correlate::Judged,
     incident::{
-        CauseClaim, Change, Desk, Handling, Incident, IncidentState, Who,
+        CauseClaim, Change, Desk, Handling, Holder, Incident, IncidentState, Who,
         decide::{desk_for, resolved_by_watch},
     },
 };
@@ -35,10 +35,14 @@ pub(super) fn go_on(table: &mut Table<'_>, at: usize, judged: &Judged) {
     }
 }
 
+/// Whether another one that is open is about the same: there is at most one.
+fn is_occupied(table: &Table<'_>, incident: &Incident) -> bool {
+    table.incidents.iter().any(|known| known.dedup == incident.dedup && known.is_open() && known.key != incident.key)
+}
+
 /// A candidate, or what passed as one, becomes an incident when its time has come.
 fn grow(table: &mut Table<'_>, mut incident: Incident, judged: &Judged) {
-    if table.incidents.iter().any(|known| known.dedup == incident.dedup && known.is_open() && known.key != incident.key)
-    {
+    if is_occupied(table, &incident) {
         return;
     }
     if judged.opened > table.now {
@@ -58,6 +62,10 @@ fn grow(table: &mut Table<'_>, mut incident: Incident, judged: &Judged) {
 
 /// An incident that people may deal with.
 fn live(table: &mut Table<'_>, mut incident: Incident, judged: &Judged) {
+    let would_reopen = table.restored(judged).is_none_or(|at| table.watched_until(at) > table.now);
+    if !incident.is_open() && would_reopen && is_occupied(table, &incident) {
+        return;
+    }
     let before = incident.clone();
     let added: Vec<FindingId> =
         judged.symptoms.iter().filter(|id| !before.symptoms.contains_key(*id)).cloned().collect();
@@ -171,9 +179,8 @@ fn rest(table: &mut Table<'_>, mut incident: Incident, judged: &Judged, ended: T
         known.follows == Some(incident.key)
             && (known.is_open() || known.opened.is_some_and(|at| table.now.duration_since(at) < FOLLOWS_AFTER))
     };
-    let is_occupied = |known: &Incident| known.dedup == incident.dedup && known.is_open();
     let is_due = judged.opened.max(first.detected) <= table.now;
-    if is_due && !table.incidents.iter().any(|known| recent(known) || is_occupied(known)) {
+    if is_due && !is_occupied(table, &incident) && !table.incidents.iter().any(recent) {
         birth::follow_up(table, &incident, judged, ended);
     }
 }
@@ -192,17 +199,29 @@ fn follow(table: &Table<'_>, incident: &mut Incident, judged: &Judged) -> bool {
     incident.judged = (judged.key != incident.key).then_some(judged.key);
     incident.symptoms.retain(|id, _| judged.symptoms.contains(id));
     incident.symptoms.extend(table.symptoms(judged));
-    incident.title = table.title(judged);
     incident.class = judged.class;
-    if let Some(root) = root(judged) {
-        incident.root = root;
-    }
+    name(table, incident, judged);
     incident.parent = judged.parent.map(|parent| table.name_of(parent)).or(incident.parent);
     incident.started = judged.started;
     if matches!(incident.cause.by, Who::Rule(_)) {
         incident.cause = claim(judged);
     }
     *incident != before
+}
+
+/// What failed first, and the sentence that says it. Once somebody has it in hand a late fact makes it nothing else, as no
+/// better cause takes it over; what came behind is said as ever.
+fn name(table: &Table<'_>, incident: &mut Incident, judged: &Judged) {
+    let said = table.title(judged);
+    match root(judged) {
+        Some(other) if other != incident.root && incident.state.holder() != Holder::Nobody => {
+            let first = incident.title.split_once("; ").map_or(incident.title.as_str(), |(first, _)| first);
+            let rest = said.split_once("; ").map(|(_, rest)| format!("; {rest}")).unwrap_or_default();
+            incident.title = format!("{first}{rest}");
+        }
+        Some(root) => (incident.root, incident.title) = (root, said),
+        None => incident.title = said,
+    }
 }
 
 impl Table<'_> {

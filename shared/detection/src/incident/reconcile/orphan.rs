@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     correlate::Judged,
-    incident::{Change, Desk, Incident, IncidentState, Who, decide::passed},
+    incident::{Change, Desk, Holder, Incident, IncidentState, Who, decide::passed},
 };
 
 pub(super) fn part(table: &mut Table<'_>, judged: &[Judged], places: &Places) {
@@ -40,10 +40,14 @@ pub(super) fn part(table: &mut Table<'_>, judged: &[Judged], places: &Places) {
     }
 }
 
-/// Late facts say that what was over went on: as the one that is open, whose clock begins as early.
+/// Late facts say that what was over went on: as the one that is open, whose clock begins as early. What somebody had in
+/// hand a person merges.
 pub(super) fn supersede(table: &mut Table<'_>, over: usize, open: usize) {
-    let (over, open) = (table.incidents[over].clone(), table.incidents[open].clone());
-    merge(table, over, open);
+    let (mut over, open) = (table.incidents[over].clone(), table.incidents[open].clone());
+    match over.state.holder() {
+        Holder::Nobody => merge(table, over, open),
+        Holder::Taken { .. } | Holder::InProgress { .. } => propose(table, &mut over, &open),
+    }
 }
 
 /// Its failure was over before its time.
@@ -70,12 +74,16 @@ fn merge(table: &mut Table<'_>, mut incident: Incident, mut home: Incident) {
 
 /// Somebody deals with it, or it is old: the cause is proposed, a person merges.
 fn link(table: &mut Table<'_>, at: usize, mut incident: Incident, home: &Incident) {
+    propose(table, &mut incident, home);
+    by_itself(table, at, incident);
+}
+
+fn propose(table: &mut Table<'_>, incident: &mut Incident, home: &Incident) {
     if incident.parent != Some(home.key) {
         incident.parent = Some(home.key);
         let (now, cause) = (table.now, home.title.clone());
         table.say(incident.clone(), Change::CauseProposed { cause }, Desk::AsBefore, now);
     }
-    by_itself(table, at, incident);
 }
 
 /// It is over when its own findings are; `at` is its place.
