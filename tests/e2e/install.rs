@@ -102,7 +102,9 @@ fn two_commands_lead_from_nothing_to_the_first_host_and_what_is_not_signed_is_no
     let nothing = machine.try_sh("dpkg-query -W upheld-agent");
     assert_ne!(nothing.0, Some(0), "{nothing:?}");
 
-    // The second command.
+    // The second command, as the agents' page shows it.
+    let line = line_of_the_page(&machine, &said).replace("sudo ", "");
+    assert!(line.contains(pin) && line.contains(&ours), "{line}");
     let second = Instant::now();
     let told = machine.sh(&format!("{line} 2>&1"));
     let installed = second.elapsed();
@@ -163,6 +165,18 @@ fn built(key: &Path) -> PathBuf {
     let (code, out, err) = program::run(&mut build);
     assert_eq!(code, Some(0), "{out}\n{err}");
     root().join(out.lines().last().expect("the package's path"))
+}
+
+/// Logs in by the link that `init` printed, and asks the page for a line.
+fn line_of_the_page(machine: &Machine, said: &str) -> String {
+    let admin = said.lines().find_map(|line| line.strip_prefix("Admin link, valid 15 min:")).expect("a link").trim();
+    let (url, _) = admin.split_once("/in/").expect("the portal's address");
+    let curl = format!("curl -fsSk -H 'Origin: {url}' -c /root/jar -b /root/jar");
+    machine.sh(&format!("{curl} -d '' '{admin}'"));
+    let page = machine.sh(&format!("{curl} --data-urlencode place=first-client/main {url}/agents"));
+    let shown = page.split("<code>").find_map(|part| part.starts_with("curl ").then(|| part.split("</code>").next()));
+    let line = shown.flatten().unwrap_or_else(|| panic!("no line on the page:\n{page}"));
+    line.replace("&#39;", "'").replace("&#x27;", "'").replace("&#x2F;", "/").replace("&amp;", "&")
 }
 
 fn agents(machine: &Machine) -> Value {

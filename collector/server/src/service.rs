@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use upheld_desk::{Desk, Scope, deliverer::Channels, tasks::Surroundings};
 use upheld_model::Mono;
 use upheld_outbound::notify::mail::Mail;
-use upheld_web::Portal;
+use upheld_web::{NewHost, Portal};
 use upheld_wire::v1::enroll::EnrollLink;
 
 use crate::{
@@ -36,7 +36,7 @@ use crate::{
     doors::{Doors, Limits, Routers, bounded},
     failure::{Exit, Failure},
     output::{Output, write_line},
-    packages::Packages,
+    packages::{Packages, install_line},
     pki::Pki,
 };
 use certificates::Certificates;
@@ -188,16 +188,23 @@ fn routers(
 ) -> Routers {
     let pki = certificates.pki();
     let url = format!("https://{authority}");
-    let link = move |made: &upheld_desk::NewToken| {
-        let (token, root_fingerprint) = (made.token.clone(), pki.borrow().root_fingerprint());
-        EnrollLink { authority: authority.clone(), token, root_fingerprint, issued: made.issued_at }.to_string()
+    let (offered, at) = (packages.clone(), url.clone());
+    let new_host = move |made: &upheld_desk::NewToken| {
+        let pki = pki.borrow();
+        let (token, root_fingerprint) = (made.token.clone(), pki.root_fingerprint());
+        let link = EnrollLink { authority: authority.clone(), token, root_fingerprint, issued: made.issued_at };
+        let key = offered.key().unwrap_or_else(|error| {
+            tracing::warn!(error = error.text(false), "No install line is shown: the release key cannot be read.");
+            None
+        });
+        NewHost { install: key.map(|key| install_line(&at, &pki, &link, &key)), link: link.to_string() }
     };
     let (authority, now) = (certificates.pki(), Arc::clone(clock));
     let agents = Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock));
     let portal = upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::clone(clock),
-        link: Arc::new(link),
+        new_host: Arc::new(new_host),
         url,
         metrics: Arc::new(move || metrics.render()),
         certificates: Arc::new(move || certificates::health(&authority.borrow(), now())),

@@ -30,6 +30,15 @@ pub use routes::{Route, routes};
 #[derive(Debug, Clone, Copy)]
 pub struct Remote(pub SocketAddr);
 
+/// What a person takes to a new host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHost {
+    /// The link that enrols it, for a host that has the agent.
+    pub link: String,
+    /// The line that installs the agent and enrols it; `None` where no packages are offered.
+    pub install: Option<String>,
+}
+
 /// What the portal needs beside the desk.
 #[derive(Clone)]
 pub struct Portal {
@@ -37,8 +46,8 @@ pub struct Portal {
     pub desk: Desk,
     /// Reads the wall clock.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    /// The link that enrols a host with a token: the server knows its address and its root's fingerprint.
-    pub link: Arc<dyn Fn(&NewToken) -> String + Send + Sync>,
+    /// What enrols a host with a token: the server knows its address, its root's fingerprint and the release key.
+    pub new_host: Arc<dyn Fn(&NewToken) -> NewHost + Send + Sync>,
     /// The portal's address as people type it: `https://collector.example:7443`.
     pub url: String,
     /// The process's metrics in Prometheus' text format.

@@ -14,7 +14,7 @@ use upheld_desk::{
     Actor, Desk, Keeper, Reach, Role,
     accounts::{Cost, NewUser},
 };
-use upheld_web::{Portal, Remote};
+use upheld_web::{NewHost, Portal, Remote};
 
 const HOST: &str = "c.example:7443";
 const FAST: Cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
@@ -401,7 +401,10 @@ fn portal(desk: &Desk, now: Timestamp) -> Router {
     upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::new(move || now),
-        link: Arc::new(|token| format!("https://c.example:7443/e/{}#root", token.token)),
+        new_host: Arc::new(|token| NewHost {
+            link: format!("https://c.example:7443/e/{}#root", token.token),
+            install: None,
+        }),
         url: format!("https://{HOST}"),
         certificates: Arc::new(Default::default),
         metrics: Arc::new(String::new),

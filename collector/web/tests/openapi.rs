@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use upheld_desk::{Actor, Desk, Rights, Scope};
-use upheld_web::Portal;
+use upheld_web::{NewHost, Portal};
 
 const REPORTS: &str = "/api/v1/clients/northgate/sites/plant-2/reports";
 const INCIDENT: &str = "/api/v1/incidents/northgate/INC-1";
@@ -311,7 +311,7 @@ impl House {
         let router = upheld_web::portal(Portal {
             desk: desk.clone(),
             clock: Arc::new(move || now),
-            link: Arc::new(|token| token.token.clone()),
+            new_host: Arc::new(|token| NewHost { link: token.token.clone(), install: None }),
             url: "https://c.example:7443".to_owned(),
             metrics: Arc::new(String::new),
             certificates: Arc::new(Default::default),

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use tower::ServiceExt;
 use upheld_desk::{Actor, Desk, Rights, Scope};
-use upheld_web::{Portal, Remote};
+use upheld_web::{NewHost, Portal, Remote};
 
 const HOST: &str = "c.example:7443";
 const OURS: (&str, &str) = ("origin", "https://c.example:7443");
@@ -259,7 +259,10 @@ fn portal(desk: &Desk, now: Timestamp) -> Router {
     upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::new(move || now),
-        link: Arc::new(|token| format!("https://c.example:7443/e/{}#root", token.token)),
+        new_host: Arc::new(|token| NewHost {
+            link: format!("https://c.example:7443/e/{}#root", token.token),
+            install: None,
+        }),
         url: "https://c.example:7443".to_owned(),
         metrics: Arc::new(|| "upheld_build_info 1\n".to_owned()),
         certificates: Arc::new(|| serde_json::json!({})),

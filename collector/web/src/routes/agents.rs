@@ -16,7 +16,7 @@ use upheld_desk::{
 use upheld_model::{AgentId, ClientId, SiteId};
 
 use super::client::shown;
-use crate::{Portal, access::Reader, nav, problem::Refusal, words};
+use crate::{NewHost, Portal, access::Reader, nav, problem::Refusal, words};
 
 /// How long a link works that is made on the page: time to walk to the host.
 const TTL: SignedDuration = SignedDuration::from_hours(1);
@@ -67,6 +67,7 @@ struct Line {
 /// What enrols a host, shown once.
 struct EnrolLine {
     command: String,
+    install: Option<String>,
     place: String,
     ends: String,
 }
@@ -172,8 +173,10 @@ pub(super) async fn enrol(
     let made = portal.desk.new_token(&client, &site, TTL, &reader.0.actor, portal.now()).await;
     let (line, refused) = match made {
         Ok(token) => {
+            let NewHost { link, install } = (portal.new_host)(&token);
             let line = EnrolLine {
-                command: format!("sudo upheld-agent enroll '{}'", (portal.link)(&token)),
+                command: format!("sudo upheld-agent enroll '{link}'"),
+                install,
                 place: wanted.place,
                 ends: words::local(token.expires_at, "UTC"),
             };

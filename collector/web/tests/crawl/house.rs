@@ -16,7 +16,7 @@ use upheld_store::{
     audit::AuditRow,
     users::UserRow,
 };
-use upheld_web::{Portal, Remote};
+use upheld_web::{NewHost, Portal, Remote};
 
 use crate::shapes::reader_of;
 
@@ -66,7 +66,10 @@ impl House {
         let router = upheld_web::portal(Portal {
             desk: desk.clone(),
             clock: Arc::new(move || now),
-            link: Arc::new(|token| format!("https://c.example:7443/e/{}#root", token.token)),
+            new_host: Arc::new(|token| NewHost {
+                link: format!("https://c.example:7443/e/{}#root", token.token),
+                install: None,
+            }),
             url: "https://c.example:7443".to_owned(),
             metrics: Arc::new(|| "upheld_build_info 1\n".to_owned()),
             certificates: Arc::new(|| serde_json::json!({})),
