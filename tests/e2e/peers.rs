@@ -1,6 +1,8 @@
 //! The agent's checks against real peers: a real nginx with certificates that end, a real link that loses, refuses and is
 //! cut, and a real NUT server whose supply goes on battery.
 
+#[path = "peers/discover.rs"]
+mod discover;
 #[path = "peers/https.rs"]
 mod https;
 #[path = "peers/icmp.rs"]

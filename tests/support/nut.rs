@@ -31,7 +31,12 @@ pub struct Nut {
 impl Nut {
     /// Starts server and driver; the supply is on mains.
     pub fn start() -> Self {
-        let nut = Self { port: free_port(), work: TempDir::new().expect("a folder") };
+        Self::start_at(free_port())
+    }
+
+    /// The same at this port.
+    pub fn start_at(port: u16) -> Self {
+        let nut = Self { port, work: TempDir::new().expect("a folder") };
         nut.script(&["start", &nut.port.to_string()]);
         nut.wait_for_status("OL");
         nut

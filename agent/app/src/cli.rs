@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use upheld_probe::discover::Network;
+
 use crate::platform;
 
 /// Watches this site for its provider, works alone when the line is down, loses nothing.
@@ -82,6 +84,17 @@ pub(crate) enum Verb {
     Check {
         #[command(subcommand)]
         verb: CheckVerb,
+    },
+    /// Look what there is to watch here, and print it as assets and checks for the provider's book. Nothing is sent to the
+    /// provider; nothing is asked that allow.toml forbids.
+    Discover {
+        /// A network to look through, such as 10.40.0.0/24; may be given several times. Without it, that of the port which
+        /// leads to the gateway.
+        #[arg(long, value_name = "CIDR")]
+        network: Vec<Network>,
+        /// Send it to the collector as a proposal (not built in this version).
+        #[arg(long)]
+        propose: bool,
     },
     /// Write what checks see into a file that `upheld-collector replay` takes. Nothing is sent.
     Record {

@@ -11,6 +11,7 @@ mod check;
 mod cli;
 mod clocks;
 mod config;
+mod discover;
 mod disk;
 mod doctor;
 mod drill;
@@ -106,6 +107,7 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
             let wanted = record::Wanted { lasts: lasts.clone(), since: since.clone(), out: out.clone() };
             record::record(&cli.common, wanted).await
         }
+        Verb::Discover { network, propose } => discover::discover(&cli.common, network, *propose).await,
         Verb::Service { verb } => service::service(&cli.common, verb).await,
         Verb::Doctor => doctor::doctor(&cli.common, provider).await,
         Verb::Drill => drill::drill(&cli.common),

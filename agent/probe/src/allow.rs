@@ -20,6 +20,8 @@
 mod file;
 mod subnet;
 
+pub(crate) use subnet::Subnet;
+
 use std::{
     collections::BTreeSet,
     fmt,
@@ -28,8 +30,6 @@ use std::{
 };
 
 use upheld_model::{address::Place, check::NUT_PORT};
-
-use subnet::Subnet;
 
 /// What checks may reach at this site.
 #[derive(Debug, Clone, PartialEq, Eq)]

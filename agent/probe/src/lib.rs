@@ -13,6 +13,7 @@
 pub mod allow;
 mod blocking;
 mod deadline;
+pub mod discover;
 mod fault;
 mod freshness;
 pub mod host;

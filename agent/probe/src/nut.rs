@@ -198,6 +198,14 @@ async fn ask(
     }
 }
 
+/// The names of the supplies that a server knows; none when it is not asked, or does not answer as one.
+pub(crate) async fn supplies(targets: &Targets, target: &str, port: u16, deadline: Deadline) -> Vec<String> {
+    let Ok(addresses) = targets.addresses(target, Reach::Nut(port), deadline).await else { return Vec::new() };
+    let Ok(connected) = tcp::connect(&addresses, port, deadline).await else { return Vec::new() };
+    let mut line = Line::new(connected.stream);
+    deadline.bound(line.supplies()).await.and_then(Result::ok).unwrap_or_default()
+}
+
 /// A server that takes no connection says nothing about the power.
 fn as_silence(failed: ProbeResult) -> ProbeResult {
     match (&failed.outcome, &failed.evidence) {
