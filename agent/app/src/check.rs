@@ -29,7 +29,7 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct CheckReport {
     check: CheckId,
-    kind: &'static str,
+    kind: String,
     outcome: Outcome,
     took_ms: u128,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -102,7 +102,7 @@ async fn run_all(prober: Prober, checks: Vec<CheckSpec>) -> Vec<CheckReport> {
 
 fn report(check: CheckSpec, result: ProbeResult) -> CheckReport {
     CheckReport {
-        kind: check.probe.kind(),
+        kind: check.probe.kind().to_owned(),
         check: check.id,
         outcome: result.outcome,
         took_ms: result.took.as_millis(),

@@ -205,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_from_the_future_does_not_spoil_the_enrolment() {
+    fn a_configuration_that_cannot_be_read_does_not_spoil_the_enrolment() {
         let answer = serde_json::json!({
             "agent": "a-1", "client": "northgate", "client_name": "Northgate", "site": "plant-2", "site_name": "Plant 2",
             "provider_name": "P", "chain_pem": "", "roots_pem": "", "collector_time": "2026-11-16T16:10:07Z",
             "config": { "version": 7, "agent": "a-1", "heartbeat_ms": 30_000, "checks": [{
-                "id": "a/b", "probe": { "kind": "lidar" }, "every_ms": 1000, "timeout_ms": 1000, "fail_after": 1,
+                "id": "a/b", "probe": ["lidar"], "every_ms": 1000, "timeout_ms": 1000, "fail_after": 1,
                 "recover_after": 1, "stale_after_ms": 4000 }] }
         });
         let answer = Answer { status: 200, retry_after: None, date: None, body: serde_json::to_vec(&answer).unwrap() };

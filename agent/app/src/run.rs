@@ -35,7 +35,7 @@ use crate::{
     alarm::AlarmLine,
     cli::Common,
     clocks,
-    config::UnreadableConfig,
+    config::{self, UnreadableConfig},
     failure::{Code, Failure},
     ran,
     recorder::{Command, Recorder, Report},
@@ -367,7 +367,8 @@ impl Agent {
         let dropped = self.recorder.dropped();
         let slow =
             (dropped > 0).then(|| format!("the disk does not keep up: {dropped} records were lost since the start"));
-        self.link.ailments(clocks::wall()).into_iter().chain(slow).collect()
+        let too_old = self.engine.config().and_then(config::too_old);
+        self.link.ailments(clocks::wall()).into_iter().chain(too_old).chain(slow).collect()
     }
 
     fn say_how_it_goes(&mut self) {

@@ -49,6 +49,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::UpsNut { .. } => "power supplies",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
         ProbeSpec::BackupFiles(_) => "ages of backups",
+        ProbeSpec::Later(_) => "not run by this version",
     }
 }
 
@@ -73,6 +74,7 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")
         }
+        ProbeSpec::Later(later) => return format!("nothing is asked or sent: {}", later.words()),
     };
     format!("every {every}: {asked} → {sent}")
 }

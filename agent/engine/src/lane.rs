@@ -79,6 +79,7 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
     match probe {
         // Nor where the kernel counts what is missed between two looks.
         ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. } => false,
+        ProbeSpec::Later(_) => false,
         ProbeSpec::NetIcmp { .. }
         | ProbeSpec::NetTcp { .. }
         | ProbeSpec::NetHttp { .. }

@@ -151,6 +151,7 @@ impl Inner {
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await
             }
+            ProbeSpec::Later(later) => ProbeResult::unknown(UnknownReason::CannotProbe, later.words()),
         }
     }
 }

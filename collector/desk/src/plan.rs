@@ -217,7 +217,8 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::NetLink { .. }
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::RecFreshness(_)
-        | ProbeSpec::BackupFiles(_) => None,
+        | ProbeSpec::BackupFiles(_)
+        | ProbeSpec::Later(_) => None,
     };
     Promised { certificate_days, ..Promised::default() }
 }

@@ -17,7 +17,7 @@ use crate::failure::{Code, Failure};
 pub(super) struct Out {
     lines: BufWriter<Box<dyn Write>>,
     place: String,
-    kinds: BTreeMap<CheckId, &'static str>,
+    kinds: BTreeMap<CheckId, String>,
     samples: u64,
 }
 
@@ -36,14 +36,14 @@ impl Out {
                 (Box::new(file), place)
             }
         };
-        let kinds = config.checks.iter().map(|check| (check.id.clone(), check.probe.kind())).collect();
+        let kinds = config.checks.iter().map(|check| (check.id.clone(), check.probe.kind().to_owned())).collect();
         Ok(Self { lines: BufWriter::new(sink), place, kinds, samples: 0 })
     }
 
     /// Writes one sample. A check that is not configured any more is told by its name, which is its kind unless somebody
     /// gave it another.
     pub(super) fn sample(&mut self, sample: &Sample) -> Result<(), Failure> {
-        let kind = self.kinds.get(&sample.check).copied().unwrap_or(sample.check.name.as_str());
+        let kind = self.kinds.get(&sample.check).map_or(sample.check.name.as_str(), String::as_str);
         let line = record::sample(sample, kind, None);
         writeln!(self.lines, "{line}").map_err(|error| self.failed(error))?;
         self.samples += 1;

@@ -124,7 +124,7 @@ fn a_revoked_agent_goes_on_observing_and_says_that_it_is_refused() {
 }
 
 #[test]
-fn a_new_configuration_is_taken_and_one_from_the_future_is_refused() {
+fn a_new_configuration_is_taken_a_later_kind_costs_only_itself_and_too_much_is_refused() {
     let collector = Collector::start();
     let (_service, mut host) = service_and_host(&collector);
     host.run();
@@ -138,19 +138,43 @@ fn a_new_configuration_is_taken_and_one_from_the_future_is_refused() {
     host.wait_for_status("two checks", |status| {
         (status["config_version"] == 2 && status["checks"].as_array()?.len() == 2).then_some(())
     });
-    {
-        let mut state = collector.state();
-        state.config_version = 3;
-        let body = r#"{"version":3,"agent":"a-1","heartbeat_ms":1000,"checks":[{"id":"a/b","probe":{"kind":"exec"},
-            "every_ms":1000,"timeout_ms":1000,"fail_after":1,"recover_after":1,"stale_after_ms":4000}]}"#;
-        state.config_body = Some(body.to_owned());
-    }
-    host.wait_for_status("the third is refused", |status| {
+    // From a later collector: one check that this version does not know, beside the two that it does.
+    let mut checks = serde_json::to_value(&collector.state().config).unwrap();
+    let mut later = checks[1].clone();
+    later["id"] = "srv-1/net.quic".into();
+    later["probe"] = serde_json::json!({ "kind": "net.quic", "target": "10.0.0.1" });
+    checks.as_array_mut().unwrap().push(later);
+    give(&collector, 3, &checks);
+    host.wait_for_status("the third is in use, without what is not known", |status| {
+        let checks = status["checks"].as_array()?;
+        let state = |name: &str| Some(&checks.iter().find(|check| check["check"] == name)?["state"]);
+        let said = "too old for 1 of its checks: srv-1/net.quic (net.quic): update upheld-agent";
+        (status["config_version"] == 3
+            && state("srv-1/host")? == "ok"
+            && state("srv-1/net.quic")? == "unknown"
+            && status["ailments"][0] == said)
+            .then_some(())
+    });
+    let seen = host.agent(&["check", "now", "net.quic"]).out;
+    assert!(seen.contains("unknown (cannot probe)") && seen.contains("too old for net.quic: update it"), "{seen}");
+
+    // What asks for too much is refused as a whole.
+    checks[0]["every_ms"] = 1.into();
+    give(&collector, 4, &checks);
+    host.wait_for_status("the fourth is refused", |status| {
         let ailment = status["ailments"][0].as_str()?;
-        (ailment.contains("refused") && ailment.contains("exec") && status["config_version"] == 2).then_some(())
+        (ailment.contains("refused") && ailment.contains("every_ms") && status["config_version"] == 3).then_some(())
     });
     host.end("-KILL");
-    assert!(fs::read_to_string(host.state().join("config.json")).unwrap().contains("\"version\": 2"));
+    assert!(fs::read_to_string(host.state().join("config.json")).unwrap().contains("\"version\": 3"));
+}
+
+/// Has the collector give out these checks, whatever they are.
+fn give(collector: &Collector, version: u64, checks: &serde_json::Value) {
+    let mut state = collector.state();
+    state.config_version = version;
+    let body = serde_json::json!({ "version": version, "agent": "a-1", "heartbeat_ms": 1000, "checks": checks });
+    state.config_body = Some(body.to_string());
 }
 
 #[test]

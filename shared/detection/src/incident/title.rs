@@ -34,6 +34,8 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::UpsNut { ups, .. } => format!("power supply {ups} runs on battery, or its battery is low"),
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
+        // No collector makes such a check, and no agent says that one failed.
+        ProbeSpec::Later(later) => format!("{} is not as it should be", later.kind()),
     }
 }
 
