@@ -23,6 +23,7 @@ mod link;
 mod memory;
 mod nut;
 mod result;
+mod secret;
 mod surroundings;
 mod target;
 mod tcp;
@@ -32,6 +33,7 @@ mod testing;
 pub use allow::{AllowError, AllowList};
 pub use memory::Memory;
 pub use result::ProbeResult;
+pub use secret::{Secret, Secrets};
 
 use std::{
     net::SocketAddr,
@@ -52,6 +54,7 @@ use http::{Expectation, Http};
 use icmp::Echoes;
 use link::Links;
 use nut::{Looks, Nut};
+use secret::Shelf;
 use target::Targets;
 
 /// Runs checks. Cheap to clone; clones share sockets and the memory of earlier runs (growth, processor time).
@@ -72,6 +75,7 @@ struct Inner {
     freshness: Freshness,
     links: Links,
     nut: Nut,
+    secrets: Shelf,
 }
 
 impl Prober {
@@ -87,6 +91,7 @@ impl Prober {
             freshness: Freshness::new(),
             links: Links::new(),
             nut: Nut::new(),
+            secrets: Shelf::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -94,6 +99,11 @@ impl Prober {
     /// Tells the prober that the collector's name resolves to other addresses than before.
     pub fn collector_is_at(&self, addresses: Vec<SocketAddr>) {
         self.inner.targets.collector_is_at(addresses);
+    }
+
+    /// Gives the prober the secrets of this host, in place of those before: runs that begin from here on see them.
+    pub fn secrets_are(&self, secrets: Secrets) {
+        self.inner.secrets.put(secrets);
     }
 
     /// What is to outlive this process.

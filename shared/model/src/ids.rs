@@ -123,6 +123,12 @@ slug_id!(
     "an agent id"
 );
 
+slug_id!(
+    /// A secret of a site's probes, unique within that site, e.g. `nvr-web` (SECURITY 4). The name is no secret.
+    SecretName,
+    "the name of a secret"
+);
+
 /// One configured check of one asset, unique within its site; written `asset/check`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -19,7 +19,7 @@ pub use check::{CheckSpec, ProbeSpec};
 pub use finding::{AgentEvent, Finding, FindingEnd, RunEnd};
 pub use ids::{
     AgentId, AssetId, CheckId, CheckName, ClientId, Digest, DrillId, Epoch, FindingId, IncidentNumber, IncidentRef,
-    RecordId, Seq, SiteId,
+    RecordId, SecretName, Seq, SiteId,
 };
 pub use sample::{Counter, Outcome, Sample, UnknownReason};
 pub use text::DeviceText;
