@@ -61,8 +61,10 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::NetTcp { target, port } => {
             (format!("TCP {target}:{port}"), "whether it connects, time, the system's error")
         }
-        ProbeSpec::NetHttp { url, .. } => {
-            (format!("GET {url}"), "status, times, days left of the certificate; no body")
+        ProbeSpec::NetHttp { url, auth, .. } => {
+            let secret = auth.as_ref().map(|auth| format!(", logging in there with the secret {}", auth.secret));
+            let asked = format!("GET {url}{}", secret.unwrap_or_default());
+            (asked, "status, times, days left of the certificate; no body")
         }
         ProbeSpec::NetLink { interface, .. } => (
             format!("the port {}", interface.as_deref().unwrap_or("of the default route")),

@@ -1,9 +1,10 @@
 //! `net.http`: one GET, its status, its times, and what the certificate says.
 //!
-//! Each run makes its own connection to an address that was judged, follows no redirect, uses no proxy, sends no
-//! credentials, and reads at most 64 KiB of the body. Whatever certificate the server has is taken and described: a
+//! Each run makes its own connection to an address that was judged, follows no redirect, uses no proxy, logs in only where
+//! the check says so and [`auth`] permits it, and reads at most 64 KiB of the body. Whatever certificate the server has is taken and described: a
 //! recorder that signed its own is normal, and its expiry is still worth knowing.
 
+mod auth;
 mod certificate;
 
 use std::{
@@ -17,13 +18,13 @@ use hyper::{
     Request, StatusCode, Uri,
     body::{Bytes, Incoming},
     client::conn::http1,
-    header::{ACCEPT, CONNECTION, HOST, USER_AGENT},
+    header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
-use upheld_model::{Outcome, UnknownReason};
+use upheld_model::{Outcome, UnknownReason, sample::Value};
 use url::{Host, Url};
 
 use crate::{
@@ -34,6 +35,7 @@ use crate::{
     target::Targets,
     tcp::{self, Connected},
 };
+pub(crate) use auth::Login;
 use certificate::Inspector;
 
 /// More of a page is not read: the status is known by then.
@@ -62,6 +64,7 @@ impl Http {
         &self,
         targets: &Targets,
         url: &str,
+        login: Option<Login>,
         expected: Expectation,
         deadline: Deadline,
     ) -> ProbeResult {
@@ -81,13 +84,20 @@ impl Http {
         let connect = connected.took;
         let talk = async {
             match &page.tls_name {
-                None => fetch(connected.stream, &page, expected, connected.address).await,
-                Some(name) => self.fetch_over_tls(connected, name.clone(), &page, expected).await,
+                None => {
+                    let header = match login.as_ref().map(|login| login.for_peer(connected.address, None)).transpose() {
+                        Ok(header) => header,
+                        Err(result) => return result,
+                    };
+                    fetch(connected.stream, &page, header, expected, connected.address).await
+                }
+                Some(name) => self.fetch_over_tls(connected, name.clone(), &page, login.as_ref(), expected).await,
             }
         };
         let result = deadline.bound(Box::pin(talk)).await.unwrap_or_else(|| {
             ProbeResult::bad(format!("connected, but no whole answer within {} ms", started.elapsed().as_millis()))
         });
+        let result = refusal_of(result, login.as_ref(), expected);
         result.millis("connect_ms", connect).millis("total_ms", started.elapsed())
     }
 
@@ -96,6 +106,7 @@ impl Http {
         connected: Connected,
         name: ServerName<'static>,
         page: &Page,
+        login: Option<&Login>,
         expected: Expectation,
     ) -> ProbeResult {
         let started = Instant::now();
@@ -108,7 +119,11 @@ impl Http {
         let handshake = started.elapsed();
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
         let certificate = inspector.describe(&chain, &name, jiff::Timestamp::now());
-        let result = fetch(stream, page, expected, connected.address).await;
+        let header = login.map(|login| login.for_peer(connected.address, Some(&certificate))).transpose();
+        let result = match header {
+            Ok(header) => fetch(stream, page, header, expected, connected.address).await,
+            Err(result) => result,
+        };
         certificate.judge(result.millis("tls_ms", handshake), expected)
     }
 }
@@ -153,14 +168,17 @@ impl Page {
         Ok(Self { host, port, authority, path, tls_name: is_tls.then_some(name) })
     }
 
-    fn request(&self) -> Request<Empty<Bytes>> {
+    fn request(&self, login: Option<HeaderValue>) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = self.path.clone();
         let headers = request.headers_mut();
         let agent = concat!("upheld-agent/", env!("CARGO_PKG_VERSION"));
-        headers.insert(USER_AGENT, hyper::header::HeaderValue::from_static(agent));
-        headers.insert(ACCEPT, hyper::header::HeaderValue::from_static("*/*"));
-        headers.insert(CONNECTION, hyper::header::HeaderValue::from_static("close"));
+        headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if let Some(login) = login {
+            headers.insert(AUTHORIZATION, login);
+        }
         if let Ok(authority) = self.authority.parse() {
             headers.insert(HOST, authority);
         }
@@ -169,7 +187,13 @@ impl Page {
 }
 
 /// Asks for the page over a connection that stands. Bounded by the caller's deadline.
-async fn fetch<S>(stream: S, page: &Page, expected: Expectation, peer: IpAddr) -> ProbeResult
+async fn fetch<S>(
+    stream: S,
+    page: &Page,
+    login: Option<HeaderValue>,
+    expected: Expectation,
+    peer: IpAddr,
+) -> ProbeResult
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -182,7 +206,7 @@ where
     // The connection must be driven while the answer is awaited; when it ends first, the answer says why.
     let mut connection = std::pin::pin!(connection);
     let answer = async {
-        let mut response = sender.send_request(page.request()).await?;
+        let mut response = sender.send_request(page.request(login)).await?;
         let first_byte = started.elapsed();
         let bytes = read_body(response.body_mut()).await;
         Ok::<_, hyper::Error>((response.status(), first_byte, bytes))
@@ -219,7 +243,22 @@ async fn read_body(body: &mut Incoming) -> Result<usize, hyper::Error> {
     Ok(bytes.min(BODY_MAX))
 }
 
-/// 401 and 407 say that the device lives and wants credentials, which a check of this kind never has.
+/// A page that refuses what was sent to log in is no failure of the page: unknown (credentials).
+fn refusal_of(result: ProbeResult, login: Option<&Login>, expected: Expectation) -> ProbeResult {
+    let status = match result.values.get("status") {
+        Some(Value::Number(status)) => *status as u16,
+        Some(Value::Text(_)) | None => return result,
+    };
+    match login {
+        Some(login) if status == 401 && expected.status != Some(401) => {
+            let ProbeResult { outcome, evidence, .. } = login.refused(status);
+            ProbeResult { outcome, evidence, ..result }
+        }
+        Some(_) | None => result,
+    }
+}
+
+/// 401 and 407 say that the device lives and wants credentials.
 fn judge_status(status: StatusCode, expected: Expectation) -> ProbeResult {
     let number = status.as_u16();
     let is_good = expected.status.map_or((200..400).contains(&number), |good| good == number);

@@ -50,7 +50,7 @@ use blocking::Blocking;
 use deadline::Deadline;
 use freshness::Freshness;
 use host::Host;
-use http::{Expectation, Http};
+use http::{Expectation, Http, Login};
 use icmp::Echoes;
 use link::Links;
 use nut::{Looks, Nut};
@@ -146,10 +146,14 @@ impl Inner {
                 icmp::run(&self.echoes, &self.targets, target, *tcp_port, deadline).await
             }
             ProbeSpec::NetTcp { target, port } => tcp::run(&self.targets, target, *port, deadline).await,
-            ProbeSpec::NetHttp { url, status, tls_warn_days, tls_bad_days } => {
+            ProbeSpec::NetHttp { url, status, tls_warn_days, tls_bad_days, auth } => {
+                let login = match auth.as_ref().map(|auth| Login::of(auth, &self.secrets)).transpose() {
+                    Ok(login) => login,
+                    Err(missing) => return missing,
+                };
                 let (status, tls_warn_days, tls_bad_days) = (*status, *tls_warn_days, *tls_bad_days);
                 let expected = Expectation { status, tls_warn_days, tls_bad_days };
-                self.http.run(&self.targets, url, expected, deadline).await
+                self.http.run(&self.targets, url, login, expected, deadline).await
             }
             ProbeSpec::NetLink { interface, speed_mbps } => {
                 self.links.run(&self.blocking, &spec.id, interface.as_deref(), *speed_mbps, deadline).await

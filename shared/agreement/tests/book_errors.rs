@@ -55,6 +55,29 @@ const CASES: &[Case] = &[
         &[Code::Twice],
     ),
     ("unbuilt-check-misnamed", &[(SITE, "kind = \"host\"", "kind = \"snmp\", name = \"a b\"")], &[Code::BadName]),
+    (
+        "login-without-secret",
+        &[(SITE, "kind = \"host\"", "kind = \"net.http\", url = \"https://nvr/\", auth = { basic = \"viewer\" }")],
+        &[Code::MissingKey],
+    ),
+    (
+        "login-in-clear",
+        &[(
+            SITE,
+            "kind = \"host\"",
+            "kind = \"net.http\", url = \"http://10.0.0.9/\", auth = { bearer = \"nvr-api\" }",
+        )],
+        &[Code::CheckRefused],
+    ),
+    (
+        "login-all-wrong",
+        &[(
+            SITE,
+            "kind = \"host\"",
+            "kind = \"net.http\", url = \"https://nvr/\", auth = { basic = \"viewer\", bearer = \"../x\", trust = \"netwrk\", password = \"x\" }",
+        )],
+        &[Code::BadName, Code::BadValue, Code::UnknownWord, Code::UnknownKey, Code::SecretInBook],
+    ),
     ("out-of-bounds", &[(GOLD, "\"75%\"]", "\"175%\"]")], &[Code::OutOfBounds]),
     (
         "after-not-built",

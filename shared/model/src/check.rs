@@ -7,9 +7,13 @@ mod later;
 
 pub use later::LaterProbe;
 
+mod auth;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
+
+pub use auth::{HttpAuth, HttpScheme, HttpTrust};
 
 use crate::{ids::CheckId, vocabulary::IncidentClass};
 
@@ -84,6 +88,9 @@ pub enum ProbeSpec {
         /// Certificate days under which the check is bad.
         #[serde(default = "default_tls_bad_days")]
         tls_bad_days: u16,
+        /// How it logs in; not at all by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        auth: Option<HttpAuth>,
     },
     /// A port of this host: carrier and its drops as the kernel counts them, speed, duplex, errors.
     #[serde(rename = "net.link")]
@@ -288,9 +295,12 @@ impl CheckSpec {
                 self.target(target)?;
                 self.bound("port", (*port).into(), 1, 65_535)
             }
-            ProbeSpec::NetHttp { url, status, tls_warn_days, tls_bad_days } => {
+            ProbeSpec::NetHttp { url, status, tls_warn_days, tls_bad_days, auth } => {
                 if !(url.starts_with("http://") || url.starts_with("https://")) || url.len() > 2_000 {
                     return Err(self.parameter("url", url, "must start with http:// or https://, at most 2000 bytes"));
+                }
+                if let Some(why) = auth.as_ref().and_then(|auth| auth.refused_for(url)) {
+                    return Err(self.parameter("auth", url, why));
                 }
                 if let Some(status) = status {
                     self.bound("status", (*status).into(), 100, 599)?;
@@ -404,7 +414,13 @@ mod tests {
             ProbeSpec::Host { disk_bad_percent: 95 },
             ProbeSpec::NetIcmp { target: "gateway".into(), tcp_port: None },
             ProbeSpec::NetTcp { target: "10.0.0.1".into(), port: 22 },
-            ProbeSpec::NetHttp { url: "https://x/".into(), status: None, tls_warn_days: 21, tls_bad_days: 7 },
+            ProbeSpec::NetHttp {
+                url: "https://x/".into(),
+                status: None,
+                tls_warn_days: 21,
+                tls_bad_days: 7,
+                auth: None,
+            },
             ProbeSpec::NetLink { interface: Some("eth0".into()), speed_mbps: None },
             ProbeSpec::UpsNut { target: "127.0.0.1".into(), port: NUT_PORT, ups: "ups1".into() },
             ProbeSpec::RecFreshness(freshness.clone()),

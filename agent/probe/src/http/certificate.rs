@@ -1,7 +1,7 @@
 //! What a server's certificate says: how long it lasts, whether the public trusts it, whether its name fits.
 //!
-//! The handshake takes any certificate, because a check must see the one that is there; nothing secret is sent over
-//! such a connection. The signatures of the handshake are verified as usual, so that the server at least has the key.
+//! The handshake takes any certificate, because a check must see the one that is there; a secret is sent over such a
+//! connection only where `super::auth` permits it. The signatures of the handshake are verified as usual, so that the server at least has the key.
 
 use std::sync::Arc;
 
@@ -83,6 +83,11 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
+    /// Whether a public authority vouches for it, for the name that was asked.
+    pub(super) fn is_vouched_for(&self) -> bool {
+        self.is_trusted
+    }
+
     /// Adds what is known to a result, and makes it worse where the certificate is: a failure of the page stands.
     pub(super) fn judge(&self, result: ProbeResult, expected: Expectation) -> ProbeResult {
         let flag = |is: bool| if is { 1.0 } else { 0.0 };

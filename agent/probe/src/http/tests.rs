@@ -9,13 +9,16 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use upheld_model::{CheckSpec, ProbeSpec};
+use upheld_model::{
+    CheckSpec, ProbeSpec,
+    check::{HttpAuth, HttpScheme, HttpTrust},
+};
 
 use super::*;
 use crate::testing::{self, evidence, number, serve, spec};
 
 fn get(url: &str, status: Option<u16>) -> CheckSpec {
-    testing::check(ProbeSpec::NetHttp { url: url.to_owned(), status, tls_warn_days: 21, tls_bad_days: 7 })
+    testing::check(ProbeSpec::NetHttp { url: url.to_owned(), status, tls_warn_days: 21, tls_bad_days: 7, auth: None })
 }
 
 async fn run(port: u16, check: CheckSpec) -> ProbeResult {
@@ -62,6 +65,118 @@ async fn the_request_says_who_asks_and_closes_and_carries_nothing_else() {
     let host = format!("host: 127.0.0.1:{port}");
     let agent = format!("user-agent: upheld-agent/{version}");
     assert_eq!(lines, ["accept: */*", "connection: close", &host, &agent]);
+}
+
+/// A check that logs in with the secret `nvr-web`.
+fn get_as(url: &str, scheme: HttpScheme, trust: HttpTrust, status: Option<u16>) -> CheckSpec {
+    let auth = Some(HttpAuth { scheme, secret: "nvr-web".parse().unwrap(), trust });
+    testing::check(ProbeSpec::NetHttp { url: url.to_owned(), status, tls_warn_days: 21, tls_bad_days: 7, auth })
+}
+
+fn viewer() -> HttpScheme {
+    HttpScheme::Basic { user: "viewer".to_owned() }
+}
+
+fn with_secret(allow: &str, value: &str) -> crate::Prober {
+    let prober = testing::prober(allow);
+    let mut secrets = crate::Secrets::default();
+    secrets.insert("nvr-web".parse().unwrap(), crate::Secret::new(value.to_owned()));
+    prober.secrets_are(secrets);
+    prober
+}
+
+#[tokio::test]
+async fn a_login_is_sent_as_basic_or_bearer_and_nothing_of_it_is_in_the_result() {
+    for (scheme, sent) in [
+        (viewer(), "authorization: Basic dmlld2VyOmNhbmFyeS1wYXNz"),
+        (HttpScheme::Bearer, "authorization: Bearer canary-pass"),
+    ] {
+        let (tx, rx) = std::sync::mpsc::channel();
+        let port =
+            serve(move |stream| tx.send(answer(stream, "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n")).unwrap());
+        let prober = with_secret(&format!("loopback_ports = [{port}]"), "canary-pass");
+        let check = get_as(&format!("http://127.0.0.1:{port}/"), scheme, HttpTrust::Certificate, None);
+        let result = prober.run(&check).await;
+        assert_eq!(result.outcome, Outcome::Bad, "{result:?}");
+        let head = rx.recv().unwrap();
+        assert!(head.lines().any(|line| line == sent), "{head}");
+        let printed = format!("{result:?}");
+        assert!(!printed.contains("canary") && !printed.contains("dmlld2VyOm"), "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_secret_asks_nobody_and_is_unknown_with_the_command() {
+    let port = serve(|_| panic!("somebody connected"));
+    let check = get_as(&format!("http://127.0.0.1:{port}/"), viewer(), HttpTrust::Certificate, None);
+    let result = run(port, check).await;
+    assert_eq!(result.outcome, Outcome::unknown(UnknownReason::SecretMissing), "{result:?}");
+    assert!(evidence(&result).contains("upheld-agent secret set nvr-web"), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_page_that_refuses_the_login_is_unknown_and_one_that_should_is_ok() {
+    let port = plain("HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n");
+    let prober = with_secret(&format!("loopback_ports = [{port}]"), "canary-pass");
+    let url = format!("http://127.0.0.1:{port}/");
+    for (status, outcome) in [
+        (None, Outcome::unknown(UnknownReason::Credentials)),
+        (Some(200), Outcome::unknown(UnknownReason::Credentials)),
+        (Some(401), Outcome::Ok),
+    ] {
+        let result = prober.run(&get_as(&url, viewer(), HttpTrust::Certificate, status)).await;
+        assert_eq!(result.outcome, outcome, "{status:?} {result:?}");
+        assert_eq!(number(&result, "status"), 401.0);
+    }
+    let result = prober.run(&get_as(&url, viewer(), HttpTrust::Certificate, None)).await;
+    assert!(evidence(&result).contains("refuses the user viewer with the secret nvr-web"), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed_with_the_login() {
+    let elsewhere = serve(|_| panic!("the redirect was followed"));
+    let text = format!("HTTP/1.1 302 There\r\nlocation: http://127.0.0.1:{elsewhere}/\r\ncontent-length: 0\r\n\r\n");
+    let port = serve(move |stream| drop(answer(stream, &text)));
+    let prober = with_secret(&format!("loopback_ports = [{port}, {elsewhere}]"), "canary-pass");
+    let check = get_as(&format!("http://127.0.0.1:{port}/"), viewer(), HttpTrust::Certificate, None);
+    assert_eq!(number(&prober.run(&check).await, "status"), 302.0);
+}
+
+#[tokio::test]
+async fn a_token_that_would_add_a_header_is_not_sent() {
+    let port = serve(|stream| panic!("sent: {}", answer(stream, "HTTP/1.1 200 Ok\r\n\r\n")));
+    let prober = with_secret(&format!("loopback_ports = [{port}]"), "canary\r\nx-other: 1");
+    let check = get_as(&format!("http://127.0.0.1:{port}/"), HttpScheme::Bearer, HttpTrust::Certificate, None);
+    let result = prober.run(&check).await;
+    assert_eq!(result.outcome, Outcome::unknown(UnknownReason::Credentials), "{result:?}");
+    assert!(!format!("{result:?}").contains("canary"), "{result:?}");
+}
+
+#[test]
+fn a_login_goes_to_this_host_or_to_whom_an_authority_vouches_for_or_where_the_book_trusts_the_network() {
+    let shelf = crate::secret::Shelf::default();
+    let mut secrets = crate::Secrets::default();
+    secrets.insert("nvr-web".parse().unwrap(), crate::Secret::new("canary".to_owned()));
+    shelf.put(secrets);
+    let login = |trust| {
+        Login::of(&HttpAuth { scheme: viewer(), secret: "nvr-web".parse().unwrap(), trust }, &shelf).ok().unwrap()
+    };
+    let (here, there) = ("127.0.0.1".parse().unwrap(), "10.0.0.9".parse().unwrap());
+    let unknown = certificate::Certificate::default();
+    for (trust, peer, certificate, is_sent) in [
+        (HttpTrust::Certificate, here, None, true),
+        (HttpTrust::Certificate, there, None, false),
+        (HttpTrust::Certificate, there, Some(&unknown), false),
+        (HttpTrust::Network, there, None, true),
+        (HttpTrust::Network, there, Some(&unknown), true),
+    ] {
+        let header = login(trust).for_peer(peer, certificate);
+        assert_eq!(header.is_ok(), is_sent, "{trust:?} {peer}");
+        match header {
+            Ok(header) => assert_eq!(format!("{header:?}"), "Sensitive"),
+            Err(result) => assert!(evidence(&result).contains("trust = \"network\""), "{result:?}"),
+        }
+    }
 }
 
 #[tokio::test]

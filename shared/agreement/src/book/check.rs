@@ -20,6 +20,7 @@ use super::{
 };
 use crate::ratio::Ratio;
 
+mod auth;
 mod job;
 mod unbuilt;
 
@@ -240,7 +241,12 @@ fn read_http(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<P
     let days = |given: Option<PlainSeconds>, usual| {
         given.map_or(usual, |seconds| u16::try_from(seconds.0 / 86_400).unwrap_or(u16::MAX))
     };
-    Some(ProbeSpec::NetHttp { url: url?, status, tls_warn_days: days(warn, 21), tls_bad_days: days(bad, 7) })
+    let auth = match fields.node("auth") {
+        // One that cannot be read has been reported, and a check must not run without it.
+        Some(node) => Some(auth::read(node, reading)?),
+        None => None,
+    };
+    Some(ProbeSpec::NetHttp { url: url?, status, tls_warn_days: days(warn, 21), tls_bad_days: days(bad, 7), auth })
 }
 
 fn read_link(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {

@@ -8,7 +8,9 @@ use jiff::{
 };
 use serde::Serialize;
 use toml::de::DeValue;
-use upheld_model::{AssetClass, AssetId, CheckId, CheckName, ClientId, IncidentClass, IncidentKind, SiteId};
+use upheld_model::{
+    AssetClass, AssetId, CheckId, CheckName, ClientId, IncidentClass, IncidentKind, SecretName, SiteId,
+};
 
 use super::{
     code::Code,
@@ -331,7 +333,7 @@ macro_rules! names {
     };
 }
 
-names!(BookName, PauseReason, ClientId, SiteId, AssetId, CheckId, CheckName);
+names!(BookName, PauseReason, ClientId, SiteId, AssetId, CheckId, CheckName, SecretName);
 
 #[cfg(test)]
 mod tests {

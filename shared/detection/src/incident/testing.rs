@@ -29,7 +29,10 @@ impl Site {
         let files = FreshnessSpec { path: "/rec".to_owned(), age_max_s: 600, bytes_min: 1, ends_with: None };
         let checks = [
             ("srv-1/net.tcp", ProbeSpec::NetTcp { target: "10.0.0.1".to_owned(), port: 8080 }),
-            ("srv-1/net.http", ProbeSpec::NetHttp { url: http, status: None, tls_warn_days: 21, tls_bad_days: 7 }),
+            (
+                "srv-1/net.http",
+                ProbeSpec::NetHttp { url: http, status: None, tls_warn_days: 21, tls_bad_days: 7, auth: None },
+            ),
             ("cam-1/net.icmp", icmp()),
             ("cam-2/net.icmp", icmp()),
             ("wan-1/net.icmp", icmp()),

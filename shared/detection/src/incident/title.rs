@@ -73,7 +73,7 @@ mod tests {
             (icmp("10.0.0.9"), "10.0.0.9 does not answer ping"),
             (ProbeSpec::NetTcp { target: "x".to_owned(), port: 8080 }, "TCP service on port 8080 does not answer"),
             (
-                ProbeSpec::NetHttp { url, status: None, tls_warn_days: 21, tls_bad_days: 7 },
+                ProbeSpec::NetHttp { url, status: None, tls_warn_days: 21, tls_bad_days: 7, auth: None },
                 "web service at nvr.local:8443 does not answer as it should",
             ),
             (ProbeSpec::NetLink { interface: Some("eth0".to_owned()), speed_mbps: None }, "eth0 has no link"),

@@ -66,7 +66,8 @@ pub(super) fn read(
     Some(UnbuiltCheck { id, kind: kind.value.clone(), fail_after, recover_after, says, place })
 }
 
-fn refuse_secrets(table: &DeTable<'_>, reading: &mut Reading<'_>) {
+/// Refuses keys under which a value would stand that must not be in a book.
+pub(super) fn refuse_secrets(table: &DeTable<'_>, reading: &mut Reading<'_>) {
     for key in table.keys().filter(|key| SECRETS.contains(&key.get_ref().to_lowercase().as_str())) {
         let place = reading.place(key);
         let message = format!("`{}` would put a secret into the book", key.get_ref());
