@@ -15,6 +15,7 @@ const PURE: &[&str] = &[
     "upheld-detection",
     "upheld-agreement",
     "upheld-evidence",
+    "upheld-sealing",
     "upheld-engine",
 ];
 

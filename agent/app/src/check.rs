@@ -11,7 +11,7 @@ use upheld_probe::{ProbeResult, Prober};
 use crate::{
     cli::Common,
     failure::{Code, Failure},
-    output,
+    output, secret,
     settings::Settings,
     state::StateFolder,
     uplink, words,
@@ -49,6 +49,7 @@ pub(crate) async fn now(common: &Common, name: Option<&str>, exit_code: bool) ->
     let allow = Settings::load(common, Some(&identity))?.allow_list(common, Some(&identity))?;
     let prober = Prober::new(allow, uplink::addresses(&identity.collector).await);
     prober.recall(state.probes());
+    prober.secrets_are(secret::all(&state, &identity).0);
 
     let reports = run_all(prober, chosen).await;
     let bad = reports.iter().filter(|report| report.outcome != Outcome::Ok).count();

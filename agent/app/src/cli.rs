@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use upheld_model::SecretName;
 
 use upheld_probe::discover::Network;
 
@@ -124,11 +125,10 @@ pub(crate) enum Verb {
         /// The folder, which is made.
         folder: PathBuf,
     },
-    /// Keep a probe's secret on this host (not built in this version).
+    /// Keep what checks need in order to log in on this host: set, list, remove. Values are never shown or sent.
     Secret {
-        /// Anything.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-        rest: Vec<String>,
+        #[command(subcommand)]
+        verb: SecretVerb,
     },
 }
 
@@ -142,6 +142,23 @@ pub(crate) enum CheckVerb {
         /// Exit with 4 when a check is not ok.
         #[arg(long)]
         exit_code: bool,
+    },
+}
+
+/// What to do with secrets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretVerb {
+    /// Set or change one; its value is read from the terminal unseen, or from standard input.
+    Set {
+        /// Its name, as the book has it: `nvr-web`.
+        name: SecretName,
+    },
+    /// Say which there are, where each comes from, when it was set and which checks use it; which are missing.
+    List,
+    /// Take one that was set on this host away.
+    Remove {
+        /// Its name.
+        name: SecretName,
     },
 }
 

@@ -28,6 +28,7 @@ mod ran;
 mod record;
 mod recorder;
 mod run;
+mod secret;
 mod sends;
 mod service;
 mod settings;
@@ -112,14 +113,8 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
         Verb::Doctor => doctor::doctor(&cli.common, provider).await,
         Verb::Drill => drill::drill(&cli.common),
         Verb::Pages { folder } => pages::write(Cli::command(), folder),
-        Verb::Secret { .. } => Err(not_built("secret")
-            .why("no probe of this version uses a secret")
-            .help("nothing is needed; checks that need credentials are not offered by this version's collector")),
+        Verb::Secret { verb } => secret::secret(&cli.common, verb),
     }
-}
-
-fn not_built(verb: &str) -> Failure {
-    Failure::new(Code::Missing, format!("`upheld-agent {verb}` is not built in this version"))
 }
 
 /// To stderr; a service of Windows has none, and writes into its state folder.

@@ -7,6 +7,7 @@
 mod drill;
 mod link;
 mod notify;
+mod secrets;
 mod start;
 mod stop;
 
@@ -72,6 +73,8 @@ pub(crate) enum Incoming {
     Ran(ran::Word, oneshot::Sender<String>),
     /// A person plays an outage, or asks for the one of this name.
     Drill(Option<DrillId>, oneshot::Sender<String>),
+    /// A secret was changed on this host.
+    SecretsChanged(oneshot::Sender<String>),
     /// Somebody wants the agent to end.
     Stop(&'static str),
 }
@@ -86,6 +89,7 @@ struct Agent {
     prober: Prober,
     /// What probes had learned when it was kept last.
     probes_kept: upheld_probe::Memory,
+    secrets: secrets::Standing,
     slots: Rc<Semaphore>,
     incoming: mpsc::Sender<Incoming>,
     started_at: Timestamp,
@@ -166,6 +170,11 @@ impl Agent {
             }
             Incoming::Drill(wanted, answer) => {
                 let said = self.drill(wanted);
+                // Whoever asked may have gone.
+                let _ = answer.send(serde_json::to_string(&said).unwrap_or_default());
+            }
+            Incoming::SecretsChanged(answer) => {
+                let said = self.secrets_changed();
                 // Whoever asked may have gone.
                 let _ = answer.send(serde_json::to_string(&said).unwrap_or_default());
             }
@@ -284,6 +293,7 @@ impl Agent {
                 if has_a_say(&answer) {
                     self.alarms.reached(clocks::mono());
                 }
+                self.look_at_secrets(&answer);
                 self.tell(Event::Answered { no, answer });
             }
             link::Heard::Config(answer) => match self.link.read_config(answer) {
@@ -291,6 +301,7 @@ impl Agent {
                 Some(Err(unreadable)) => self.refuse(&unreadable),
                 None => {}
             },
+            link::Heard::Secrets(taken) => self.secrets_heard(taken),
             link::Heard::Drill { id, answer } => self.drill_heard(id, answer),
             link::Heard::Renewed(renewed) => self.link.take_certificate(&self.state, renewed),
             link::Heard::Returned(answer) => {
@@ -368,7 +379,7 @@ impl Agent {
         let slow =
             (dropped > 0).then(|| format!("the disk does not keep up: {dropped} records were lost since the start"));
         let too_old = self.engine.config().and_then(config::too_old);
-        self.link.ailments(clocks::wall()).into_iter().chain(too_old).chain(slow).collect()
+        self.link.ailments(clocks::wall()).into_iter().chain(too_old).chain(slow).chain(self.secrets.ailment()).collect()
     }
 
     fn say_how_it_goes(&mut self) {

@@ -65,6 +65,21 @@ impl StateFolder {
         self.root.join("roots.pem")
     }
 
+    /// Secrets of probes that were set on this host.
+    pub(crate) fn secrets_json(&self) -> PathBuf {
+        self.root.join("secrets.json")
+    }
+
+    /// The key to which the provider seals secrets: 64 hexadecimal digits.
+    pub(crate) fn sealing_key(&self) -> PathBuf {
+        self.root.join("sealing.key")
+    }
+
+    /// What the provider sealed, as it came.
+    pub(crate) fn sealed_json(&self) -> PathBuf {
+        self.root.join("sealed.json")
+    }
+
     /// What the collector asked this agent to watch.
     pub(crate) fn config_json(&self) -> PathBuf {
         self.root.join("config.json")
@@ -209,6 +224,10 @@ impl StateFolder {
             self.return_pem(),
             self.signing_key(),
             self.roots_pem(),
+            self.sealing_key(),
+            self.sealed_json(),
+            // Another provider's checks must not use them.
+            self.secrets_json(),
             self.config_json(),
             self.memory_json(),
             self.probes_json(),

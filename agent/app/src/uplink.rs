@@ -1,4 +1,4 @@
-//! The line to the collector: one client, one connection kept, four requests of wire v1.
+//! The line to the collector: one client, one connection kept, five requests of wire v1.
 //!
 //! It sends and reads; what to send and what an answer means is decided elsewhere ([`upheld_delivery`]).
 
@@ -7,7 +7,10 @@ use std::{net::SocketAddr, sync::Arc};
 use reqwest::{Client, header};
 use rustls::{crypto::CryptoProvider, pki_types::CertificateDer};
 use upheld_model::DrillId;
-use upheld_wire::v1::enroll::{RenewRequest, ReturnRequest};
+use upheld_wire::v1::{
+    enroll::{RenewRequest, ReturnRequest},
+    secrets::SecretsRequest,
+};
 use url::Url;
 
 use crate::{
@@ -64,6 +67,11 @@ impl Uplink {
     /// `GET /v1/drill/ID`.
     pub(crate) async fn fetch_drill(&self, id: DrillId) -> Result<Answer, NoAnswer> {
         http::send(self.client.get(format!("{}/v1/drill/{id}", self.base))).await
+    }
+
+    /// `POST /v1/secrets`.
+    pub(crate) async fn fetch_secrets(&self, request: &SecretsRequest) -> Result<Answer, NoAnswer> {
+        http::send(self.client.post(format!("{}/v1/secrets", self.base)).json(request)).await
     }
 
     /// `POST /v1/renew`.

@@ -82,6 +82,11 @@ impl Http {
             Err(result) => return result,
         };
         let connect = connected.took;
+        if login.is_some()
+            && let Err(result) = targets.may_have_secrets(connected.address, page.port)
+        {
+            return result;
+        }
         let talk = async {
             match &page.tls_name {
                 None => {

@@ -45,25 +45,45 @@ impl fmt::Display for Secret {
 
 /// The secrets of this host, by name.
 #[derive(Debug, Clone, Default)]
-pub struct Secrets(BTreeMap<SecretName, Result<Secret, String>>);
+pub struct Secrets {
+    named: BTreeMap<SecretName, Result<Secret, String>>,
+    /// Why none of them can be used.
+    unreadable: Option<String>,
+}
 
 impl Secrets {
+    /// None, since those of this host cannot be read; `why` is for a person.
+    pub fn unreadable(why: impl Into<String>) -> Self {
+        Self { named: BTreeMap::new(), unreadable: Some(why.into()) }
+    }
+
+    /// How many there are, usable or not.
+    pub fn len(&self) -> usize {
+        self.named.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
     /// Adds one; the last of a name stands.
     pub fn insert(&mut self, name: SecretName, secret: Secret) {
-        self.0.insert(name, Ok(secret));
+        self.named.insert(name, Ok(secret));
     }
 
     /// Adds one that is there and cannot be used; `why` is for a person and holds nothing of the value.
     pub fn insert_unusable(&mut self, name: SecretName, why: impl Into<String>) {
-        self.0.insert(name, Err(why.into()));
+        self.named.insert(name, Err(why.into()));
     }
 
     /// The secret of that name; otherwise why there is none, in words.
     pub fn find(&self, name: &SecretName) -> Result<Secret, String> {
-        match self.0.get(name) {
-            Some(Ok(secret)) => Ok(secret.clone()),
-            Some(Err(why)) => Err(format!("the secret {name} cannot be used: {why}")),
-            None => Err(format!("the secret {name} is not on this host")),
+        match (self.named.get(name), &self.unreadable) {
+            (Some(Ok(secret)), _) => Ok(secret.clone()),
+            (Some(Err(why)), _) => Err(format!("the secret {name} cannot be used: {why}")),
+            (None, Some(why)) => Err(format!("the secret {name} cannot be read: {why}")),
+            (None, None) => Err(format!("the secret {name} is not on this host")),
         }
     }
 }

@@ -47,6 +47,23 @@ impl Targets {
         self.around.lock().unwrap_or_else(PoisonError::into_inner).0.collector = addresses;
     }
 
+    /// Refuses to send a secret to the collector, which asks for checks and must not come to know one: to any of its ports,
+    /// on this host to its own. The error is the result of the run.
+    pub(crate) fn may_have_secrets(&self, address: IpAddr, port: u16) -> Result<(), ProbeResult> {
+        let address = address.to_canonical();
+        let around = self.around.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_collector = around
+            .0
+            .collector
+            .iter()
+            .any(|known| known.ip().to_canonical() == address && (known.port() == port || !address.is_loopback()));
+        if is_collector {
+            let why = format!("{address} is the collector: no secret is ever sent there");
+            return Err(ProbeResult::unknown(UnknownReason::NotAllowed, why));
+        }
+        Ok(())
+    }
+
     /// The addresses of `target` that a check may reach, in the resolver's order; never empty. `gateway` is the
     /// default gateway. The error is the result of the run.
     pub(crate) async fn addresses(

@@ -255,6 +255,7 @@ impl Upload<'_> {
             refused: accepted.map(|accepted| accepted.refused.clone()).unwrap_or_default(),
             receipt: None,
             renew: false,
+            secrets: None,
             config_version: self.book.version,
             collector_time: self.now,
         };

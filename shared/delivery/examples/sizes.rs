@@ -66,6 +66,7 @@ fn drain(courier: &mut Courier<SimStorage>, ms: u64, wire: &mut u64, requests: &
             refused: Vec::new(),
             receipt: None,
             renew: false,
+            secrets: None,
             config_version: 0,
             collector_time: request.clock.wall.0,
         };

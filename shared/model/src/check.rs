@@ -180,6 +180,11 @@ impl ProbeSpec {
         }
     }
 
+    /// The secrets that the probe needs, by name.
+    pub fn secrets(&self) -> Vec<&crate::ids::SecretName> {
+        if let Self::NetHttp { auth: Some(auth), .. } = self { vec![&auth.secret] } else { Vec::new() }
+    }
+
     /// The class of an incident that a failure of this kind opens, on an asset that is not an internet link
     /// (DETECTION 5).
     pub fn class(&self) -> IncidentClass {

@@ -7,12 +7,14 @@
 //! | data | `POST /v1/deliver` [`DeliverRequest`] | 200 [`Delivered`], 409 [`Conflict`], others [`Problem`] |
 //! | data | `GET /v1/config` | 200 [`AgentConfig`] |
 //! | data | `GET /v1/drill/ID` | 200 [`drill::DrillReport`]; 404 where drills are not known |
+//! | data | `POST /v1/secrets` [`secrets::SecretsRequest`] | 200 [`secrets::SecretsAnswer`]; 404 where none are sealed |
 //! | data | `POST /v1/renew` [`enroll::RenewRequest`] | 200 [`enroll::RenewAnswer`] |
 
 pub mod drill;
 pub mod enroll;
 pub mod limits;
 pub mod record;
+pub mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,6 +129,9 @@ pub struct Delivered {
     /// Whether the agent should renew its certificate at once: the provider changes its root.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub renew: bool,
+    /// What is sealed for this agent; ask `POST /v1/secrets` when it differs. `None` from a collector that seals nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<secrets::SecretsAt>,
     /// The configuration version that this agent should run; ask `GET /v1/config` when it differs.
     pub config_version: u64,
     /// The collector's clock at the commit.

@@ -10,6 +10,7 @@ use upheld_wire::v1::{
     drill::DrillReport,
     enroll::{EnrollAnswer, EnrollRequest, RenewAnswer, RenewRequest},
     record::{batch_digest, root},
+    secrets::{SecretsAnswer, SecretsRequest},
 };
 
 /// Reads the text, checks that writing says the same, and that a field from the future does no harm.
@@ -71,6 +72,17 @@ fn a_configuration_reads() {
     assert!(config.relations.critical.contains(&"nvr-02".parse().unwrap()));
     let config: AgentConfig = reads(include_str!("golden/agent-config-jobs.json"));
     assert_eq!((config.jobs.len(), before.jobs.len()), (2, 0));
+}
+
+#[test]
+fn sealed_secrets_read_and_an_older_collector_says_nothing_of_them() {
+    let before: Delivered = reads(include_str!("golden/delivered.json"));
+    assert_eq!(before.secrets, None);
+    let delivered: Delivered = reads(include_str!("golden/delivered-secrets.json"));
+    assert_eq!(delivered.secrets.unwrap().version, 3);
+    reads::<SecretsRequest>(include_str!("golden/secrets-request.json"));
+    let answer: SecretsAnswer = reads(include_str!("golden/secrets-answer.json"));
+    assert_eq!(answer.boxes[0].name.as_str(), "nvr-web");
 }
 
 #[test]

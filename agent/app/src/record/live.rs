@@ -17,6 +17,7 @@ use crate::{
     clocks,
     failure::{self, Code, Failure},
     run::{PROBES_AT_ONCE, probed},
+    secret,
     settings::Settings,
     state::{Identity, StateFolder},
     uplink,
@@ -36,6 +37,7 @@ pub(super) async fn write(
     let allow = Settings::load(common, Some(identity))?.allow_list(common, Some(identity))?;
     let prober = Prober::new(allow, uplink::addresses(&identity.collector).await);
     prober.recall(state.probes());
+    prober.secrets_are(secret::all(state, identity).0);
     let until = lasts.map(|lasts| Instant::now() + lasts);
     let boot = upheld_probe::host::boot_id();
     let mut engine = Engine::start(identity.agent.clone(), boot, Start::default(), clocks::reading());

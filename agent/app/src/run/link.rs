@@ -20,6 +20,7 @@ use crate::{
     config::{self, UnreadableConfig},
     http::{Answer, Doubt, NoAnswer},
     identity::TlsIdentity,
+    secret::Held,
     state::StateFolder,
     uplink::{Reach, Uplink},
 };
@@ -48,6 +49,8 @@ pub(crate) enum Heard {
     },
     /// The configuration was asked for.
     Config(Result<Answer, NoAnswer>),
+    /// What is sealed to this agent was asked for; how often it was kept, or why not.
+    Secrets(Result<Held, String>),
     /// It was asked what became of a drill.
     Drill {
         /// Which.

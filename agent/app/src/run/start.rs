@@ -12,7 +12,9 @@ use upheld_engine::{Engine, Start, alarm::Alarms};
 use upheld_model::ObservedAt;
 use upheld_probe::Prober;
 
-use super::{Agent, INCOMING_MAX, Incoming, PROBES_AT_ONCE, link::Link, notify::Notifier, stop::Stop};
+use super::{
+    Agent, INCOMING_MAX, Incoming, PROBES_AT_ONCE, link::Link, notify::Notifier, secrets::Standing, stop::Stop,
+};
 use crate::{
     alarm::AlarmLine,
     cli::Common,
@@ -54,6 +56,7 @@ impl Agent {
         let probes_kept = state.probes();
         prober.recall(probes_kept.clone());
 
+        let secrets = Standing::begin(&state, &identity, &prober);
         let memory = Memory::recall(&state);
         let (reporter, reports) = mpsc::channel(INCOMING_MAX);
         let reading = clocks::reading();
@@ -75,6 +78,7 @@ impl Agent {
             link,
             prober,
             probes_kept,
+            secrets,
             slots: Rc::new(Semaphore::new(PROBES_AT_ONCE)),
             incoming,
             started_at: clocks::wall(),

@@ -21,6 +21,7 @@ use windows as here;
 use crate::{
     failure::{Code, Failure},
     run::Incoming,
+    secret,
     state::StateFolder,
 };
 
@@ -75,12 +76,16 @@ async fn answer(stream: impl AsyncRead + AsyncWrite, incoming: mpsc::Sender<Inco
         let (tell, told) = tokio::sync::oneshot::channel();
         incoming.send(Incoming::Ran(word, tell)).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
+    } else if question == secret::CHANGED {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        incoming.send(Incoming::SecretsChanged(tell)).await.map_err(|_| gone())?;
+        told.await.map_err(|_| gone())?
     } else if let Some(wanted) = drill_of(&question) {
         let (tell, told) = tokio::sync::oneshot::channel();
         incoming.send(Incoming::Drill(wanted, tell)).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
     } else {
-        r#"{"refused":"ask for: status, drill, or: ran {\"job\":…}"}"#.to_owned()
+        r#"{"refused":"ask for: status, drill, secrets, or: ran {\"job\":…}"}"#.to_owned()
     };
     write.write_all(document.as_bytes()).await?;
     write.write_all(b"\n").await?;

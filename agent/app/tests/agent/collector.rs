@@ -2,7 +2,7 @@
 //! What the real one stores and judges beyond that is tested end to end, with the real one.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -14,7 +14,9 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use getrandom::SysRng;
 use jiff::{SignedDuration, Timestamp};
+use rand_core::UnwrapErr;
 use ring::digest;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, server::WebPkiClientVerifier};
 use serde::Serialize;
@@ -24,8 +26,13 @@ use upheld_delivery::{
     receiver::{self, Content, Held, Verdict},
 };
 use upheld_evidence::{PublicKey, Signature, verify_enrolment};
-use upheld_model::{AgentEvent, CheckSpec, Digest, RecordId, Sample};
-use upheld_wire::v1::{self, AgentConfig, DeliverRequest, Delivered, Now, codes, enroll::EnrollRequest};
+use upheld_model::{AgentEvent, CheckSpec, Digest, RecordId, Sample, SecretName};
+use upheld_sealing::Purpose;
+use upheld_wire::v1::{
+    self, AgentConfig, DeliverRequest, Delivered, Now, codes,
+    enroll::EnrollRequest,
+    secrets::{SealedSecret, SecretsAnswer, SecretsAt, SecretsRequest},
+};
 
 use crate::pki::Pki;
 
@@ -68,6 +75,10 @@ pub(crate) struct State {
     pub(crate) events: Vec<AgentEvent>,
     /// The last "now" header.
     pub(crate) now: Option<Now>,
+    /// What it seals to the agent, by name, and how often that changed; `None` for an older collector.
+    pub(crate) secrets: Option<(u64, BTreeMap<&'static str, &'static str>)>,
+    /// The agent's key, once it told it.
+    pub(crate) sealing_key: Option<String>,
     known: BTreeSet<(RecordId, Digest)>,
     held: Held,
 }
@@ -177,6 +188,12 @@ impl Shared {
                 let request = intake::read_request(&inflated).expect("a request");
                 state.deliver(&request)
             }
+            (true, "/v1/secrets") if state.secrets.is_some() => {
+                let request: SecretsRequest = serde_json::from_slice(body).expect("a request");
+                let answer = state.seal(&request.key);
+                state.sealing_key = Some(request.key);
+                (200, text(&answer))
+            }
             (true | false, _) => problem(404, "unknown"),
         }
     }
@@ -246,6 +263,21 @@ impl State {
         }
     }
 
+    fn seal(&self, key: &str) -> SecretsAnswer {
+        let key = key.parse().expect("a key");
+        let (version, values) = self.secrets.as_ref().expect("it seals");
+        let [client, site, agent] = ["northgate", "plant-2", "a-1"];
+        let (client, site) = (client.parse().expect("an id"), site.parse().expect("an id"));
+        let agent = agent.parse().expect("an id");
+        let boxes = values.iter().map(|(name, value)| {
+            let name: SecretName = name.parse().expect("a name");
+            let purpose = Purpose { client: &client, site: &site, agent: &agent, name: &name };
+            let sealed = upheld_sealing::seal(&key, purpose, value, &mut UnwrapErr(SysRng)).expect("a key");
+            SealedSecret { sealed: sealed.as_str().to_owned(), set_at: Timestamp::now(), name }
+        });
+        SecretsAnswer { version: *version, boxes: boxes.collect() }
+    }
+
     fn deliver(&mut self, request: &DeliverRequest) -> (u16, String) {
         self.now = Some(request.now.clone());
         let known =
@@ -276,6 +308,10 @@ impl State {
         };
         let delivered = Delivered {
             renew: false,
+            secrets: self
+                .secrets
+                .as_ref()
+                .map(|(version, _)| SecretsAt { version: *version, key: self.sealing_key.clone() }),
             batch_digest: request.batch_digest,
             head,
             refused: Vec::new(),

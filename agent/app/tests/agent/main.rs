@@ -5,6 +5,7 @@ mod collector;
 mod enroll;
 mod pki;
 mod run;
+mod secret;
 
 use std::{
     fs,
@@ -61,6 +62,22 @@ impl Host {
     /// Runs a command to its end.
     fn agent(&self, arguments: &[&str]) -> Ended {
         Ended::from(self.command(arguments).output().expect("the binary runs"))
+    }
+
+    /// Runs a command that reads `input`.
+    fn agent_given(&self, arguments: &[&str], input: &str) -> Ended {
+        use std::io::Write;
+
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        // One that refuses its arguments reads nothing.
+        let _ = child.stdin.take().expect("an input").write_all(input.as_bytes());
+        Ended::from(child.wait_with_output().expect("it ends"))
     }
 
     /// Starts the agent itself.

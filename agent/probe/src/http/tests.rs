@@ -143,6 +143,17 @@ async fn a_redirect_is_an_answer_and_is_not_followed_with_the_login() {
 }
 
 #[tokio::test]
+async fn the_collector_is_never_sent_a_secret() {
+    let port = serve(|stream| panic!("sent: {}", answer(stream, "HTTP/1.1 200 Ok\r\n\r\n")));
+    let prober = with_secret(&format!("loopback_ports = [{port}]"), "canary-pass");
+    prober.collector_is_at(vec![([127, 0, 0, 1], port).into()]);
+    let check = get_as(&format!("http://127.0.0.1:{port}/"), viewer(), HttpTrust::Network, None);
+    let result = prober.run(&check).await;
+    assert_eq!(result.outcome, Outcome::unknown(UnknownReason::NotAllowed), "{result:?}");
+    assert!(evidence(&result).contains("no secret is ever sent there"), "{result:?}");
+}
+
+#[tokio::test]
 async fn a_token_that_would_add_a_header_is_not_sent() {
     let port = serve(|stream| panic!("sent: {}", answer(stream, "HTTP/1.1 200 Ok\r\n\r\n")));
     let prober = with_secret(&format!("loopback_ports = [{port}]"), "canary\r\nx-other: 1");

@@ -46,6 +46,7 @@ fn delivered(digest: Digest) -> Answer {
         refused: Vec::new(),
         receipt: None,
         renew: false,
+        secrets: None,
         config_version: 1,
         collector_time: "2026-11-16T16:10:07Z".parse().unwrap(),
     })

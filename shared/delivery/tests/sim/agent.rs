@@ -158,6 +158,7 @@ impl Agent {
                     refused: Vec::new(),
                     receipt: None,
                     renew: false,
+                    secrets: None,
                     config_version: 0,
                     collector_time: request.clock.wall.0,
                 });

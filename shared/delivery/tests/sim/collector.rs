@@ -174,6 +174,7 @@ fn answer(request: &DeliverRequest, head: Option<Head>) -> Delivered {
         refused: Vec::new(),
         receipt: None,
         renew: false,
+        secrets: None,
         config_version: 0,
         collector_time: request.clock.wall.0,
     }
