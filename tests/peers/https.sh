@@ -43,6 +43,7 @@ ends=$(date -u +%Y%m%d%H%M%SZ -d "$days days")
 openssl ca -batch -config openssl.cnf -cert ca.pem -keyfile ca.key -in csr.pem -out cert.pem \
     -startdate "$begins" -enddate "$ends" -extfile extensions -notext 2>openssl.log
 echo ok >www/health
+[ -f htpasswd ] || : >htpasswd
 cat >nginx.conf <<NGINX
 daemon off;
 master_process off;
@@ -59,6 +60,7 @@ http {
         ssl_certificate_key $work/key.pem;
         root $work/www;
         location = /500 { return 500; }
+        location = /private { auth_basic site; auth_basic_user_file $work/htpasswd; try_files /health =404; }
     }
 }
 NGINX

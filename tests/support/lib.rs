@@ -14,6 +14,7 @@ pub mod journal;
 pub mod line;
 pub mod machine;
 pub mod namespace;
+pub mod nginx;
 pub mod nut;
 pub mod peers;
 pub mod program;
@@ -29,6 +30,7 @@ use std::{
 pub use agent::Agent;
 pub use collector::Collector;
 pub use line::Line;
+pub use nginx::Nginx;
 pub use peers::{peer, peer_module};
 pub use program::Program;
 

@@ -102,7 +102,12 @@ impl Drop for Program {
 
 /// Runs a program to its end; gives exit code, standard output and standard error.
 pub fn run(command: &mut Command) -> (Option<i32>, String, String) {
-    let output = command.env("NO_COLOR", "1").stdin(Stdio::null()).output().expect("the program starts");
+    run_given(command, Stdio::null())
+}
+
+/// The same with a standard input.
+pub fn run_given(command: &mut Command, input: impl Into<Stdio>) -> (Option<i32>, String, String) {
+    let output = command.env("NO_COLOR", "1").stdin(input).output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

@@ -37,6 +37,7 @@ mod random;
 pub mod recovery;
 pub mod roles;
 pub mod said;
+pub mod sealed;
 pub mod secrets;
 mod site;
 pub mod tasks;

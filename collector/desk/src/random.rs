@@ -32,6 +32,11 @@ pub(crate) fn hash(secret: &str) -> Digest {
     Digest(Sha256::digest(secret.as_bytes()).into())
 }
 
+/// Whether there are random bytes: for libraries that take a source which cannot fail.
+pub(crate) fn is_there() -> Result<(), DeskError> {
+    fill(&mut [0; 1])
+}
+
 fn fill(bytes: &mut [u8]) -> Result<(), DeskError> {
     getrandom::fill(bytes).map_err(|error| DeskError::Random(error.to_string()))
 }

@@ -24,6 +24,7 @@ mod own;
 mod passwords;
 mod people;
 mod recovery;
+mod sealed;
 mod silence;
 mod site_tokens;
 mod storm;

@@ -26,6 +26,7 @@ mod recovery;
 mod replay;
 mod restore;
 mod runs;
+mod secret;
 mod serve;
 mod statement;
 mod unbuilt;
@@ -119,6 +120,9 @@ enum Command {
     /// People's accounts: make, list, disable, another role, links to choose a password.
     #[command(subcommand)]
     User(user::Command),
+    /// What checks of a site need in order to log in, sealed to its agents: nobody reads it here again.
+    #[command(subcommand)]
+    Secret(secret::Command),
     /// What new hosts install, and the key that must have signed it.
     #[command(subcommand)]
     Package(package::Command),
@@ -239,6 +243,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::WhatIf(args) => what_if::run(&args, context),
         Command::Replay(args) => replay::run(&args, context),
         Command::User(command) => user::run(command, context),
+        Command::Secret(command) => secret::run(command, context),
         Command::Package(command) => package::run(command, context),
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),

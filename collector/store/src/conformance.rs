@@ -4,6 +4,7 @@
 mod enrolment;
 mod facts;
 mod jobs;
+mod sealed;
 mod users;
 
 use jiff::{SignedDuration, Timestamp};
@@ -51,6 +52,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     enrolment::all(&open).await;
     facts::all(&open).await;
     jobs::all(&open).await;
+    sealed::all(&open).await;
     users::all(open).await;
 }
 

@@ -35,6 +35,7 @@ pub mod people;
 pub mod records;
 pub mod restores;
 pub mod runs;
+pub mod sealed;
 pub mod site_tokens;
 pub mod sqlite;
 pub mod tokens;

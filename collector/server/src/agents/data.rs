@@ -1,4 +1,4 @@
-//! The data door: deliver, config, drill, renew.
+//! The data door: deliver, config, drill, secrets, renew.
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,6 +13,7 @@ use upheld_desk::{AgentPeer, DeliverAnswer, Shown};
 use upheld_wire::v1::{
     Delivered, codes,
     enroll::{RenewAnswer, RenewRequest},
+    secrets::SecretsRequest,
 };
 
 use super::{Agents, json, refused, too_many, unavailable};
@@ -101,7 +102,11 @@ pub(super) async fn deliver(
     };
     drop(inflated);
     match agents.desk.deliver(&peer, request, agents.now()).await {
-        DeliverAnswer::Delivered(delivered) => json(StatusCode::OK, &Delivered { renew: !is_current, ..delivered }),
+        DeliverAnswer::Delivered(delivered) => {
+            // What cannot be read now is said with the next report.
+            let secrets = agents.desk.secrets_at(&peer).await.ok();
+            json(StatusCode::OK, &Delivered { renew: !is_current, secrets, ..delivered })
+        }
         DeliverAnswer::Conflict(conflict) => json(StatusCode::CONFLICT, &conflict),
         DeliverAnswer::Problem(refusal) => refused(refusal),
     }
@@ -128,6 +133,24 @@ pub(super) async fn drill(
     let Ok(id) = id.parse() else { return malformed("a drill is named by 32 hexadecimal digits") };
     match agents.desk.drill(&peer, id, agents.now()).await {
         Ok(report) => json(StatusCode::OK, &report),
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub(super) async fn secrets(State(agents): State<Arc<Agents>>, Known { peer, .. }: Known, body: Bytes) -> Response {
+    if let Err(refusal) = agents.desk.admit(&peer).await {
+        return refused(refusal);
+    }
+    let request: SecretsRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return malformed(error.to_string()),
+    };
+    let key = match request.key.parse() {
+        Ok(key) => key,
+        Err(error) => return malformed(format!("key: {error}")),
+    };
+    match agents.desk.secrets_for(&peer, key, agents.now()).await {
+        Ok(answer) => json(StatusCode::OK, &answer),
         Err(error) => unavailable(&error),
     }
 }

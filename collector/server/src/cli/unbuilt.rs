@@ -15,8 +15,6 @@ pub(super) struct Anything {
 /// What is not built yet.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// (not built yet) Set a device's secret, sealed to a site's agents.
-    Secret(Anything),
     /// (not built yet) Monthly and quarterly reports.
     Report(Anything),
     /// (not built yet) Copy a provider to another database.
@@ -27,7 +25,6 @@ impl Command {
     /// The refusal, with the name that was typed.
     pub(super) fn refusal(&self) -> Failure {
         let name = match self {
-            Self::Secret(_) => "secret",
             Self::Report(_) => "report",
             Self::Store(_) => "store",
         };

@@ -33,6 +33,7 @@ fn no_hot_query_scans_a_table() {
         agents::HOT,
         audit::HOT,
         crate::certificates::HOT,
+        crate::sealed::HOT,
         crate::site_tokens::HOT,
         clocks::HOT,
         commands::HOT,
