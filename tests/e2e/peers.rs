@@ -3,6 +3,8 @@
 
 #[path = "peers/discover.rs"]
 mod discover;
+#[path = "peers/apcupsd.rs"]
+mod apcupsd;
 #[path = "peers/https.rs"]
 mod https;
 #[path = "peers/icmp.rs"]

@@ -15,6 +15,9 @@ shellcheck|shellcheck|libffi8 libgmp10
 upsd|nut-server|libwrap0 libnsl2 libtirpc3 libnss3 libnspr4 libupsclient6
 dummy-ups|nut-server|libnss3 libnspr4 libupsclient6
 upsc|nut-client|libnss3 libnspr4 libupsclient6
+apcupsd|apcupsd|libusb-0.1-4 libwrap0 libnsl2 libtirpc3
+snmpd|snmpd|libsnmp40 libpci3 libperl5.36 libsensors5 libwrap0 libnsl2 libtirpc3
+snmpget|snmp|libsnmp40
 LIST
 }
 

@@ -19,6 +19,7 @@ pub mod nut;
 pub mod peers;
 pub mod program;
 pub mod sink;
+pub mod snmp;
 pub mod watched;
 
 use std::{

@@ -46,7 +46,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::NetTcp { .. } => "services by TCP",
         ProbeSpec::NetHttp { .. } => "web services",
         ProbeSpec::NetLink { .. } => "this host's network ports",
-        ProbeSpec::UpsNut { .. } => "power supplies",
+        ProbeSpec::UpsNut { .. } | ProbeSpec::UpsApcupsd { .. } => "power supplies",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
         ProbeSpec::BackupFiles(_) => "ages of backups",
         ProbeSpec::Later(_) => "not run by this version",
@@ -73,6 +73,10 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::UpsNut { target, port, ups } => {
             (format!("NUT {target}:{port}, supply {ups}"), "status, voltages, charge, load, temperature, model, alarm")
         }
+        ProbeSpec::UpsApcupsd { target, port } => (
+            format!("apcupsd {target}:{port}"),
+            "status, voltages, charge, load, temperature, model, transfers and when the last one was",
+        ),
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")
         }

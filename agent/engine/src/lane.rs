@@ -84,6 +84,7 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         | ProbeSpec::NetTcp { .. }
         | ProbeSpec::NetHttp { .. }
         | ProbeSpec::UpsNut { .. }
+        | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_) => true,
     }

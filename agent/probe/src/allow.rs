@@ -29,7 +29,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use upheld_model::{address::Place, check::NUT_PORT};
+use upheld_model::{
+    address::Place,
+    check::{APCUPSD_PORT, NUT_PORT},
+};
 
 /// What checks may reach at this site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,8 +203,9 @@ impl AllowList {
     fn permits_loopback(&self, reach: Reach) -> bool {
         match reach {
             Reach::Echo => self.loopback_echo,
-            Reach::Connect(port) => matches!(port, NUT_PORT | 3551) || self.loopback_ports.contains(&port),
+            Reach::Connect(port) => matches!(port, NUT_PORT | APCUPSD_PORT) || self.loopback_ports.contains(&port),
             Reach::Nut(port) => port == NUT_PORT || self.loopback_ports.contains(&port),
+            Reach::Apcupsd(port) => port == APCUPSD_PORT || self.loopback_ports.contains(&port),
             Reach::Http(port) => self.loopback_ports.contains(&port),
         }
     }
@@ -228,13 +232,20 @@ pub(crate) enum Reach {
     Http(u16),
     /// Questions of NUT's protocol to a port.
     Nut(u16),
+    /// Questions of apcupsd's protocol to a port.
+    Apcupsd(u16),
 }
 
 impl Reach {
     fn is_echo_or(self, allowed: u16) -> bool {
+        self.port().is_none_or(|port| port == allowed)
+    }
+
+    /// The port that is asked for; an echo has none.
+    fn port(self) -> Option<u16> {
         match self {
-            Self::Echo => true,
-            Self::Connect(port) | Self::Http(port) | Self::Nut(port) => port == allowed,
+            Self::Echo => None,
+            Self::Connect(port) | Self::Http(port) | Self::Nut(port) | Self::Apcupsd(port) => Some(port),
         }
     }
 }
@@ -276,23 +287,21 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Never { address, what } => write!(f, "{address} is {what}; no file can allow it"),
-            Self::Loopback { reach: Reach::Echo } => {
-                f.write_str("this is the agent's own host; loopback_echo = true in allow.toml would allow it")
-            }
-            Self::Loopback { reach: Reach::Connect(port) | Reach::Http(port) | Reach::Nut(port) } => {
-                write!(f, "this is the agent's own host; loopback_ports = [{port}] in allow.toml would allow it")
-            }
+            Self::Loopback { reach } => match reach.port() {
+                None => f.write_str("this is the agent's own host; loopback_echo = true in allow.toml would allow it"),
+                Some(port) => {
+                    write!(f, "this is the agent's own host; loopback_ports = [{port}] in allow.toml would allow it")
+                }
+            },
             Self::Collector { address } => {
                 write!(f, "{address} is the collector; only echo and its own port may be allowed, by collector = true")
             }
             Self::Subnet { address } => {
                 write!(f, "{address} is in no subnet that private_subnets in allow.toml allows")
             }
-            Self::Public { asked, reach: Reach::Echo } => {
-                write!(f, "a public address; public_hosts = [\"{asked}\"] in allow.toml would allow it")
-            }
-            Self::Public { asked, reach: Reach::Connect(port) | Reach::Http(port) | Reach::Nut(port) } => {
-                write!(f, "a public address; public_hosts = [\"{asked}:{port}\"] in allow.toml would allow it")
+            Self::Public { asked, reach } => {
+                let port = reach.port().map(|port| format!(":{port}")).unwrap_or_default();
+                write!(f, "a public address; public_hosts = [\"{asked}{port}\"] in allow.toml would allow it")
             }
             Self::Path { path } => {
                 write!(f, "{} is beneath no folder of paths in allow.toml", path.display())

@@ -11,6 +11,7 @@
 //! the dispatch below, and tests against a real peer.
 
 pub mod allow;
+mod apcupsd;
 mod blocking;
 mod deadline;
 pub mod discover;
@@ -29,6 +30,7 @@ mod target;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod ups;
 
 pub use allow::{AllowError, AllowList};
 pub use memory::Memory;
@@ -46,6 +48,7 @@ use std::{
 
 use upheld_model::{CheckSpec, ProbeSpec, UnknownReason};
 
+use apcupsd::Apcupsd;
 use blocking::Blocking;
 use deadline::Deadline;
 use freshness::Freshness;
@@ -76,6 +79,7 @@ struct Inner {
     links: Links,
     nut: Nut,
     secrets: Shelf,
+    apcupsd: Apcupsd,
 }
 
 impl Prober {
@@ -92,6 +96,7 @@ impl Prober {
             links: Links::new(),
             nut: Nut::new(),
             secrets: Shelf::default(),
+            apcupsd: Apcupsd::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -161,6 +166,9 @@ impl Inner {
             ProbeSpec::UpsNut { target, port, ups } => {
                 let address = nut::Address { target: target.clone(), port: *port, ups: ups.clone() };
                 self.nut.run(&self.targets, &spec.id, &address, Looks::at(spec.every()), deadline).await
+            }
+            ProbeSpec::UpsApcupsd { target, port } => {
+                self.apcupsd.run(&self.targets, &spec.id, target, *port, deadline).await
             }
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await

@@ -11,7 +11,6 @@
 //!
 //! Not built: STARTTLS, and with it credentials, which no reading needs.
 
-mod judge;
 mod line;
 mod words;
 
@@ -23,8 +22,14 @@ use std::{
 
 use upheld_model::{CheckId, Counter, Outcome, UnknownReason};
 
-use crate::{ProbeResult, allow::Reach, deadline::Deadline, target::Targets, tcp};
-use judge::Held;
+use crate::{
+    ProbeResult,
+    allow::Reach,
+    deadline::Deadline,
+    target::Targets,
+    tcp,
+    ups::{self, Held, Variables},
+};
 use line::{Line, TalkError};
 
 /// A connection that no check has used for so long belongs to a check that is not configured any more.
@@ -46,9 +51,6 @@ impl Looks {
         if every <= 2 * BETWEEN { Self::Twice } else { Self::Once }
     }
 }
-
-/// What a supply says of itself, by the names of NUT.
-type Variables = BTreeMap<String, String>;
 
 /// What the checks of supplies remember of their earlier runs.
 pub(crate) struct Nut {
@@ -103,7 +105,10 @@ impl Nut {
         let kept = self.take(check, address);
         let asked = match ask(targets, kept, address, deadline).await {
             Ok(asked) => asked,
-            Err(result) => return self.add_last_words(check, result),
+            Err(result) => {
+                let supplies = self.supplies();
+                return ups::add_last_words(result, supplies.get(check).map(|supply| &supply.held));
+            }
         };
         let now = Instant::now();
         let mut supplies = self.supplies();
@@ -112,14 +117,14 @@ impl Nut {
             return ProbeResult::unknown(UnknownReason::Local, "the check was changed while it ran");
         };
         supply.line = Some(asked.line);
-        let mut judged = judge::judge(&mut supply.held, &asked.said, now);
+        let mut judged = ups::judge(&mut supply.held, &asked.said, now);
         // A sample each second: what is well is not explained each time.
         if judged.outcome == Outcome::Ok && !asked.is_listing {
             judged.evidence = None;
         }
         let counter = Counter(supply.held.epoch().into(), supply.held.transfers());
         drop(supplies);
-        values(judged, &asked.said, asked.is_listing).counter("transfers", counter)
+        ups::values(judged, &asked.said, asked.is_listing).counter("transfers", counter)
     }
 
     /// The connection of the run before, if there is one; what is remembered of another supply is forgotten.
@@ -133,19 +138,6 @@ impl Nut {
         }
         supply.used = Instant::now();
         supply.line.take()
-    }
-
-    /// Silence after "on battery" is worth more of a person's time than silence after "on mains".
-    fn add_last_words(&self, check: &CheckId, result: ProbeResult) -> ProbeResult {
-        let supplies = self.supplies();
-        let was_on_battery = supplies.get(check).is_some_and(|supply| supply.held.is_on_battery());
-        match &result.evidence {
-            Some(why) if was_on_battery => {
-                let why = format!("{why}; it was on battery when it was last heard");
-                result.evidence(why)
-            }
-            Some(_) | None => result,
-        }
     }
 
     fn supplies(&self) -> MutexGuard<'_, BTreeMap<CheckId, Supply>> {
@@ -185,7 +177,8 @@ async fn ask(
         }
     }
     let addresses = targets.addresses(target, Reach::Nut(*port), deadline).await?;
-    let connected = tcp::connect(&addresses, *port, deadline).await.map_err(as_silence)?;
+    let connected =
+        tcp::connect(&addresses, *port, deadline).await.map_err(|failed| ups::as_silence(failed, "the NUT server"))?;
     let mut line = Line::new(connected.stream);
     match deadline.bound(line.list(ups)).await {
         Some(Ok(said)) => Ok(Asked { line, said, is_listing: true }),
@@ -206,16 +199,6 @@ pub(crate) async fn supplies(targets: &Targets, target: &str, port: u16, deadlin
     deadline.bound(line.supplies()).await.and_then(Result::ok).unwrap_or_default()
 }
 
-/// A server that takes no connection says nothing about the power.
-fn as_silence(failed: ProbeResult) -> ProbeResult {
-    match (&failed.outcome, &failed.evidence) {
-        (Outcome::Bad, Some(why)) => {
-            ProbeResult::unknown(UnknownReason::Stale, format!("the NUT server does not answer: {why}"))
-        }
-        (Outcome::Ok | Outcome::Warn | Outcome::Bad | Outcome::Unknown { .. }, _) => failed,
-    }
-}
-
 fn no_answer(target: &str, port: u16) -> ProbeResult {
     let why = format!("the NUT server at {target} port {port} does not answer in time");
     ProbeResult::unknown(UnknownReason::Stale, why)
@@ -225,49 +208,6 @@ fn unknown_ups(address: &Address, known: &[String]) -> ProbeResult {
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     let why = format!("the NUT server knows no supply {:?}; it knows: {known}", address.ups);
     ProbeResult::unknown(UnknownReason::CannotProbe, why)
-}
-
-/// The variables that are kept: `NUT's name`, our name with its unit.
-const NUMBERS: &[(&str, &str)] = &[
-    ("input.voltage", "input_voltage"),
-    ("battery.charge", "charge_percent"),
-    ("battery.runtime", "runtime_s"),
-    ("ups.load", "load_percent"),
-    ("input.frequency", "input_frequency_hz"),
-    ("output.voltage", "output_voltage"),
-    ("battery.voltage", "battery_voltage"),
-    ("battery.temperature", "battery_temperature_c"),
-    ("ups.temperature", "temperature_c"),
-    ("ups.realpower", "power_w"),
-];
-
-/// The same for words.
-const TEXTS: &[(&str, &str)] = &[
-    ("ups.status", "status"),
-    ("ups.alarm", "alarm"),
-    ("input.transfer.reason", "transfer_reason"),
-    ("ups.test.result", "test_result"),
-    ("battery.date", "battery_date"),
-    ("driver.state", "driver_state"),
-];
-
-fn values(mut result: ProbeResult, said: &Variables, is_listing: bool) -> ProbeResult {
-    for (theirs, ours) in NUMBERS {
-        if let Some(number) = said.get(*theirs).and_then(|text| words::number(text)) {
-            result = result.value(*ours, number);
-        }
-    }
-    for (theirs, ours) in TEXTS {
-        if let Some(text) = said.get(*theirs) {
-            result = result.value(*ours, text.as_str());
-        }
-    }
-    // What never changes is told once for each connection.
-    let model = ["ups.mfr", "ups.model"].map(|name| said.get(name).map_or("", String::as_str)).join(" ");
-    if is_listing && !model.trim().is_empty() {
-        result = result.value("model", model.trim());
-    }
-    result
 }
 
 #[cfg(test)]

@@ -216,6 +216,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::NetTcp { .. }
         | ProbeSpec::NetLink { .. }
         | ProbeSpec::UpsNut { .. }
+        | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)
         | ProbeSpec::Later(_) => None,

@@ -21,6 +21,8 @@ use crate::{ids::CheckId, vocabulary::IncidentClass};
 pub const CHECKS_MAX: usize = 2_000;
 /// Where a NUT server listens.
 pub const NUT_PORT: u16 = 3493;
+/// Where apcupsd listens.
+pub const APCUPSD_PORT: u16 = 3551;
 
 /// One check: what to ask, how often, and when to believe it. Durations are in milliseconds.
 ///
@@ -113,6 +115,15 @@ pub enum ProbeSpec {
         /// The supply's name at the server.
         ups: String,
     },
+    /// A power supply with a battery, as apcupsd tells.
+    #[serde(rename = "ups.apcupsd")]
+    UpsApcupsd {
+        /// The host on which apcupsd runs: a name or an address.
+        target: String,
+        /// The port of its network information server.
+        #[serde(default = "default_apcupsd_port")]
+        port: u16,
+    },
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -160,10 +171,23 @@ fn default_nut_port() -> u16 {
     NUT_PORT
 }
 
+fn default_apcupsd_port() -> u16 {
+    APCUPSD_PORT
+}
+
 impl ProbeSpec {
     /// The kinds that this version probes.
-    pub const KINDS: &'static [&'static str] =
-        &["host", "net.icmp", "net.tcp", "net.http", "net.link", "ups.nut", "rec.freshness", "backup.files"];
+    pub const KINDS: &'static [&'static str] = &[
+        "host",
+        "net.icmp",
+        "net.tcp",
+        "net.http",
+        "net.link",
+        "ups.nut",
+        "ups.apcupsd",
+        "rec.freshness",
+        "backup.files",
+    ];
 
     /// The kind's name as it stands in the book.
     pub fn kind(&self) -> &str {
@@ -174,6 +198,7 @@ impl ProbeSpec {
             Self::NetHttp { .. } => "net.http",
             Self::NetLink { .. } => "net.link",
             Self::UpsNut { .. } => "ups.nut",
+            Self::UpsApcupsd { .. } => "ups.apcupsd",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
             Self::Later(later) => later.kind(),
@@ -193,7 +218,7 @@ impl ProbeSpec {
             Self::NetIcmp { .. } | Self::NetTcp { .. } | Self::NetHttp { .. } | Self::NetLink { .. } => {
                 IncidentClass::NetworkLan
             }
-            Self::UpsNut { .. } => IncidentClass::Power,
+            Self::UpsNut { .. } | Self::UpsApcupsd { .. } => IncidentClass::Power,
             Self::RecFreshness(_) => IncidentClass::Recording,
             Self::BackupFiles(_) => IncidentClass::Backup,
             Self::Later(_) => IncidentClass::Monitoring,
@@ -203,7 +228,7 @@ impl ProbeSpec {
     /// For how long the last sample is believed where nobody says: three intervals and one run. A supply that is asked
     /// each second is no less known when its server is slow for a few (PROBES 1).
     pub fn usual_stale_after_ms(&self, every_ms: u64, timeout_ms: u64) -> u64 {
-        let least = if matches!(self, Self::UpsNut { .. }) { 15_000 } else { 0 };
+        let least = if self.class() == IncidentClass::Power { 15_000 } else { 0 };
         every_ms.saturating_mul(3).saturating_add(timeout_ms).max(least)
     }
 }
@@ -265,6 +290,8 @@ impl CheckSpec {
             // A dip of 1.2 s is seen. For how long a supply may run on battery the probe knows; two in a row, since some
             // devices say "low" for a moment at each transfer.
             ProbeSpec::UpsNut { .. } => (1, 2, 2, 2),
+            // It counts itself what happens between two looks.
+            ProbeSpec::UpsApcupsd { .. } => (5, 3, 2, 2),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
             ProbeSpec::Later(_) => (300, 1, 3, 2),
         };
@@ -322,6 +349,10 @@ impl CheckSpec {
                 self.target(target)?;
                 self.bound("port", (*port).into(), 1, 65_535)?;
                 self.ups(ups)
+            }
+            ProbeSpec::UpsApcupsd { target, port } => {
+                self.target(target)?;
+                self.bound("port", (*port).into(), 1, 65_535)
             }
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
@@ -428,6 +459,7 @@ mod tests {
             },
             ProbeSpec::NetLink { interface: Some("eth0".into()), speed_mbps: None },
             ProbeSpec::UpsNut { target: "127.0.0.1".into(), port: NUT_PORT, ups: "ups1".into() },
+            ProbeSpec::UpsApcupsd { target: "127.0.0.1".into(), port: APCUPSD_PORT },
             ProbeSpec::RecFreshness(freshness.clone()),
             ProbeSpec::BackupFiles(freshness),
         ] {

@@ -11,8 +11,11 @@ use tokio::{
 };
 use upheld_model::{DeviceText, UnknownReason};
 
-use super::{Address, NUMBERS, TEXTS, Variables, words};
-use crate::{ProbeResult, fault};
+use super::{Address, words};
+use crate::{
+    ProbeResult, fault,
+    ups::{NUMBERS, TEXTS, Variables},
+};
 
 /// NUT itself sends at most 1,024 bytes a line.
 const LINE_BYTES_MAX: usize = 1_024;

@@ -58,7 +58,7 @@ async fn whatever_a_server_says_instead_is_unknown_with_a_reason_in_bounded_time
         ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), UnknownReason::CannotProbe, "does not answer as a NUT server does"),
         ("BEGIN LIST VAR other\n".to_owned(), UnknownReason::CannotProbe, "does not answer as"),
         ("BEGIN LIST VAR ups1\nVAR ups1 a \"open\n".to_owned(), UnknownReason::CannotProbe, "is not closed"),
-        ("BEGIN LIST VAR ups1\nEND LIST VAR ups1\n".to_owned(), UnknownReason::Stale, "no ups.status"),
+        ("BEGIN LIST VAR ups1\nEND LIST VAR ups1\n".to_owned(), UnknownReason::Stale, "no ups.status is told"),
         ("\u{0}\u{ff}\n".to_owned(), UnknownReason::CannotProbe, "does not answer as"),
         ("ERR DRIVER-NOT-CONNECTED\n".to_owned(), UnknownReason::Stale, "does the driver run?"),
         ("ERR DATA-STALE\n".to_owned(), UnknownReason::Stale, "heard nothing from the driver"),

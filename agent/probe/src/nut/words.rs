@@ -27,15 +27,6 @@ pub(super) fn split(line: &str) -> Option<Vec<String>> {
     }
 }
 
-/// A number as NUT writes it: `1200.20`, `042.7`, never an exponent or a comma.
-pub(super) fn number(text: &str) -> Option<f64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let is_plain = digits.starts_with(|c: char| c.is_ascii_digit())
-        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        && digits.len() <= 20;
-    text.parse().ok().filter(|_| is_plain)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,18 +44,6 @@ mod tests {
             (r"end\", None),
         ] {
             assert_eq!(split(line), words.map(|words| words.into_iter().map(str::to_owned).collect()), "{line}");
-        }
-    }
-
-    #[test]
-    fn numbers_are_what_the_protocol_says_and_nothing_else() {
-        for (text, value) in
-            [("1200.20", Some(1200.2)), ("042.7", Some(42.7)), ("-3", Some(-3.0)), ("100", Some(100.0))]
-        {
-            assert_eq!(number(text), value, "{text}");
-        }
-        for text in ["", "1e3", "inf", "NaN", "1,5", "0x10", "1.2.3", "-", ".5", "+1", "12 V", &"9".repeat(400)] {
-            assert_eq!(number(text), None, "{text}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 use upheld_model::{
     AssetId, CheckId, CheckName, CheckSpec, ProbeSpec,
-    check::{FreshnessSpec, NUT_PORT, SpecError},
+    check::{APCUPSD_PORT, FreshnessSpec, NUT_PORT, SpecError},
 };
 
 use super::{
@@ -32,7 +32,6 @@ pub const JOBS: &[&str] = &["backup.job", "job"];
 
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
-    "ups.apcupsd",
     "ups.snmp",
     "power.boot",
     "net.path",
@@ -164,6 +163,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "net.http" => Some(read_http),
         "net.link" => Some(read_link),
         "ups.nut" => Some(read_nut),
+        "ups.apcupsd" => Some(read_apcupsd),
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,
@@ -268,6 +268,12 @@ fn read_nut(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<Pr
         );
     }
     Some(ProbeSpec::UpsNut { target: target?, port, ups: ups? })
+}
+
+fn read_apcupsd(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let target = fields.required("target", reading);
+    let port = small(fields, "port", reading).unwrap_or(APCUPSD_PORT);
+    Some(ProbeSpec::UpsApcupsd { target: target?, port })
 }
 
 fn read_recording(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {

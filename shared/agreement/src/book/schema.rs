@@ -69,7 +69,18 @@ const SAMPLE: &[(&str, &str)] = &[
     ),
     (
         "clients/northgate/sites/other.toml",
-        "name = \"Other\"\ntime_zone = \"UTC\"\n[[asset]]\nid = \"a\"\nclass = \"server\"\nchecks = [\n  { kind = \"host\" },\n  { kind = \"net.icmp\", target = \"gateway\" },\n  { kind = \"net.tcp\", target = \"10.0.0.1\", port = 80 },\n  { kind = \"net.http\", url = \"https://10.0.0.1/\", auth = { basic = \"viewer\", secret = \"nvr-web\" } },\n  { kind = \"net.link\" },\n  { kind = \"ups.nut\", target = \"10.0.0.1\", ups = \"u\" },\n  { kind = \"rec.freshness\", path = \"/srv/rec\" },\n  { kind = \"backup.files\", path = \"/srv/bak\", age = \"1d\" },\n  { kind = \"backup.job\", schedule = \"every 1d\" },\n]\n[[maintenance]]\nat = 2026-01-01T02:00:00\nfor = \"1h\"\n",
+        "name = \"Other\"\ntime_zone = \"UTC\"\n[[asset]]\nid = \"a\"\nclass = \"server\"\nchecks = [\n\
+         { kind = \"host\" },\n\
+         { kind = \"net.icmp\", target = \"gateway\" },\n\
+         { kind = \"net.tcp\", target = \"10.0.0.1\", port = 80 },\n\
+         { kind = \"net.http\", url = \"https://10.0.0.1/\", auth = { basic = \"viewer\", secret = \"nvr-web\" } },\n\
+         { kind = \"net.link\" },\n\
+         { kind = \"ups.nut\", target = \"10.0.0.1\", ups = \"u\" },\n\
+         { kind = \"ups.apcupsd\", target = \"10.0.0.1\" },\n\
+         { kind = \"rec.freshness\", path = \"/srv/rec\" },\n\
+         { kind = \"backup.files\", path = \"/srv/bak\", age = \"1d\" },\n\
+         { kind = \"backup.job\", schedule = \"every 1d\" },\n]\n\
+         [[maintenance]]\nat = 2026-01-01T02:00:00\nfor = \"1h\"\n",
     ),
 ];
 

@@ -32,6 +32,9 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::NetLink { interface: Some(interface), .. } => format!("{interface} has no link"),
         ProbeSpec::NetLink { interface: None, .. } => "the port of its default route has no link".to_owned(),
         ProbeSpec::UpsNut { ups, .. } => format!("power supply {ups} runs on battery, or its battery is low"),
+        ProbeSpec::UpsApcupsd { target, .. } => {
+            format!("the power supply at {target} runs on battery, or its battery is low")
+        }
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
         // No collector makes such a check, and no agent says that one failed.
@@ -80,6 +83,10 @@ mod tests {
             (
                 ProbeSpec::UpsNut { target: "x".to_owned(), port: 3493, ups: "ups1".to_owned() },
                 "power supply ups1 runs on battery, or its battery is low",
+            ),
+            (
+                ProbeSpec::UpsApcupsd { target: "10.0.0.5".to_owned(), port: 3551 },
+                "the power supply at 10.0.0.5 runs on battery, or its battery is low",
             ),
             (ProbeSpec::RecFreshness(files(119)), "no new recording for more than 119 s"),
             (ProbeSpec::RecFreshness(files(600)), "no new recording for more than 10 min"),

@@ -1,6 +1,6 @@
 //! From what a supply says to an outcome, with what was held before.
 //!
-//! `ups.status` is a set of words, of which unknown ones mean nothing here (the protocol demands that). OL and OB speak of
+//! `ups.status` is a set of words, of which unknown ones mean nothing here (NUT's protocol demands that). OL and OB speak of
 //! the input only; OB wins, since some devices say both. A transfer to battery is an event first: the check warns, and is
 //! bad when it lasts or when the battery will not (PROBES 1).
 
@@ -11,7 +11,7 @@ use std::{
 
 use upheld_model::{Outcome, UnknownReason};
 
-use super::{Variables, words};
+use super::{ON_BATTERY_S, Variables, number};
 use crate::ProbeResult;
 
 /// Charge under which a supply on battery is bad at once, in percent.
@@ -59,7 +59,7 @@ impl Concern {
 
 /// What is remembered of a supply between runs.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     epoch: String,
     transfers: u64,
     on_battery: Option<bool>,
@@ -68,28 +68,28 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Counts begin at 0 with each process. Without random bytes the process id marks the epoch.
         let epoch = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
         Self { epoch: format!("agent-{epoch:016x}"), transfers: 0, on_battery: None, since: BTreeMap::new() }
     }
 
     /// Within which the count of transfers only grows.
-    pub(super) fn epoch(&self) -> &str {
+    pub(crate) fn epoch(&self) -> &str {
         &self.epoch
     }
 
     /// Transfers to battery that were seen.
-    pub(super) fn transfers(&self) -> u64 {
+    pub(crate) fn transfers(&self) -> u64 {
         self.transfers
     }
 
     /// Whether it was on battery when it was last heard.
-    pub(super) fn is_on_battery(&self) -> bool {
+    pub(crate) fn is_on_battery(&self) -> bool {
         self.on_battery == Some(true)
     }
 
-    fn note(&mut self, status: &Status<'_>, now: Instant) {
+    fn note(&mut self, status: &Status<'_>, told: Option<Duration>, now: Instant) {
         let is_first = self.on_battery.is_none();
         let on_battery = status.is_on_battery();
         if self.on_battery == Some(false) && on_battery && !status.is_a_test() {
@@ -102,6 +102,11 @@ impl Held {
             } else {
                 self.since.remove(&concern);
             }
+        }
+        // A supply that counts the seconds itself knows what happened before this agent looked.
+        let told = told.and_then(|told| now.checked_sub(told));
+        if let (Some(told), Some(since)) = (told, self.since.get_mut(&Concern::OnBattery)) {
+            *since = Some(since.map_or(told, |since| since.min(told)));
         }
     }
 
@@ -120,14 +125,15 @@ impl Held {
 }
 
 /// Judges what a supply said at `now`.
-pub(super) fn judge(held: &mut Held, said: &Variables, now: Instant) -> ProbeResult {
+pub(crate) fn judge(held: &mut Held, said: &Variables, now: Instant) -> ProbeResult {
     let Some(status) = said.get("ups.status").map(|text| Status::read(text)) else {
-        return unknown("the server knows no ups.status of it");
+        return unknown("no ups.status is told of it");
     };
     if status.has("WAIT") || !status.says_where_its_power_comes_from() {
         return unknown(&format!("its status {:?} says neither on mains nor on battery", status.text));
     }
-    held.note(&status, now);
+    let told = said.get(ON_BATTERY_S).and_then(|text| number(text)).and_then(|s| Duration::try_from_secs_f64(s).ok());
+    held.note(&status, told, now);
     let mut grave = low(&status, said);
     let mut slight = Vec::new();
     for concern in Concern::ALL {
@@ -146,6 +152,9 @@ pub(super) fn judge(held: &mut Held, said: &Variables, now: Instant) -> ProbeRes
     if status.has("LB") && !status.is_on_battery() {
         slight.push("its battery is low".to_owned());
     }
+    if let Some(test) = said.get("ups.test.result").filter(|result| tells_a_failed_test(result)) {
+        slight.push(format!("its last self-test says: {test}"));
+    }
     let outcome = match (grave.is_empty(), slight.is_empty()) {
         (false, _) => Outcome::Bad,
         (true, false) => Outcome::Warn,
@@ -158,9 +167,15 @@ pub(super) fn judge(held: &mut Held, said: &Variables, now: Instant) -> ProbeRes
     ProbeResult::new(outcome).evidence(sentence(grave, said))
 }
 
+/// Words of drivers, of which there are many: "Done and error", "failed", "Bad battery".
+fn tells_a_failed_test(result: &str) -> bool {
+    let result = result.to_ascii_lowercase();
+    ["error", "fail", "bad"].iter().any(|word| result.contains(word))
+}
+
 /// Why a supply on battery will not hold.
 fn low(status: &Status<'_>, said: &Variables) -> Vec<String> {
-    let number = |name: &str| said.get(name).and_then(|text| words::number(text));
+    let number = |name: &str| said.get(name).and_then(|text| number(text));
     let mut why = Vec::new();
     if status.has("FSD") {
         why.push("it is shutting everything down".to_owned());
@@ -302,6 +317,32 @@ mod tests {
         assert_eq!((said.outcome, supply.held.transfers()), (Outcome::Bad, 0));
         supply.says(1, &[("ups.status", "OL")]);
         assert_eq!(supply.says(2, &[("ups.status", "OB")]).outcome, Outcome::Warn);
+    }
+
+    #[test]
+    fn a_supply_that_counts_its_seconds_on_battery_is_believed_from_the_first_look() {
+        let mut supply = Supply::new();
+        let said = supply.says(0, &[("ups.status", "OB"), (ON_BATTERY_S, "12")]);
+        assert_eq!(said.outcome, Outcome::Warn, "{said:?}");
+        assert!(said.evidence.unwrap().as_str().starts_with("on battery for 12 s"));
+        assert_eq!(supply.says(48, &[("ups.status", "OB"), (ON_BATTERY_S, "60")]).outcome, Outcome::Bad);
+        let mut supply = Supply::new();
+        supply.says(0, &[("ups.status", "OL")]);
+        assert_eq!(supply.says(5, &[("ups.status", "OB"), (ON_BATTERY_S, "61")]).outcome, Outcome::Bad);
+        assert_eq!(supply.says(10, &[("ups.status", "OB"), (ON_BATTERY_S, "-3")]).outcome, Outcome::Bad);
+    }
+
+    #[test]
+    fn a_self_test_that_failed_is_a_warning() {
+        for (result, outcome) in [
+            ("Done and passed", Outcome::Ok),
+            ("No test initiated", Outcome::Ok),
+            ("Done and error", Outcome::Warn),
+            ("failed: the battery has not enough charge", Outcome::Warn),
+        ] {
+            let said = Supply::new().says(0, &[("ups.status", "OL"), ("ups.test.result", result)]);
+            assert_eq!(said.outcome, outcome, "{said:?}");
+        }
     }
 
     #[test]
