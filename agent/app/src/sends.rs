@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use upheld_model::{CheckSpec, ProbeSpec};
+use upheld_model::{
+    CheckSpec, ProbeSpec,
+    snmp::{SnmpAccess, SnmpLogin},
+};
 use upheld_wire::v1::AgentConfig;
 
 /// `3 services, this host's load and disks`.
@@ -46,11 +49,24 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::NetTcp { .. } => "services by TCP",
         ProbeSpec::NetHttp { .. } => "web services",
         ProbeSpec::NetLink { .. } => "this host's network ports",
-        ProbeSpec::UpsNut { .. } | ProbeSpec::UpsApcupsd { .. } => "power supplies",
+        ProbeSpec::UpsNut { .. } | ProbeSpec::UpsApcupsd { .. } | ProbeSpec::UpsSnmp(_) => "power supplies",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
         ProbeSpec::BackupFiles(_) => "ages of backups",
         ProbeSpec::Later(_) => "not run by this version",
     }
+}
+
+/// `10.0.0.9:161 with the secret switches`.
+fn snmp(access: &SnmpAccess) -> String {
+    let SnmpAccess { target, udp_port, login } = access;
+    let with = match login {
+        SnmpLogin::Community { community_secret: None } => "with the community public".to_owned(),
+        SnmpLogin::Community { community_secret: Some(name) } => format!("with the secret {name}"),
+        SnmpLogin::User { user, auth_secret, privacy_secret, .. } => {
+            format!("as {user} with the secrets {auth_secret} and {privacy_secret}")
+        }
+    };
+    format!("{target}:{udp_port} {with}")
 }
 
 fn describe(check: &CheckSpec) -> String {
@@ -76,6 +92,10 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::UpsApcupsd { target, port } => (
             format!("apcupsd {target}:{port}"),
             "status, voltages, charge, load, temperature, model, transfers and when the last one was",
+        ),
+        ProbeSpec::UpsSnmp(access) => (
+            format!("SNMP {}, the supply's tables", snmp(access)),
+            "status, voltages, charge, load, temperature, model, alarms, how often its input was bad",
         ),
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")

@@ -85,6 +85,7 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         | ProbeSpec::NetHttp { .. }
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
+        | ProbeSpec::UpsSnmp(_)
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_) => true,
     }

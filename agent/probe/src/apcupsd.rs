@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use upheld_model::{CheckId, Counter, Outcome, UnknownReason};
+use upheld_model::{CheckId, Counter, UnknownReason};
 
 use crate::{
     ProbeResult,
@@ -28,7 +28,7 @@ use crate::{
     deadline::Deadline,
     target::Targets,
     tcp,
-    ups::{self, Held},
+    ups::{self, Counted, Held},
 };
 use nis::NisError;
 use translate::Told;
@@ -50,38 +50,6 @@ struct Supply {
     /// The last `DATE`, and when it was first heard.
     reading: Option<(String, Instant)>,
     status: String,
-}
-
-/// apcupsd's own count, as far as it is known.
-#[derive(Debug, Default)]
-struct Counted {
-    began: String,
-    transfers: Option<u64>,
-    tests: u64,
-}
-
-impl Counted {
-    /// Goes on with what was told now; how many transfers there were since the look before that were no test.
-    fn note(&mut self, began: &str, transfers: u64, is_test: bool) -> u64 {
-        if self.began != began {
-            *self = Self { began: began.to_owned(), transfers: Some(transfers), tests: 0 };
-            return 0;
-        }
-        let more = self.transfers.map_or(0, |before| transfers.saturating_sub(before));
-        self.transfers = Some(transfers);
-        if more > 0 && is_test {
-            self.tests += 1;
-            return 0;
-        }
-        more
-    }
-
-    fn epoch(&self) -> String {
-        match self.tests {
-            0 => self.began.clone(),
-            tests => format!("{}/{tests}", self.began),
-        }
-    }
 }
 
 impl Apcupsd {
@@ -147,18 +115,10 @@ impl Supply {
         if let (Some(began), Some(seconds)) = (&told.began, told.on_battery_in_all_s) {
             judged = judged.counter("on_battery_s", Counter(began.as_str().into(), seconds));
         }
-        if missed > 0 && judged.outcome == Outcome::Ok {
-            judged = ProbeResult { outcome: Outcome::Warn, ..judged };
-            let said = judged.evidence.as_ref().map_or("", |text| text.as_str());
-            let said = format!("{} since the last look, {said}", dips(missed, told));
-            judged = judged.evidence(said);
-        }
+        let missed = (missed > 0).then(|| format!("{} since the last look", dips(missed, told)));
         let is_new = self.status != told.status;
         self.status.clone_from(&told.status);
-        // Every few seconds the same: what is well is not explained each time.
-        if judged.outcome == Outcome::Ok && !is_new {
-            judged.evidence = None;
-        }
+        judged = ups::tell(judged, &told.said, missed, is_new);
         for (name, at) in [("last_on_battery_at", &told.last_on_battery), ("last_back_at", &told.last_back)] {
             if let Some(at) = at {
                 judged = judged.value(name, at.to_string().as_str());
@@ -167,7 +127,7 @@ impl Supply {
         if let Some(lasted) = told.last_dip_s() {
             judged = judged.value("last_dip_s", lasted);
         }
-        ups::values(judged, &told.said, is_new)
+        judged
     }
 
     /// By the clock of apcupsd's host where its dates can be read; else for how long this agent has heard the same one.

@@ -25,12 +25,14 @@ mod memory;
 mod nut;
 mod result;
 mod secret;
+mod snmp;
 mod surroundings;
 mod target;
 mod tcp;
 #[cfg(test)]
 mod testing;
 mod ups;
+mod ups_snmp;
 
 pub use allow::{AllowError, AllowList};
 pub use memory::Memory;
@@ -58,7 +60,9 @@ use icmp::Echoes;
 use link::Links;
 use nut::{Looks, Nut};
 use secret::Shelf;
+use snmp::Sessions;
 use target::Targets;
+use ups_snmp::SnmpSupplies;
 
 /// Runs checks. Cheap to clone; clones share sockets and the memory of earlier runs (growth, processor time).
 ///
@@ -78,6 +82,8 @@ struct Inner {
     freshness: Freshness,
     links: Links,
     nut: Nut,
+    sessions: Sessions,
+    snmp_supplies: SnmpSupplies,
     secrets: Shelf,
     apcupsd: Apcupsd,
 }
@@ -95,6 +101,8 @@ impl Prober {
             freshness: Freshness::new(),
             links: Links::new(),
             nut: Nut::new(),
+            sessions: Sessions::default(),
+            snmp_supplies: SnmpSupplies::default(),
             secrets: Shelf::default(),
             apcupsd: Apcupsd::new(),
         };
@@ -113,13 +121,14 @@ impl Prober {
 
     /// What is to outlive this process.
     pub fn memory(&self) -> Memory {
-        Memory { links: self.inner.links.memory() }
+        Memory { links: self.inner.links.memory(), snmp_boots: self.inner.snmp_supplies.memory() }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links } = memory;
+        let Memory { links, snmp_boots } = memory;
         self.inner.links.recall(links);
+        self.inner.snmp_supplies.recall(snmp_boots);
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.
@@ -169,6 +178,10 @@ impl Inner {
             }
             ProbeSpec::UpsApcupsd { target, port } => {
                 self.apcupsd.run(&self.targets, &spec.id, target, *port, deadline).await
+            }
+            ProbeSpec::UpsSnmp(access) => {
+                let Self { sessions, targets, secrets, .. } = self;
+                self.snmp_supplies.run(sessions, targets, secrets, &spec.id, access, deadline).await
             }
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await

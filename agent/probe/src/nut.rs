@@ -117,14 +117,10 @@ impl Nut {
             return ProbeResult::unknown(UnknownReason::Local, "the check was changed while it ran");
         };
         supply.line = Some(asked.line);
-        let mut judged = ups::judge(&mut supply.held, &asked.said, now);
-        // A sample each second: what is well is not explained each time.
-        if judged.outcome == Outcome::Ok && !asked.is_listing {
-            judged.evidence = None;
-        }
+        let judged = ups::judge(&mut supply.held, &asked.said, now);
         let counter = Counter(supply.held.epoch().into(), supply.held.transfers());
         drop(supplies);
-        ups::values(judged, &asked.said, asked.is_listing).counter("transfers", counter)
+        ups::tell(judged, &asked.said, None, asked.is_listing).counter("transfers", counter)
     }
 
     /// The connection of the run before, if there is one; what is remembered of another supply is forgotten.

@@ -32,6 +32,8 @@ pub(crate) const NUMBERS: &[(&str, &str)] = &[
     ("battery.temperature", "battery_temperature_c"),
     ("ups.temperature", "temperature_c"),
     ("ups.realpower", "power_w"),
+    ("input.voltage.minimum", "input_voltage_min"),
+    ("input.voltage.maximum", "input_voltage_max"),
 ];
 
 /// The same for words.
@@ -45,7 +47,7 @@ pub(crate) const TEXTS: &[(&str, &str)] = &[
 ];
 
 /// Adds what is kept of what was said; `is_listing` when it is the first of a connection, or something is new.
-pub(crate) fn values(mut result: ProbeResult, said: &Variables, is_listing: bool) -> ProbeResult {
+fn values(mut result: ProbeResult, said: &Variables, is_listing: bool) -> ProbeResult {
     for (theirs, ours) in NUMBERS {
         if let Some(number) = said.get(*theirs).and_then(|text| number(text)) {
             result = result.value(*ours, number);
@@ -71,6 +73,56 @@ pub(crate) fn number(text: &str) -> Option<f64> {
         && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
         && digits.len() <= 20;
     text.parse().ok().filter(|_| is_plain)
+}
+
+/// A supply's own count of transfers, as far as it is known.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    began: String,
+    transfers: Option<u64>,
+    tests: u64,
+}
+
+impl Counted {
+    /// Goes on with what was told now, within the epoch that `began`; how many transfers there were since the look before
+    /// that were no test. At a test a new epoch begins.
+    pub(crate) fn note(&mut self, began: &str, transfers: u64, is_test: bool) -> u64 {
+        if self.began != began {
+            *self = Self { began: began.to_owned(), transfers: Some(transfers), tests: 0 };
+            return 0;
+        }
+        let more = self.transfers.map_or(0, |before| transfers.saturating_sub(before));
+        self.transfers = Some(transfers);
+        if more > 0 && is_test {
+            self.tests += 1;
+            return 0;
+        }
+        more
+    }
+
+    pub(crate) fn epoch(&self) -> String {
+        match self.tests {
+            0 => self.began.clone(),
+            tests => format!("{}/{tests}", self.began),
+        }
+    }
+}
+
+/// The result of a look: with what happened between it and the one before (`missed`), and without explaining again what is
+/// well; `is_new` when this status was not told before.
+pub(crate) fn tell(mut judged: ProbeResult, said: &Variables, missed: Option<String>, is_new: bool) -> ProbeResult {
+    if judged.outcome == Outcome::Ok
+        && let Some(missed) = missed
+    {
+        let now = judged.evidence.as_ref().map_or("", |text| text.as_str());
+        let evidence = format!("{missed}, {now}");
+        judged = ProbeResult { outcome: Outcome::Warn, ..judged }.evidence(evidence);
+    }
+    // A sample every few seconds: what is well is not explained each time.
+    if judged.outcome == Outcome::Ok && !is_new {
+        judged.evidence = None;
+    }
+    values(judged, said, is_new)
 }
 
 /// A server that takes no connection says nothing about the power; `server` is its name in a sentence.

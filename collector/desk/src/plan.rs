@@ -217,6 +217,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::NetLink { .. }
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
+        | ProbeSpec::UpsSnmp(_)
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)
         | ProbeSpec::Later(_) => None,

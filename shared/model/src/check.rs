@@ -15,7 +15,11 @@ use serde::{Deserialize, Serialize};
 
 pub use auth::{HttpAuth, HttpScheme, HttpTrust};
 
-use crate::{ids::CheckId, vocabulary::IncidentClass};
+use crate::{
+    ids::CheckId,
+    snmp::{SnmpAccess, SnmpLogin},
+    vocabulary::IncidentClass,
+};
 
 /// The most checks one agent takes.
 pub const CHECKS_MAX: usize = 2_000;
@@ -124,6 +128,9 @@ pub enum ProbeSpec {
         #[serde(default = "default_apcupsd_port")]
         port: u16,
     },
+    /// A power supply with a battery, as its network card tells by SNMP.
+    #[serde(rename = "ups.snmp")]
+    UpsSnmp(SnmpAccess),
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -185,6 +192,7 @@ impl ProbeSpec {
         "net.link",
         "ups.nut",
         "ups.apcupsd",
+        "ups.snmp",
         "rec.freshness",
         "backup.files",
     ];
@@ -199,6 +207,7 @@ impl ProbeSpec {
             Self::NetLink { .. } => "net.link",
             Self::UpsNut { .. } => "ups.nut",
             Self::UpsApcupsd { .. } => "ups.apcupsd",
+            Self::UpsSnmp(_) => "ups.snmp",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
             Self::Later(later) => later.kind(),
@@ -218,7 +227,7 @@ impl ProbeSpec {
             Self::NetIcmp { .. } | Self::NetTcp { .. } | Self::NetHttp { .. } | Self::NetLink { .. } => {
                 IncidentClass::NetworkLan
             }
-            Self::UpsNut { .. } | Self::UpsApcupsd { .. } => IncidentClass::Power,
+            Self::UpsNut { .. } | Self::UpsApcupsd { .. } | Self::UpsSnmp(_) => IncidentClass::Power,
             Self::RecFreshness(_) => IncidentClass::Recording,
             Self::BackupFiles(_) => IncidentClass::Backup,
             Self::Later(_) => IncidentClass::Monitoring,
@@ -292,6 +301,8 @@ impl CheckSpec {
             ProbeSpec::UpsNut { .. } => (1, 2, 2, 2),
             // It counts itself what happens between two looks.
             ProbeSpec::UpsApcupsd { .. } => (5, 3, 2, 2),
+            // Each question is put twice, two seconds apart: UDP loses some.
+            ProbeSpec::UpsSnmp(_) => (15, 5, 2, 2),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
             ProbeSpec::Later(_) => (300, 1, 3, 2),
         };
@@ -354,6 +365,7 @@ impl CheckSpec {
                 self.target(target)?;
                 self.bound("port", (*port).into(), 1, 65_535)
             }
+            ProbeSpec::UpsSnmp(access) => self.snmp(access),
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
                     || spec.path.len() > 1_000
@@ -382,6 +394,17 @@ impl CheckSpec {
             Ok(())
         } else {
             Err(self.parameter("target", target, "must be a host name or an address"))
+        }
+    }
+
+    fn snmp(&self, access: &SnmpAccess) -> Result<(), SpecError> {
+        self.target(&access.target)?;
+        self.bound("udp_port", access.udp_port.into(), 1, 65_535)?;
+        match &access.login {
+            SnmpLogin::User { user, .. } if !(1..=32).contains(&user.len()) || user.chars().any(char::is_control) => {
+                Err(self.parameter("user", user, "must have 1 to 32 bytes (RFC 3414)"))
+            }
+            SnmpLogin::User { .. } | SnmpLogin::Community { .. } => Ok(()),
         }
     }
 
@@ -460,6 +483,7 @@ mod tests {
             ProbeSpec::NetLink { interface: Some("eth0".into()), speed_mbps: None },
             ProbeSpec::UpsNut { target: "127.0.0.1".into(), port: NUT_PORT, ups: "ups1".into() },
             ProbeSpec::UpsApcupsd { target: "127.0.0.1".into(), port: APCUPSD_PORT },
+            ProbeSpec::UpsSnmp(serde_json::from_str(r#"{"target":"10.0.0.9"}"#).unwrap()),
             ProbeSpec::RecFreshness(freshness.clone()),
             ProbeSpec::BackupFiles(freshness),
         ] {

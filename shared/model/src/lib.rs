@@ -11,6 +11,7 @@ pub mod check;
 pub mod finding;
 pub mod ids;
 pub mod sample;
+pub mod snmp;
 pub mod text;
 pub mod time;
 pub mod vocabulary;

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use upheld_model::{CheckSpec, ProbeSpec};
+use upheld_model::{CheckSpec, Outcome, ProbeSpec};
 
 use super::*;
 use crate::testing::{self, evidence};

@@ -209,7 +209,7 @@ mod tests {
             ("END APC", "2026-11-28 12:09:30 +0000"),
         ]);
         assert_eq!((told.last_dip_s(), told.age()), (Some(3.0), Some(Duration::from_secs(270))));
-        let on_battery = super::Told { last_back: None, ..told };
+        let on_battery = Told { last_back: None, ..told };
         assert_eq!(on_battery.last_dip_s(), None);
         assert_eq!(self::told(&[("DATE", "Sat Nov 28 12:04:11 CET 2026"), ("END APC", "x")]).age(), None);
     }

@@ -22,6 +22,7 @@ use crate::ratio::Ratio;
 
 mod auth;
 mod job;
+mod snmp;
 mod unbuilt;
 
 pub use job::JobCheck;
@@ -32,7 +33,6 @@ pub const JOBS: &[&str] = &["backup.job", "job"];
 
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
-    "ups.snmp",
     "power.boot",
     "net.path",
     "net.tls",
@@ -142,6 +142,9 @@ fn read_one(asset: &AssetId, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
         return None;
     };
     let probe = read_probe(&mut fields, reading);
+    if let DeValue::Table(table) = node.get_ref() {
+        unbuilt::refuse_secrets(table, reading).into_iter().for_each(|key| fields.pass_over(key));
+    }
     fields.finish(reading);
     let check = schedule.applied_to(CheckSpec::with_defaults(id(name)?, probe?));
     match check.validate() {
@@ -164,6 +167,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "net.link" => Some(read_link),
         "ups.nut" => Some(read_nut),
         "ups.apcupsd" => Some(read_apcupsd),
+        "ups.snmp" => Some(snmp::read_ups),
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,

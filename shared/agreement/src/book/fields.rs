@@ -246,6 +246,11 @@ impl<'t, 'i> Fields<'t, 'i> {
         self.table.get(key)
     }
 
+    /// Says no more of a key that was refused already.
+    pub(crate) fn pass_over(&mut self, key: &'static str) {
+        self.asked.push(key);
+    }
+
     /// A key that may be missing.
     pub(crate) fn optional<T: Read>(&mut self, key: &'static str, reading: &mut Reading<'_>) -> Option<T> {
         self.note(key, false, T::shape);

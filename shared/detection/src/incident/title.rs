@@ -1,6 +1,6 @@
 //! The generated sentence that names an incident.
 
-use upheld_model::ProbeSpec;
+use upheld_model::{ProbeSpec, snmp::SnmpAccess};
 
 use super::{Root, SiteView};
 
@@ -32,7 +32,7 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::NetLink { interface: Some(interface), .. } => format!("{interface} has no link"),
         ProbeSpec::NetLink { interface: None, .. } => "the port of its default route has no link".to_owned(),
         ProbeSpec::UpsNut { ups, .. } => format!("power supply {ups} runs on battery, or its battery is low"),
-        ProbeSpec::UpsApcupsd { target, .. } => {
+        ProbeSpec::UpsApcupsd { target, .. } | ProbeSpec::UpsSnmp(SnmpAccess { target, .. }) => {
             format!("the power supply at {target} runs on battery, or its battery is low")
         }
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),

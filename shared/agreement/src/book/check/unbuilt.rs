@@ -37,7 +37,19 @@ pub struct UnbuiltCheck {
 }
 
 /// Keys under which people write secrets.
-const SECRETS: &[&str] = &["password", "passwd", "passphrase", "token", "community", "auth_key", "priv_key", "api_key"];
+const SECRETS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "community",
+    "auth_key",
+    "priv_key",
+    "api_key",
+    "auth_password",
+    "privacy_password",
+    "priv_password",
+];
 
 /// Reads a check of a kind that has no reader of its own. Its keys are not known, so none is refused as unknown.
 pub(super) fn read(
@@ -66,14 +78,23 @@ pub(super) fn read(
     Some(UnbuiltCheck { id, kind: kind.value.clone(), fail_after, recover_after, says, place })
 }
 
-/// Refuses keys under which a value would stand that must not be in a book.
-pub(super) fn refuse_secrets(table: &DeTable<'_>, reading: &mut Reading<'_>) {
-    for key in table.keys().filter(|key| SECRETS.contains(&key.get_ref().to_lowercase().as_str())) {
+/// Refuses keys under which a value would stand that must not be in a book, and says which there were.
+pub(super) fn refuse_secrets(table: &DeTable<'_>, reading: &mut Reading<'_>) -> Vec<&'static str> {
+    let mut refused = Vec::new();
+    for key in table.keys() {
+        let Some(known) = SECRETS.iter().find(|known| key.get_ref().eq_ignore_ascii_case(known)) else { continue };
+        refused.push(*known);
         let place = reading.place(key);
         let message = format!("`{}` would put a secret into the book", key.get_ref());
-        let refused = Diagnostic::new(Code::SecretInBook, &place, message);
-        reading.report(refused.help("name the secret and keep it out of the book: secret = \"nvr-view\""));
+        let help = match *known {
+            "community" => {
+                "name a secret that holds it: community_secret = \"switches\"; at the site: upheld-agent secret set switches"
+            }
+            _ => "name the secret and keep it out of the book: secret = \"nvr-view\"",
+        };
+        reading.report(Diagnostic::new(Code::SecretInBook, &place, message).help(help));
     }
+    refused
 }
 
 fn plain(value: &DeValue<'_>) -> Value {

@@ -1,0 +1,214 @@
+//! The library behind [`Agent`]; nothing else of this crate names it.
+//!
+//! It tells of every failed request as an error in the log. A device that is silent is no error of ours and is told in the
+//! sample, so that it is asked without its log.
+
+use std::{net::SocketAddr, time::Duration};
+
+use async_snmp::{
+    Auth, AuthProtocol, Client, Error, ErrorKind, ErrorStatus, PrivProtocol, Retry, UsmConfig, WalkOptions,
+    transport::{UdpHandle, UdpTransport},
+    v3::ReportStatus,
+};
+use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
+use upheld_model::snmp::{SnmpAuth, SnmpLogin, SnmpPrivacy};
+
+use super::{Agent, BYTES_MAX, Oid, ROWS_MAX, SnmpError, Table, Value};
+use crate::secret::Secret;
+
+/// Rows that are asked for at once while walking. Some devices answer more of them in pieces that get lost.
+const ROWS_AT_ONCE: u32 = 20;
+/// Objects that are asked for at once.
+const OBJECTS_AT_ONCE: usize = 24;
+/// The largest answer of UDP: the library tells agents that it takes so much, else they refuse with "too big".
+const RECEIVE_CAPACITY: usize = 65_507;
+
+/// A socket for all agents of one family of addresses. Belongs to the runtime in which it was opened.
+#[derive(Clone)]
+pub(super) struct Socket(UdpTransport);
+
+impl Socket {
+    pub(super) async fn open(is_v6: bool) -> Result<Self, SnmpError> {
+        let any = if is_v6 { "[::]:0" } else { "0.0.0.0:0" };
+        let transport = UdpTransport::builder().bind(any).receive_capacity(RECEIVE_CAPACITY).build();
+        transport.with_subscriber(NoSubscriber::new()).await.map(Self).map_err(|error| local(&error))
+    }
+}
+
+/// What an agent is shown, with the secrets themselves.
+#[derive(Clone)]
+pub(super) enum Shown {
+    Community(Option<Secret>),
+    User { auth: Secret, privacy: Secret },
+}
+
+impl Shown {
+    /// Whether nothing has changed since.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let same = |a: &Secret, b: &Secret| a.expose() == b.expose();
+        match (self, other) {
+            (Self::Community(None), Self::Community(None)) => true,
+            (Self::Community(Some(a)), Self::Community(Some(b))) => same(a, b),
+            (Self::User { auth, privacy }, Self::User { auth: other_auth, privacy: other_privacy }) => {
+                same(auth, other_auth) && same(privacy, other_privacy)
+            }
+            (Self::Community(_) | Self::User { .. }, _) => false,
+        }
+    }
+}
+
+/// A conversation with one agent, which may be kept: with SNMPv3 its keys take a while to make.
+#[derive(Clone)]
+pub(crate) struct Session {
+    client: Client<UdpHandle>,
+}
+
+impl Session {
+    /// Each question is sent twice at most, `wait` apart.
+    pub(super) async fn open(
+        socket: &Socket,
+        address: SocketAddr,
+        login: &SnmpLogin,
+        shown: &Shown,
+        wait: Duration,
+    ) -> Result<Self, SnmpError> {
+        let retry = Retry::fixed(1, Duration::ZERO).map_err(|error| SnmpError::Local(error.to_string()))?;
+        let builder = Client::builder(address, auth(login, shown)?)
+            .request_timeout(wait)
+            .retry(retry)
+            .max_oids_per_request(OBJECTS_AT_ONCE)
+            .strict_source(true)
+            // Otherwise an agent that says "wrong password" would look like one that says nothing.
+            .allow_unauthenticated_v3_time_correction(true);
+        let client = builder.build_with(&socket.0).with_subscriber(NoSubscriber::new()).await;
+        client.map(|client| Self { client }).map_err(|error| local(&error))
+    }
+}
+
+impl Agent for Session {
+    async fn get(&self, objects: &[Oid]) -> Result<Table, SnmpError> {
+        let objects: Vec<_> = objects.iter().map(|oid| async_snmp::Oid::from_slice(&oid.0)).collect();
+        let answer = self.client.get_many(&objects).with_subscriber(NoSubscriber::new()).await;
+        let mut table = Table::default();
+        for found in answer.map_err(|error| read(&error))?.varbinds {
+            // What was not asked for is not taken.
+            if let Some(value) = value(&found.value).filter(|_| objects.contains(&found.oid)) {
+                table.insert(Oid(found.oid.arcs().to_vec()), value);
+            }
+        }
+        Ok(table)
+    }
+
+    async fn walk(&self, base: &[u32]) -> Result<Table, SnmpError> {
+        let options = WalkOptions { max_repetitions: ROWS_AT_ONCE, ..WalkOptions::default() };
+        let walking = async {
+            let mut rows = self.client.walk_with(async_snmp::Oid::from_slice(base), options)?;
+            let (mut table, mut bytes) = (Table::default(), 0);
+            while let Some(found) = rows.next().await {
+                let found = found?;
+                if let Some(value) = value(&found.value) {
+                    bytes += 4 * found.oid.len() + if let Value::Octets(octets) = &value { octets.len() } else { 8 };
+                    table.insert(Oid(found.oid.arcs().to_vec()), value);
+                }
+                if table.0.len() > ROWS_MAX || bytes > BYTES_MAX {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(table))
+        };
+        match walking.with_subscriber(NoSubscriber::new()).await {
+            Ok(Some(table)) => Ok(table),
+            Ok(None) => Err(SnmpError::Strange("its table does not end".to_owned())),
+            Err(error) => {
+                let error: Box<Error> = error;
+                Err(read(&error))
+            }
+        }
+    }
+}
+
+fn auth(login: &SnmpLogin, shown: &Shown) -> Result<Auth, SnmpError> {
+    match (login, shown) {
+        (SnmpLogin::Community { .. }, Shown::Community(community)) => {
+            Ok(Auth::v2c(community.as_ref().map_or("public", Secret::expose)))
+        }
+        (SnmpLogin::User { user, auth, privacy, .. }, Shown::User { auth: password, privacy: second }) => {
+            let config = UsmConfig::new(user.clone().into_bytes());
+            let (by, with) = (password.expose(), second.expose());
+            let config = config.auth_priv(auth_protocol(*auth), by, privacy_protocol(*privacy), with);
+            // The library's words name methods and lengths, never a password.
+            Ok(Auth::Usm(config.map_err(|error| SnmpError::Local(error.to_string()))?))
+        }
+        (SnmpLogin::Community { .. } | SnmpLogin::User { .. }, _) => {
+            Err(SnmpError::Local("its secrets are those of another kind of login".to_owned()))
+        }
+    }
+}
+
+fn auth_protocol(auth: SnmpAuth) -> AuthProtocol {
+    match auth {
+        SnmpAuth::Md5 => AuthProtocol::Md5,
+        SnmpAuth::Sha1 => AuthProtocol::Sha1,
+        SnmpAuth::Sha224 => AuthProtocol::Sha224,
+        SnmpAuth::Sha256 => AuthProtocol::Sha256,
+        SnmpAuth::Sha384 => AuthProtocol::Sha384,
+        SnmpAuth::Sha512 => AuthProtocol::Sha512,
+    }
+}
+
+fn privacy_protocol(privacy: SnmpPrivacy) -> PrivProtocol {
+    match privacy {
+        SnmpPrivacy::Des => PrivProtocol::Des,
+        SnmpPrivacy::Aes128 => PrivProtocol::Aes128,
+        SnmpPrivacy::Aes192 => PrivProtocol::Aes192Blumenthal,
+        SnmpPrivacy::Aes256 => PrivProtocol::Aes256Blumenthal,
+        SnmpPrivacy::Aes192Cisco => PrivProtocol::Aes192Reeder,
+        SnmpPrivacy::Aes256Cisco => PrivProtocol::Aes256Reeder,
+    }
+}
+
+/// `None` for what says that there is no such object, and for types that no object of ours has.
+fn value(value: &async_snmp::Value) -> Option<Value> {
+    use async_snmp::Value as Theirs;
+    match value {
+        Theirs::Integer(number) => Some(Value::Integer((*number).into())),
+        Theirs::Counter32(count) | Theirs::Gauge32(count) | Theirs::TimeTicks(count) | Theirs::UInteger32(count) => {
+            Some(Value::Count((*count).into()))
+        }
+        Theirs::Counter64(count) => Some(Value::Count(*count)),
+        Theirs::OctetString(octets) => Some(Value::Octets(octets.to_vec())),
+        Theirs::ObjectIdentifier(oid) => Some(Value::Oid(Oid(oid.arcs().to_vec()))),
+        _ => None,
+    }
+}
+
+/// An open list of errors of the library.
+fn read(error: &Error) -> SnmpError {
+    match error.exchange_source() {
+        Error::Timeout { .. } => SnmpError::Silence,
+        Error::Auth { .. } => SnmpError::Authentication,
+        Error::Report { status, .. } => match &**status {
+            ReportStatus::UnknownUserName { .. } => SnmpError::User,
+            ReportStatus::WrongDigest { .. } => SnmpError::Authentication,
+            ReportStatus::DecryptionError { .. } => SnmpError::Privacy,
+            ReportStatus::UnsupportedSecurityLevel { .. } => SnmpError::Level,
+            other => SnmpError::Refused(other.to_string()),
+        },
+        Error::Snmp { status, .. } => match status {
+            ErrorStatus::AuthorizationError | ErrorStatus::NoAccess => SnmpError::Access,
+            other => SnmpError::Refused(other.to_string()),
+        },
+        Error::WalkAborted { reason, .. } => SnmpError::Strange(format!("its table goes round in circles ({reason})")),
+        Error::Network { source, .. } => SnmpError::Local(crate::fault::in_words(source)),
+        other => match other.kind() {
+            ErrorKind::Decode | ErrorKind::MalformedResponse | ErrorKind::ResponseShape => {
+                SnmpError::Strange(other.to_string())
+            }
+            _ => local(other),
+        },
+    }
+}
+
+fn local(error: &Error) -> SnmpError {
+    SnmpError::Local(error.to_string())
+}
