@@ -1,5 +1,5 @@
 //! The agent's checks against real peers: a real nginx with certificates that end, a real link that loses, refuses and is
-//! cut, and a real NUT server whose supply goes on battery.
+//! cut, a real NUT server whose supply goes on battery, a real apcupsd, and a real SNMP agent.
 
 #[path = "peers/discover.rs"]
 mod discover;
@@ -13,6 +13,8 @@ mod icmp;
 mod link;
 #[path = "peers/nut.rs"]
 mod nut;
+#[path = "peers/snmp.rs"]
+mod snmp;
 
 use std::process::Command;
 

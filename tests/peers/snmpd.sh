@@ -1,6 +1,6 @@
 #!/bin/bash
 # snmpd.sh WORKDIR start PORT [OBJECTID]|stop|kill: a real SNMP agent (net-snmp) on loopback, whose tables are the lines of
-# WORKDIR/data (snmp-data.py); OBJECTID is what it says it is. Community `upheld`; user `upheldv3` with SHA `authpass123` and
+# WORKDIR/data (snmp-data.py); OBJECTID is what it says it is. Communities `upheld` and `public`; user `upheldv3` with SHA `authpass123` and
 # AES `privpass123`. Its own tables of interfaces are off, so that those of the file stand in their place.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +12,7 @@ case $2 in
         mkdir -p "$work/persist"
         cat > "$work/snmpd.conf" <<CONF
 rocommunity upheld 127.0.0.1
+rocommunity public 127.0.0.1
 createUser upheldv3 SHA authpass123 AES privpass123
 rouser upheldv3 authpriv
 sysName upheld-peer
@@ -23,8 +24,8 @@ pass_persist .1.3.6.1.2.1.33 /usr/bin/python3 $here/snmp-data.py $work/data
 pass_persist .1.3.6.1.2.1.105 /usr/bin/python3 $here/snmp-data.py $work/data
 pass_persist .1.3.6.1.4.1.318 /usr/bin/python3 $here/snmp-data.py $work/data
 CONF
-        # Each of its own modules that would answer in place of the file.
-        off=-interfaces,-interface,-ifTable,-ifXTable,-if-mib,-etherStatsTable,-dot3StatsTable,-etherlike-mib
+        # Its own modules that would answer in place of the file.
+        off=-interfaces,ifTable,ifXTable,dot3StatsTable,etherStatsTable
         setsid snmpd -f -Lo -C -c "$work/snmpd.conf" -I "$off" "udp:127.0.0.1:$3" > "$work/log" 2>&1 < /dev/null &
         echo $! > "$work/pid"
         for _ in $(seq 100); do

@@ -50,6 +50,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::NetHttp { .. } => "web services",
         ProbeSpec::NetLink { .. } => "this host's network ports",
         ProbeSpec::UpsNut { .. } | ProbeSpec::UpsApcupsd { .. } | ProbeSpec::UpsSnmp(_) => "power supplies",
+        ProbeSpec::Snmp(_) => "ports of switches",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
         ProbeSpec::BackupFiles(_) => "ages of backups",
         ProbeSpec::Later(_) => "not run by this version",
@@ -96,6 +97,10 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::UpsSnmp(access) => (
             format!("SNMP {}, the supply's tables", snmp(access)),
             "status, voltages, charge, load, temperature, model, alarms, how often its input was bad",
+        ),
+        ProbeSpec::Snmp(port) => (
+            format!("SNMP {}, port {}", snmp(&port.access), port.port),
+            "whether it is up and gives power, speed, duplex, drops, errors, its description",
         ),
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")

@@ -78,7 +78,7 @@ impl Lane {
 fn confirms_fast(probe: &ProbeSpec) -> bool {
     match probe {
         // Nor where the kernel counts what is missed between two looks.
-        ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. } => false,
+        ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. } | ProbeSpec::Snmp(_) => false,
         ProbeSpec::Later(_) => false,
         ProbeSpec::NetIcmp { .. }
         | ProbeSpec::NetTcp { .. }

@@ -27,6 +27,7 @@ mod result;
 mod secret;
 mod snmp;
 mod surroundings;
+mod switch;
 mod target;
 mod tcp;
 #[cfg(test)]
@@ -61,6 +62,7 @@ use link::Links;
 use nut::{Looks, Nut};
 use secret::Shelf;
 use snmp::Sessions;
+use switch::Ports;
 use target::Targets;
 use ups_snmp::SnmpSupplies;
 
@@ -84,6 +86,7 @@ struct Inner {
     nut: Nut,
     sessions: Sessions,
     snmp_supplies: SnmpSupplies,
+    switch_ports: Ports,
     secrets: Shelf,
     apcupsd: Apcupsd,
 }
@@ -103,6 +106,7 @@ impl Prober {
             nut: Nut::new(),
             sessions: Sessions::default(),
             snmp_supplies: SnmpSupplies::default(),
+            switch_ports: Ports::default(),
             secrets: Shelf::default(),
             apcupsd: Apcupsd::new(),
         };
@@ -121,14 +125,17 @@ impl Prober {
 
     /// What is to outlive this process.
     pub fn memory(&self) -> Memory {
-        Memory { links: self.inner.links.memory(), snmp_boots: self.inner.snmp_supplies.memory() }
+        let (switch_ports, mut snmp_boots) = self.inner.switch_ports.memory();
+        snmp_boots.extend(self.inner.snmp_supplies.memory());
+        Memory { links: self.inner.links.memory(), snmp_boots, switch_ports }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links, snmp_boots } = memory;
+        let Memory { links, snmp_boots, switch_ports } = memory;
         self.inner.links.recall(links);
-        self.inner.snmp_supplies.recall(snmp_boots);
+        self.inner.snmp_supplies.recall(snmp_boots.clone());
+        self.inner.switch_ports.recall(switch_ports, snmp_boots);
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.
@@ -182,6 +189,10 @@ impl Inner {
             ProbeSpec::UpsSnmp(access) => {
                 let Self { sessions, targets, secrets, .. } = self;
                 self.snmp_supplies.run(sessions, targets, secrets, &spec.id, access, deadline).await
+            }
+            ProbeSpec::Snmp(port) => {
+                let Self { sessions, targets, secrets, .. } = self;
+                self.switch_ports.run(sessions, targets, secrets, &spec.id, port, deadline).await
             }
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await

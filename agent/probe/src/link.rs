@@ -13,6 +13,9 @@
 mod judge;
 #[cfg(target_os = "linux")]
 mod sysfs;
+mod words;
+
+pub(crate) use words::shortcomings;
 
 use std::{
     collections::BTreeMap,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{link::LinkMemory, snmp::BootMemory};
+use crate::{link::LinkMemory, snmp::BootMemory, switch::SwitchMemory};
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
 /// usual, and nothing else.
@@ -11,7 +11,10 @@ pub struct Memory {
     /// What is usual at this host's ports.
     #[serde(default)]
     pub(crate) links: LinkMemory,
-    /// Since when the agents of supplies count.
+    /// Since when SNMP agents count.
     #[serde(default)]
     pub(crate) snmp_boots: BootMemory,
+    /// What is usual at the ports of switches.
+    #[serde(default)]
+    pub(crate) switch_ports: SwitchMemory,
 }

@@ -218,6 +218,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)
+        | ProbeSpec::Snmp(_)
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)
         | ProbeSpec::Later(_) => None,

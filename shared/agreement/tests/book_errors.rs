@@ -46,15 +46,44 @@ const CASES: &[Case] = &[
     ("misspelt-check-kind", &[(SITE, "net.icmp", "cam.rstp")], &[Code::UnknownWord]),
     (
         "secret-in-the-book",
-        &[(SITE, "kind = \"host\"", "kind = \"snmp\", community = \"public\"")],
+        &[(SITE, "kind = \"host\"", "kind = \"cam.onvif\", password = \"1234\"")],
         &[Code::SecretInBook],
     ),
     (
+        "community-in-the-book",
+        &[(SITE, "kind = \"host\"", "kind = \"snmp\", target = \"10.0.0.2\", port = \"7\", community = \"public\"")],
+        &[Code::SecretInBook],
+    ),
+    (
+        "snmp-without-its-port",
+        &[(SITE, "kind = \"host\"", "kind = \"snmp\", target = \"10.0.0.2\"")],
+        &[Code::MissingKey],
+    ),
+    (
+        "snmp-of-two-versions",
+        &[(SITE, "kind = \"host\"", "kind = \"ups.snmp\", target = \"10.0.0.2\", auth_secret = \"a\"")],
+        &[Code::BadValue],
+    ),
+    (
+        "snmp-word",
+        &[(
+            SITE,
+            "kind = \"host\"",
+            "kind = \"ups.snmp\", target = \"10.0.0.2\", user = \"u\", auth_secret = \"a\", privacy_secret = \"b\", auth = \"sha3\"",
+        )],
+        &[Code::UnknownWord],
+    ),
+    (
+        "snmp-poe-port",
+        &[(SITE, "kind = \"host\"", "kind = \"snmp\", target = \"10.0.0.2\", port = \"7\", poe_port = \"7\"")],
+        &[Code::CheckRefused],
+    ),
+    (
         "unbuilt-check-twice",
-        &[(SITE, "{ kind = \"host\" },", "{ kind = \"snmp\" }, { kind = \"snmp\" },")],
+        &[(SITE, "{ kind = \"host\" },", "{ kind = \"cam.onvif\" }, { kind = \"cam.onvif\" },")],
         &[Code::Twice],
     ),
-    ("unbuilt-check-misnamed", &[(SITE, "kind = \"host\"", "kind = \"snmp\", name = \"a b\"")], &[Code::BadName]),
+    ("unbuilt-check-misnamed", &[(SITE, "kind = \"host\"", "kind = \"cam.onvif\", name = \"a b\"")], &[Code::BadName]),
     (
         "login-without-secret",
         &[(SITE, "kind = \"host\"", "kind = \"net.http\", url = \"https://nvr/\", auth = { basic = \"viewer\" }")],

@@ -31,9 +31,9 @@ impl CheckKind {
         let (head, tail) = self.0.split_once('.').unwrap_or((&self.0, ""));
         match (head, tail) {
             ("ups" | "power", _) if tail != "boot" => Family::Power,
-            ("net", "link") => Family::Link,
+            ("net", "link") | ("snmp", _) => Family::Link,
             ("net", "ntp") | ("ntp" | "time", _) => Family::TimeSync,
-            ("net" | "snmp", _) => Family::Network,
+            ("net", _) => Family::Network,
             ("cam", _) => Family::Camera,
             ("rec", _) => Family::Recording,
             ("acs", _) => Family::Access,
@@ -148,6 +148,7 @@ mod tests {
             ("ups.nut", "power"),
             ("power.boot", "host"),
             ("net.link", "network-lan"),
+            ("snmp", "network-lan"),
             ("net.http", "network-lan"),
             ("net.ntp", "time-sync"),
             ("ntp", "time-sync"),

@@ -131,6 +131,9 @@ pub enum ProbeSpec {
     /// A power supply with a battery, as its network card tells by SNMP.
     #[serde(rename = "ups.snmp")]
     UpsSnmp(SnmpAccess),
+    /// A port of a switch, as the switch tells by SNMP.
+    #[serde(rename = "snmp")]
+    Snmp(SwitchPort),
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -140,6 +143,30 @@ pub enum ProbeSpec {
     /// What this version cannot read: unknown, and never run.
     #[serde(skip)]
     Later(LaterProbe),
+}
+
+/// A port of a switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchPort {
+    /// The switch.
+    pub access: SnmpAccess,
+    /// The port by its `ifName`, `ifDescr` or `ifIndex`.
+    pub port: String,
+    /// The speed that is meant, in Mbit/s; the best that was seen when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed_mbps: Option<u32>,
+    /// By which numbers it feeds (RFC 3621), `group.port`; found by the port's name when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poe_port: Option<String>,
+}
+
+impl SwitchPort {
+    /// Group and port by which it feeds, where the check names them.
+    pub fn poe_numbers(&self) -> Option<(u32, u32)> {
+        let (group, port) = self.poe_port.as_ref()?.split_once('.')?;
+        Some((group.parse().ok()?, port.parse().ok()?))
+    }
 }
 
 /// What makes the newest file of a folder fresh.
@@ -193,6 +220,7 @@ impl ProbeSpec {
         "ups.nut",
         "ups.apcupsd",
         "ups.snmp",
+        "snmp",
         "rec.freshness",
         "backup.files",
     ];
@@ -208,6 +236,7 @@ impl ProbeSpec {
             Self::UpsNut { .. } => "ups.nut",
             Self::UpsApcupsd { .. } => "ups.apcupsd",
             Self::UpsSnmp(_) => "ups.snmp",
+            Self::Snmp(_) => "snmp",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
             Self::Later(later) => later.kind(),
@@ -227,6 +256,7 @@ impl ProbeSpec {
             Self::NetIcmp { .. } | Self::NetTcp { .. } | Self::NetHttp { .. } | Self::NetLink { .. } => {
                 IncidentClass::NetworkLan
             }
+            Self::Snmp(_) => IncidentClass::NetworkLan,
             Self::UpsNut { .. } | Self::UpsApcupsd { .. } | Self::UpsSnmp(_) => IncidentClass::Power,
             Self::RecFreshness(_) => IncidentClass::Recording,
             Self::BackupFiles(_) => IncidentClass::Backup,
@@ -303,6 +333,8 @@ impl CheckSpec {
             ProbeSpec::UpsApcupsd { .. } => (5, 3, 2, 2),
             // Each question is put twice, two seconds apart: UDP loses some.
             ProbeSpec::UpsSnmp(_) => (15, 5, 2, 2),
+            // Down for a minute, as at a port of the host itself: what is shorter is a drop, and is counted.
+            ProbeSpec::Snmp(_) => (30, 5, 3, 2),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
             ProbeSpec::Later(_) => (300, 1, 3, 2),
         };
@@ -366,6 +398,19 @@ impl CheckSpec {
                 self.bound("port", (*port).into(), 1, 65_535)
             }
             ProbeSpec::UpsSnmp(access) => self.snmp(access),
+            ProbeSpec::Snmp(port) => {
+                self.snmp(&port.access)?;
+                if !(1..=255).contains(&port.port.len()) || port.port.chars().any(char::is_control) {
+                    return Err(self.parameter("port", &port.port, "must be a port's name or number, such as Gi0/7"));
+                }
+                match (&port.poe_port, port.poe_numbers()) {
+                    (Some(text), None) => {
+                        return Err(self.parameter("poe_port", text, "must be the group and the port, such as 1.7"));
+                    }
+                    (Some(_), Some(_)) | (None, _) => {}
+                }
+                port.speed_mbps.map_or(Ok(()), |speed| self.bound("speed_mbps", speed.into(), 1, 1_600_000))
+            }
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
                     || spec.path.len() > 1_000
@@ -484,6 +529,7 @@ mod tests {
             ProbeSpec::UpsNut { target: "127.0.0.1".into(), port: NUT_PORT, ups: "ups1".into() },
             ProbeSpec::UpsApcupsd { target: "127.0.0.1".into(), port: APCUPSD_PORT },
             ProbeSpec::UpsSnmp(serde_json::from_str(r#"{"target":"10.0.0.9"}"#).unwrap()),
+            ProbeSpec::Snmp(serde_json::from_str(r#"{"access":{"target":"10.0.0.2"},"port":"Gi0/7"}"#).unwrap()),
             ProbeSpec::RecFreshness(freshness.clone()),
             ProbeSpec::BackupFiles(freshness),
         ] {

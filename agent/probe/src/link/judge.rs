@@ -39,18 +39,7 @@ pub(super) fn judge(interface: &str, seen: &Seen, meant_mbps: Option<u32>, usual
 }
 
 fn up(interface: &str, seen: &Seen, meant_mbps: Option<u32>, usual: &Usual) -> ProbeResult {
-    let mut why = Vec::new();
-    if let (Some(speed), Some(expected)) = (seen.speed_mbps, meant_mbps.or(usual.speed_mbps))
-        && speed < expected
-    {
-        let by = if meant_mbps.is_some() { "are meant" } else { "were usual" };
-        why.push(format!(
-            "runs at {speed} Mbit/s where {expected} {by}: a damaged cable or plug does that, or the port at its other end"
-        ));
-    }
-    if seen.is_half_duplex == Some(true) {
-        why.push("runs at half duplex: its other end does not negotiate, or is set by hand".to_owned());
-    }
+    let why = super::shortcomings(seen.speed_mbps, meant_mbps, usual.speed_mbps, seen.is_half_duplex);
     if why.is_empty() {
         let speed = seen.speed_mbps.map(|speed| format!(" at {speed} Mbit/s")).unwrap_or_default();
         return ProbeResult::new(Outcome::Ok).evidence(format!("{interface} is up{speed}{}", drops(seen)));

@@ -5,10 +5,7 @@ use std::time::Duration;
 use upheld_model::Outcome;
 
 use super::*;
-use crate::{
-    snmp::Value,
-    testing::evidence,
-};
+use crate::{snmp::Value, testing::evidence};
 
 struct Story {
     supplies: SnmpSupplies,

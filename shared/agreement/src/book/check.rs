@@ -52,7 +52,6 @@ pub const NOT_BUILT: &[&str] = &[
     "restore",
     "heartbeat",
     "exec.nagios",
-    "snmp",
 ];
 
 /// The newest picture of a recorder may be this old, where the file does not say (PROBES, row 14).
@@ -168,6 +167,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "ups.nut" => Some(read_nut),
         "ups.apcupsd" => Some(read_apcupsd),
         "ups.snmp" => Some(snmp::read_ups),
+        "snmp" => Some(snmp::read_port),
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,

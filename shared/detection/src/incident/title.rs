@@ -1,6 +1,6 @@
 //! The generated sentence that names an incident.
 
-use upheld_model::{ProbeSpec, snmp::SnmpAccess};
+use upheld_model::{ProbeSpec, check::SwitchPort, snmp::SnmpAccess};
 
 use super::{Root, SiteView};
 
@@ -35,6 +35,9 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::UpsApcupsd { target, .. } | ProbeSpec::UpsSnmp(SnmpAccess { target, .. }) => {
             format!("the power supply at {target} runs on battery, or its battery is low")
         }
+        ProbeSpec::Snmp(SwitchPort { access, port, .. }) => {
+            format!("port {port} of the switch at {} has no link", access.target)
+        }
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
         // No collector makes such a check, and no agent says that one failed.
@@ -61,7 +64,7 @@ fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use upheld_model::check::FreshnessSpec;
+    use upheld_model::{check::FreshnessSpec, snmp::SnmpLogin};
 
     use super::*;
 
@@ -87,6 +90,15 @@ mod tests {
             (
                 ProbeSpec::UpsApcupsd { target: "10.0.0.5".to_owned(), port: 3551 },
                 "the power supply at 10.0.0.5 runs on battery, or its battery is low",
+            ),
+            (
+                ProbeSpec::Snmp(SwitchPort {
+                    access: SnmpAccess { target: "10.0.0.2".to_owned(), udp_port: 161, login: SnmpLogin::default() },
+                    port: "7".to_owned(),
+                    speed_mbps: None,
+                    poe_port: None,
+                }),
+                "port 7 of the switch at 10.0.0.2 has no link",
             ),
             (ProbeSpec::RecFreshness(files(119)), "no new recording for more than 119 s"),
             (ProbeSpec::RecFreshness(files(600)), "no new recording for more than 10 min"),

@@ -140,6 +140,7 @@ mod tests {
         let down = |second| Reading::new(at(second), Outcome::Bad);
         let readings = [Reading::new(at(0), Outcome::Ok), down(1), down(2), Reading::new(at(3), Outcome::Ok), down(9)];
         assert_eq!(counted_on("net.link", &readings).len(), 2);
+        assert_eq!(counted_on("snmp", &readings).len(), 2, "a port of a switch is a port");
         assert_eq!(counted_on("net.icmp", &readings), []);
     }
 

@@ -132,6 +132,25 @@ fn unstable_hides_no_state() {
 }
 
 #[test]
+fn a_camera_behind_a_dead_port_of_a_switch_is_its_symptom() {
+    let plan = site("northgate", "plant-2")
+        .with("port-7", AssetClass::Switch, &[], &["port snmp"])
+        .with("cam-9", AssetClass::Camera, &["connected_to port-7"], &["ping net.icmp"])
+        .with("cam-8", AssetClass::Camera, &[], &["ping net.icmp"]);
+    let mut story = Story::new();
+    for n in 0..240 {
+        let at = f64::from(n) * 30.0;
+        let outcome = if at >= 600.0 { "bad" } else { "ok" };
+        story.sample(at, "port-7/port", outcome, "");
+        story.sample(at + 1.0, "cam-9/ping", outcome, "");
+        story.sample(at + 2.0, "cam-8/ping", "ok", "");
+    }
+    let told = story.told(&[plan]);
+    let [incident] = told.incidents.as_slice() else { panic!("{:#?}", told.incidents) };
+    assert_eq!((incident.root.as_str(), incident.class), ("port-7", IncidentClass::NetworkLan), "{incident:#?}");
+}
+
+#[test]
 fn seven_failures_in_a_week_are_unstable_and_what_a_cause_explains_does_not_count() {
     let plan = powered();
     let begins = |day: f64| 60_000.0 - day.floor() * 7_200.0;

@@ -5,6 +5,7 @@
 
 use upheld_model::{
     ProbeSpec, SecretName,
+    check::SwitchPort,
     snmp::{SNMP_PORT, SnmpAccess, SnmpAuth, SnmpLogin, SnmpPrivacy},
 };
 
@@ -17,6 +18,14 @@ use crate::book::{
 
 pub(super) fn read_ups(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
     read_access(fields, reading).map(ProbeSpec::UpsSnmp)
+}
+
+pub(super) fn read_port(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let access = read_access(fields, reading);
+    let port = fields.required("port", reading);
+    let speed_mbps = super::small(fields, "speed_mbps", reading);
+    let poe_port = fields.optional("poe_port", reading);
+    Some(ProbeSpec::Snmp(SwitchPort { access: access?, port: port?, speed_mbps, poe_port }))
 }
 
 fn read_access(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<SnmpAccess> {
