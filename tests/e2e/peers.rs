@@ -1,10 +1,10 @@
 //! The agent's checks against real peers: a real nginx with certificates that end, a real link that loses, refuses and is
 //! cut, a real NUT server whose supply goes on battery, a real apcupsd, and a real SNMP agent.
 
-#[path = "peers/discover.rs"]
-mod discover;
 #[path = "peers/apcupsd.rs"]
 mod apcupsd;
+#[path = "peers/discover.rs"]
+mod discover;
 #[path = "peers/https.rs"]
 mod https;
 #[path = "peers/icmp.rs"]

@@ -379,7 +379,13 @@ impl Agent {
         let slow =
             (dropped > 0).then(|| format!("the disk does not keep up: {dropped} records were lost since the start"));
         let too_old = self.engine.config().and_then(config::too_old);
-        self.link.ailments(clocks::wall()).into_iter().chain(too_old).chain(slow).chain(self.secrets.ailment()).collect()
+        self.link
+            .ailments(clocks::wall())
+            .into_iter()
+            .chain(too_old)
+            .chain(slow)
+            .chain(self.secrets.ailment())
+            .collect()
     }
 
     fn say_how_it_goes(&mut self) {

@@ -51,6 +51,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::NetLink { .. } => "this host's network ports",
         ProbeSpec::UpsNut { .. } | ProbeSpec::UpsApcupsd { .. } | ProbeSpec::UpsSnmp(_) => "power supplies",
         ProbeSpec::Snmp(_) => "ports of switches",
+        ProbeSpec::Service { .. } => "this host's services",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
         ProbeSpec::BackupFiles(_) => "ages of backups",
         ProbeSpec::Later(_) => "not run by this version",
@@ -101,6 +102,13 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::Snmp(port) => (
             format!("SNMP {}, port {}", snmp(&port.access), port.port),
             "whether it is up and gives power, speed, duplex, drops, errors, its description",
+        ),
+        ProbeSpec::Service { unit: Some(unit) } => {
+            (format!("the service {unit}"), "its state, how it ended last, how often it restarted")
+        }
+        ProbeSpec::Service { unit: None } => (
+            "all services that start with this host".to_owned(),
+            "how many there are, the names of those that do not run",
         ),
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")

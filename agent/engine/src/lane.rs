@@ -80,6 +80,8 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         // Nor where the kernel counts what is missed between two looks.
         ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. } | ProbeSpec::Snmp(_) => false,
         ProbeSpec::Later(_) => false,
+        // A restart takes a while, and the manager counts those between two looks.
+        ProbeSpec::Service { .. } => false,
         ProbeSpec::NetIcmp { .. }
         | ProbeSpec::NetTcp { .. }
         | ProbeSpec::NetHttp { .. }

@@ -25,6 +25,7 @@ mod memory;
 mod nut;
 mod result;
 mod secret;
+mod service;
 mod snmp;
 mod surroundings;
 mod switch;
@@ -61,6 +62,7 @@ use icmp::Echoes;
 use link::Links;
 use nut::{Looks, Nut};
 use secret::Shelf;
+use service::Services;
 use snmp::Sessions;
 use switch::Ports;
 use target::Targets;
@@ -89,6 +91,7 @@ struct Inner {
     switch_ports: Ports,
     secrets: Shelf,
     apcupsd: Apcupsd,
+    services: Services,
 }
 
 impl Prober {
@@ -109,6 +112,7 @@ impl Prober {
             switch_ports: Ports::default(),
             secrets: Shelf::default(),
             apcupsd: Apcupsd::new(),
+            services: Services::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -127,15 +131,16 @@ impl Prober {
     pub fn memory(&self) -> Memory {
         let (switch_ports, mut snmp_boots) = self.inner.switch_ports.memory();
         snmp_boots.extend(self.inner.snmp_supplies.memory());
-        Memory { links: self.inner.links.memory(), snmp_boots, switch_ports }
+        Memory { links: self.inner.links.memory(), snmp_boots, switch_ports, services: self.inner.services.memory() }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links, snmp_boots, switch_ports } = memory;
+        let Memory { links, snmp_boots, switch_ports, services } = memory;
         self.inner.links.recall(links);
         self.inner.snmp_supplies.recall(snmp_boots.clone());
         self.inner.switch_ports.recall(switch_ports, snmp_boots);
+        self.inner.services.recall(services);
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.
@@ -194,6 +199,7 @@ impl Inner {
                 let Self { sessions, targets, secrets, .. } = self;
                 self.switch_ports.run(sessions, targets, secrets, &spec.id, port, deadline).await
             }
+            ProbeSpec::Service { unit } => self.services.run(&self.blocking, &spec.id, unit.as_deref(), deadline).await,
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await
             }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{link::LinkMemory, snmp::BootMemory, switch::SwitchMemory};
+use crate::{link::LinkMemory, service::ServiceMemory, snmp::BootMemory, switch::SwitchMemory};
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
 /// usual, and nothing else.
@@ -17,4 +17,7 @@ pub struct Memory {
     /// What is usual at the ports of switches.
     #[serde(default)]
     pub(crate) switch_ports: SwitchMemory,
+    /// The services that were found.
+    #[serde(default)]
+    pub(crate) services: ServiceMemory,
 }

@@ -219,6 +219,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)
         | ProbeSpec::Snmp(_)
+        | ProbeSpec::Service { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)
         | ProbeSpec::Later(_) => None,

@@ -29,8 +29,9 @@ fn a_check_that_no_agent_can_run_is_kept_with_what_it_says_and_sent_to_nobody() 
     let backup = site.unbuilt().find(|check| check.kind == "backup.restic").unwrap();
     assert_eq!(backup.id.to_string(), "vms-01/backup.restic");
     assert_eq!(backup.says["schedule"], "cron 0 2 * * *");
-    let named = site.unbuilt().find(|check| check.kind == "service").unwrap();
+    let named = site.checks().into_iter().find(|check| check.probe.kind() == "service").unwrap();
     assert_eq!(named.id.to_string(), "nvr-02/recorder.service", "its own name");
+    assert_eq!(named.probe, ProbeSpec::Service { unit: Some("recorder.service".to_owned()) }, "which is a unit's");
     assert!(site.checks().iter().all(|check| site.unbuilt().all(|unbuilt| unbuilt.id != check.id)));
     assert_ne!(book.hash(), common::book(&[]).hash(), "it is part of what the book means");
 }
@@ -82,8 +83,8 @@ fn its_assets_hang_on_each_other_and_are_watched() {
     let edges: Vec<_> = recorder.edges.iter().map(|edge| (edge.kind, edge.to.as_str())).collect();
     assert_eq!(edges, [(EdgeKind::PoweredBy, "ups-2"), (EdgeKind::ConnectedTo, "sw-4")]);
     let checks: Vec<String> = site.checks().iter().map(|check| check.id.to_string()).collect();
-    assert_eq!(checks, ["nvr-02/host", "nvr-02/rec.freshness", "sw-4/ping"]);
-    assert!(matches!(&recorder.checks[1].probe, ProbeSpec::RecFreshness(spec) if spec.age_max_s == 120));
+    assert_eq!(checks, ["nvr-02/host", "nvr-02/recorder.service", "nvr-02/rec.freshness", "sw-4/ping"]);
+    assert!(matches!(&recorder.checks[2].probe, ProbeSpec::RecFreshness(spec) if spec.age_max_s == 120));
     assert_eq!(site.commissioned_at(), Some("2026-01-15T06:00:00Z".parse().unwrap()));
     assert!(book.is_critical(&"northgate".parse().unwrap(), &site.id, &recorder.id));
     assert_eq!(

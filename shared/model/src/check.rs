@@ -134,6 +134,14 @@ pub enum ProbeSpec {
     /// A port of a switch, as the switch tells by SNMP.
     #[serde(rename = "snmp")]
     Snmp(SwitchPort),
+    /// A service of this host, as its service manager tells.
+    #[serde(rename = "service")]
+    Service {
+        /// The unit, such as `recorder.service`, or the name of a Windows service; all that are to start with the host
+        /// when it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unit: Option<String>,
+    },
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -221,6 +229,7 @@ impl ProbeSpec {
         "ups.apcupsd",
         "ups.snmp",
         "snmp",
+        "service",
         "rec.freshness",
         "backup.files",
     ];
@@ -237,6 +246,7 @@ impl ProbeSpec {
             Self::UpsApcupsd { .. } => "ups.apcupsd",
             Self::UpsSnmp(_) => "ups.snmp",
             Self::Snmp(_) => "snmp",
+            Self::Service { .. } => "service",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
             Self::Later(later) => later.kind(),
@@ -258,6 +268,7 @@ impl ProbeSpec {
             }
             Self::Snmp(_) => IncidentClass::NetworkLan,
             Self::UpsNut { .. } | Self::UpsApcupsd { .. } | Self::UpsSnmp(_) => IncidentClass::Power,
+            Self::Service { .. } => IncidentClass::Service,
             Self::RecFreshness(_) => IncidentClass::Recording,
             Self::BackupFiles(_) => IncidentClass::Backup,
             Self::Later(_) => IncidentClass::Monitoring,
@@ -335,6 +346,7 @@ impl CheckSpec {
             ProbeSpec::UpsSnmp(_) => (15, 5, 2, 2),
             // Down for a minute, as at a port of the host itself: what is shorter is a drop, and is counted.
             ProbeSpec::Snmp(_) => (30, 5, 3, 2),
+            ProbeSpec::Service { .. } => (30, 5, 2, 2),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
             ProbeSpec::Later(_) => (300, 1, 3, 2),
         };
@@ -411,6 +423,7 @@ impl CheckSpec {
                 }
                 port.speed_mbps.map_or(Ok(()), |speed| self.bound("speed_mbps", speed.into(), 1, 1_600_000))
             }
+            ProbeSpec::Service { unit } => unit.as_deref().map_or(Ok(()), |unit| self.unit(unit)),
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
                     || spec.path.len() > 1_000
@@ -460,6 +473,16 @@ impl CheckSpec {
             Ok(())
         } else {
             Err(self.parameter("ups", ups, "must be 1 to 64 letters, digits, dots, dashes or underscores"))
+        }
+    }
+
+    /// A unit's name (systemd.unit(5)), or that of a Windows service; no pattern that would mean several.
+    fn unit(&self, unit: &str) -> Result<(), SpecError> {
+        let fits = |c: u8| (c.is_ascii_graphic() || c == b' ') && !matches!(c, b'/' | b'*' | b'?' | b'[' | b']');
+        if (1..=255).contains(&unit.len()) && unit.bytes().all(fits) {
+            Ok(())
+        } else {
+            Err(self.parameter("unit", unit, "must be the name of one service, such as recorder.service"))
         }
     }
 
@@ -530,6 +553,8 @@ mod tests {
             ProbeSpec::UpsApcupsd { target: "127.0.0.1".into(), port: APCUPSD_PORT },
             ProbeSpec::UpsSnmp(serde_json::from_str(r#"{"target":"10.0.0.9"}"#).unwrap()),
             ProbeSpec::Snmp(serde_json::from_str(r#"{"access":{"target":"10.0.0.2"},"port":"Gi0/7"}"#).unwrap()),
+            ProbeSpec::Service { unit: Some("recorder.service".into()) },
+            ProbeSpec::Service { unit: None },
             ProbeSpec::RecFreshness(freshness.clone()),
             ProbeSpec::BackupFiles(freshness),
         ] {
@@ -557,6 +582,9 @@ mod tests {
         let ups = |ups: &str| ProbeSpec::UpsNut { target: "10.0.0.1".into(), port: NUT_PORT, ups: ups.into() };
         let link = |interface: &str| ProbeSpec::NetLink { interface: Some(interface.into()), speed_mbps: None };
         for probe in ["", "ups1 x", "ups1\nFSD ups1", "\"ups1\""].map(ups) {
+            assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
+        }
+        for probe in ["", "*.service", "a/b", "a\nb"].map(|unit| ProbeSpec::Service { unit: Some(unit.into()) }) {
             assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
         }
         for probe in ["", "..", "../../etc", "a b", "an-interface-too-long"].map(link) {

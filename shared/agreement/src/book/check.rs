@@ -38,7 +38,6 @@ pub const NOT_BUILT: &[&str] = &[
     "net.tls",
     "net.dns",
     "net.ntp",
-    "service",
     "process",
     "log",
     "eventlog",
@@ -168,6 +167,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "ups.apcupsd" => Some(read_apcupsd),
         "ups.snmp" => Some(snmp::read_ups),
         "snmp" => Some(snmp::read_port),
+        "service" => Some(read_service),
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,
@@ -278,6 +278,14 @@ fn read_apcupsd(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Optio
     let target = fields.required("target", reading);
     let port = small(fields, "port", reading).unwrap_or(APCUPSD_PORT);
     Some(ProbeSpec::UpsApcupsd { target: target?, port })
+}
+
+/// A check that is called as a unit is (`name = "recorder.service"`) is about that unit.
+fn read_service(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let called = fields.node("name").and_then(|node| CheckName::read(node, reading)).map(|name| name.to_string());
+    let unit = fields.optional("unit", reading);
+    let is_unit = |name: &String| [".service", ".timer", ".socket"].iter().any(|kind| name.ends_with(kind));
+    Some(ProbeSpec::Service { unit: unit.or(called.filter(is_unit)) })
 }
 
 fn read_recording(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {

@@ -64,7 +64,6 @@ pub fn built() -> Files {
     let mut files = sample();
     for line in [
         r#"checks = [{ kind = "ups.nut", target = "127.0.0.1", ups = "ups1" }]"#,
-        r#"  { kind = "service", name = "recorder.service" },"#,
         r#"  { kind = "backup.restic", job = "vms", schedule = "cron 0 2 * * *", grace = "2h" },"#,
         r#"  { kind = "restore", recipe = "vms-weekly" },"#,
     ] {

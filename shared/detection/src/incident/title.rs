@@ -38,6 +38,8 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::Snmp(SwitchPort { access, port, .. }) => {
             format!("port {port} of the switch at {} has no link", access.target)
         }
+        ProbeSpec::Service { unit: Some(unit) } => format!("service {unit} does not run as it should"),
+        ProbeSpec::Service { unit: None } => "a service that starts with this host does not run".to_owned(),
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
         // No collector makes such a check, and no agent says that one failed.
@@ -100,6 +102,11 @@ mod tests {
                 }),
                 "port 7 of the switch at 10.0.0.2 has no link",
             ),
+            (
+                ProbeSpec::Service { unit: Some("recorder.service".to_owned()) },
+                "service recorder.service does not run as it should",
+            ),
+            (ProbeSpec::Service { unit: None }, "a service that starts with this host does not run"),
             (ProbeSpec::RecFreshness(files(119)), "no new recording for more than 119 s"),
             (ProbeSpec::RecFreshness(files(600)), "no new recording for more than 10 min"),
             (ProbeSpec::BackupFiles(files(93_600)), "no new backup for more than 26 h"),

@@ -196,6 +196,7 @@ fn requests(key: SigningKey, number: usize, count: usize, batch: usize) -> Vec<D
                 receipt: None,
                 renew: false,
                 config_version: 0,
+                secrets: None,
                 collector_time: now.wall.0,
             };
             courier.handle(Event::Answered { no: post.no, answer: Answer::Delivered(answer) }, now);

@@ -1,0 +1,105 @@
+//! `service`: a service of this host as its service manager tells: systemd over the system bus, Windows' manager.
+//!
+//! One unit by name, or, where none is named, all that are to start with this host: those that do not run are named.
+//! The agent only asks (SECURITY 1): it starts, stops and resets nothing. Looked at each time the check runs; what
+//! happens between two looks is in systemd's own count of restarts. `NRestarts` begins anew when somebody starts the
+//! unit, and each restart has another `InvocationID`: so the counter's epoch is the boot, and a count that went back is
+//! no difference ([`upheld_model::Counter::since`]).
+
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+mod judge;
+#[cfg(target_os = "linux")]
+mod systemd;
+#[cfg(windows)]
+mod windows;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use upheld_model::{CheckId, UnknownReason};
+
+use crate::{ProbeResult, blocking::Blocking, deadline::Deadline};
+use judge::Restarts;
+
+/// The units that checks have found, each by the name it was found under: one that is gone was there.
+pub(crate) type ServiceMemory = BTreeMap<CheckId, String>;
+
+/// The checks of services.
+pub(crate) struct Services {
+    state: Arc<Mutex<State>>,
+}
+
+/// What is kept between runs.
+#[derive(Debug, Default)]
+struct State {
+    found: ServiceMemory,
+    /// The restarts of the last ten minutes, by check and unit. Not over a restart of the agent: it learns them again.
+    restarts: BTreeMap<(CheckId, String), Restarts>,
+}
+
+impl Services {
+    pub(crate) fn new() -> Self {
+        Self { state: Arc::default() }
+    }
+
+    /// Asks about `unit`, or about all services that are to start with this host.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn run(
+        &self,
+        _: &Blocking,
+        check: &CheckId,
+        unit: Option<&str>,
+        deadline: Deadline,
+    ) -> ProbeResult {
+        systemd::run(&self.state, check, unit, deadline).await
+    }
+
+    #[cfg(windows)]
+    pub(crate) async fn run(
+        &self,
+        blocking: &Blocking,
+        check: &CheckId,
+        unit: Option<&str>,
+        deadline: Deadline,
+    ) -> ProbeResult {
+        let Some(unit) = unit.map(str::to_owned) else {
+            let why = "all services of a Windows host at once are not built in this version: name one by `unit`";
+            return ProbeResult::unknown(UnknownReason::CannotProbe, why);
+        };
+        let (state, owned) = (Arc::clone(&self.state), check.clone());
+        blocking.run(&check.to_string(), deadline, move || windows::look(&state, &owned, &unit)).await
+    }
+
+    #[cfg(not(any(target_os = "linux", windows)))]
+    pub(crate) async fn run(&self, _: &Blocking, _: &CheckId, _: Option<&str>, _: Deadline) -> ProbeResult {
+        ProbeResult::unknown(UnknownReason::CannotProbe, "services are asked of systemd and of Windows only")
+    }
+
+    /// What is to outlive this process.
+    pub(crate) fn memory(&self) -> ServiceMemory {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).found.clone()
+    }
+
+    /// Goes on with what outlived the last one.
+    pub(crate) fn recall(&self, memory: ServiceMemory) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).found = memory;
+    }
+}
+
+/// A unit that is not there is bad where it was, and a mistake in the book where it never was.
+#[cfg(any(target_os = "linux", windows))]
+fn missing(state: &Mutex<State>, check: &CheckId, unit: &str) -> ProbeResult {
+    let was_there = state.lock().unwrap_or_else(PoisonError::into_inner).found.get(check).is_some_and(|it| it == unit);
+    if was_there {
+        return ProbeResult::bad(format!("{unit} is gone: this host has no such service any more"));
+    }
+    let why = format!("this host has no service {unit}; correct `unit` in the book");
+    ProbeResult::unknown(UnknownReason::CannotProbe, why)
+}
+
+#[cfg(any(target_os = "linux", windows))]
+fn found(state: &Mutex<State>, check: &CheckId, unit: &str) {
+    state.lock().unwrap_or_else(PoisonError::into_inner).found.insert(check.clone(), unit.to_owned());
+}
