@@ -142,7 +142,7 @@ pub(crate) enum SnmpError {
     User,
     /// It, or this host, could not verify a message: the password or the method of authentication.
     Authentication,
-    /// It could not decrypt: the password or the method of privacy.
+    /// It could not decrypt, or says nothing to what is encrypted: the password or the method of privacy.
     Privacy,
     /// It wants another level of security of this user.
     Level,

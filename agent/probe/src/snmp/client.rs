@@ -3,10 +3,18 @@
 //! It tells of every failed request as an error in the log. A device that is silent is no error of ours and is told in the
 //! sample, so that it is asked without its log.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_snmp::{
-    Auth, AuthProtocol, Client, Error, ErrorKind, ErrorStatus, PrivProtocol, Retry, UsmConfig, WalkOptions,
+    Auth, AuthProtocol, Client, EngineCache, Error, ErrorKind, ErrorStatus, PrivProtocol, Retry, UsmConfig,
+    WalkOptions,
     transport::{UdpHandle, UdpTransport},
     v3::ReportStatus,
 };
@@ -61,6 +69,9 @@ impl Shown {
 #[derive(Clone)]
 pub(crate) struct Session {
     client: Client<UdpHandle>,
+    /// Who answers at the address, as it tells anybody who asks in SNMPv3.
+    engines: Arc<EngineCache>,
+    has_answered: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -73,7 +84,9 @@ impl Session {
         wait: Duration,
     ) -> Result<Self, SnmpError> {
         let retry = Retry::fixed(1, Duration::ZERO).map_err(|error| SnmpError::Local(error.to_string()))?;
+        let engines = Arc::new(EngineCache::new());
         let builder = Client::builder(address, auth(login, shown)?)
+            .engine_cache(Arc::clone(&engines))
             .request_timeout(wait)
             .retry(retry)
             .max_oids_per_request(OBJECTS_AT_ONCE)
@@ -81,7 +94,25 @@ impl Session {
             // Otherwise an agent that says "wrong password" would look like one that says nothing.
             .allow_unauthenticated_v3_time_correction(true);
         let client = builder.build_with(&socket.0).with_subscriber(NoSubscriber::new()).await;
-        client.map(|client| Self { client }).map_err(|error| local(&error))
+        let begun = |client| Self { client, engines, has_answered: Arc::default() };
+        client.map(begun).map_err(|error| local(&error))
+    }
+
+    /// An agent that said who it is, and then nothing to what is encrypted, could not decrypt it: many say so by silence.
+    fn heard<T>(&self, answer: Result<T, SnmpError>) -> Result<T, SnmpError> {
+        match answer {
+            Ok(answer) => {
+                self.has_answered.store(true, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Err(SnmpError::Silence)
+                if !self.has_answered.load(Ordering::Relaxed)
+                    && self.engines.get(&self.client.peer_addr()).is_some() =>
+            {
+                Err(SnmpError::Privacy)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -90,7 +121,7 @@ impl Agent for Session {
         let objects: Vec<_> = objects.iter().map(|oid| async_snmp::Oid::from_slice(&oid.0)).collect();
         let answer = self.client.get_many(&objects).with_subscriber(NoSubscriber::new()).await;
         let mut table = Table::default();
-        for found in answer.map_err(|error| read(&error))?.varbinds {
+        for found in self.heard(answer.map_err(|error| read(&error)))?.varbinds {
             // What was not asked for is not taken.
             if let Some(value) = value(&found.value).filter(|_| objects.contains(&found.oid)) {
                 table.insert(Oid(found.oid.arcs().to_vec()), value);
