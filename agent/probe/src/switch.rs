@@ -17,7 +17,7 @@ use std::{
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use upheld_model::{CheckId, check::SwitchPort};
+use upheld_model::{CheckId, snmp::SwitchPort};
 
 use crate::{
     ProbeResult,

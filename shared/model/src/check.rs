@@ -17,7 +17,7 @@ pub use auth::{HttpAuth, HttpScheme, HttpTrust};
 
 use crate::{
     ids::CheckId,
-    snmp::{SnmpAccess, SnmpLogin},
+    snmp::{SnmpAccess, SnmpLogin, SwitchPort},
     vocabulary::IncidentClass,
 };
 
@@ -151,30 +151,6 @@ pub enum ProbeSpec {
     /// What this version cannot read: unknown, and never run.
     #[serde(skip)]
     Later(LaterProbe),
-}
-
-/// A port of a switch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SwitchPort {
-    /// The switch.
-    pub access: SnmpAccess,
-    /// The port by its `ifName`, `ifDescr` or `ifIndex`.
-    pub port: String,
-    /// The speed that is meant, in Mbit/s; the best that was seen when it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub speed_mbps: Option<u32>,
-    /// By which numbers it feeds (RFC 3621), `group.port`; found by the port's name when it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub poe_port: Option<String>,
-}
-
-impl SwitchPort {
-    /// Group and port by which it feeds, where the check names them.
-    pub fn poe_numbers(&self) -> Option<(u32, u32)> {
-        let (group, port) = self.poe_port.as_ref()?.split_once('.')?;
-        Some((group.parse().ok()?, port.parse().ok()?))
-    }
 }
 
 /// What makes the newest file of a folder fresh.
@@ -415,11 +391,8 @@ impl CheckSpec {
                 if !(1..=255).contains(&port.port.len()) || port.port.chars().any(char::is_control) {
                     return Err(self.parameter("port", &port.port, "must be a port's name or number, such as Gi0/7"));
                 }
-                match (&port.poe_port, port.poe_numbers()) {
-                    (Some(text), None) => {
-                        return Err(self.parameter("poe_port", text, "must be the group and the port, such as 1.7"));
-                    }
-                    (Some(_), Some(_)) | (None, _) => {}
+                if let (Some(text), None) = (&port.poe_port, port.poe_numbers()) {
+                    return Err(self.parameter("poe_port", text, "must be the group and the port, such as 1.7"));
                 }
                 port.speed_mbps.map_or(Ok(()), |speed| self.bound("speed_mbps", speed.into(), 1, 1_600_000))
             }

@@ -25,6 +25,30 @@ fn default_port() -> u16 {
     SNMP_PORT
 }
 
+/// A port of a switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchPort {
+    /// The switch.
+    pub access: SnmpAccess,
+    /// The port by its `ifName`, `ifDescr` or `ifIndex`.
+    pub port: String,
+    /// The speed that is meant, in Mbit/s; the best that was seen when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed_mbps: Option<u32>,
+    /// By which numbers it feeds (RFC 3621), `group.port`; found by the port's name when it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poe_port: Option<String>,
+}
+
+impl SwitchPort {
+    /// Group and port by which it feeds, where the check names them.
+    pub fn poe_numbers(&self) -> Option<(u32, u32)> {
+        let (group, port) = self.poe_port.as_ref()?.split_once('.')?;
+        Some((group.parse().ok()?, port.parse().ok()?))
+    }
+}
+
 /// What an SNMP agent is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "version", deny_unknown_fields)]

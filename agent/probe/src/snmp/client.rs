@@ -201,43 +201,62 @@ fn privacy_protocol(privacy: SnmpPrivacy) -> PrivProtocol {
 /// `None` for what says that there is no such object, and for types that no object of ours has.
 fn value(value: &async_snmp::Value) -> Option<Value> {
     use async_snmp::Value as Theirs;
-    match value {
-        Theirs::Integer(number) => Some(Value::Integer((*number).into())),
-        Theirs::Counter32(count) | Theirs::Gauge32(count) | Theirs::TimeTicks(count) | Theirs::UInteger32(count) => {
-            Some(Value::Count((*count).into()))
-        }
-        Theirs::Counter64(count) => Some(Value::Count(*count)),
-        Theirs::OctetString(octets) => Some(Value::Octets(octets.to_vec())),
-        Theirs::ObjectIdentifier(oid) => Some(Value::Oid(Oid(oid.arcs().to_vec()))),
-        _ => None,
+    if let Theirs::Integer(number) = value {
+        return Some(Value::Integer((*number).into()));
     }
+    if let Theirs::OctetString(octets) = value {
+        return Some(Value::Octets(octets.to_vec()));
+    }
+    if let Some(oid) = value.as_oid() {
+        return Some(Value::Oid(Oid(oid.arcs().to_vec())));
+    }
+    // Counters, gauges, hundredths of a second.
+    value.as_u64().map(Value::Count)
 }
 
 /// An open list of errors of the library.
 fn read(error: &Error) -> SnmpError {
-    match error.exchange_source() {
-        Error::Timeout { .. } => SnmpError::Silence,
-        Error::Auth { .. } => SnmpError::Authentication,
-        Error::Report { status, .. } => match &**status {
-            ReportStatus::UnknownUserName { .. } => SnmpError::User,
-            ReportStatus::WrongDigest { .. } => SnmpError::Authentication,
-            ReportStatus::DecryptionError { .. } => SnmpError::Privacy,
-            ReportStatus::UnsupportedSecurityLevel { .. } => SnmpError::Level,
-            other => SnmpError::Refused(other.to_string()),
-        },
-        Error::Snmp { status, .. } => match status {
-            ErrorStatus::AuthorizationError | ErrorStatus::NoAccess => SnmpError::Access,
-            other => SnmpError::Refused(other.to_string()),
-        },
-        Error::WalkAborted { reason, .. } => SnmpError::Strange(format!("its table goes round in circles ({reason})")),
-        Error::Network { source, .. } => SnmpError::Local(crate::fault::in_words(source)),
-        other => match other.kind() {
-            ErrorKind::Decode | ErrorKind::MalformedResponse | ErrorKind::ResponseShape => {
-                SnmpError::Strange(other.to_string())
-            }
-            _ => local(other),
-        },
+    let error = error.exchange_source();
+    if let Error::Timeout { .. } = error {
+        return SnmpError::Silence;
     }
+    if let Error::Auth { .. } = error {
+        return SnmpError::Authentication;
+    }
+    if let Error::Report { status, .. } = error {
+        return reported(status);
+    }
+    if let Error::Snmp { status, .. } = error {
+        let is_access = matches!(status, ErrorStatus::AuthorizationError | ErrorStatus::NoAccess);
+        return if is_access { SnmpError::Access } else { SnmpError::Refused(status.to_string()) };
+    }
+    if let Error::WalkAborted { reason, .. } = error {
+        return SnmpError::Strange(format!("its table goes round in circles ({reason})"));
+    }
+    if let Error::Network { source, .. } = error {
+        return SnmpError::Local(crate::fault::in_words(source));
+    }
+    if matches!(error.kind(), ErrorKind::Decode | ErrorKind::MalformedResponse | ErrorKind::ResponseShape) {
+        return SnmpError::Strange(error.to_string());
+    }
+    local(error)
+}
+
+/// An open list of what SNMPv3 reports.
+fn reported(status: &ReportStatus) -> SnmpError {
+    if let ReportStatus::UnknownUserName { .. } = status {
+        return SnmpError::User;
+    }
+    if let ReportStatus::WrongDigest { .. } = status {
+        return SnmpError::Authentication;
+    }
+    if let ReportStatus::DecryptionError { .. } = status {
+        return SnmpError::Privacy;
+    }
+    if let ReportStatus::UnsupportedSecurityLevel { .. } = status {
+        return SnmpError::Level;
+    }
+    SnmpError::Refused(status.to_string())
 }
 
 fn local(error: &Error) -> SnmpError {

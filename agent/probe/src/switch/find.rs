@@ -1,6 +1,6 @@
 //! Which row of a switch's tables is the port of the book.
 
-use upheld_model::{UnknownReason, check::SwitchPort};
+use upheld_model::{UnknownReason, snmp::SwitchPort};
 
 use super::judge::{IF_DESCR, IF_NAME, POE_STATUS};
 use crate::{

@@ -1,6 +1,6 @@
 //! What a switch says of a port, and what that is worth.
 
-use upheld_model::{Counter, Outcome, UnknownReason, check::SwitchPort};
+use upheld_model::{Counter, Outcome, UnknownReason, snmp::SwitchPort};
 
 use super::{Usual, find::Found};
 use crate::{ProbeResult, link, snmp::Table};

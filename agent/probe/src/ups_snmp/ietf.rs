@@ -85,7 +85,7 @@ pub(super) fn read(table: &Table) -> Told {
     let mut once: Vec<&str> = Vec::new();
     words.into_iter().for_each(|word| {
         if !once.contains(&word) {
-            once.push(word)
+            once.push(word);
         }
     });
     told.put("ups.status", Some(once.join(" ")));

@@ -1,6 +1,9 @@
 //! The generated sentence that names an incident.
 
-use upheld_model::{ProbeSpec, check::SwitchPort, snmp::SnmpAccess};
+use upheld_model::{
+    ProbeSpec,
+    snmp::{SnmpAccess, SwitchPort},
+};
 
 use super::{Root, SiteView};
 

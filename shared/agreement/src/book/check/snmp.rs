@@ -5,8 +5,7 @@
 
 use upheld_model::{
     ProbeSpec, SecretName,
-    check::SwitchPort,
-    snmp::{SNMP_PORT, SnmpAccess, SnmpAuth, SnmpLogin, SnmpPrivacy},
+    snmp::{SNMP_PORT, SnmpAccess, SnmpAuth, SnmpLogin, SnmpPrivacy, SwitchPort},
 };
 
 use crate::book::{
