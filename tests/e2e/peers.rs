@@ -1,20 +1,27 @@
 //! The agent's checks against real peers: a real nginx with certificates that end, a real link that loses, refuses and is
-//! cut, a real NUT server whose supply goes on battery, a real apcupsd, and a real SNMP agent.
+//! cut, a real NUT server whose supply goes on battery, a real apcupsd, a real SNMP agent, a
+//! real resolver and a real time server.
 
 #[path = "peers/apcupsd.rs"]
 mod apcupsd;
 #[path = "peers/discover.rs"]
 mod discover;
+#[path = "peers/dns.rs"]
+mod dns;
 #[path = "peers/https.rs"]
 mod https;
 #[path = "peers/icmp.rs"]
 mod icmp;
 #[path = "peers/link.rs"]
 mod link;
+#[path = "peers/ntp.rs"]
+mod ntp;
 #[path = "peers/nut.rs"]
 mod nut;
 #[path = "peers/snmp.rs"]
 mod snmp;
+#[path = "peers/tls.rs"]
+mod tls;
 
 use std::process::Command;
 

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use upheld_tests::{Agent, Collector, Nginx, book, free_port, program, wait_for};
+use upheld_tests::{Agent, Collector, Nginx, book, free_port, nginx::Signer, program, wait_for};
 
 /// What must not be found.
 const CANARY: &str = "canary-Q3v9-woodpecker";
@@ -23,7 +23,7 @@ fn a_sealed_secret_reaches_the_check_that_names_it_and_is_found_in_clear_nowhere
     let port = free_port();
     let mut nginx = Nginx::at(port);
     nginx.user("viewer", CANARY);
-    nginx.certify(90);
+    nginx.certify(90, Signer::Authority);
     let mut collector = Collector::new();
     let folder = collector.folder().join("book");
     let check = format!(

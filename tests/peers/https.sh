@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# https.sh WORKDIR DAYS PORT: what a real nginx needs to serve TLS on 127.0.0.1:PORT with a certificate of a test CA
+# https.sh WORKDIR DAYS PORT [self]: what a real nginx needs to serve TLS on 127.0.0.1:PORT with a certificate of a test CA
 # of its own that ends in DAYS (negative: it has ended). Again with other DAYS: a new certificate by the same CA.
+# With `self` the certificate is signed by its own key, for another name, as devices do it.
 # The caller starts nginx on WORKDIR/nginx.conf and ends it.
 set -euo pipefail
 mkdir -p "$1/new" "$1/www"
@@ -42,6 +43,9 @@ begins=$(date -u +%Y%m%d%H%M%SZ -d "$((days < 2 ? days - 30 : -2)) days")
 ends=$(date -u +%Y%m%d%H%M%SZ -d "$days days")
 openssl ca -batch -config openssl.cnf -cert ca.pem -keyfile ca.key -in csr.pem -out cert.pem \
     -startdate "$begins" -enddate "$ends" -extfile extensions -notext 2>openssl.log
+if [ "${4:-}" = self ]; then
+    openssl req -x509 -key key.pem -days "$days" -subj "/CN=device" -out cert.pem 2>openssl.log
+fi
 echo ok >www/health
 [ -f htpasswd ] || : >htpasswd
 cat >nginx.conf <<NGINX

@@ -18,6 +18,8 @@ upsc|nut-client|libnss3 libnspr4 libupsclient6
 apcupsd|apcupsd|libusb-0.1-4 libwrap0 libnsl2 libtirpc3
 snmpd|snmpd|libsnmp40 libpci3 libperl5.36 libsensors5 libwrap0 libnsl2 libtirpc3
 snmpget|snmp|libsnmp40
+dnsmasq|dnsmasq-base|libnetfilter-conntrack3 libnfnetlink0 libnftables1 libedit2 libbsd0 libmd0 libgmp10 libjansson4 libmnl0 libnftnl11 libxtables12
+chronyd|chrony|libedit2 libbsd0 libmd0
 LIST
 }
 

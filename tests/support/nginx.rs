@@ -19,6 +19,15 @@ pub struct Nginx {
     program: Option<Program>,
 }
 
+/// Who signs a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signer {
+    /// The authority of the test.
+    Authority,
+    /// Its own key, as devices do it.
+    Itself,
+}
+
 impl Nginx {
     /// One that does not run yet.
     pub fn at(port: u16) -> Self {
@@ -30,10 +39,15 @@ impl Nginx {
         program::write(&self.work.path().join("htpasswd"), &format!("{name}:{{PLAIN}}{password}\n"));
     }
 
-    /// Serves with a certificate that ends in so many days, in place of the one before.
-    pub fn certify(&mut self, days: i32) {
+    /// Where its certificate is.
+    pub fn certificate(&self) -> PathBuf {
+        self.work.path().join("cert.pem")
+    }
+
+    /// Serves with a new key and a certificate that ends in so many days, in place of the one before.
+    pub fn certify(&mut self, days: i32, signer: Signer) {
         drop(self.program.take());
-        certify(self.work.path(), days, self.port);
+        certify(self.work.path(), days, self.port, signer);
         let mut command = Command::new(peer("nginx"));
         command.args(["-e", "stderr", "-p"]).arg(self.work.path()).arg("-c").arg(self.work.path().join("nginx.conf"));
         let mut program = Program::start("nginx", &mut command, &self.work.path().join("log"));
@@ -45,7 +59,7 @@ impl Nginx {
     }
 }
 
-fn certify(work: &Path, days: i32, port: u16) {
+fn certify(work: &Path, days: i32, port: u16, signer: Signer) {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peers/https.sh");
     let openssl = peer("openssl");
     let path = std::env::join_paths(
@@ -57,6 +71,9 @@ fn certify(work: &Path, days: i32, port: u16) {
     );
     let mut command = Command::new("bash");
     command.arg(script).arg(work).arg(days.to_string()).arg(port.to_string()).env("PATH", path.expect("a PATH"));
+    if signer == Signer::Itself {
+        command.arg("self");
+    }
     let (code, out, err) = program::run(&mut command);
     assert_eq!(code, Some(0), "{out}{err}\n{}", std::fs::read_to_string(work.join("openssl.log")).unwrap_or_default());
 }

@@ -48,6 +48,9 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::NetIcmp { .. } => "network echoes",
         ProbeSpec::NetTcp { .. } => "services by TCP",
         ProbeSpec::NetHttp { .. } => "web services",
+        ProbeSpec::NetDns(_) => "names at resolvers",
+        ProbeSpec::NetNtp(_) => "this host's clock beside time servers'",
+        ProbeSpec::NetTls(_) => "certificates and keys",
         ProbeSpec::NetLink { .. } => "this host's network ports",
         ProbeSpec::UpsNut { .. } | ProbeSpec::UpsApcupsd { .. } | ProbeSpec::UpsSnmp(_) => "power supplies",
         ProbeSpec::Snmp(_) => "ports of switches",
@@ -84,6 +87,18 @@ fn describe(check: &CheckSpec) -> String {
             let asked = format!("GET {url}{}", secret.unwrap_or_default());
             (asked, "status, times, days left of the certificate; no body")
         }
+        ProbeSpec::NetDns(spec) => (
+            format!("{} of {} at {}", spec.record, spec.look_up, spec.target),
+            "its addresses, the resolver's answer and time",
+        ),
+        ProbeSpec::NetNtp(spec) => (
+            format!("the time of NTP {}:{}", spec.target, spec.port),
+            "how far this host's clock is off, the server's stratum and delays",
+        ),
+        ProbeSpec::NetTls(spec) => (
+            format!("TLS {}:{}", spec.target, spec.port),
+            "days left of the certificates, whether they are trusted and named so, the key's fingerprint",
+        ),
         ProbeSpec::NetLink { interface, .. } => (
             format!("the port {}", interface.as_deref().unwrap_or("of the default route")),
             "whether it is up, speed, duplex, drops and errors as the kernel counts them",

@@ -85,6 +85,9 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         ProbeSpec::NetIcmp { .. }
         | ProbeSpec::NetTcp { .. }
         | ProbeSpec::NetHttp { .. }
+        | ProbeSpec::NetDns(_)
+        | ProbeSpec::NetNtp(_)
+        | ProbeSpec::NetTls(_)
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)

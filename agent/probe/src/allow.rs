@@ -206,7 +206,7 @@ impl AllowList {
             Reach::Connect(port) => matches!(port, NUT_PORT | APCUPSD_PORT) || self.loopback_ports.contains(&port),
             Reach::Nut(port) => port == NUT_PORT || self.loopback_ports.contains(&port),
             Reach::Apcupsd(port) => port == APCUPSD_PORT || self.loopback_ports.contains(&port),
-            Reach::Http(port) | Reach::Snmp(port) => self.loopback_ports.contains(&port),
+            Reach::Http(port) | Reach::Asks(port) => self.loopback_ports.contains(&port),
         }
     }
 
@@ -234,8 +234,8 @@ pub(crate) enum Reach {
     Nut(u16),
     /// Questions of apcupsd's protocol to a port.
     Apcupsd(u16),
-    /// Questions of SNMP to a port, by UDP.
-    Snmp(u16),
+    /// Questions to a port in a protocol that only reads: DNS, NTP, SNMP, the handshake of TLS.
+    Asks(u16),
 }
 
 impl Reach {
@@ -247,7 +247,7 @@ impl Reach {
     fn port(self) -> Option<u16> {
         match self {
             Self::Echo => None,
-            Self::Connect(port) | Self::Http(port) | Self::Nut(port) | Self::Apcupsd(port) | Self::Snmp(port) => {
+            Self::Connect(port) | Self::Http(port) | Self::Nut(port) | Self::Apcupsd(port) | Self::Asks(port) => {
                 Some(port)
             }
         }

@@ -5,13 +5,8 @@
 //! recorder that signed its own is normal, and its expiry is still worth knowing.
 
 mod auth;
-mod certificate;
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, OnceLock},
-    time::Instant,
-};
+use std::{net::IpAddr, sync::OnceLock, time::Instant};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::{
@@ -23,7 +18,6 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
 use upheld_model::{Outcome, UnknownReason, sample::Value};
 use url::{Host, Url};
 
@@ -34,9 +28,9 @@ use crate::{
     fault,
     target::Targets,
     tcp::{self, Connected},
+    tls::certificate::{self, Days, Inspector},
 };
 pub(crate) use auth::Login;
-use certificate::Inspector;
 
 /// More of a page is not read: the status is known by then.
 const BODY_MAX: usize = 64 * 1024;
@@ -46,8 +40,7 @@ const BODY_MAX: usize = 64 * 1024;
 pub(crate) struct Expectation {
     /// The status that is good; `None` for 200 to 399.
     pub(crate) status: Option<u16>,
-    pub(crate) tls_warn_days: u16,
-    pub(crate) tls_bad_days: u16,
+    pub(crate) certificate: Days,
 }
 
 /// What all HTTP checks share; made when the first one over TLS needs it.
@@ -114,22 +107,17 @@ impl Http {
         login: Option<&Login>,
         expected: Expectation,
     ) -> ProbeResult {
-        let started = Instant::now();
-        let inspector = self.inspector.get_or_init(Inspector::new);
-        let connector = TlsConnector::from(Arc::clone(inspector.client()));
-        let stream = match connector.connect(name.clone(), connected.stream).await {
-            Ok(stream) => stream,
-            Err(error) => return certificate::judge_handshake(&error, &page.host),
+        let inspector = self.inspector.get_or_init(|| Inspector::new(&[b"http/1.1"]));
+        let session = match inspector.shake_hands(connected.stream, &name, &page.host).await {
+            Ok(session) => session,
+            Err(result) => return result,
         };
-        let handshake = started.elapsed();
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
-        let certificate = inspector.describe(&chain, &name, jiff::Timestamp::now());
-        let header = login.map(|login| login.for_peer(connected.address, Some(&certificate))).transpose();
+        let header = login.map(|login| login.for_peer(connected.address, Some(&session.certificate))).transpose();
         let result = match header {
-            Ok(header) => fetch(stream, page, header, expected, connected.address).await,
+            Ok(header) => fetch(session.stream, page, header, expected, connected.address).await,
             Err(result) => result,
         };
-        certificate.judge(result.millis("tls_ms", handshake), expected)
+        session.certificate.judge(result.millis("tls_ms", session.took), expected.certificate)
     }
 }
 

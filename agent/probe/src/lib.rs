@@ -15,6 +15,7 @@ mod apcupsd;
 mod blocking;
 mod deadline;
 pub mod discover;
+mod dns;
 mod fault;
 mod freshness;
 pub mod host;
@@ -22,6 +23,7 @@ mod http;
 mod icmp;
 mod link;
 mod memory;
+mod ntp;
 mod nut;
 mod result;
 mod secret;
@@ -33,6 +35,7 @@ mod target;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod ups;
 mod ups_snmp;
 
@@ -66,6 +69,7 @@ use service::Services;
 use snmp::Sessions;
 use switch::Ports;
 use target::Targets;
+use tls::Tls;
 use ups_snmp::SnmpSupplies;
 
 /// Runs checks. Cheap to clone; clones share sockets and the memory of earlier runs (growth, processor time).
@@ -92,6 +96,7 @@ struct Inner {
     secrets: Shelf,
     apcupsd: Apcupsd,
     services: Services,
+    tls: Tls,
 }
 
 impl Prober {
@@ -113,6 +118,7 @@ impl Prober {
             secrets: Shelf::default(),
             apcupsd: Apcupsd::new(),
             services: Services::new(),
+            tls: Tls::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -131,16 +137,23 @@ impl Prober {
     pub fn memory(&self) -> Memory {
         let (switch_ports, mut snmp_boots) = self.inner.switch_ports.memory();
         snmp_boots.extend(self.inner.snmp_supplies.memory());
-        Memory { links: self.inner.links.memory(), snmp_boots, switch_ports, services: self.inner.services.memory() }
+        Memory {
+            links: self.inner.links.memory(),
+            snmp_boots,
+            switch_ports,
+            services: self.inner.services.memory(),
+            keys: self.inner.tls.memory(),
+        }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links, snmp_boots, switch_ports, services } = memory;
+        let Memory { links, snmp_boots, switch_ports, services, keys } = memory;
         self.inner.links.recall(links);
         self.inner.snmp_supplies.recall(snmp_boots.clone());
         self.inner.switch_ports.recall(switch_ports, snmp_boots);
         self.inner.services.recall(services);
+        self.inner.tls.recall(keys);
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.
@@ -177,10 +190,13 @@ impl Inner {
                     Ok(login) => login,
                     Err(missing) => return missing,
                 };
-                let (status, tls_warn_days, tls_bad_days) = (*status, *tls_warn_days, *tls_bad_days);
-                let expected = Expectation { status, tls_warn_days, tls_bad_days };
+                let certificate = tls::certificate::Days { warn: *tls_warn_days, bad: *tls_bad_days };
+                let expected = Expectation { status: *status, certificate };
                 self.http.run(&self.targets, url, login, expected, deadline).await
             }
+            ProbeSpec::NetDns(spec) => dns::run(&self.targets, spec, deadline).await,
+            ProbeSpec::NetNtp(spec) => ntp::run(&self.targets, spec, deadline).await,
+            ProbeSpec::NetTls(tls) => self.tls.run(&self.targets, &spec.id, tls, deadline).await,
             ProbeSpec::NetLink { interface, speed_mbps } => {
                 self.links.run(&self.blocking, &spec.id, interface.as_deref(), *speed_mbps, deadline).await
             }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{link::LinkMemory, service::ServiceMemory, snmp::BootMemory, switch::SwitchMemory};
+use crate::{link::LinkMemory, service::ServiceMemory, snmp::BootMemory, switch::SwitchMemory, tls::KeyMemory};
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
 /// usual, and nothing else.
@@ -20,4 +20,7 @@ pub struct Memory {
     /// The services that were found.
     #[serde(default)]
     pub(crate) services: ServiceMemory,
+    /// The keys that servers showed first.
+    #[serde(default)]
+    pub(crate) keys: KeyMemory,
 }

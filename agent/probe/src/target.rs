@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
-use upheld_model::UnknownReason;
+use upheld_model::{UnknownReason, check::RESOLVER};
 
 use crate::{
     AllowList, ProbeResult,
@@ -65,7 +65,7 @@ impl Targets {
     }
 
     /// The addresses of `target` that a check may reach, in the resolver's order; never empty. `gateway` is the
-    /// default gateway. The error is the result of the run.
+    /// default gateway, `resolver` the first one that this host is configured with. The error is the result of the run.
     pub(crate) async fn addresses(
         &self,
         target: &str,
@@ -79,6 +79,12 @@ impl Targets {
                     UnknownReason::Local,
                     "this host has no default gateway, or it cannot be read here",
                 )
+            })?]
+        } else if target == RESOLVER {
+            let resolver = self.around().resolvers.first().copied();
+            vec![resolver.ok_or_else(|| {
+                let why = "this host is configured with no resolver, or it cannot be read here";
+                ProbeResult::unknown(UnknownReason::Local, why)
             })?]
         } else if let Ok(address) = target.trim_start_matches('[').trim_end_matches(']').parse() {
             vec![address]

@@ -211,9 +211,12 @@ pub fn unbuilt_jobs_of(site: &book::Site) -> Result<BTreeMap<CheckId, Job>, Plan
 fn promised(probe: &ProbeSpec) -> Promised {
     let certificate_days = match probe {
         ProbeSpec::NetHttp { tls_warn_days, .. } => Some(*tls_warn_days),
+        ProbeSpec::NetTls(spec) => Some(spec.tls_warn_days),
         ProbeSpec::Host { .. }
         | ProbeSpec::NetIcmp { .. }
         | ProbeSpec::NetTcp { .. }
+        | ProbeSpec::NetDns(_)
+        | ProbeSpec::NetNtp(_)
         | ProbeSpec::NetLink { .. }
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }

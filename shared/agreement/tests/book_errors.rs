@@ -44,6 +44,31 @@ const CASES: &[Case] = &[
     ("unknown-zone", &[(SITE, "America/Chicago", "America/Chicgo")], &[Code::UnknownWord]),
     ("unknown-check-kind", &[(SITE, "net.icmp", "net.ping")], &[Code::UnknownWord]),
     ("misspelt-check-kind", &[(SITE, "net.icmp", "cam.rstp")], &[Code::UnknownWord]),
+    ("dns-of-no-name", &[(SITE, "kind = \"host\"", "kind = \"net.dns\"")], &[Code::MissingKey]),
+    (
+        "dns-several",
+        &[(
+            SITE,
+            "kind = \"host\"",
+            "kind = \"net.dns\", look_up = \"nvr.example\", record = \"MX\", expect = [\"10.0.0\", \"10.0.0.5\"], prot = 53",
+        )],
+        &[Code::UnknownWord, Code::BadValue, Code::UnknownKey],
+    ),
+    (
+        "dns-other-family",
+        &[(
+            SITE,
+            "kind = \"host\"",
+            "kind = \"net.dns\", look_up = \"a.example\", record = \"AAAA\", expect = \"10.0.0.5\"",
+        )],
+        &[Code::CheckRefused],
+    ),
+    ("ntp-bounds", &[(SITE, "kind = \"host\"", "kind = \"net.ntp\", warn = \"10s\"")], &[Code::CheckRefused]),
+    (
+        "tls-pin",
+        &[(SITE, "kind = \"host\"", "kind = \"net.tls\", target = \"10.0.0.1\", pin = \"2f:11:ab\"")],
+        &[Code::CheckRefused],
+    ),
     (
         "secret-in-the-book",
         &[(SITE, "kind = \"host\"", "kind = \"cam.onvif\", password = \"1234\"")],

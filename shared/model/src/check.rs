@@ -4,8 +4,10 @@
 //! cannot read is kept and never run ([`LaterProbe`]).
 
 mod later;
+mod net;
 
 pub use later::LaterProbe;
+pub use net::{DNS_PORT, DnsSpec, NTP_PORT, NtpSpec, PIN_PREFIX, RESOLVER, RecordKind, TLS_PORT, TlsSpec};
 
 mod auth;
 
@@ -98,6 +100,15 @@ pub enum ProbeSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         auth: Option<HttpAuth>,
     },
+    /// A name looked up at a resolver.
+    #[serde(rename = "net.dns")]
+    NetDns(DnsSpec),
+    /// A time server's clock beside this host's.
+    #[serde(rename = "net.ntp")]
+    NetNtp(NtpSpec),
+    /// A server's certificates and its key.
+    #[serde(rename = "net.tls")]
+    NetTls(TlsSpec),
     /// A port of this host: carrier and its drops as the kernel counts them, speed, duplex, errors.
     #[serde(rename = "net.link")]
     NetLink {
@@ -200,6 +211,9 @@ impl ProbeSpec {
         "net.icmp",
         "net.tcp",
         "net.http",
+        "net.dns",
+        "net.ntp",
+        "net.tls",
         "net.link",
         "ups.nut",
         "ups.apcupsd",
@@ -217,6 +231,9 @@ impl ProbeSpec {
             Self::NetIcmp { .. } => "net.icmp",
             Self::NetTcp { .. } => "net.tcp",
             Self::NetHttp { .. } => "net.http",
+            Self::NetDns(_) => "net.dns",
+            Self::NetNtp(_) => "net.ntp",
+            Self::NetTls(_) => "net.tls",
             Self::NetLink { .. } => "net.link",
             Self::UpsNut { .. } => "ups.nut",
             Self::UpsApcupsd { .. } => "ups.apcupsd",
@@ -245,6 +262,8 @@ impl ProbeSpec {
             Self::Snmp(_) => IncidentClass::NetworkLan,
             Self::UpsNut { .. } | Self::UpsApcupsd { .. } | Self::UpsSnmp(_) => IncidentClass::Power,
             Self::Service { .. } => IncidentClass::Service,
+            Self::NetDns(_) | Self::NetTls(_) => IncidentClass::NetworkLan,
+            Self::NetNtp(_) => IncidentClass::TimeSync,
             Self::RecFreshness(_) => IncidentClass::Recording,
             Self::BackupFiles(_) => IncidentClass::Backup,
             Self::Later(_) => IncidentClass::Monitoring,
@@ -311,6 +330,10 @@ impl CheckSpec {
             // Two seconds: a target that swallows packets is confirmed within the 15 s that liveness promises.
             ProbeSpec::NetTcp { .. } => (10, 2, 3, 2),
             ProbeSpec::NetHttp { .. } => (10, 10, 3, 2),
+            ProbeSpec::NetDns(_) => (60, 2, 3, 2),
+            ProbeSpec::NetNtp(_) => (900, 2, 3, 2),
+            // A certificate that was renewed ends its incident within the hour.
+            ProbeSpec::NetTls(_) => (3_600, 5, 3, 1),
             // The kernel counts each drop, however short; down for a minute it is a failure and no drop any more.
             ProbeSpec::NetLink { .. } => (10, 2, 6, 2),
             // A dip of 1.2 s is seen. For how long a supply may run on battery the probe knows; two in a row, since some
@@ -370,6 +393,9 @@ impl CheckSpec {
                 }
                 self.bound("tls_warn_days", (*tls_warn_days).into(), u64::from(*tls_bad_days), 3_650)
             }
+            ProbeSpec::NetDns(spec) => spec.validate(self),
+            ProbeSpec::NetNtp(spec) => spec.validate(self),
+            ProbeSpec::NetTls(spec) => spec.validate(self),
             ProbeSpec::NetLink { interface, speed_mbps } => {
                 if let Some(interface) = interface {
                     self.interface(interface)?;

@@ -1,6 +1,6 @@
 //! `net.http` and a real nginx whose certificates are made by openssl (`tests/peers/https.sh`).
 
-use upheld_tests::{Nginx, free_port};
+use upheld_tests::{Nginx, free_port, nginx::Signer};
 
 use super::{check_now, look, site};
 
@@ -22,7 +22,7 @@ fn a_servers_certificate_is_judged_by_its_days_and_a_renewed_one_is_seen() {
         (-1, "bad", "bad", "the certificate expired 1.0 days ago"),
         (90, "ok", "ok", ""),
     ] {
-        server.certify(days);
+        server.certify(days, Signer::Authority);
         let seen = look(&mut check_now(&agent));
         let [first, second, third] = &seen[..] else { panic!("three checks: {seen:?}") };
         println!("{days} days: {} {:?}, {}, {} {:?}", first.is, first.evidence, second.is, third.is, third.evidence);

@@ -3,19 +3,21 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    sync::Arc,
     time::Duration,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::ring};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use upheld_model::{
     CheckSpec, ProbeSpec,
     check::{HttpAuth, HttpScheme, HttpTrust},
 };
 
 use super::*;
-use crate::testing::{self, evidence, number, serve, spec};
+use crate::{
+    testing::{self, evidence, number, serve, spec},
+    tls::testing::{chain, versions},
+};
 
 fn get(url: &str, status: Option<u16>) -> CheckSpec {
     testing::check(ProbeSpec::NetHttp { url: url.to_owned(), status, tls_warn_days: 21, tls_bad_days: 7, auth: None })
@@ -279,48 +281,12 @@ fn tls(names: &[&str], from: i64, to: i64, issuer_to: Option<i64>) -> u16 {
     serve_tls(config)
 }
 
-fn chain(
-    names: &[&str],
-    from: i64,
-    to: i64,
-    issuer_to: Option<i64>,
-) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-    let key = KeyPair::generate().unwrap();
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let leaf = validity(CertificateParams::new(names).unwrap(), from, to);
-    let chain = match issuer_to {
-        None => vec![leaf.self_signed(&key).unwrap().der().clone()],
-        Some(issuer_to) => {
-            let mut ca = validity(CertificateParams::new(vec![]).unwrap(), -400, issuer_to);
-            ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().unwrap()).unwrap();
-            vec![leaf.signed_by(&key, &ca).unwrap().der().clone(), ca.der().clone()]
-        }
-    };
-    (chain, PrivateKeyDer::Pkcs8(key.serialize_der().into()))
-}
-
-fn versions() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
-    let provider = Arc::new(ring::default_provider());
-    ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap()
-}
-
 fn serve_tls(config: ServerConfig) -> u16 {
     let config = Arc::new(config);
     serve(move |stream| {
         let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
         drop(answer(StreamOwned::new(connection, stream), "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
     })
-}
-
-fn validity(mut params: CertificateParams, from: i64, to: i64) -> CertificateParams {
-    let day = |days: i64| {
-        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days + 1);
-        let civil = at.to_zoned(jiff::tz::TimeZone::UTC).date();
-        rcgen::date_time_ymd(civil.year().into(), civil.month().unsigned_abs(), civil.day().unsigned_abs())
-    };
-    (params.not_before, params.not_after) = (day(from), day(to));
-    params
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl Sessions {
                 Shown::User { auth: shelf.wanted(auth_secret)?, privacy: shelf.wanted(privacy_secret)? }
             }
         };
-        let addresses = targets.addresses(target, Reach::Snmp(*udp_port), deadline).await?;
+        let addresses = targets.addresses(target, Reach::Asks(*udp_port), deadline).await?;
         let at = format!("the SNMP agent at {target} port {udp_port}");
         // The targets are never empty; there is no connection that could say which of them is alive.
         let Some(address) = addresses.first().map(|address| SocketAddr::new(*address, *udp_port)) else {

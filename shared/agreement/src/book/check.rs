@@ -22,6 +22,7 @@ use crate::ratio::Ratio;
 
 mod auth;
 mod job;
+mod net;
 mod snmp;
 mod unbuilt;
 
@@ -35,9 +36,6 @@ pub const JOBS: &[&str] = &["backup.job", "job"];
 pub const NOT_BUILT: &[&str] = &[
     "power.boot",
     "net.path",
-    "net.tls",
-    "net.dns",
-    "net.ntp",
     "process",
     "log",
     "eventlog",
@@ -162,6 +160,9 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "net.icmp" => Some(read_icmp),
         "net.tcp" => Some(read_tcp),
         "net.http" => Some(read_http),
+        "net.dns" => Some(net::read_dns),
+        "net.ntp" => Some(net::read_ntp),
+        "net.tls" => Some(net::read_tls),
         "net.link" => Some(read_link),
         "ups.nut" => Some(read_nut),
         "ups.apcupsd" => Some(read_apcupsd),
@@ -240,17 +241,13 @@ fn read_tcp(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<Pr
 fn read_http(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
     let url = fields.required("url", reading);
     let status = small(fields, "status", reading);
-    let warn = fields.optional::<PlainSeconds>("tls_warn", reading);
-    let bad = fields.optional::<PlainSeconds>("tls_bad", reading);
-    let days = |given: Option<PlainSeconds>, usual| {
-        given.map_or(usual, |seconds| u16::try_from(seconds.0 / 86_400).unwrap_or(u16::MAX))
-    };
+    let (tls_warn_days, tls_bad_days) = net::certificate_days(fields, reading);
     let auth = match fields.node("auth") {
         // One that cannot be read has been reported, and a check must not run without it.
         Some(node) => Some(auth::read(node, reading)?),
         None => None,
     };
-    Some(ProbeSpec::NetHttp { url: url?, status, tls_warn_days: days(warn, 21), tls_bad_days: days(bad, 7), auth })
+    Some(ProbeSpec::NetHttp { url: url?, status, tls_warn_days, tls_bad_days, auth })
 }
 
 fn read_link(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use toml::de::DeValue;
 use upheld_model::{
     AssetClass, AssetId, CheckId, CheckName, ClientId, IncidentClass, IncidentKind, SecretName, SiteId,
+    check::RecordKind,
 };
 
 use super::{
@@ -311,6 +312,7 @@ read_words! {
     MeasuredFrom "instant to measure from", SatisfiedBy "satisfying fact",
     OpenIncidents "treatment of open incidents",
     AssetClass "asset class", IncidentClass "incident class", IncidentKind "incident kind",
+    RecordKind "kind of record",
 }
 
 macro_rules! names {

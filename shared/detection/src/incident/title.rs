@@ -2,6 +2,7 @@
 
 use upheld_model::{
     ProbeSpec,
+    check::RESOLVER,
     snmp::{SnmpAccess, SwitchPort},
 };
 
@@ -32,6 +33,13 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::NetIcmp { target, tcp_port: _ } => format!("{target} does not answer ping"),
         ProbeSpec::NetTcp { target: _, port } => format!("TCP service on port {port} does not answer"),
         ProbeSpec::NetHttp { url, .. } => format!("web service at {} does not answer as it should", authority(url)),
+        ProbeSpec::NetDns(spec) => {
+            format!("{} is not resolved as it should be by {}", spec.look_up, server(&spec.target))
+        }
+        ProbeSpec::NetNtp(spec) => format!("the host's clock differs from that of {}", server(&spec.target)),
+        ProbeSpec::NetTls(spec) => {
+            format!("certificate or key at {} port {} is not as it should be", server(&spec.target), spec.port)
+        }
         ProbeSpec::NetLink { interface: Some(interface), .. } => format!("{interface} has no link"),
         ProbeSpec::NetLink { interface: None, .. } => "the port of its default route has no link".to_owned(),
         ProbeSpec::UpsNut { ups, .. } => format!("power supply {ups} runs on battery, or its battery is low"),
@@ -47,6 +55,15 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
         // No collector makes such a check, and no agent says that one failed.
         ProbeSpec::Later(later) => format!("{} is not as it should be", later.kind()),
+    }
+}
+
+/// A server by what the check calls it.
+fn server(target: &str) -> &str {
+    match target {
+        RESOLVER => "the host's resolver",
+        "gateway" => "the default gateway",
+        named => named,
     }
 }
 
@@ -69,7 +86,10 @@ fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use upheld_model::{check::FreshnessSpec, snmp::SnmpLogin};
+    use upheld_model::{
+        check::{DNS_PORT, DnsSpec, FreshnessSpec, NtpSpec, RecordKind, TlsSpec},
+        snmp::SnmpLogin,
+    };
 
     use super::*;
 
@@ -78,6 +98,26 @@ mod tests {
         let icmp = |target: &str| ProbeSpec::NetIcmp { target: target.to_owned(), tcp_port: None };
         let url = "https://ana:pw@nvr.local:8443/login?token=s3cret".to_owned();
         let files = |age_max_s| FreshnessSpec { path: "/x".to_owned(), age_max_s, bytes_min: 1, ends_with: None };
+        let dns = |target: &str| {
+            ProbeSpec::NetDns(DnsSpec {
+                target: target.to_owned(),
+                port: DNS_PORT,
+                look_up: "nvr.site.test".to_owned(),
+                record: RecordKind::A,
+                expect: [].into(),
+                contains: [].into(),
+            })
+        };
+        let ntp = NtpSpec { target: "gateway".to_owned(), port: 123, warn_ms: 1_000, bad_ms: 5_000 };
+        let ntp = ProbeSpec::NetNtp(ntp);
+        let tls = ProbeSpec::NetTls(TlsSpec {
+            target: "nvr.local".to_owned(),
+            port: 8443,
+            server_name: None,
+            pin: None,
+            tls_warn_days: 21,
+            tls_bad_days: 7,
+        });
         for (probe, sentence) in [
             (ProbeSpec::Host { disk_bad_percent: 95 }, "a file system is more than 95 % full"),
             (icmp("gateway"), "the default gateway does not answer"),
@@ -87,6 +127,10 @@ mod tests {
                 ProbeSpec::NetHttp { url, status: None, tls_warn_days: 21, tls_bad_days: 7, auth: None },
                 "web service at nvr.local:8443 does not answer as it should",
             ),
+            (dns(RESOLVER), "nvr.site.test is not resolved as it should be by the host's resolver"),
+            (dns("10.0.0.53"), "nvr.site.test is not resolved as it should be by 10.0.0.53"),
+            (ntp, "the host's clock differs from that of the default gateway"),
+            (tls, "certificate or key at nvr.local port 8443 is not as it should be"),
             (ProbeSpec::NetLink { interface: Some("eth0".to_owned()), speed_mbps: None }, "eth0 has no link"),
             (
                 ProbeSpec::UpsNut { target: "x".to_owned(), port: 3493, ups: "ups1".to_owned() },

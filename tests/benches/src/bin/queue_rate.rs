@@ -42,7 +42,7 @@ async fn main() {
     let portal = upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::new(move || then),
-        link: Arc::new(|_| String::new()),
+        new_host: Arc::new(|_| upheld_web::NewHost { link: String::new(), install: None }),
         url: String::new(),
         metrics: Arc::new(String::new),
         certificates: Arc::new(Default::default),

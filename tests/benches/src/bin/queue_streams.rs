@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 use upheld_benches::Usage;
 use upheld_desk::{Actor, Desk, ProblemReport, Rights, Scope};
-use upheld_web::Portal;
+use upheld_web::{NewHost, Portal};
 
 const READERS: [usize; 3] = [1, 50, 200];
 
@@ -41,7 +41,7 @@ async fn main() {
     let portal = upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::new(Timestamp::now),
-        link: Arc::new(|_| String::new()),
+        new_host: Arc::new(|_| NewHost { link: String::new(), install: None }),
         metrics: Arc::new(String::new),
         certificates: Arc::new(Default::default),
         url: String::new(),

@@ -3,8 +3,12 @@
 //! The handshake takes any certificate, because a check must see the one that is there; a secret is sent over such a
 //! connection only where `super::auth` permits it. The signatures of the handshake are verified as usual, so that the server at least has the key.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -17,20 +21,40 @@ use rustls::{
     server::ParsedCertificate,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use upheld_model::{Outcome, UnknownReason};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use upheld_model::{Outcome, UnknownReason, check::PIN_PREFIX};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::Expectation;
 use crate::{ProbeResult, fault};
 
+/// How long before its end a certificate is worth a word.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Days {
+    /// Under so many the check warns.
+    pub(crate) warn: u16,
+    /// Under so many it is bad.
+    pub(crate) bad: u16,
+}
+
+/// A connection over which a server showed what it has.
+pub(crate) struct Session {
+    pub(crate) stream: TlsStream<TcpStream>,
+    pub(crate) certificate: Certificate,
+    /// How long the handshake took.
+    pub(crate) took: Duration,
+}
+
 /// Takes certificates and describes them.
-pub(super) struct Inspector {
+pub(crate) struct Inspector {
     client: Arc<ClientConfig>,
     public: Option<Arc<WebPkiServerVerifier>>,
 }
 
 impl Inspector {
-    pub(super) fn new() -> Self {
+    /// One that offers these protocols; a server that knows none of them ends the handshake.
+    pub(crate) fn new(protocols: &[&[u8]]) -> Self {
         let provider = Arc::new(ring::default_provider());
         let roots = Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
         let public = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build().ok();
@@ -42,21 +66,34 @@ impl Inspector {
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        client.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         // A resumed session would show the certificate of the first one.
         client.resumption = Resumption::disabled();
         Self { client: Arc::new(client), public }
     }
 
-    pub(super) fn client(&self) -> &Arc<ClientConfig> {
-        &self.client
+    /// Makes the handshake and describes what came. Bounded by the caller's deadline, and by rustls: a chain of more than
+    /// 64 KiB ends it.
+    pub(crate) async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        name: &ServerName<'static>,
+        host: &str,
+    ) -> Result<Session, ProbeResult> {
+        let started = Instant::now();
+        let connector = TlsConnector::from(Arc::clone(&self.client));
+        let stream = connector.connect(name.clone(), stream).await.map_err(|error| judge_handshake(&error, host))?;
+        let took = started.elapsed();
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let certificate = self.describe(chain, name, Timestamp::now());
+        Ok(Session { certificate, stream, took })
     }
 
-    pub(super) fn describe(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>, now: Timestamp) -> Certificate {
+    fn describe(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>, now: Timestamp) -> Certificate {
         let Some((leaf, issuers)) = chain.split_first() else { return Certificate::default() };
         let days = issuers.iter().filter_map(|issuer| lasts_days(issuer, now));
         let verified = self.public.as_ref().map(|verifier| {
-            let at = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.as_second().max(0).unsigned_abs()));
+            let at = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().max(0).unsigned_abs()));
             verifier.verify_server_cert(leaf, issuers, name, &[], at)
         });
         let parsed = ParsedCertificate::try_from(leaf);
@@ -66,30 +103,38 @@ impl Inspector {
             issuer_days_left: days.reduce(f64::min),
             is_trusted: matches!(verified, Some(Ok(_))),
             is_named: parsed.is_ok_and(|parsed| verify_server_name(&parsed, name).is_ok()),
+            key: key_of(leaf),
+            chain: chain.len(),
         }
     }
 }
 
 /// What is known of a certificate; the default knows nothing and trusts nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Certificate {
+pub(crate) struct Certificate {
     days_left: Option<f64>,
     /// Days until it begins to be valid.
     days_until: Option<f64>,
     /// The shortest-lived of the certificates above it that the server sent.
     issuer_days_left: Option<f64>,
-    is_trusted: bool,
-    is_named: bool,
+    /// Whether the public trusts it, by the roots of Mozilla.
+    pub(crate) is_trusted: bool,
+    /// Whether it has the name that was asked for.
+    pub(crate) is_named: bool,
+    /// The fingerprint of its key.
+    pub(crate) key: Option<String>,
+    /// How many certificates came.
+    pub(crate) chain: usize,
 }
 
 impl Certificate {
     /// Whether a public authority vouches for it, for the name that was asked.
-    pub(super) fn is_vouched_for(&self) -> bool {
+    pub(crate) fn is_vouched_for(&self) -> bool {
         self.is_trusted
     }
 
     /// Adds what is known to a result, and makes it worse where the certificate is: a failure of the page stands.
-    pub(super) fn judge(&self, result: ProbeResult, expected: Expectation) -> ProbeResult {
+    pub(crate) fn judge(&self, result: ProbeResult, expected: Days) -> ProbeResult {
         let flag = |is: bool| if is { 1.0 } else { 0.0 };
         let mut result = result.value("tls_trusted", flag(self.is_trusted)).value("tls_name_fits", flag(self.is_named));
         for (name, days) in [("tls_days_left", self.days_left), ("tls_issuer_days_left", self.issuer_days_left)] {
@@ -107,8 +152,8 @@ impl Certificate {
 
     /// The leaf counts fully. An issuer counts as much where nobody but the site trusts the chain; in a publicly
     /// trusted chain it may be a spare that is not needed (as DST Root CA X3 was in 2021), and only warns.
-    fn verdict(&self, expected: Expectation) -> (Outcome, String) {
-        let (warn, bad) = (f64::from(expected.tls_warn_days), f64::from(expected.tls_bad_days));
+    fn verdict(&self, expected: Days) -> (Outcome, String) {
+        let (warn, bad) = (f64::from(expected.warn), f64::from(expected.bad));
         let parts =
             [("the certificate", self.days_left, true), ("its issuer's", self.issuer_days_left, !self.is_trusted)];
         let say = |whose: &str, days: f64| {
@@ -137,6 +182,13 @@ impl Certificate {
     }
 }
 
+/// SHA-256 over the public key with its algorithm, as curl's `--pinnedpubkey` takes it.
+fn key_of(der: &CertificateDer<'_>) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let digest = Sha256::digest(certificate.public_key().raw);
+    Some(format!("{PIN_PREFIX}{}", BASE64_STANDARD.encode(digest)))
+}
+
 fn days_from(now: Timestamp, then: x509_parser::time::ASN1Time) -> f64 {
     (then.timestamp() - now.as_second()) as f64 / 86_400.0
 }
@@ -152,7 +204,7 @@ fn begins_in_days(der: &CertificateDer<'_>, now: Timestamp) -> Option<f64> {
 }
 
 /// A handshake that failed. Old devices speak only what is no longer spoken: that is our limit and not their fault.
-pub(super) fn judge_handshake(error: &std::io::Error, host: &str) -> ProbeResult {
+fn judge_handshake(error: &std::io::Error, host: &str) -> ProbeResult {
     if let Some(result) = judge_alert(error) {
         return result;
     }
@@ -175,7 +227,7 @@ pub(super) fn judge_handshake(error: &std::io::Error, host: &str) -> ProbeResult
 }
 
 /// A server that wants a certificate of ours: `Unknown(Credentials)`. In TLS 1.3 it says so only after the handshake.
-pub(super) fn judge_alert(error: &std::io::Error) -> Option<ProbeResult> {
+pub(crate) fn judge_alert(error: &std::io::Error) -> Option<ProbeResult> {
     let error = error.get_ref()?.downcast_ref::<Error>()?;
     (*error == Error::AlertReceived(AlertDescription::CertificateRequired)).then(|| {
         let why = "the server wants a client certificate, which a check of this kind never has";
