@@ -20,7 +20,8 @@ fn a_wrong_command_line_exits_2_and_says_so_as_json_where_that_was_asked_for() {
 fn commands_of_later_issues_refuse_by_name() {
     for arguments in [
         &["report", "northgate", "--month", "2026-10", "-o", "x.pdf"][..],
-        &["secret", "set", "northgate/plant-2/nvr"],
+        &["secret", "recovery-key", "0a1b"],
+        &["secret", "reseal", "--with", "key"],
         &["store", "copy"],
     ] {
         let run = collector(arguments);

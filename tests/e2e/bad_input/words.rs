@@ -59,7 +59,7 @@ fn every_refusal_is_one_line_for_a_machine_with_the_same_code() {
         (10, &|| on(&["status"])),
         (10, &|| on(&["check", "now"])),
         (13, &|| on(&["enroll", &unreachable])),
-        (69, &|| on(&["secret", "set", "x"])),
+        (1, &|| on(&["secret", "set", "x"])),
         (78, &|| on(&["enroll", "https://127.0.0.1/e/cut"])),
     ];
     for (code, command) in table {
