@@ -18,7 +18,7 @@ use crate::{
     failure::{Code, Failure},
     http::{Doubt, NoAnswer},
     identity::TlsIdentity,
-    output, platform,
+    output, platform, secret,
     settings::Settings,
     state::{Identity, StateFolder},
     uplink::{Reach, Uplink},
@@ -107,10 +107,32 @@ async fn look(common: &Common, state: &StateFolder, provider: &Arc<CryptoProvide
             findings.extend(collector(state, &identity, &settings, provider).await);
         }
     }
+    findings.extend(secrets(state, &identity));
     findings.push(service(state));
     findings.extend(rights(state));
     findings.push(disk(state));
     findings
+}
+
+/// What checks need in order to log in; nothing to say where none does and nothing is damaged.
+fn secrets(state: &StateFolder, identity: &Identity) -> Option<Finding> {
+    let wanted = secret::wanted(state);
+    let (secrets, wrong) = secret::all(state, identity);
+    let missing: Vec<_> = wanted.iter().filter_map(|name| Some((name, secrets.find(name).err()?))).collect();
+    match (missing.first(), wrong) {
+        (Some((name, why)), _) => {
+            let others = if missing.len() > 1 { format!(", and {} more", missing.len() - 1) } else { String::new() };
+            Some(Finding::wrong(
+                "secrets",
+                Code::Missing,
+                format!("{why}{others}; checks that need it are unknown"),
+                format!("upheld-agent secret set {name}"),
+            ))
+        }
+        (None, Some(why)) => Some(Finding::wrong("secrets", Code::Invalid, why, "upheld-agent secret list")),
+        (None, None) if wanted.is_empty() => None,
+        (None, None) => Some(Finding::ok("secrets", format!("each of the {} that checks name is here", wanted.len()))),
+    }
 }
 
 /// The line: name, proxy, TLS by the pinned root, our certificate; and the collector's clock beside ours.

@@ -27,6 +27,11 @@ use crate::{
 use kept::Kept;
 pub(crate) use sealed::{Held, own_key};
 
+/// The secrets that the checks of this host's configuration name.
+pub(crate) fn wanted(state: &StateFolder) -> BTreeSet<SecretName> {
+    users(state).into_keys().collect()
+}
+
 /// What the running agent is told when a secret has changed.
 pub(crate) const CHANGED: &str = "secrets\n";
 

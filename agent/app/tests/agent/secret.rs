@@ -141,10 +141,16 @@ fn a_running_agent_takes_a_secret_up_and_puts_it_down_without_a_restart() {
     let now = host.agent(&["check", "now"]).out;
     assert!(now.contains("unknown (secret missing)") && now.contains("upheld-agent secret set nvr-web"), "{now}");
 
+    let doctor = host.agent(&["doctor"]).out;
+    let wrong = "WRONG  the secret nvr-web is not on this host";
+    assert!(doctor.contains(wrong) && doctor.contains("do: upheld-agent secret set nvr-web"), "{doctor}");
+
     let set = host.agent_given(&["secret", "set", "nvr-web"], CANARY);
     assert!(set.out.contains("running agent uses it") && set.out.contains("nvr-02/net.http"), "{}{}", set.out, set.err);
     stands(&host, "ok", None);
     assert!(host.agent(&["check", "now"]).out.contains(" ok "));
+    let doctor = host.agent(&["doctor"]).out;
+    assert!(doctor.contains("each of the 1 that checks name is here") && !doctor.contains(CANARY), "{doctor}");
     let sends = host.agent(&["status", "--sends"]).out;
     assert!(sends.contains("the secret nvr-web") && !sends.contains(CANARY), "{sends}");
 
