@@ -89,7 +89,7 @@ pub struct Lacking {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LackingWhy {
-    /// It has told no key: older than sealing, or not heard since it can.
+    /// It has told no key: it is older than sealing, or was not heard since it can.
     NoKey,
     /// It was enrolled, or made its key anew, after the secret was set.
     SetBefore,
@@ -240,8 +240,8 @@ fn nobody(tx: &dyn ReadTx, client: &ClientId, site: &SiteId) -> Result<SealedErr
     } else {
         let hosts: Vec<&str> = agents.iter().map(|row| row.host.as_str()).collect();
         format!(
-            "{} told no key yet: an agent of this version tells it within a minute of its start; on an older one set it \
-             there: upheld-agent secret set NAME",
+            "{} told no key yet: an agent of this version tells it within a minute of its start; start or upgrade it, and \
+             set the secret again",
             hosts.join(", ")
         )
     };

@@ -147,7 +147,7 @@ fn in_a_row(secret: &SealedView) -> String {
 fn lacking(secret: &SealedView) -> String {
     let line = |one: &upheld_desk::sealed::Lacking| {
         let why = match one.why {
-            LackingWhy::NoKey => "it has told no key yet (an older agent); on it: upheld-agent secret set",
+            LackingWhy::NoKey => "it has told no key yet; start it, or upgrade an older one, and set the secret again",
             LackingWhy::SetBefore => "it came after the secret was set; set it again to seal it to this host too",
         };
         format!("\n  lacks it: {} ({}): {why}", one.agent, one.host)
