@@ -1,7 +1,7 @@
 #!/bin/bash
-# snmpd.sh WORKDIR start PORT [OBJECTID]|stop|kill: a real SNMP agent (net-snmp) on loopback, whose tables are the lines of
-# WORKDIR/data (snmp-data.py); OBJECTID is what it says it is. Communities `upheld` and `public`; user `upheldv3` with SHA `authpass123` and
-# AES `privpass123`. Its own tables of interfaces are off, so that those of the file stand in their place.
+# snmpd.sh WORKDIR start PORT [OBJECTID]|stop: a real SNMP agent (net-snmp) on loopback, whose tables are the lines of
+# WORKDIR/data (snmp-data.py); OBJECTID is what it says it is. Communities `upheld` and `public`; user `upheldv3` with SHA
+# `authpass123` and AES `privpass123`. Its own tables of interfaces are off: those of the file stand in their place.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -33,7 +33,12 @@ CONF
         done
         cat "$work/log" "$work/first" >&2
         exit 1 ;;
-    # Its handlers end with it: their input does.
-    stop) if [ -s "$work/pid" ]; then kill "$(cat "$work/pid")" 2>/dev/null || true; rm -f "$work/pid"; fi ;;
-    kill) kill -9 "$(cat "$work/pid")" ;;
+    # Its handlers end with it: their input does. Whoever comes next at its port must find it free.
+    stop)
+        if [ -s "$work/pid" ]; then
+            pid=$(cat "$work/pid")
+            kill "$pid" 2>/dev/null || true
+            for _ in $(seq 100); do [ -e "/proc/$pid/exe" ] || break; sleep 0.05; done
+            rm -f "$work/pid"
+        fi ;;
 esac
