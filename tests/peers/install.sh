@@ -20,6 +20,7 @@ snmpd|snmpd|libsnmp40 libpci3 libperl5.36 libsensors5 libwrap0 libnsl2 libtirpc3
 snmpget|snmp|libsnmp40
 dnsmasq|dnsmasq-base|libnetfilter-conntrack3 libnfnetlink0 libnftables1 libedit2 libbsd0 libmd0 libgmp10 libjansson4 libmnl0 libnftnl11 libxtables12
 chronyd|chrony|libedit2 libbsd0 libmd0
+check_load|monitoring-plugins-basic|
 LIST
 }
 
@@ -92,6 +93,7 @@ peers_unpack() {
     local found
     # NUT's own folder first: its /sbin/upsd only starts what /etc/nut names.
     found=$(find "$peers/root" -type f -path "*/lib/nut/$program")
+    [ -n "$found" ] || found=$(find "$peers/root" -type f -path "*/lib/nagios/plugins/$program")
     [ -n "$found" ] || found=$(find "$peers/root" -type f \( -path "*/bin/$program" -o -path "*/sbin/$program" \) | head -n 1)
     [ -n "$found" ] || return 1
     local root

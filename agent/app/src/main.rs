@@ -1,7 +1,7 @@
 //! `upheld-agent`: real disk, network and clocks under the engine and the delivery protocol, and the command line.
 //!
 //! It probes by itself, writes what it saw to its journal, and sends the journal to its collector whenever there is
-//! one (DELIVERY). It runs no program, whatever the collector says (SECURITY 1). A command fails with one of the exit
+//! one (DELIVERY). It runs no program but those that the site's own file spells out, whatever the collector says (SECURITY 1). A command fails with one of the exit
 //! codes of [`failure::Code`]; the running agent copes and says so in `status`.
 //!
 //! Where to look next: [`run`] for the loop, [`enroll`] for the beginning, [`tls`] for whom it believes.

@@ -55,6 +55,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::UpsNut { .. } | ProbeSpec::UpsApcupsd { .. } | ProbeSpec::UpsSnmp(_) => "power supplies",
         ProbeSpec::Snmp(_) => "ports of switches",
         ProbeSpec::Service { .. } => "this host's services",
+        ProbeSpec::ExecNagios { .. } => "commands of this site's own",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
         ProbeSpec::BackupFiles(_) => "ages of backups",
         ProbeSpec::Later(_) => "not run by this version",
@@ -124,6 +125,10 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::Service { unit: None } => (
             "all services that start with this host".to_owned(),
             "how many there are, the names of those that do not run",
+        ),
+        ProbeSpec::ExecNagios { command } => (
+            format!("the command {command}, if this site's allow.toml spells it out"),
+            "its exit status, the beginning of what it prints, what it measured",
         ),
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")

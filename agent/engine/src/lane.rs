@@ -91,6 +91,7 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)
+        | ProbeSpec::ExecNagios { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_) => true,
     }

@@ -13,8 +13,10 @@
 //! loopback_echo = false               # echo to this host itself
 //! public_hosts = ["status.example.net:443", "9.9.9.9"]   # with a port: that port and echo; without: echo
 //! paths = ["/srv/rec"]                # folders beneath which ages and sizes of files may be read
+//! [commands]                          # programs that checks may name, each with all of its arguments
+//! check_raid = ["/usr/lib/nagios/plugins/check_raid", "--warn-on-rebuild"]
 //! ```
-//! Every key may be left out; these are the defaults, with no port, host or path allowed. `private_subnets = true`
+//! Every key may be left out; these are the defaults, with no port, host, path or command allowed. `private_subnets = true`
 //! is RFC 1918 and RFC 4193; addresses that a provider shares (100.64.0.0/10) are allowed only by a list.
 
 mod file;
@@ -23,7 +25,7 @@ mod subnet;
 pub(crate) use subnet::Subnet;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
@@ -45,6 +47,7 @@ pub struct AllowList {
     loopback_echo: bool,
     public_hosts: Vec<PublicHost>,
     paths: Vec<PathBuf>,
+    commands: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +110,7 @@ impl Default for AllowList {
             loopback_echo: false,
             public_hosts: Vec::new(),
             paths: Vec::new(),
+            commands: BTreeMap::new(),
         }
     }
 }
@@ -115,7 +119,10 @@ impl AllowList {
     /// Reads the file; a missing one is the package's default.
     pub fn read(path: &Path) -> Result<Self, AllowError> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path),
+            Ok(text) => {
+                let list = Self::parse(&text, path)?;
+                if list.commands.is_empty() { Ok(list) } else { file::refuse_anybodys(path).map(|()| list) }
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(AllowError::Read { path: path.to_owned(), source }),
         }
@@ -165,6 +172,11 @@ impl AllowList {
         }
     }
 
+    /// The program and arguments behind a command's name.
+    pub(crate) fn command(&self, name: &str) -> Option<&[String]> {
+        self.commands.get(name).map(Vec::as_slice)
+    }
+
     /// The root that `path` lies beneath, or is; both as they are written.
     pub(crate) fn root_of<'a>(&'a self, path: &Path) -> Result<&'a Path, Refusal> {
         let roots = self.paths.iter().filter(|root| path.starts_with(root));
@@ -195,6 +207,7 @@ impl AllowList {
             None => format!("{}: echo", host.name),
         }));
         lines.extend(self.paths.iter().map(|root| format!("ages and sizes of files beneath {}", root.display())));
+        lines.extend(self.commands.iter().map(|(name, words)| format!("the command {name}: {}", words.join(" "))));
         lines
     }
 
@@ -322,6 +335,8 @@ mod tests {
         loopback_ports = [8080]
         public_hosts = ["status.example.net:443", "9.9.9.9", "[2001:db8::7]:8443"]
         paths = ["/srv/rec", "/srv/rec/north"]
+        [commands]
+        check_raid = ["/usr/lib/nagios/plugins/check_raid", "-w", "5"]
     "#;
 
     fn list(text: &str) -> AllowList {
@@ -458,7 +473,14 @@ mod tests {
     #[test]
     fn describes_every_permission() {
         let text = list(FILE).describe().join("\n");
-        for part in ["10/8", "gateway", "port 8080", "status.example.net: echo and port 443", "beneath /srv/rec"] {
+        for part in [
+            "10/8",
+            "gateway",
+            "port 8080",
+            "status.example.net: echo and port 443",
+            "beneath /srv/rec",
+            "check_raid -w 5",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

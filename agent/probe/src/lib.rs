@@ -4,11 +4,14 @@
 //! timeout and never by a panic. What may be asked is decided here, at the site, by the [`AllowList`] and by rules
 //! that no file can lift (SECURITY 3); the collector only names what it would like to know.
 //!
-//! The crate knows neither journal nor uplink, starts no program, and never calls a device down for a fault of its
+//! The crate knows neither journal nor uplink, starts no program but what the site's own file spells out, and never calls a device down for a fault of its
 //! own: a name that does not resolve, a missing right, a full descriptor table are `Unknown` with a reason.
 //!
 //! To add a probe: a kind in `upheld_model::ProbeSpec`, a file here with one `run` function, one arm in
 //! the dispatch below, and tests against a real peer.
+
+// Tests start what they need: a namespace, a shell.
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod allow;
 mod apcupsd;
@@ -16,6 +19,7 @@ mod blocking;
 mod deadline;
 pub mod discover;
 mod dns;
+mod exec;
 mod fault;
 mod freshness;
 pub mod host;
@@ -58,6 +62,7 @@ use upheld_model::{CheckSpec, ProbeSpec, UnknownReason};
 use apcupsd::Apcupsd;
 use blocking::Blocking;
 use deadline::Deadline;
+use exec::Plugins;
 use freshness::Freshness;
 use host::Host;
 use http::{Expectation, Http, Login};
@@ -97,6 +102,7 @@ struct Inner {
     apcupsd: Apcupsd,
     services: Services,
     tls: Tls,
+    plugins: Plugins,
 }
 
 impl Prober {
@@ -119,6 +125,7 @@ impl Prober {
             apcupsd: Apcupsd::new(),
             services: Services::new(),
             tls: Tls::new(),
+            plugins: Plugins::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -216,6 +223,7 @@ impl Inner {
                 self.switch_ports.run(sessions, targets, secrets, &spec.id, port, deadline).await
             }
             ProbeSpec::Service { unit } => self.services.run(&self.blocking, &spec.id, unit.as_deref(), deadline).await,
+            ProbeSpec::ExecNagios { command } => self.plugins.run(self.targets.allow(), command, deadline).await,
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await
             }

@@ -102,6 +102,13 @@ pub(crate) fn in_namespace_as_nobody(name: &str, setup: &str, body: impl AsyncFn
     in_namespaces_as(name, &["--net"], setup, "exec setpriv --reuid=65534 --regid=65534 --clear-groups \"$@\"", body);
 }
 
+/// The same as the package's unit runs the agent: as a user of its own, with the right to send echoes.
+pub(crate) fn in_namespace_as_the_service(name: &str, setup: &str, body: impl AsyncFnOnce()) {
+    let exec =
+        "exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=+net_raw --ambient-caps=+net_raw \"$@\"";
+    in_namespaces_as(name, &["--net"], setup, exec, body);
+}
+
 fn in_namespaces_as(name: &str, kinds: &[&str], setup: &str, exec: &str, body: impl AsyncFnOnce()) {
     const INSIDE: &str = "UPHELD_TEST_INSIDE";
     const SEEN: &str = "the body ran to its end";

@@ -223,6 +223,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::UpsSnmp(_)
         | ProbeSpec::Snmp(_)
         | ProbeSpec::Service { .. }
+        | ProbeSpec::ExecNagios { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)
         | ProbeSpec::Later(_) => None,

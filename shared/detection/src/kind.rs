@@ -39,7 +39,7 @@ impl CheckKind {
             ("acs", _) => Family::Access,
             ("backup" | "bk", _) => Family::Backup,
             ("restore", _) => Family::Restore,
-            ("service" | "process" | "svc" | "proc" | "heartbeat" | "hb" | "job", _) => Family::Service,
+            ("service" | "exec" | "process" | "svc" | "proc" | "heartbeat" | "hb" | "job", _) => Family::Service,
             ("host" | "power" | "log" | "eventlog", _) => Family::Host,
             ("env" | "environment", _) => Family::Environment,
             // An open list of names from outside: what is not known is not guessed.
@@ -158,6 +158,7 @@ mod tests {
             ("backup.restic", "backup"),
             ("restore", "restore"),
             ("service", "service"),
+            ("exec.nagios", "service"),
             ("host", "host"),
             ("what.ever", "monitoring"),
         ] {

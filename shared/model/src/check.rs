@@ -153,6 +153,12 @@ pub enum ProbeSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unit: Option<String>,
     },
+    /// A monitoring plugin: a program that the site's own file spells out under this name (SECURITY 1).
+    #[serde(rename = "exec.nagios")]
+    ExecNagios {
+        /// The name, such as `check_raid`; program and arguments stand at the site.
+        command: String,
+    },
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -220,6 +226,7 @@ impl ProbeSpec {
         "ups.snmp",
         "snmp",
         "service",
+        "exec.nagios",
         "rec.freshness",
         "backup.files",
     ];
@@ -240,6 +247,7 @@ impl ProbeSpec {
             Self::UpsSnmp(_) => "ups.snmp",
             Self::Snmp(_) => "snmp",
             Self::Service { .. } => "service",
+            Self::ExecNagios { .. } => "exec.nagios",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
             Self::Later(later) => later.kind(),
@@ -261,9 +269,9 @@ impl ProbeSpec {
             }
             Self::Snmp(_) => IncidentClass::NetworkLan,
             Self::UpsNut { .. } | Self::UpsApcupsd { .. } | Self::UpsSnmp(_) => IncidentClass::Power,
-            Self::Service { .. } => IncidentClass::Service,
             Self::NetDns(_) | Self::NetTls(_) => IncidentClass::NetworkLan,
             Self::NetNtp(_) => IncidentClass::TimeSync,
+            Self::Service { .. } | Self::ExecNagios { .. } => IncidentClass::Service,
             Self::RecFreshness(_) => IncidentClass::Recording,
             Self::BackupFiles(_) => IncidentClass::Backup,
             Self::Later(_) => IncidentClass::Monitoring,
@@ -346,6 +354,7 @@ impl CheckSpec {
             // Down for a minute, as at a port of the host itself: what is shorter is a drop, and is counted.
             ProbeSpec::Snmp(_) => (30, 5, 3, 2),
             ProbeSpec::Service { .. } => (30, 5, 2, 2),
+            ProbeSpec::ExecNagios { .. } => (300, 30, 3, 1),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
             ProbeSpec::Later(_) => (300, 1, 3, 2),
         };
@@ -423,6 +432,11 @@ impl CheckSpec {
                 port.speed_mbps.map_or(Ok(()), |speed| self.bound("speed_mbps", speed.into(), 1, 1_600_000))
             }
             ProbeSpec::Service { unit } => unit.as_deref().map_or(Ok(()), |unit| self.unit(unit)),
+            ProbeSpec::ExecNagios { command } => {
+                // A program is dearer than a question.
+                self.bound("every_ms", self.every_ms, 10_000, 86_400_000)?;
+                self.command(command)
+            }
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
                     || spec.path.len() > 1_000
@@ -472,6 +486,17 @@ impl CheckSpec {
             Ok(())
         } else {
             Err(self.parameter("ups", ups, "must be 1 to 64 letters, digits, dots, dashes or underscores"))
+        }
+    }
+
+    /// A name and nothing more: no path, no argument.
+    fn command(&self, command: &str) -> Result<(), SpecError> {
+        let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+        if (1..=64).contains(&command.len()) && command.bytes().all(fits) {
+            Ok(())
+        } else {
+            let why = "must be the name of a command in the site's own allow.toml, without path and arguments";
+            Err(self.parameter("command", command, why))
         }
     }
 
@@ -554,6 +579,7 @@ mod tests {
             ProbeSpec::Snmp(serde_json::from_str(r#"{"access":{"target":"10.0.0.2"},"port":"Gi0/7"}"#).unwrap()),
             ProbeSpec::Service { unit: Some("recorder.service".into()) },
             ProbeSpec::Service { unit: None },
+            ProbeSpec::ExecNagios { command: "check_raid".into() },
             ProbeSpec::RecFreshness(freshness.clone()),
             ProbeSpec::BackupFiles(freshness),
         ] {
@@ -584,6 +610,11 @@ mod tests {
             assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
         }
         for probe in ["", "*.service", "a/b", "a\nb"].map(|unit| ProbeSpec::Service { unit: Some(unit.into()) }) {
+            assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
+        }
+        for probe in
+            ["", "/bin/sh", "check_raid -w 1", "a;b"].map(|name| ProbeSpec::ExecNagios { command: name.into() })
+        {
             assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
         }
         for probe in ["", "..", "../../etc", "a b", "an-interface-too-long"].map(link) {

@@ -1,6 +1,9 @@
 //! The text of `allow.toml`, parsed once into [`AllowList`].
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use upheld_model::address::Place;
@@ -16,7 +19,13 @@ const KEYS: &[&str] = &[
     "loopback_echo",
     "public_hosts",
     "paths",
+    "commands",
 ];
+
+/// So many commands, words of one, and bytes of those.
+const COMMANDS_MAX: usize = 64;
+const WORDS_MAX: usize = 64;
+const WORDS_BYTES_MAX: usize = 8 << 10;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +42,8 @@ struct Raw {
     public_hosts: Vec<String>,
     #[serde(default)]
     paths: Vec<PathBuf>,
+    #[serde(default)]
+    commands: BTreeMap<String, Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +76,13 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<AllowList, AllowError> {
         let why = "write an absolute folder without \".\" and \"..\", other than the root of the file system";
         return Err(refuse("paths", &bad.to_string_lossy(), why));
     }
+    if raw.commands.len() > COMMANDS_MAX {
+        return Err(refuse("commands", &raw.commands.len().to_string(), "at most 64 commands"));
+    }
+    for (name, words) in &raw.commands {
+        is_name(name).map_err(|why| refuse("commands", name, why))?;
+        is_command(words).map_err(|why| refuse("commands", name, why))?;
+    }
     Ok(AllowList {
         private,
         gateway: raw.gateway.unwrap_or(true),
@@ -74,6 +92,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<AllowList, AllowError> {
         loopback_echo: raw.loopback_echo,
         public_hosts,
         paths: raw.paths,
+        commands: raw.commands,
     })
 }
 
@@ -107,6 +126,41 @@ fn public_host(text: &str) -> Result<PublicHost, &'static str> {
         return Err("write \"name:port\", \"name\" or an address, without http:// and *");
     }
     Ok(PublicHost { name, port })
+}
+
+/// Refuses a file that anybody on this host may write: whoever does would choose what the agent runs.
+pub(super) fn refuse_anybodys(path: &Path) -> Result<(), AllowError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let read = |source| AllowError::Read { path: path.to_owned(), source };
+        if std::fs::metadata(path).map_err(read)?.permissions().mode() & 0o002 != 0 {
+            let why = "a file that spells out commands must not be writable by everybody: chmod o-w";
+            let value = path.display().to_string();
+            return Err(AllowError::Value { path: path.to_owned(), key: "commands", value, why });
+        }
+    }
+    Ok(())
+}
+
+fn is_name(name: &str) -> Result<(), &'static str> {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    let is_fit = (1..=64).contains(&name.len()) && name.bytes().all(fits);
+    if is_fit { Ok(()) } else { Err("a command's name is 1 to 64 letters, digits, dots, dashes or underscores") }
+}
+
+fn is_command(words: &[String]) -> Result<(), &'static str> {
+    let Some(program) = words.first() else {
+        return Err("write the program and its arguments: [\"/usr/lib/nagios/plugins/check_raid\", \"-w\"]");
+    };
+    if !is_plain_root(Path::new(program)) {
+        return Err("the program must be an absolute path without \".\" and \"..\"; no shell looks for it");
+    }
+    let bytes = words.iter().map(String::len).sum::<usize>();
+    if words.len() > WORDS_MAX || bytes > WORDS_BYTES_MAX || words.iter().any(|word| word.contains('\0')) {
+        return Err("at most 64 words and 8 KiB, without NUL");
+    }
+    Ok(())
 }
 
 fn is_plain_root(root: &Path) -> bool {
@@ -168,6 +222,12 @@ mod tests {
             ("paths = [\"srv/rec\"]", "absolute"),
             ("paths = [\"/\"]", "absolute"),
             ("paths = [\"/srv/../etc\"]", "absolute"),
+            ("[commands]\nraid = []", "write the program"),
+            ("[commands]\nraid = [\"check_raid\"]", "absolute path"),
+            ("[commands]\nraid = [\"/usr/../bin/x\"]", "absolute path"),
+            ("[commands]\nraid = \"/bin/x -w\"", "sequence"),
+            ("[commands]\n\"a b\" = [\"/bin/x\"]", "letters"),
+            ("[commands]\nraid = [\"/bin/x\", \"a\\u0000b\"]", "without NUL"),
             ("gateway = 1", "gateway"),
             ("gateway", "line 1"),
         ] {

@@ -48,7 +48,6 @@ pub const NOT_BUILT: &[&str] = &[
     "backup.log",
     "restore",
     "heartbeat",
-    "exec.nagios",
 ];
 
 /// The newest picture of a recorder may be this old, where the file does not say (PROBES, row 14).
@@ -169,6 +168,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "ups.snmp" => Some(snmp::read_ups),
         "snmp" => Some(snmp::read_port),
         "service" => Some(read_service),
+        "exec.nagios" => Some(read_plugin),
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,
@@ -283,6 +283,10 @@ fn read_service(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Optio
     let unit = fields.optional("unit", reading);
     let is_unit = |name: &String| [".service", ".timer", ".socket"].iter().any(|kind| name.ends_with(kind));
     Some(ProbeSpec::Service { unit: unit.or(called.filter(is_unit)) })
+}
+
+fn read_plugin(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    Some(ProbeSpec::ExecNagios { command: fields.required("command", reading)? })
 }
 
 fn read_recording(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {

@@ -83,6 +83,7 @@ const SAMPLE: &[(&str, &str)] = &[
          { kind = \"ups.snmp\", target = \"10.0.0.1\", user = \"upheld\", auth_secret = \"a\", privacy_secret = \"b\" },\n\
          { kind = \"snmp\", target = \"10.0.0.1\", port = \"7\" },\n\
          { kind = \"service\", unit = \"recorder.service\" },\n\
+         { kind = \"exec.nagios\", command = \"check_a\" },\n\
          { kind = \"rec.freshness\", path = \"/srv/rec\" },\n\
          { kind = \"backup.files\", path = \"/srv/bak\", age = \"1d\" },\n\
          { kind = \"backup.job\", schedule = \"every 1d\" },\n]\n\

@@ -51,6 +51,7 @@ fn failure(probe: &ProbeSpec) -> String {
         }
         ProbeSpec::Service { unit: Some(unit) } => format!("service {unit} does not run as it should"),
         ProbeSpec::Service { unit: None } => "a service that starts with this host does not run".to_owned(),
+        ProbeSpec::ExecNagios { command } => format!("the site's command {command} says critical"),
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
         // No collector makes such a check, and no agent says that one failed.
@@ -154,6 +155,7 @@ mod tests {
                 "service recorder.service does not run as it should",
             ),
             (ProbeSpec::Service { unit: None }, "a service that starts with this host does not run"),
+            (ProbeSpec::ExecNagios { command: "check_raid".to_owned() }, "the site's command check_raid says critical"),
             (ProbeSpec::RecFreshness(files(119)), "no new recording for more than 119 s"),
             (ProbeSpec::RecFreshness(files(600)), "no new recording for more than 10 min"),
             (ProbeSpec::BackupFiles(files(93_600)), "no new backup for more than 26 h"),
