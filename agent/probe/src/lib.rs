@@ -150,17 +150,19 @@ impl Prober {
             switch_ports,
             services: self.inner.services.memory(),
             keys: self.inner.tls.memory(),
+            disks: self.inner.host.memory(),
         }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links, snmp_boots, switch_ports, services, keys } = memory;
+        let Memory { links, snmp_boots, switch_ports, services, keys, disks } = memory;
         self.inner.links.recall(links);
         self.inner.snmp_supplies.recall(snmp_boots.clone());
         self.inner.switch_ports.recall(switch_ports, snmp_boots);
         self.inner.services.recall(services);
         self.inner.tls.recall(keys);
+        self.inner.host.recall(disks);
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.

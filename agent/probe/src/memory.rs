@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{link::LinkMemory, service::ServiceMemory, snmp::BootMemory, switch::SwitchMemory, tls::KeyMemory};
+use crate::{
+    host::DiskMemory, link::LinkMemory, service::ServiceMemory, snmp::BootMemory, switch::SwitchMemory, tls::KeyMemory,
+};
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
 /// usual, and nothing else.
@@ -23,4 +25,7 @@ pub struct Memory {
     /// The keys that servers showed first.
     #[serde(default)]
     pub(crate) keys: KeyMemory,
+    /// How full this host's file systems were.
+    #[serde(default)]
+    pub(crate) disks: DiskMemory,
 }

@@ -26,7 +26,9 @@ pub fn title(view: &SiteView, root: &Root) -> String {
 
 fn failure(probe: &ProbeSpec) -> String {
     match probe {
-        ProbeSpec::Host { disk_bad_percent } => format!("a file system is more than {disk_bad_percent} % full"),
+        ProbeSpec::Host { disk_bad_percent } => {
+            format!("a file system is {disk_bad_percent} % full or fails, memory is short, or a RAID lacks a disk")
+        }
         ProbeSpec::NetIcmp { target, tcp_port: _ } if target == "gateway" => {
             "the default gateway does not answer".to_owned()
         }
@@ -120,7 +122,10 @@ mod tests {
             tls_bad_days: 7,
         });
         for (probe, sentence) in [
-            (ProbeSpec::Host { disk_bad_percent: 95 }, "a file system is more than 95 % full"),
+            (
+                ProbeSpec::Host { disk_bad_percent: 95 },
+                "a file system is 95 % full or fails, memory is short, or a RAID lacks a disk",
+            ),
             (icmp("gateway"), "the default gateway does not answer"),
             (icmp("10.0.0.9"), "10.0.0.9 does not answer ping"),
             (ProbeSpec::NetTcp { target: "x".to_owned(), port: 8080 }, "TCP service on port 8080 does not answer"),
