@@ -51,6 +51,7 @@ peers_system() {
     cat <<'LIST'
 /usr/bin/python3|python3
 ip|iproute2
+curl|curl
 unshare|util-linux
 nsenter|util-linux
 setpriv|util-linux

@@ -81,6 +81,26 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "TIME")]
         started: Option<String>,
     },
+    /// Tell where a job is in its run, step by step: `ping nightly --start`, and `ping nightly --exit $?` behind it.
+    Ping {
+        /// The job as the book calls it, as with `ran`.
+        job: String,
+        /// It begins.
+        #[arg(long, group = "step")]
+        start: bool,
+        /// It ended well, which is what it means without any of these.
+        #[arg(long, group = "step")]
+        ok: bool,
+        /// It failed.
+        #[arg(long, group = "step")]
+        fail: bool,
+        /// It ended with this status: anything but 0 is a failure.
+        #[arg(long, value_name = "N", group = "step", allow_negative_numbers = true)]
+        exit: Option<i32>,
+        /// Which run, where runs of the job overlap: the same word with its begin and its end.
+        #[arg(long, value_name = "ID")]
+        rid: Option<String>,
+    },
     /// Run checks by hand.
     Check {
         #[command(subcommand)]

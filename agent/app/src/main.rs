@@ -99,7 +99,17 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
         Verb::Status { sends, exit_code } => status::status(&cli.common, *sends, *exit_code),
         Verb::Ran { job, failed, status, started } => {
             let is_failure = *failed || status.is_some_and(|status| status != 0);
-            ran::ran(&cli.common, job, is_failure, started.as_deref())
+            let step = if is_failure { ran::Step::Failed } else { ran::Step::Ok };
+            ran::ran(&cli.common, job, step, started.as_deref(), None)
+        }
+        Verb::Ping { job, start, ok: _, fail, exit, rid } => {
+            let is_failure = *fail || exit.is_some_and(|status| status != 0);
+            let step = match (*start, is_failure) {
+                (true, _) => ran::Step::Start,
+                (false, true) => ran::Step::Failed,
+                (false, false) => ran::Step::Ok,
+            };
+            ran::ran(&cli.common, job, step, None, rid.as_deref())
         }
         Verb::Check { verb: CheckVerb::Now { name, exit_code } } => {
             check::now(&cli.common, name.as_deref(), *exit_code).await

@@ -1,5 +1,8 @@
-//! `ran`: a job on this host tells that it ran. The running agent puts that into its journal, whether its collector is
-//! to be reached or not; who asks is told at once whether the book knows the job.
+//! `ran`, `ping` and [`http`]: a job on this host tells that it ran. The running agent puts that into its journal, whether
+//! its collector is to be reached or not; who asks is told at once whether the book knows the job.
+
+pub(crate) mod http;
+pub(crate) mod open;
 
 use std::time::{Duration, Instant};
 
@@ -24,9 +27,40 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 #[serde(deny_unknown_fields)]
 pub(crate) struct Word {
     pub(crate) job: String,
-    pub(crate) ended: RunEnd,
+    /// Under the key by which older agents know an end.
+    #[serde(rename = "ended")]
+    pub(crate) step: Step,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) started: Option<ObservedAt>,
+    /// Which run, where several of a job overlap: the same for its begin and its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<String>,
+    /// What it printed.
+    #[serde(skip)]
+    pub(crate) printed: String,
+}
+
+/// Where in its run the job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Step {
+    /// It begins.
+    Start,
+    /// It says something, and goes on.
+    Log,
+    Ok,
+    Failed,
+}
+
+impl Step {
+    /// How it ended, if it did.
+    pub(crate) fn end(self) -> Option<RunEnd> {
+        match self {
+            Self::Start | Self::Log => None,
+            Self::Ok => Some(RunEnd::Ok),
+            Self::Failed => Some(RunEnd::Failed),
+        }
+    }
 }
 
 /// What the agent answers.
@@ -44,23 +78,33 @@ pub(crate) enum Answer {
 struct Told {
     schema: &'static str,
     job: CheckId,
-    ended: RunEnd,
+    ended: Step,
 }
 
 /// Tells the running agent.
-pub(crate) fn ran(common: &Common, job: &str, is_failure: bool, started: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn ran(
+    common: &Common,
+    job: &str,
+    step: Step,
+    started: Option<&str>,
+    run: Option<&str>,
+) -> Result<(), Failure> {
     let state = StateFolder::new(&common.state);
     state.require_identity()?;
-    let ended = if is_failure { RunEnd::Failed } else { RunEnd::Ok };
-    let word = Word { job: job.to_owned(), ended, started: started.map(instant).transpose()? };
+    let started = started.map(instant).transpose()?;
+    let word = Word { job: job.to_owned(), step, started, run: run.map(str::to_owned), printed: String::new() };
     let question =
         serde_json::to_string(&word).map_err(|error| Failure::new(Code::Failed, "cannot ask").because(error))?;
     let answer = answer(&state, &format!("ran {question}\n"))?;
     match answer {
-        Answer::Taken(job) if common.json => output::json(&Told { schema: "upheld.agent-ran/1", job, ended }),
+        Answer::Taken(job) if common.json => output::json(&Told { schema: "upheld.agent-ran/1", job, ended: step }),
         Answer::Taken(job) => {
-            let how = if is_failure { "failed" } else { "ran" };
-            output::lines(&[format!("{job} {how}: recorded, and told to the collector as soon as it is reached")])
+            let told = "recorded, and told to the collector as soon as it is reached";
+            output::lines(&[match step {
+                Step::Start | Step::Log => format!("{job} began: kept by the agent, and told with its end"),
+                Step::Ok => format!("{job} ran: {told}"),
+                Step::Failed => format!("{job} failed: {told}"),
+            }])
         }
         Answer::Refused(why) => Err(Failure::new(Code::Failed, "the agent does not take this word of a run")
             .why(why)

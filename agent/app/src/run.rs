@@ -5,6 +5,7 @@
 //! configuration. It ends only when asked to, or when its state folder cannot be used at the start.
 
 mod drill;
+mod jobs;
 mod link;
 mod notify;
 mod secrets;
@@ -91,6 +92,8 @@ struct Agent {
     probes_kept: upheld_probe::Memory,
     secrets: secrets::Standing,
     slots: Rc<Semaphore>,
+    /// Runs of jobs that have begun.
+    open_runs: ran::open::OpenRuns,
     incoming: mpsc::Sender<Incoming>,
     started_at: Timestamp,
     housekeeping_at: Instant,
@@ -160,11 +163,7 @@ impl Agent {
                 let _ = answer.send(self.status());
             }
             Incoming::Ran(word, answer) => {
-                let ran::Word { job, ended, started } = word;
-                let taken = match self.engine.ran(&job, ended, started, clocks::reading()) {
-                    Ok(job) => ran::Answer::Taken(job),
-                    Err(refused) => ran::Answer::Refused(refused.to_string()),
-                };
+                let taken = self.job_says(word);
                 // Whoever told it may have gone.
                 let _ = answer.send(serde_json::to_string(&taken).unwrap_or_default());
             }

@@ -26,7 +26,9 @@ pub(crate) fn lines(config: &AgentConfig) -> Vec<(String, String)> {
     let jobs = config.jobs.iter().map(|job| {
         (
             job.to_string(),
-            "what it tells by `upheld-agent ran`: that it ran, when it began, whether it failed".to_owned(),
+            "what it tells by `upheld-agent ran` or over HTTP: that it ran, when it began, whether it failed, the end of what \
+             it sends along"
+                .to_owned(),
         )
     });
     config.checks.iter().map(|check| (check.id.to_string(), describe(check))).chain(jobs).collect()
@@ -78,7 +80,9 @@ fn snmp(access: &SnmpAccess) -> String {
 fn describe(check: &CheckSpec) -> String {
     let every = crate::words::duration(check.every());
     let (asked, sent) = match &check.probe {
-        ProbeSpec::Host { .. } => ("this host".to_owned(), "load, memory, how full each file system is, uptime"),
+        ProbeSpec::Host { .. } => {
+            ("this host".to_owned(), "load, memory, how full each file system is, uptime, RAID, temperatures")
+        }
         ProbeSpec::NetIcmp { target, .. } => (format!("echo of {target}"), "whether it answers, round-trip time"),
         ProbeSpec::NetTcp { target, port } => {
             (format!("TCP {target}:{port}"), "whether it connects, time, the system's error")

@@ -1,6 +1,9 @@
 //! `agent.toml`: the few things that only this site can know. The collector never writes it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use upheld_probe::AllowList;
@@ -21,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) proxy: Option<Url>,
     /// Where this agent itself tells failures of critical assets while its collector is away; `None` for nowhere.
     pub(crate) alarm: Option<AlarmTarget>,
+    /// Where jobs of this host tell over HTTP that they ran; `None` for nowhere.
+    pub(crate) jobs: Option<SocketAddr>,
     /// The allow file that the settings name.
     allow: Option<PathBuf>,
 }
@@ -31,6 +36,14 @@ struct Raw {
     proxy: Option<String>,
     alarm: Option<RawTarget>,
     allow: Option<PathBuf>,
+    jobs: Option<RawJobs>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawJobs {
+    port: Option<u16>,
+    listen: Option<SocketAddr>,
 }
 
 impl Settings {
@@ -68,7 +81,8 @@ impl Settings {
                 .why(why)
                 .help(r#"write: alarm = { url = "https://alarms.example/agent", secret = "whsec_…" }"#)
         })?;
-        Ok(Self { proxy, alarm, allow: raw.allow })
+        let jobs = raw.jobs.map(|jobs| parse_jobs(path, &jobs)).transpose()?;
+        Ok(Self { proxy, alarm, jobs, allow: raw.allow })
     }
 }
 
@@ -87,6 +101,20 @@ fn parse_proxy(path: &Path, proxy: &str) -> Result<Url, Failure> {
     let url = Url::parse(proxy).map_err(|_| refused())?;
     let is_plain = url.scheme() == "http" && url.host().is_some() && url.username().is_empty();
     if is_plain && url.password().is_none() { Ok(url) } else { Err(refused()) }
+}
+
+/// A port is on loopback; who wants more writes the address.
+fn parse_jobs(path: &Path, jobs: &RawJobs) -> Result<SocketAddr, Failure> {
+    let address = match (jobs.port, jobs.listen) {
+        (Some(port), None) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        (None, Some(address)) => Some(address),
+        (Some(_), Some(_)) | (None, None) => None,
+    };
+    address.filter(|address| address.port() != 0).ok_or_else(|| {
+        invalid(path)
+            .why("jobs needs either a port, for this host alone, or an address to listen on")
+            .help(r#"write: jobs = { port = 8765 }, or: jobs = { listen = "10.20.0.5:8765" }"#)
+    })
 }
 
 fn read_named(path: &Path) -> Result<String, Failure> {
@@ -130,6 +158,19 @@ mod tests {
             "{refused}"
         );
         assert!(parse("alarm = { url = \"https://a.example/x\" }").is_err());
+    }
+
+    #[test]
+    fn jobs_are_heard_on_loopback_unless_an_address_is_named() {
+        assert_eq!(parse("").unwrap().jobs, None, "no port is open that nobody asked for");
+        assert_eq!(parse("jobs = { port = 8765 }").unwrap().jobs, Some("127.0.0.1:8765".parse().unwrap()));
+        let named = "jobs = { listen = \"10.20.0.5:8765\" }";
+        assert_eq!(parse(named).unwrap().jobs, Some("10.20.0.5:8765".parse().unwrap()));
+        for bad in
+            ["jobs = {}", "jobs = { port = 0 }", "jobs = { port = 1, listen = \"127.0.0.1:1\" }", "jobs = { prt = 1 }"]
+        {
+            assert_eq!(parse(bad).unwrap_err().code(), Code::Invalid, "{bad}");
+        }
     }
 
     #[test]

@@ -126,11 +126,11 @@ fn a_job_that_ran_is_said_at_once_by_a_name_that_is_its_own() {
     let now = world.reading();
     let (ok, failed) = (RunEnd::Ok, RunEnd::Failed);
     let future = ObservedAt(now.wall + jiff::SignedDuration::from_hours(1));
-    assert_eq!(world.engine.ran("nightly", ok, Some(future), now), Ok(id("srv-1/nightly")));
-    assert_eq!(world.engine.ran("srv-2/weekly", failed, None, now), Ok(id("srv-2/weekly")));
-    let unknown = world.engine.ran("nigthly", ok, None, now).unwrap_err().to_string();
+    assert_eq!(world.engine.ran("nightly", ok, Some(future), vec![], now), Ok(id("srv-1/nightly")));
+    assert_eq!(world.engine.ran("srv-2/weekly", failed, None, vec![], now), Ok(id("srv-2/weekly")));
+    let unknown = world.engine.ran("nigthly", ok, None, vec![], now).unwrap_err().to_string();
     assert!(unknown.contains("say srv-1/nightly or srv-1/weekly"), "{unknown}");
-    assert!(matches!(world.engine.ran("weekly", ok, None, now), Err(RanRefused::Ambiguous { .. })));
+    assert!(matches!(world.engine.ran("weekly", ok, None, vec![], now), Err(RanRefused::Ambiguous { .. })));
     world.run_until(61 * S);
     let told: Vec<_> = (world.records.iter())
         .filter(|(_, body, urgency)| {
@@ -138,13 +138,13 @@ fn a_job_that_ran_is_said_at_once_by_a_name_that_is_its_own() {
         })
         .flat_map(|(_, body, _)| &body.events)
         .map(|event| {
-            let AgentEvent::Ran { at, job, ended, started } = event else { panic!("{event:?}") };
+            let AgentEvent::Ran { at, job, ended, started, printed: _ } = event else { panic!("{event:?}") };
             (job.to_string(), *ended, started.is_none_or(|started| started <= *at))
         })
         .collect();
     assert_eq!(told, [("srv-1/nightly".to_owned(), ok, true), ("srv-2/weekly".to_owned(), failed, true)]);
     world.engine.stop("asked".into(), now);
-    assert_eq!(world.engine.ran("nightly", ok, None, now), Err(RanRefused::Stopping));
+    assert_eq!(world.engine.ran("nightly", ok, None, vec![], now), Err(RanRefused::Stopping));
 }
 
 #[test]

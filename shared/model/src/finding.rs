@@ -165,6 +165,9 @@ pub enum AgentEvent {
         /// When it began, where the job said so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         started: Option<ObservedAt>,
+        /// The end of what it printed, where it sent that along: at most 4 KiB, line by line.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        printed: Vec<DeviceText>,
     },
     /// A fake outage, asked for by a person at this host: it proves the way from here to the ticket and counts nowhere.
     /// Written only for a collector that has said that it knows drills.

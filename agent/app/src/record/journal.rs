@@ -43,7 +43,7 @@ pub(super) fn write(state: &StateFolder, since: Timestamp, out: &mut Out) -> Res
             }
         }
         for event in &body.events {
-            if let AgentEvent::Ran { at, job, ended, started } = event
+            if let AgentEvent::Ran { at, job, ended, started, printed: _ } = event
                 && at.0 >= since
                 && written.is_ok()
             {

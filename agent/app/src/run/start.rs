@@ -22,6 +22,7 @@ use crate::{
     failure::{Code, Failure},
     identity::{self, TlsIdentity},
     memory::Memory,
+    ran,
     recorder::{Recorder, Report},
     settings::Settings,
     state::{Identity, StateFolder},
@@ -42,6 +43,9 @@ impl Agent {
     ) -> Result<(Self, mpsc::Receiver<Report>), Failure> {
         let settings = Settings::load(common, Some(&identity))?;
         let allow = settings.allow_list(common, Some(&identity))?;
+        if let Some(address) = settings.jobs {
+            ran::http::listen(address, incoming.clone());
+        }
         let tls_identity = TlsIdentity::load(&state)?;
         let reach = Reach::of(&identity, settings.proxy.clone(), provider);
         let uplink = Uplink::open(&state, &reach)?;
@@ -80,6 +84,7 @@ impl Agent {
             probes_kept,
             secrets,
             slots: Rc::new(Semaphore::new(PROBES_AT_ONCE)),
+            open_runs: ran::open::OpenRuns::default(),
             incoming,
             started_at: clocks::wall(),
             housekeeping_at: Instant::now(),

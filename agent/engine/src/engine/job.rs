@@ -1,6 +1,6 @@
 //! Jobs that tell when they ran, and drills that a person asks for: the agent asks nothing, it is told.
 
-use upheld_model::{AgentEvent, CheckId, DrillId, ObservedAt, RunEnd};
+use upheld_model::{AgentEvent, CheckId, DeviceText, DrillId, ObservedAt, RunEnd};
 
 use super::Engine;
 use crate::Reading;
@@ -35,30 +35,37 @@ fn known(jobs: &[CheckId]) -> String {
 }
 
 impl Engine {
-    /// Takes the word of a job that it ran, by its full name (`srv-1/nightly`) or its own where one asset alone has it;
-    /// said at once. `started` is by this host's clock and never later than now.
+    /// The job of the configuration that is meant by its full name (`srv-1/nightly`), or its own where one asset alone
+    /// has it.
+    pub fn job(&self, name: &str) -> Result<CheckId, RanRefused> {
+        let all = self.config.iter().flat_map(|config| &config.jobs);
+        let meant: Vec<CheckId> =
+            all.clone().filter(|job| job.to_string() == name || job.name.as_str() == name).cloned().collect();
+        match meant.as_slice() {
+            [job] => Ok(job.clone()),
+            [] => Err(RanRefused::NoSuchJob { name: name.to_owned(), jobs: all.cloned().collect() }),
+            [..] => Err(RanRefused::Ambiguous { name: name.to_owned(), jobs: meant }),
+        }
+    }
+
+    /// Takes the word of a job ([`Self::job`]) that it ran; said at once. `started` is by this host's clock and never
+    /// later than now, `printed` the end of what it printed.
     pub fn ran(
         &mut self,
         name: &str,
         ended: RunEnd,
         started: Option<ObservedAt>,
+        printed: Vec<DeviceText>,
         now: Reading,
     ) -> Result<CheckId, RanRefused> {
         self.observe(now);
         if self.is_stopped {
             return Err(RanRefused::Stopping);
         }
-        let all = self.config.iter().flat_map(|config| &config.jobs);
-        let meant: Vec<CheckId> =
-            all.clone().filter(|job| job.to_string() == name || job.name.as_str() == name).cloned().collect();
-        let job = match meant.as_slice() {
-            [job] => job.clone(),
-            [] => return Err(RanRefused::NoSuchJob { name: name.to_owned(), jobs: all.cloned().collect() }),
-            [..] => return Err(RanRefused::Ambiguous { name: name.to_owned(), jobs: meant }),
-        };
+        let job = self.job(name)?;
         let at = self.clock.at(now.mono);
         let started = started.map(|started| started.min(at));
-        self.outgoing.transition(vec![AgentEvent::Ran { at, job: job.clone(), ended, started }]);
+        self.outgoing.transition(vec![AgentEvent::Ran { at, job: job.clone(), ended, started, printed }]);
         Ok(job)
     }
 

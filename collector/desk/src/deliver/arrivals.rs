@@ -72,7 +72,8 @@ pub(super) fn take_events(tx: &mut dyn Tx, upload: &Upload<'_>, accepted: &Accep
                 let to = upload.corrected(*to, *moved);
                 upload.note(tx, *from, *moved, &Said::Gap { to, reason: *reason })?;
             }
-            AgentEvent::Ran { at, job, ended, started } => {
+            // What it printed stands in the record, for people.
+            AgentEvent::Ran { at, job, ended, started, printed: _ } => {
                 let end = match ended {
                     RunEnd::Ok => schedule::Said::Ok,
                     RunEnd::Failed => schedule::Said::Fail,

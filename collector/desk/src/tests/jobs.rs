@@ -288,7 +288,7 @@ impl Nights {
         let job: CheckId = "srv-1/nightly".parse().unwrap();
         let now = self.world.now;
         self.line(now, now, ended);
-        self.deliver(vec![AgentEvent::Ran { at: ObservedAt(now), job, ended, started: None }]).await;
+        self.deliver(vec![AgentEvent::Ran { at: ObservedAt(now), job, ended, started: None, printed: vec![] }]).await;
     }
 
     fn line(&mut self, at: Timestamp, received: Timestamp, ended: RunEnd) {
@@ -332,7 +332,13 @@ impl Nights {
         if let Some(ran) = ran.map(at) {
             self.line(ran, until, RunEnd::Ok);
             let job = "srv-1/nightly".parse().unwrap();
-            events.push(AgentEvent::Ran { at: ObservedAt(ran), job, ended: RunEnd::Ok, started: None });
+            events.push(AgentEvent::Ran {
+                at: ObservedAt(ran),
+                job,
+                ended: RunEnd::Ok,
+                started: None,
+                printed: vec![],
+            });
         }
         self.deliver(events).await;
     }
