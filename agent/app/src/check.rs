@@ -46,8 +46,12 @@ pub(crate) async fn now(common: &Common, name: Option<&str>, exit_code: bool) ->
     let identity = state.require_identity()?;
     let checks = state.config()?.map(|config| config.checks).unwrap_or_default();
     let chosen = choose(checks, name)?;
-    let allow = Settings::load(common, Some(&identity))?.allow_list(common, Some(&identity))?;
+    let settings = Settings::load(common, Some(&identity))?;
+    let allow = settings.allow_list(common, Some(&identity))?;
     let prober = Prober::new(allow, uplink::addresses(&identity.collector).await);
+    if settings.proxy.is_some() {
+        prober.collector_is_behind_a_proxy();
+    }
     prober.recall(state.probes());
     prober.secrets_are(secret::all(&state, &identity).0);
 

@@ -58,6 +58,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::Snmp(_) => "ports of switches",
         ProbeSpec::Service { .. } => "this host's services",
         ProbeSpec::ExecNagios { .. } => "commands of this site's own",
+        ProbeSpec::NetPath(_) => "the way out of this site",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
         ProbeSpec::BackupFiles(_) => "ages of backups",
         ProbeSpec::Later(_) => "not run by this version",
@@ -108,6 +109,18 @@ fn describe(check: &CheckSpec) -> String {
             format!("the port {}", interface.as_deref().unwrap_or("of the default route")),
             "whether it is up, speed, duplex, drops and errors as the kernel counts them",
         ),
+        ProbeSpec::NetPath(path) => {
+            let hop = path.hop.as_deref().unwrap_or("the first router beyond it (an echo that lives for two hops)");
+            let anchors: Vec<String> = path.anchors.iter().map(|anchor| format!("TCP {anchor}")).collect();
+            let anchors = if anchors.is_empty() { String::new() } else { format!(", {}", anchors.join(", ")) };
+            (
+                format!(
+                    "this host's port, echo of the gateway, of two neighbours that are watched anyway and of {hop}, one \
+                     question to the resolver (the root's name servers), TCP to the collector{anchors}"
+                ),
+                "which of these answer, and times; addresses of those asked",
+            )
+        }
         ProbeSpec::UpsNut { target, port, ups } => {
             (format!("NUT {target}:{port}, supply {ups}"), "status, voltages, charge, load, temperature, model, alarm")
         }

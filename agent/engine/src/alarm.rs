@@ -248,7 +248,14 @@ mod tests {
         fn fails(&mut self, check: &str, second: i64) {
             let observed = ObservedAt(jiff::Timestamp::from_second(1_800_000_000 + second).unwrap());
             let check = check.parse().unwrap();
-            let finding = Finding { check, last_ok: None, first_bad: observed, confirmed_at: observed, evidence: None };
+            let finding = Finding {
+                check,
+                last_ok: None,
+                first_bad: observed,
+                confirmed_at: observed,
+                evidence: None,
+                culprit: None,
+            };
             self.open.push(finding);
         }
 

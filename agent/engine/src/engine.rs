@@ -160,8 +160,10 @@ impl Engine {
             self.outgoing.transition(events);
         }
         let next = lane.next_run(since, now.mono);
+        let begins_to_fail = is_failing(lane.fold.state()) && !failed_before;
+        let next = if begins_to_fail { self.not_before_the_way_is_known(index, next, now.mono) } else { next };
         self.schedule.set(index, Some(next));
-        if is_failing(self.lanes[index].fold.state()) && !failed_before {
+        if begins_to_fail {
             self.check_parents(index, now.mono);
         }
         Ok(())
@@ -349,14 +351,27 @@ impl Engine {
         }
     }
 
-    /// A check began to fail: what its asset hangs on is asked at once, so that a cause is known as early as its symptom.
+    /// A check began to fail: what its asset hangs on is asked at once, so that a cause is known as early as its symptom;
+    /// and the way out of the site, before the failure is confirmed.
     /// Many that fail together ask once.
     fn check_parents(&mut self, index: usize, now: Mono) {
-        for parent in self.parents[index].clone() {
+        let ways = (0..self.lanes.len()).filter(|lane| self.lanes[*lane].is_way_out());
+        let asked: Vec<usize> = self.parents[index].iter().copied().chain(ways).collect();
+        for parent in asked {
             if !self.lanes[parent].was_asked_lately(now) {
                 self.start_run(parent, now);
             }
         }
+    }
+
+    /// When to run again a check that began to fail: where it would be confirmed before the way out of the site was looked
+    /// at, only after that look. Usual checks are not that fast.
+    fn not_before_the_way_is_known(&self, index: usize, next: Mono, now: Mono) -> Mono {
+        let lane = &self.lanes[index];
+        let looks = self.lanes.iter().filter(|lane| lane.is_way_out()).map(|lane| lane.spec.timeout());
+        let Some(longest) = looks.max().filter(|_| !lane.is_way_out()) else { return next };
+        let confirmed = next.since(now) + lane.least_until_confirmed();
+        if longest < confirmed { next } else { next.max(now.plus(longest)) }
     }
 
     /// Asks for a run unless one is under way: a check never overlaps with itself.

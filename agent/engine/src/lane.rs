@@ -12,6 +12,9 @@ use crate::{effect::ProbeResult, schedule::next_on_grid};
 /// The time between two runs of a suspect check (DETECTION 2).
 const SUSPECT_EVERY: Duration = Duration::from_secs(2);
 
+/// The time between two looks at the way out of the site while it is not whole (PROBES 6).
+const BROKEN_WAY_EVERY: Duration = Duration::from_secs(5);
+
 /// One configured check.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -63,7 +66,20 @@ impl Lane {
         if is_suspect && confirms_fast(&self.spec.probe) {
             return began.plus(SUSPECT_EVERY.min(every)).max(now);
         }
+        if self.is_way_out() && matches!(self.fold.state(), CheckState::Failed | CheckState::Recovering) {
+            return began.plus(BROKEN_WAY_EVERY.min(every)).max(now);
+        }
         next_on_grid(&self.spec.id, every, now)
+    }
+
+    /// From its second bad sample to the one that confirms, at the least.
+    pub(crate) fn least_until_confirmed(&self) -> Duration {
+        SUSPECT_EVERY.min(self.spec.every()).saturating_mul(self.spec.fail_after.saturating_sub(2))
+    }
+
+    /// Whether it looks at the way out of the site, by which the failures of other checks are judged.
+    pub(crate) fn is_way_out(&self) -> bool {
+        matches!(self.spec.probe, ProbeSpec::NetPath(_))
     }
 
     /// When the check goes stale, on the monotonic clock; `observed` is the agent's time at `now`.
@@ -88,6 +104,7 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         | ProbeSpec::NetDns(_)
         | ProbeSpec::NetNtp(_)
         | ProbeSpec::NetTls(_)
+        | ProbeSpec::NetPath(_)
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)

@@ -109,6 +109,50 @@ fn many_that_fail_together_ask_once_for_what_they_hang_on() {
 }
 
 #[test]
+fn the_way_out_is_asked_at_once_when_anything_fails_and_each_five_seconds_while_it_is_broken() {
+    let (fault, repaired) = (63 * S + 700, 200 * S);
+    let mut world = World::new(vec![tcp("srv-1/net.tcp"), way_out()], move |_, now| {
+        if (fault..repaired).contains(&now) { (Outcome::Bad, 1_900) } else { good() }
+    });
+    world.run_until(400 * S);
+    let starts = world.starts_by_check();
+    let failed = world.samples().find(|s| s.check == id("srv-1/net.tcp") && s.outcome == Outcome::Bad).unwrap();
+    let failed = failed.at.0.as_millisecond() - EPOCH_MS;
+    let way = &starts[&id("line/net.path")];
+    let first = way.iter().find(|at| **at >= fault).unwrap();
+    assert!(i64::try_from(*first).unwrap() - failed <= 1_900, "asked with the first failure: {first}, {failed}");
+    let meanwhile: Vec<u64> = way.iter().copied().filter(|at| (100 * S..200 * S).contains(at)).collect();
+    assert!(meanwhile.windows(2).all(|pair| pair[1] - pair[0] == 5 * S), "{meanwhile:?}");
+    let whole: Vec<u64> = way.iter().copied().filter(|at| *at >= 230 * S).collect();
+    assert!(whole.windows(2).all(|pair| pair[1] - pair[0] == 30 * S), "{whole:?}");
+}
+
+#[test]
+fn no_check_is_confirmed_before_the_way_out_was_looked_at_and_usual_ones_wait_for_nothing() {
+    let fast = CheckSpec { every_ms: S, ..tcp("srv-1/net.tcp") };
+    let twice = CheckSpec { fail_after: 2, ..tcp("srv-1/net.tcp") };
+    for (check, waits) in [(fast, true), (twice, true), (tcp("srv-1/net.tcp"), false)] {
+        let confirmed = |checks: Vec<CheckSpec>| {
+            let answer = |check: &CheckId, now: u64| match (now < 60 * S, check.asset.as_str()) {
+                (true, _) => good(),
+                (false, "line") => (Outcome::Bad, 1_900),
+                (false, _) => (Outcome::Bad, 100),
+            };
+            let mut world = World::new(checks, answer);
+            world.run_until(120 * S);
+            let opened = |event: &AgentEvent| matches!(event, AgentEvent::FindingOpened { finding } if finding.check.asset.as_str() == "srv-1");
+            let (at, _) = world.first(opened);
+            let way = world.samples().find(|s| s.check.asset.as_str() == "line" && s.outcome == Outcome::Bad);
+            (at, way.map(|sample| (sample.at.0.as_millisecond() - EPOCH_MS).cast_unsigned() + 1_900))
+        };
+        let (alone, _) = confirmed(vec![check.clone()]);
+        let (with, way) = confirmed(vec![check, way_out()]);
+        assert!(way.unwrap() <= with, "the way was known at {way:?}, the failure confirmed at {with}");
+        assert_eq!(alone != with, waits, "{alone} alone, {with} with the way out");
+    }
+}
+
+#[test]
 fn a_configuration_with_more_relations_than_any_site_has_is_refused() {
     let mut world = World::new(vec![], |_, _| good());
     let critical = (0..30_000).map(|number| format!("cam-{number}").parse().unwrap()).collect();
@@ -782,6 +826,11 @@ fn agent() -> AgentId {
 
 fn id(check: &str) -> CheckId {
     check.parse().unwrap()
+}
+
+/// Whether the site has a way out: every 30 s.
+fn way_out() -> CheckSpec {
+    CheckSpec::with_defaults(id("line/net.path"), ProbeSpec::NetPath(Default::default()))
 }
 
 /// A liveness check: every 10 s, three bad ones confirm, two good ones recover, stale after 35 s.

@@ -7,18 +7,25 @@
 //! `tcp_port`, the time of a TCP connection stands in, marked `via = tcp`.
 
 #[cfg(unix)]
+mod beyond;
+#[cfg(unix)]
 mod socket;
 #[cfg(windows)]
 mod windows;
 
-use std::time::{Duration, Instant};
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use upheld_model::{Outcome, UnknownReason};
 
 #[cfg(unix)]
+pub(crate) use beyond::beyond;
+#[cfg(unix)]
 pub(crate) use socket::Echoes;
 #[cfg(windows)]
-pub(crate) use windows::Echoes;
+pub(crate) use windows::{Echoes, beyond};
 
 use crate::{ProbeResult, allow::Reach, deadline::Deadline, target::Targets, tcp};
 
@@ -75,7 +82,7 @@ async fn stand_in(targets: &Targets, target: &str, port: u16, deadline: Deadline
 
 /// What one echo came to.
 #[derive(Debug)]
-enum Echo {
+pub(crate) enum Echo {
     Reply {
         rtt: Duration,
     },
@@ -91,6 +98,28 @@ enum Echo {
     NoRight,
     /// Anything else, judged.
     Failed(ProbeResult),
+}
+
+/// What an echo that lives for two hops came to.
+#[cfg_attr(windows, expect(dead_code, reason = "Windows' half does not ask so yet"))]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    /// A router answered, or the target itself.
+    Answers {
+        /// Who.
+        by: IpAddr,
+        /// How soon.
+        rtt: Duration,
+    },
+    /// Somebody says that there is no way.
+    Refused {
+        /// Who.
+        by: IpAddr,
+    },
+    /// Nothing came.
+    Silent,
+    /// This process cannot ask so.
+    NotAsked,
 }
 
 #[cfg(all(test, unix))]

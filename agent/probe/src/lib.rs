@@ -29,6 +29,7 @@ mod link;
 mod memory;
 mod ntp;
 mod nut;
+mod path;
 mod result;
 mod secret;
 mod service;
@@ -69,6 +70,7 @@ use http::{Expectation, Http, Login};
 use icmp::Echoes;
 use link::Links;
 use nut::{Looks, Nut};
+use path::{Paths, REACHED};
 use secret::Shelf;
 use service::Services;
 use snmp::Sessions;
@@ -103,6 +105,7 @@ struct Inner {
     services: Services,
     tls: Tls,
     plugins: Plugins,
+    paths: Paths,
 }
 
 impl Prober {
@@ -126,6 +129,7 @@ impl Prober {
             services: Services::new(),
             tls: Tls::new(),
             plugins: Plugins::new(),
+            paths: Paths::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -140,6 +144,11 @@ impl Prober {
         self.inner.secrets.put(secrets);
     }
 
+    /// Tells the prober that the uplink goes over a proxy: whether the collector takes a connection then says nothing.
+    pub fn collector_is_behind_a_proxy(&self) {
+        self.inner.targets.collector_is_behind_a_proxy();
+    }
+
     /// What is to outlive this process.
     pub fn memory(&self) -> Memory {
         let (switch_ports, mut snmp_boots) = self.inner.switch_ports.memory();
@@ -151,18 +160,20 @@ impl Prober {
             services: self.inner.services.memory(),
             keys: self.inner.tls.memory(),
             disks: self.inner.host.memory(),
+            paths: self.inner.paths.memory(),
         }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links, snmp_boots, switch_ports, services, keys, disks } = memory;
+        let Memory { links, snmp_boots, switch_ports, services, keys, disks, paths } = memory;
         self.inner.links.recall(links);
         self.inner.snmp_supplies.recall(snmp_boots.clone());
         self.inner.switch_ports.recall(switch_ports, snmp_boots);
         self.inner.services.recall(services);
         self.inner.tls.recall(keys);
         self.inner.host.recall(disks);
+        self.inner.paths.recall(paths);
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.
@@ -170,7 +181,7 @@ impl Prober {
         let started = Instant::now();
         // The probes' own phases end a little earlier, so that the result names the phase that was slow.
         let reserve = (spec.timeout() / 20).min(Duration::from_millis(50));
-        let work = self.inner.dispatch(spec, Deadline::after(spec.timeout().saturating_sub(reserve)));
+        let work = self.inner.judged(spec, Deadline::after(spec.timeout().saturating_sub(reserve)));
         let result = match tokio::time::timeout(spec.timeout(), without_panic(Box::pin(work))).await {
             Ok(Some(result)) => result,
             Ok(None) => {
@@ -187,6 +198,17 @@ impl Prober {
 }
 
 impl Inner {
+    /// Runs the check, and judges its failure by the way there.
+    async fn judged(&self, spec: &CheckSpec, deadline: Deadline) -> ProbeResult {
+        let work = async {
+            let result = self.dispatch(spec, deadline).await;
+            (result, REACHED.with(std::cell::RefCell::take))
+        };
+        let (result, reached) = REACHED.scope(std::cell::RefCell::default(), work).await;
+        // That one judges the way itself.
+        if matches!(spec.probe, ProbeSpec::NetPath(_)) { result } else { self.paths.judge(result, &reached) }
+    }
+
     async fn dispatch(&self, spec: &CheckSpec, deadline: Deadline) -> ProbeResult {
         match &spec.probe {
             ProbeSpec::Host { disk_bad_percent } => self.host.run(&self.blocking, *disk_bad_percent, deadline).await,
@@ -208,6 +230,11 @@ impl Inner {
             ProbeSpec::NetTls(tls) => self.tls.run(&self.targets, &spec.id, tls, deadline).await,
             ProbeSpec::NetLink { interface, speed_mbps } => {
                 self.links.run(&self.blocking, &spec.id, interface.as_deref(), *speed_mbps, deadline).await
+            }
+            ProbeSpec::NetPath(path) => {
+                // Until the next run but one: a run may be late.
+                let good_for = 2 * spec.every() + spec.timeout();
+                self.paths.run(&self.targets, &self.echoes, path, good_for, deadline).await
             }
             ProbeSpec::UpsNut { target, port, ups } => {
                 let address = nut::Address { target: target.clone(), port: *port, ups: ups.clone() };

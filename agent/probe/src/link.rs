@@ -74,6 +74,21 @@ impl Links {
     }
 }
 
+/// Whether an interface has carrier; `None` where that cannot be read.
+#[cfg(target_os = "linux")]
+pub(crate) fn has_carrier(interface: &str) -> Option<bool> {
+    match sysfs::read(interface) {
+        Ok(seen) => Some(seen.is_enabled && seen.has_carrier),
+        Err(sysfs::Unseen::Missing { .. } | sysfs::Unseen::OtherNamespace | sysfs::Unseen::Unreadable { .. }) => None,
+    }
+}
+
+/// Not built here: see the head of this file.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn has_carrier(_: &str) -> Option<bool> {
+    None
+}
+
 #[cfg(target_os = "linux")]
 fn look(memory: &Mutex<LinkMemory>, check: &CheckId, named: Option<String>, meant_mbps: Option<u32>) -> ProbeResult {
     let usual = memory.lock().unwrap_or_else(PoisonError::into_inner).get(check).cloned().unwrap_or_default();

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    host::DiskMemory, link::LinkMemory, service::ServiceMemory, snmp::BootMemory, switch::SwitchMemory, tls::KeyMemory,
+    host::DiskMemory, link::LinkMemory, path::PathMemory, service::ServiceMemory, snmp::BootMemory,
+    switch::SwitchMemory, tls::KeyMemory,
 };
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
@@ -28,4 +29,7 @@ pub struct Memory {
     /// How full this host's file systems were.
     #[serde(default)]
     pub(crate) disks: DiskMemory,
+    /// What is known of the way out of the site.
+    #[serde(default)]
+    pub(crate) paths: PathMemory,
 }

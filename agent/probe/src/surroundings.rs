@@ -4,8 +4,9 @@
 //! so that nothing is allowed by being known and `gateway` as a target cannot be probed. IPv6 gateways are link-local addresses, which
 //! are never probed (SECURITY 3).
 
+use std::net::IpAddr;
 #[cfg(any(not(windows), test))]
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 /// The default gateways, those of the lowest metric first.
 #[cfg(not(windows))]
@@ -54,6 +55,75 @@ mod windows {
 pub(crate) fn default_interface() -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/route").ok()?;
     default_routes(&table).into_iter().next().map(|route| route.interface)
+}
+
+/// Not known elsewhere.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn default_interface() -> Option<String> {
+    None
+}
+
+/// How the kernel sends to an address; `None` where no route leads there, for IPv6, and where it cannot be read.
+#[cfg(target_os = "linux")]
+pub(crate) fn way_to(address: IpAddr) -> Option<Hop> {
+    parse_way(&std::fs::read_to_string("/proc/net/route").ok()?, address)
+}
+
+/// Not known elsewhere.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn way_to(_: IpAddr) -> Option<Hop> {
+    None
+}
+
+/// Whether the hardware address behind an address is known; `None` where nobody asked for it lately, and where that
+/// cannot be read.
+#[cfg(target_os = "linux")]
+pub(crate) fn has_neighbour(address: IpAddr, interface: &str) -> Option<bool> {
+    parse_neighbour(&std::fs::read_to_string("/proc/net/arp").ok()?, address, interface)
+}
+
+/// Not known elsewhere.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn has_neighbour(_: IpAddr, _: &str) -> Option<bool> {
+    None
+}
+
+/// The first step of the way to an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hop {
+    /// The interface that it leaves by.
+    pub(crate) interface: String,
+    /// The router; `None` for an address of the interface's own network.
+    pub(crate) gateway: Option<IpAddr>,
+}
+
+/// The longest prefix wins, then the lowest metric. Columns as in [`default_routes`]; flag 0x200 is "reject".
+#[cfg(target_os = "linux")]
+fn parse_way(table: &str, address: IpAddr) -> Option<Hop> {
+    let IpAddr::V4(address) = address.to_canonical() else { return None };
+    let address = u32::from_ne_bytes(address.octets());
+    let route = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let hex = |at: usize| u32::from_str_radix(columns.get(at)?, 16).ok();
+        let (to, over, flags, mask) = (hex(1)?, hex(2)?, hex(3)?, hex(7)?);
+        let metric: u32 = columns.get(6)?.parse().ok()?;
+        let gateway = (flags & 2 == 2).then(|| IpAddr::V4(Ipv4Addr::from(over.to_ne_bytes())));
+        let hop = Hop { interface: (*columns.first()?).to_owned(), gateway };
+        (flags & 0x201 == 1 && address & mask == to).then_some((mask.count_ones(), std::cmp::Reverse(metric), hop))
+    };
+    let best = table.lines().skip(1).filter_map(route).max_by_key(|(length, metric, _)| (*length, *metric));
+    best.map(|(_, _, hop)| hop)
+}
+
+/// Columns: IP address, HW type, Flags, HW address, Mask, Device. Flag 2 is "complete".
+#[cfg(target_os = "linux")]
+fn parse_neighbour(table: &str, address: IpAddr, interface: &str) -> Option<bool> {
+    table.lines().skip(1).find_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let is_it = columns.first()?.parse() == Ok(address) && columns.get(5) == Some(&interface);
+        let flags = u32::from_str_radix(columns.get(2)?.trim_start_matches("0x"), 16).ok()?;
+        is_it.then_some(flags & 2 == 2)
+    })
 }
 
 #[cfg(any(not(windows), test))]
@@ -110,6 +180,37 @@ mod tests {
             tun0\t00000000\t0100000A\t0003\t0\t0\t50\t00000080\t0\t0\t0\n\
             torn line\n";
         assert_eq!(parse_routes(table), ["10.20.0.1".parse::<IpAddr>().unwrap(), "192.168.1.1".parse().unwrap()]);
+    }
+
+    #[test]
+    #[cfg(all(target_endian = "little", target_os = "linux"))]
+    fn an_address_is_reached_by_its_longest_route() {
+        let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+            eth0\t00000000\t0100140A\t0003\t0\t0\t100\t00000000\t0\t0\t0\n\
+            eth0\t0000140A\t00000000\t0001\t0\t0\t100\t0000FFFF\t0\t0\t0\n\
+            lan2\t0000140A\t00000000\t0001\t0\t0\t200\t0000FFFF\t0\t0\t0\n\
+            eth0\t00001E0A\t0200140A\t0003\t0\t0\t0\t0000FFFF\t0\t0\t0\n";
+        let way = |to: &str| {
+            let hop = parse_way(table, to.parse().unwrap())?;
+            Some((hop.interface, hop.gateway.map(|gateway| gateway.to_string())))
+        };
+        assert_eq!(way("10.20.7.7"), Some(("eth0".to_owned(), None)), "its own network, by the lower metric");
+        assert_eq!(way("10.30.7.7"), Some(("eth0".to_owned(), Some("10.20.0.2".to_owned()))));
+        assert_eq!(way("192.0.2.1"), Some(("eth0".to_owned(), Some("10.20.0.1".to_owned()))));
+        assert_eq!(way("2001:db8::1"), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_neighbour_is_known_unknown_or_was_never_asked_for() {
+        let table = "IP address       HW type     Flags       HW address            Mask     Device\n\
+            10.20.0.1        0x1         0x2         66:2f:00:00:00:01     *        eth0\n\
+            10.20.0.2        0x1         0x0         00:00:00:00:00:00     *        eth0\n";
+        let known = |address: &str, interface| parse_neighbour(table, address.parse().unwrap(), interface);
+        assert_eq!(known("10.20.0.1", "eth0"), Some(true));
+        assert_eq!(known("10.20.0.2", "eth0"), Some(false));
+        assert_eq!(known("10.20.0.1", "eth1"), None);
+        assert_eq!(known("10.20.0.3", "eth0"), None);
     }
 
     #[test]

@@ -5,7 +5,10 @@
 
 use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,6 +19,7 @@ use crate::{
     AllowList, ProbeResult,
     allow::{Reach, Refusal, Surroundings},
     deadline::Deadline,
+    path::REACHED,
     surroundings,
 };
 
@@ -31,16 +35,41 @@ pub(crate) struct Targets {
     allow: AllowList,
     around: Mutex<(Surroundings, Option<Instant>)>,
     look_ups: Arc<Semaphore>,
+    is_proxied: AtomicBool,
 }
 
 impl Targets {
     pub(crate) fn new(allow: AllowList, collector: Vec<SocketAddr>) -> Self {
         let around = Surroundings { collector, ..Surroundings::default() };
-        Self { allow, around: Mutex::new((around, None)), look_ups: Arc::new(Semaphore::new(LOOK_UPS_MAX)) }
+        Self {
+            allow,
+            around: Mutex::new((around, None)),
+            look_ups: Arc::new(Semaphore::new(LOOK_UPS_MAX)),
+            is_proxied: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn allow(&self) -> &AllowList {
         &self.allow
+    }
+
+    /// Whether a connection to the collector says whether it is reached.
+    pub(crate) fn is_collector_direct(&self) -> bool {
+        !self.is_proxied.load(Relaxed)
+    }
+
+    pub(crate) fn collector_is_behind_a_proxy(&self) {
+        self.is_proxied.store(true, Relaxed);
+    }
+
+    /// The network that this host is in.
+    pub(crate) fn surroundings(&self) -> Surroundings {
+        self.around()
+    }
+
+    /// Whether a check may reach an address, without any name.
+    pub(crate) fn permits(&self, asked: &str, address: IpAddr, reach: Reach) -> Result<(), Refusal> {
+        self.allow.permits(&self.around(), asked, address, reach)
     }
 
     pub(crate) fn collector_is_at(&self, addresses: Vec<SocketAddr>) {
@@ -109,6 +138,8 @@ impl Targets {
         }
         permitted.dedup();
         permitted.truncate(ADDRESSES_MAX);
+        // Outside of a run nobody wants to know.
+        let _ = REACHED.try_with(|reached| reached.borrow_mut().extend(&permitted));
         match refused {
             Some(refusal) if permitted.is_empty() => Err(refusal),
             Some(_) | None => Ok(permitted),

@@ -270,5 +270,6 @@ fn finding_fact(row: &FindingRow) -> Result<FindingFact, DeskError> {
         ended,
         recovering: None,
         evidence: opened.evidence,
+        culprit: opened.culprit,
     })
 }

@@ -218,6 +218,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::NetDns(_)
         | ProbeSpec::NetNtp(_)
         | ProbeSpec::NetLink { .. }
+        | ProbeSpec::NetPath(_)
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)

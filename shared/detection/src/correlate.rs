@@ -20,7 +20,9 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use upheld_model::{AgentId, AssetClass, AssetId, Cause, CheckId, FindingId, IncidentClass, IncidentKind, SiteId};
+use upheld_model::{
+    AgentId, AssetClass, AssetId, Cause, CheckId, Culprit, FindingId, IncidentClass, IncidentKind, SiteId,
+};
 
 use crate::{
     facts::{FindingFact, SiteFacts},
@@ -242,6 +244,11 @@ impl<'a> Case<'a> {
     fn class(&self, check: &CheckId) -> IncidentClass {
         let class = self.asset_class(&check.asset);
         self.kind(check).map_or(IncidentClass::Monitoring, |kind| kind.class_on(class))
+    }
+
+    /// The class of an incident of this failure: the culprit's, where the check named one.
+    fn class_of(&self, finding: &FindingFact) -> IncidentClass {
+        finding.culprit.map_or_else(|| self.class(&finding.id.check), Culprit::class)
     }
 
     /// Whether `asset` hangs on `upstream` in any way.

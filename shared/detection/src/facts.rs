@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use upheld_model::{AssetId, CheckId, DeviceText, FindingId, finding::CheckState};
+use upheld_model::{AssetId, CheckId, Culprit, DeviceText, FindingId, finding::CheckState};
 
 use crate::{
     incident::Bounds,
@@ -82,6 +82,8 @@ pub struct FindingFact {
     pub recovering: Option<Timestamp>,
     /// What the sample said.
     pub evidence: Option<DeviceText>,
+    /// Whom it blamed.
+    pub culprit: Option<Culprit>,
 }
 
 /// A finding that arrives later than this is part of a backlog, which is drained in about this long. Doubled, an

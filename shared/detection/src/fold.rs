@@ -15,8 +15,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use upheld_model::{
-    AgentEvent, CheckId, CheckSpec, DeviceText, Finding, FindingEnd, ObservedAt, Outcome, Sample, UnknownReason,
-    finding::CheckState,
+    AgentEvent, CheckId, CheckSpec, Culprit, DeviceText, Finding, FindingEnd, ObservedAt, Outcome, Sample,
+    UnknownReason, finding::CheckState,
 };
 
 /// When to believe a row of samples, and how long to believe the last one.
@@ -77,6 +77,8 @@ struct BadRow {
     first: ObservedAt,
     count: u32,
     evidence: Option<DeviceText>,
+    #[serde(default)]
+    culprit: Option<Culprit>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,12 +241,14 @@ impl CheckFold {
             fold.blind = None;
             fold.belief = match std::mem::replace(&mut fold.belief, Belief::Ok) {
                 Belief::Nothing | Belief::Ok => {
-                    let row = BadRow { first: at, count: 1, evidence: sample.evidence.clone() };
+                    let (evidence, culprit) = (sample.evidence.clone(), sample.culprit());
+                    let row = BadRow { first: at, count: 1, evidence, culprit };
                     fold.suspect(row, needed, at, &mut opened)
                 }
                 Belief::Suspect { row } => {
                     let evidence = sample.evidence.clone().or(row.evidence);
-                    let row = BadRow { first: row.first, count: row.count + 1, evidence };
+                    let culprit = sample.culprit().or(row.culprit);
+                    let row = BadRow { first: row.first, count: row.count + 1, evidence, culprit };
                     fold.suspect(row, needed, at, &mut opened)
                 }
                 Belief::Failed { finding, last_bad: _ } | Belief::Recovering { finding, last_bad: _, row: _ } => {
@@ -265,6 +269,7 @@ impl CheckFold {
             first_bad: row.first,
             confirmed_at: at,
             evidence: row.evidence,
+            culprit: row.culprit,
         };
         *opened = Some(AgentEvent::FindingOpened { finding: finding.clone() });
         Belief::Failed { finding, last_bad: at }

@@ -81,6 +81,7 @@ impl CheckKind {
             Family::Power => (5, 2, 1, 1),
             Family::Network if self.0 == "net.icmp" => (10, 1, 3, 3),
             Family::Link => (60, 2, 3, 2),
+            Family::Network if self.0 == "net.path" => (30, 2, 3, 2),
             Family::Network => (10, 5, 3, 2),
             Family::Camera => (120, 8, 3, 2),
             Family::Recording => (60, 10, 2, 2),

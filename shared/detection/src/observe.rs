@@ -103,6 +103,8 @@ fn fold(check: &CheckId, plan: &Check, readings: &[Reading], until: Timestamp) -
     for reading in readings {
         sample.at = ObservedAt(reading.at);
         sample.outcome = reading.outcome.clone();
+        sample.values.clear();
+        sample.values.extend(reading.culprit.map(|culprit| ("verdict".to_owned(), culprit.as_str().into())));
         let events = fold.handle(&sample);
         facts.take(events, known.with(reading));
     }
@@ -168,6 +170,7 @@ impl CheckFacts {
                     ended: None,
                     recovering: None,
                     evidence: finding.evidence,
+                    culprit: finding.culprit,
                 }),
                 AgentEvent::FindingClosed { id: _, end } => {
                     // A fold has one finding open at a time: its end is the latest one's.

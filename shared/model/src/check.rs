@@ -11,7 +11,7 @@ pub use net::{DNS_PORT, DnsSpec, NTP_PORT, NtpSpec, PIN_PREFIX, RESOLVER, Record
 
 mod auth;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ use crate::{
 
 /// The most checks one agent takes.
 pub const CHECKS_MAX: usize = 2_000;
+/// The most anchors of one `net.path` check.
+pub const ANCHORS_MAX: usize = 2;
 /// Where a NUT server listens.
 pub const NUT_PORT: u16 = 3493;
 /// Where apcupsd listens.
@@ -119,6 +121,9 @@ pub enum ProbeSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         speed_mbps: Option<u32>,
     },
+    /// The way out of the site, step by step: where it ends names who is to blame.
+    #[serde(rename = "net.path")]
+    NetPath(PathSpec),
     /// A power supply with a battery, as its NUT server tells.
     #[serde(rename = "ups.nut")]
     UpsNut {
@@ -168,6 +173,40 @@ pub enum ProbeSpec {
     /// What this version cannot read: unknown, and never run.
     #[serde(skip)]
     Later(LaterProbe),
+}
+
+/// What lies on the way out of a site, beyond what the agent finds by itself (its port, the default gateway, the
+/// resolvers, the collector).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathSpec {
+    /// The address of the internet provider's first router; found by an echo that lives for two hops when it is left
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<String>,
+    /// At most [`ANCHORS_MAX`] hosts far away, each `host:port`, that take a TCP connection: best of different operators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anchors: Vec<String>,
+}
+
+impl PathSpec {
+    /// The host and the port of an anchor; `None` where it is not `host:port`.
+    ///
+    /// ```
+    /// use upheld_model::check::PathSpec;
+    /// assert_eq!(PathSpec::anchor("[2001:db8::1]:443"), Some(("2001:db8::1", 443)));
+    /// assert_eq!(PathSpec::anchor("anchor.example"), None);
+    /// ```
+    pub fn anchor(text: &str) -> Option<(&str, u16)> {
+        let (host, port) = text.rsplit_once(':')?;
+        let port = port.parse().ok().filter(|port| *port > 0)?;
+        let bare = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => address,
+            None if host.contains(':') => return None,
+            None => host,
+        };
+        is_host(bare).then_some((bare, port))
+    }
 }
 
 /// What makes the newest file of a folder fresh.
@@ -220,6 +259,7 @@ impl ProbeSpec {
         "net.dns",
         "net.ntp",
         "net.tls",
+        "net.path",
         "net.link",
         "ups.nut",
         "ups.apcupsd",
@@ -242,6 +282,7 @@ impl ProbeSpec {
             Self::NetNtp(_) => "net.ntp",
             Self::NetTls(_) => "net.tls",
             Self::NetLink { .. } => "net.link",
+            Self::NetPath(_) => "net.path",
             Self::UpsNut { .. } => "ups.nut",
             Self::UpsApcupsd { .. } => "ups.apcupsd",
             Self::UpsSnmp(_) => "ups.snmp",
@@ -272,6 +313,8 @@ impl ProbeSpec {
             Self::NetDns(_) | Self::NetTls(_) => IncidentClass::NetworkLan,
             Self::NetNtp(_) => IncidentClass::TimeSync,
             Self::Service { .. } | Self::ExecNagios { .. } => IncidentClass::Service,
+            // Where nobody is named; see [`crate::Culprit::class`].
+            Self::NetPath(_) => IncidentClass::NetworkLan,
             Self::RecFreshness(_) => IncidentClass::Recording,
             Self::BackupFiles(_) => IncidentClass::Backup,
             Self::Later(_) => IncidentClass::Monitoring,
@@ -344,6 +387,8 @@ impl CheckSpec {
             ProbeSpec::NetTls(_) => (3_600, 5, 3, 1),
             // The kernel counts each drop, however short; down for a minute it is a failure and no drop any more.
             ProbeSpec::NetLink { .. } => (10, 2, 6, 2),
+            // Asked each 5 s while it is not ok, and at once when another check begins to fail.
+            ProbeSpec::NetPath(_) => (30, 2, 3, 2),
             // A dip of 1.2 s is seen. For how long a supply may run on battery the probe knows; two in a row, since some
             // devices say "low" for a moment at each transfer.
             ProbeSpec::UpsNut { .. } => (1, 2, 2, 2),
@@ -411,6 +456,7 @@ impl CheckSpec {
                 }
                 speed_mbps.map_or(Ok(()), |speed| self.bound("speed_mbps", speed.into(), 1, 1_600_000))
             }
+            ProbeSpec::NetPath(path) => self.path(path),
             ProbeSpec::UpsNut { target, port, ups } => {
                 self.target(target)?;
                 self.bound("port", (*port).into(), 1, 65_535)?;
@@ -460,8 +506,7 @@ impl CheckSpec {
     }
 
     fn target(&self, target: &str) -> Result<(), SpecError> {
-        let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'_' | b'%');
-        if (1..=253).contains(&target.len()) && target.bytes().all(fits) {
+        if is_host(target) {
             Ok(())
         } else {
             Err(self.parameter("target", target, "must be a host name or an address"))
@@ -477,6 +522,16 @@ impl CheckSpec {
             }
             SnmpLogin::User { .. } | SnmpLogin::Community { .. } => Ok(()),
         }
+    }
+
+    fn path(&self, path: &PathSpec) -> Result<(), SpecError> {
+        if let Some(hop) = path.hop.as_ref().filter(|hop| hop.parse::<IpAddr>().is_err()) {
+            return Err(self.parameter("hop", hop, "must be an address: a name needs a way out to be looked up"));
+        }
+        if let Some(anchor) = path.anchors.iter().find(|anchor| PathSpec::anchor(anchor).is_none()) {
+            return Err(self.parameter("anchors", anchor, "must be a host and a port, such as anchor.example:443"));
+        }
+        self.bound("anchors", path.anchors.len() as u64, 0, ANCHORS_MAX as u64)
     }
 
     /// A name that is one word of NUT's protocol, so that it can say nothing else there.
@@ -534,6 +589,12 @@ impl CheckSpec {
     }
 }
 
+/// Whether a text may be a host name or an address.
+fn is_host(text: &str) -> bool {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b':' | b'_' | b'%');
+    (1..=253).contains(&text.len()) && text.bytes().all(fits)
+}
+
 /// Refuses a whole configuration: too many checks, one name twice, or any check that is refused by itself.
 pub fn validate_all(checks: &[CheckSpec]) -> Result<(), SpecError> {
     if checks.len() > CHECKS_MAX {
@@ -573,6 +634,7 @@ mod tests {
                 auth: None,
             },
             ProbeSpec::NetLink { interface: Some("eth0".into()), speed_mbps: None },
+            ProbeSpec::NetPath(PathSpec::default()),
             ProbeSpec::UpsNut { target: "127.0.0.1".into(), port: NUT_PORT, ups: "ups1".into() },
             ProbeSpec::UpsApcupsd { target: "127.0.0.1".into(), port: APCUPSD_PORT },
             ProbeSpec::UpsSnmp(serde_json::from_str(r#"{"target":"10.0.0.9"}"#).unwrap()),
@@ -619,6 +681,26 @@ mod tests {
         }
         for probe in ["", "..", "../../etc", "a b", "an-interface-too-long"].map(link) {
             assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
+        }
+    }
+
+    #[test]
+    fn a_way_out_has_two_anchors_with_ports_and_a_first_router_with_an_address() {
+        let path = |hop: Option<&str>, anchors: &[&str]| {
+            let anchors = anchors.iter().map(|&anchor| anchor.to_owned()).collect();
+            let probe = ProbeSpec::NetPath(PathSpec { hop: hop.map(str::to_owned), anchors });
+            CheckSpec::with_defaults("line/net.path".parse().unwrap(), probe).validate()
+        };
+        path(Some("203.0.113.1"), &["192.0.2.1:443", "[2001:db8::1]:853"]).unwrap();
+        for (hop, anchors, what) in [
+            (Some("router.isp.example"), &[][..], "hop \"router.isp.example\": must be an address"),
+            (None, &["192.0.2.1"][..], "anchors \"192.0.2.1\": must be a host and a port"),
+            (None, &["a b:443"][..], "must be a host and a port"),
+            (None, &["2001:db8::1:443"][..], "must be a host and a port"),
+            (None, &["a:1", "b:1", "c:1"][..], "anchors is 3, allowed is 0 to 2"),
+        ] {
+            let refused = path(hop, anchors).unwrap_err().to_string();
+            assert!(refused.contains(what), "{refused}");
         }
     }
 

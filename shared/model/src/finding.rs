@@ -7,6 +7,7 @@ use crate::{
     sample::UnknownReason,
     text::DeviceText,
     time::{BootId, ObservedAt},
+    vocabulary::Culprit,
 };
 
 /// One bad interval of one check, from its confirmation on (DETECTION 1, layer 3). It always opens and closes,
@@ -24,6 +25,9 @@ pub struct Finding {
     /// What the worst sample said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<DeviceText>,
+    /// Whom the same sample blames, where the check can say that (`net.path`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub culprit: Option<Culprit>,
 }
 
 impl Finding {

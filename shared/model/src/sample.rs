@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::CheckId, text::DeviceText, time::ObservedAt};
+use crate::{ids::CheckId, text::DeviceText, time::ObservedAt, vocabulary::Culprit};
 
 /// The most evidence a sample carries, in bytes (PROBES, head).
 pub const EVIDENCE_BYTES_MAX: usize = 4096;
@@ -30,6 +30,16 @@ pub struct Sample {
     /// What a person would want to read beside the outcome; at most [`EVIDENCE_BYTES_MAX`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<DeviceText>,
+}
+
+impl Sample {
+    /// Whom the sample blames, where its check can say that: the word under `verdict`.
+    pub fn culprit(&self) -> Option<Culprit> {
+        match self.values.get("verdict")? {
+            Value::Text(word) => word.as_str().parse().ok(),
+            Value::Number(_) => None,
+        }
+    }
 }
 
 /// The judgement of one run. `Unknown` is never up and never down: the probe could not judge.

@@ -175,6 +175,65 @@ vocabulary!(
 );
 
 vocabulary!(
+    /// At which step the way out of a site ends: whom to call (PROBES 6). The nearest step first.
+    Culprit, "culprit", {
+        /// This host's own port has no carrier.
+        OwnLink = "own-link",
+        /// The port is up, and nothing behind it answers, not even ARP.
+        Switch = "switch",
+        /// The site's router.
+        Gateway = "gateway",
+        /// The line from the site's router to the internet provider.
+        IspAccess = "isp-access",
+        /// The internet provider's own network, or what lies beyond it.
+        IspRouting = "isp-routing",
+        /// The resolver: names cannot be looked up.
+        Dns = "dns",
+        /// The collector, which is nobody's fault at the site.
+        Collector = "collector",
+    }
+);
+
+impl Culprit {
+    /// The class of an incident of which it is the culprit, wherever the check stands.
+    pub fn class(self) -> IncidentClass {
+        match self {
+            Self::IspAccess | Self::IspRouting => IncidentClass::NetworkWan,
+            Self::OwnLink | Self::Switch | Self::Gateway | Self::Dns => IncidentClass::NetworkLan,
+            Self::Collector => IncidentClass::Monitoring,
+        }
+    }
+
+    /// Who or what brought it about, in the words of an incident.
+    pub fn cause(self) -> Cause {
+        match self {
+            Self::IspAccess | Self::IspRouting => Cause::Isp,
+            Self::OwnLink | Self::Switch | Self::Gateway => Cause::SiteLan,
+            // A resolver may be the site's or its provider's.
+            Self::Dns => Cause::Undetermined,
+            Self::Collector => Cause::Collector,
+        }
+    }
+
+    /// What was seen, and so who is to blame: the title of an incident, without addresses.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::OwnLink => "its own network port has no link: the cable, the port, or the switch at its other end",
+            Self::Switch => {
+                "its port is up, but nothing behind it answers: the switch or its VLAN, or a gateway without power"
+            }
+            Self::Gateway => "the gateway does not answer, the network before it does: the gateway",
+            Self::IspAccess => {
+                "the gateway answers, the provider's first router does not: the line to the internet provider"
+            }
+            Self::IspRouting => "the provider's first router answers, nothing beyond it does: the internet provider",
+            Self::Dns => "the way out is whole, the resolver does not answer: names cannot be looked up",
+            Self::Collector => "the way out is whole, the collector does not answer: not this site's fault",
+        }
+    }
+}
+
+vocabulary!(
     /// How one asset depends on another (DETECTION 4).
     EdgeKind, "edge", {
         /// Takes its power from.

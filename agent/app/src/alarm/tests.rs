@@ -77,7 +77,10 @@ fn line(port: u16) -> AlarmLine {
 fn alarm(what: What) -> Alarm {
     let at = ObservedAt("2026-11-16T16:10:07.25Z".parse().unwrap());
     let check = "nvr-02/host".parse().unwrap();
-    Alarm { finding: Finding { check, last_ok: None, first_bad: at, confirmed_at: at, evidence: None }, what }
+    Alarm {
+        finding: Finding { check, last_ok: None, first_bad: at, confirmed_at: at, evidence: None, culprit: None },
+        what,
+    }
 }
 
 /// A receiver that answers each request with `status`, and what it received.

@@ -34,8 +34,12 @@ pub(super) async fn write(
     lasts: Option<Duration>,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let allow = Settings::load(common, Some(identity))?.allow_list(common, Some(identity))?;
+    let settings = Settings::load(common, Some(identity))?;
+    let allow = settings.allow_list(common, Some(identity))?;
     let prober = Prober::new(allow, uplink::addresses(&identity.collector).await);
+    if settings.proxy.is_some() {
+        prober.collector_is_behind_a_proxy();
+    }
     prober.recall(state.probes());
     prober.secrets_are(secret::all(state, identity).0);
     let until = lasts.map(|lasts| Instant::now() + lasts);

@@ -47,6 +47,7 @@ impl Agent {
             ran::http::listen(address, incoming.clone());
         }
         let tls_identity = TlsIdentity::load(&state)?;
+        let is_proxied = settings.proxy.is_some();
         let reach = Reach::of(&identity, settings.proxy.clone(), provider);
         let uplink = Uplink::open(&state, &reach)?;
         let alarm_line =
@@ -59,6 +60,9 @@ impl Agent {
         let prober = Prober::new(allow, addresses.unwrap_or_default());
         let probes_kept = state.probes();
         prober.recall(probes_kept.clone());
+        if is_proxied {
+            prober.collector_is_behind_a_proxy();
+        }
 
         let secrets = Standing::begin(&state, &identity, &prober);
         let memory = Memory::recall(&state);

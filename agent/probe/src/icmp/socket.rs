@@ -43,7 +43,7 @@ impl Echoes {
         Self { v4, v6 }
     }
 
-    pub(super) async fn echo(&self, address: IpAddr, deadline: Deadline) -> Echo {
+    pub(crate) async fn echo(&self, address: IpAddr, deadline: Deadline) -> Echo {
         if address.is_ipv4() { self.v4.echo(address, deadline).await } else { self.v6.echo(address, deadline).await }
     }
 }

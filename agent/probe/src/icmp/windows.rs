@@ -25,7 +25,7 @@ use windows_sys::Win32::{
     Networking::WinSock::{AF_INET6, IN6_ADDR, IN6_ADDR_0, SOCKADDR_IN6},
 };
 
-use super::{CANARY, Echo, IN_FLIGHT_MAX, PAYLOAD};
+use super::{Beyond, CANARY, Echo, IN_FLIGHT_MAX, PAYLOAD};
 use crate::{ProbeResult, deadline::Deadline, fault};
 
 /// Room for a reply: the structure, what was sent, and what Windows asks for beside it (8 bytes and a status block).
@@ -38,12 +38,17 @@ pub(crate) struct Echoes {
     slots: Semaphore,
 }
 
+/// An echo that lives for two hops: `IcmpSendEcho` takes a time to live, and this version does not use that.
+pub(crate) async fn beyond(_: IpAddr, _: Deadline) -> Beyond {
+    Beyond::NotAsked
+}
+
 impl Echoes {
     pub(crate) fn new() -> Self {
         Self { slots: Semaphore::new(IN_FLIGHT_MAX) }
     }
 
-    pub(super) async fn echo(&self, address: IpAddr, deadline: Deadline) -> Echo {
+    pub(crate) async fn echo(&self, address: IpAddr, deadline: Deadline) -> Echo {
         let _slot = match deadline.bound(self.slots.acquire()).await {
             Some(Ok(slot)) => slot,
             Some(Err(_)) | None => {

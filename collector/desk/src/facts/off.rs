@@ -80,6 +80,7 @@ mod tests {
             ended: end.map(|end| Ended { restored: bounds(end), confirmed: at(end + 4), received: at(end + 6) }),
             recovering: None,
             evidence: None,
+            culprit: None,
         }
     }
 

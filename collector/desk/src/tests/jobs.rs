@@ -108,7 +108,8 @@ async fn a_missed_run_and_the_old_files_of_the_same_job_are_one_incident() {
     assert_eq!(night.word("2026-11-18T08:00:00Z").await, "missed");
     let files: CheckId = "srv-1/backup.files".parse().unwrap();
     let now = ObservedAt(night.world.now);
-    let finding = Finding { check: files, last_ok: None, first_bad: now, confirmed_at: now, evidence: None };
+    let finding =
+        Finding { check: files, last_ok: None, first_bad: now, confirmed_at: now, evidence: None, culprit: None };
     night.deliver(vec![AgentEvent::FindingOpened { finding }]).await;
     night.live_until("2026-11-18T11:00:00Z").await;
     let all = night.backup_incidents().await;

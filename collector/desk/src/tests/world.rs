@@ -216,6 +216,7 @@ impl Agent {
             first_bad: ago(6),
             confirmed_at: ago(2),
             evidence: Some("connection refused".into()),
+            culprit: None,
         }
     }
 

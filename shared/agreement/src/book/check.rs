@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 use upheld_model::{
     AssetId, CheckId, CheckName, CheckSpec, ProbeSpec,
-    check::{APCUPSD_PORT, FreshnessSpec, NUT_PORT, SpecError},
+    check::{ANCHORS_MAX, APCUPSD_PORT, FreshnessSpec, NUT_PORT, PathSpec, SpecError},
 };
 
 use super::{
     code::Code,
     diagnostic::Diagnostic,
     fields::{Fields, Node, Read, Reading, shown},
+    provider::Anchor,
     scalar::PlainSeconds,
     source::{Located, Place},
 };
@@ -35,7 +36,6 @@ pub const JOBS: &[&str] = &["backup.job", "job"];
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
     "power.boot",
-    "net.path",
     "process",
     "log",
     "eventlog",
@@ -163,6 +163,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "net.ntp" => Some(net::read_ntp),
         "net.tls" => Some(net::read_tls),
         "net.link" => Some(read_link),
+        "net.path" => Some(read_path),
         "ups.nut" => Some(read_nut),
         "ups.apcupsd" => Some(read_apcupsd),
         "ups.snmp" => Some(snmp::read_ups),
@@ -254,6 +255,12 @@ fn read_link(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<P
     let interface = fields.optional("interface", reading);
     let speed_mbps = small(fields, "speed_mbps", reading);
     Some(ProbeSpec::NetLink { interface, speed_mbps })
+}
+
+fn read_path(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    let hop = fields.optional("hop", reading);
+    let anchors = fields.list_up_to::<Anchor>(ANCHORS_MAX, "anchors", reading);
+    Some(ProbeSpec::NetPath(PathSpec { hop, anchors: anchors.into_iter().map(|anchor| anchor.0).collect() }))
 }
 
 fn read_nut(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {

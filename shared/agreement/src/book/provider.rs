@@ -303,7 +303,7 @@ impl Read for WebAddress {
 }
 
 /// `host:port`.
-struct Anchor(String);
+pub(super) struct Anchor(pub(super) String);
 
 impl Read for Anchor {
     fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {

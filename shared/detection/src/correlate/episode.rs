@@ -208,7 +208,7 @@ fn judged(
         restored: episode.restored(),
         parent,
         title: words::title(case, windows, episode),
-        cause: cause(windows, episode),
+        cause: cause(case, windows, episode),
         critical: assets.filter(is_critical).cloned().collect(),
         symptoms,
         handling,
@@ -217,7 +217,10 @@ fn judged(
     }
 }
 
-fn cause(windows: &Windows, episode: &Episode) -> Cause {
+fn cause(case: &Case<'_>, windows: &Windows, episode: &Episode) -> Cause {
+    if let (None, Some(culprit)) = (episode.items[0].window, words::culprit(case, &episode.items[0])) {
+        return culprit.cause();
+    }
     match episode.items[0].window.map(|at| &windows.all[at].how) {
         Some(How::OnBattery | How::Transfer) => Cause::Utility,
         Some(How::Off) => Cause::Operator,

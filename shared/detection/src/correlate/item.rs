@@ -170,7 +170,7 @@ fn run_item(case: &Case<'_>, run: &[usize], opens: Option<Timestamp>, otherwise:
     Item {
         asset: first.id.check.asset.clone(),
         check: Some(first.id.check.clone()),
-        class: case.class(&first.id.check),
+        class: case.class_of(first),
         started: findings.iter().map(|finding| finding.started).min_by_key(|s| s.not_after).unwrap_or(first.started),
         detected: first.detected,
         received: first.received,

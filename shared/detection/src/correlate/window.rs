@@ -200,7 +200,9 @@ fn lost(case: &Case<'_>, finding: &FindingFact) -> Option<Window> {
     }
     let how = How::Lost(finding.id.clone());
     let window = window(case, &check.asset, Some(check), how, finding.started, finding.restored());
-    Some(Window { received: finding.received, ..window })
+    // A way out that ends is no host that is down, wherever its check stands.
+    let flow = if finding.culprit.is_some() { Flow::Network } else { window.flow };
+    Some(Window { received: finding.received, class: case.class_of(finding), flow, ..window })
 }
 
 /// Since when a host was away before it started: the begin of what still failed on it then.
@@ -268,7 +270,7 @@ impl Windows {
     /// Every cause that explains a failure, the latest first.
     pub(super) fn all_of_finding(&self, case: &Case<'_>, finding: &FindingFact) -> Vec<usize> {
         let (check, begins) = (&finding.id.check, finding.started.not_after);
-        let (class, asset_class) = (case.class(check), case.asset_class(&check.asset));
+        let (class, asset_class) = (case.class_of(finding), case.asset_class(&check.asset));
         self.lately(&check.asset, begins, |window, reach| {
             if window.asset == check.asset {
                 window.explains_own(case, finding)

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use upheld_model::{AssetId, CheckId};
+use upheld_model::{AssetId, CheckId, Culprit};
 
 use super::{
     Case,
     episode::Episode,
+    item::Item,
     window::{How, Windows},
 };
 use crate::kind::Family;
@@ -17,7 +18,10 @@ pub(super) fn title(case: &Case<'_>, windows: &Windows, episode: &Episode) -> St
     let first = &episode.items[0];
     let what = match first.window {
         Some(at) => cause(&windows.all[at].how, windows.all[at].clear, windows.all[at].started.not_after),
-        None => first.check.as_ref().map_or("fails".to_owned(), |check| failure(case, check)),
+        None => match culprit(case, first) {
+            Some(culprit) => culprit.sentence().to_owned(),
+            None => first.check.as_ref().map_or("fails".to_owned(), |check| failure(case, check)),
+        },
     };
     let symptoms: BTreeSet<usize> = episode.items.iter().flat_map(|item| item.symptoms.iter().copied()).collect();
     let promoted: BTreeSet<&AssetId> =
@@ -38,6 +42,11 @@ pub(super) fn title(case: &Case<'_>, windows: &Windows, episode: &Episode) -> St
         parts.push(format!("critical: {}", listed(&critical)));
     }
     parts.join("; ")
+}
+
+/// Whom the failures of an item blame, where one of them can say that.
+pub(super) fn culprit(case: &Case<'_>, item: &Item) -> Option<Culprit> {
+    item.findings.iter().find_map(|at| case.findings[*at].culprit)
 }
 
 fn asset_of<'a>(case: &Case<'a>, finding: usize) -> &'a AssetId {
@@ -66,6 +75,7 @@ fn failure(case: &Case<'_>, check: &CheckId) -> String {
         Family::Power => "supply reports a fault".to_owned(),
         Family::Link => "link is down".to_owned(),
         Family::Network if kind.as_str() == "net.icmp" => "does not answer ping".to_owned(),
+        Family::Network if kind.as_str() == "net.path" => "the way out of the site is broken".to_owned(),
         Family::Network => format!("{} does not answer", check.name),
         Family::Camera => "no picture".to_owned(),
         Family::Recording => "no new recording".to_owned(),

@@ -19,7 +19,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use upheld_model::{CheckId, FindingId, IncidentKind};
+use upheld_model::{CheckId, FindingId, IncidentKind, ProbeSpec};
 
 use super::{
     Change, DedupKey, Desk, Handling, Incident, IncidentEffect, IncidentKey, OpeningCause, Root, Rules, SiteView,
@@ -101,7 +101,11 @@ impl<'a> Table<'a> {
         let Some(root @ Root::Check { check }) = &root(judged) else { return judged.title.clone() };
         let cause = OpeningCause::Concluded { source: "finding".to_owned(), occurrence: judged.started.not_after };
         let is_found = judged.key == IncidentKey::new(&self.view.client, &self.view.site, root, &cause);
-        if !is_found || judged.kind != IncidentKind::Down || !self.view.checks.contains_key(check) {
+        let Some(probe) = self.view.checks.get(check).filter(|_| is_found && judged.kind == IncidentKind::Down) else {
+            return judged.title.clone();
+        };
+        if matches!(probe, ProbeSpec::NetPath(_)) {
+            // Its title names the culprit, which the check's own words do not know.
             return judged.title.clone();
         }
         let rest = judged.title.split_once("; ").map(|(_, rest)| format!("; {rest}")).unwrap_or_default();

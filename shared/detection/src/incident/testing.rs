@@ -79,6 +79,7 @@ impl Site {
             ended: None,
             recovering: None,
             evidence: Some("connection refused".into()),
+            culprit: None,
         });
         self.judge(first_bad + 6)
     }

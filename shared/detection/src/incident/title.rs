@@ -44,6 +44,7 @@ fn failure(probe: &ProbeSpec) -> String {
         }
         ProbeSpec::NetLink { interface: Some(interface), .. } => format!("{interface} has no link"),
         ProbeSpec::NetLink { interface: None, .. } => "the port of its default route has no link".to_owned(),
+        ProbeSpec::NetPath(_) => "the way out of the site is broken".to_owned(),
         ProbeSpec::UpsNut { ups, .. } => format!("power supply {ups} runs on battery, or its battery is low"),
         ProbeSpec::UpsApcupsd { target, .. } | ProbeSpec::UpsSnmp(SnmpAccess { target, .. }) => {
             format!("the power supply at {target} runs on battery, or its battery is low")
@@ -90,7 +91,7 @@ fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use upheld_model::{
-        check::{DNS_PORT, DnsSpec, FreshnessSpec, NtpSpec, RecordKind, TlsSpec},
+        check::{DNS_PORT, DnsSpec, FreshnessSpec, NtpSpec, PathSpec, RecordKind, TlsSpec},
         snmp::SnmpLogin,
     };
 
@@ -138,6 +139,7 @@ mod tests {
             (ntp, "the host's clock differs from that of the default gateway"),
             (tls, "certificate or key at nvr.local port 8443 is not as it should be"),
             (ProbeSpec::NetLink { interface: Some("eth0".to_owned()), speed_mbps: None }, "eth0 has no link"),
+            (ProbeSpec::NetPath(PathSpec::default()), "the way out of the site is broken"),
             (
                 ProbeSpec::UpsNut { target: "x".to_owned(), port: 3493, ups: "ups1".to_owned() },
                 "power supply ups1 runs on battery, or its battery is low",

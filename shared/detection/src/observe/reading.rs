@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use upheld_model::{Counter, Outcome, Sample, sample::Value};
+use upheld_model::{Counter, Culprit, Outcome, Sample, sample::Value};
 
 use crate::{
     measure::{self, Measure},
@@ -30,6 +30,8 @@ pub struct Reading {
     pub measured: Vec<(Measure, f64)>,
     /// The age in seconds of the newest file that the check looks at.
     pub newest_age_s: Option<f64>,
+    /// Whom the check blames, where it can say that.
+    pub culprit: Option<Culprit>,
 }
 
 /// Where a supply takes its power from.
@@ -58,6 +60,7 @@ impl Reading {
             counters: Vec::new(),
             measured: Vec::new(),
             newest_age_s: None,
+            culprit: None,
         }
     }
 
@@ -86,6 +89,7 @@ impl Reading {
             counters: known.collect(),
             measured: measure::of_values(numbers, status),
             newest_age_s: number("newest_age_s"),
+            culprit: sample.culprit(),
         }
     }
 }

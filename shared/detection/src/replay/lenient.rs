@@ -36,6 +36,7 @@ pub(super) struct Values<'a> {
     pub(super) uptime_s: Number,
     pub(super) newest_age_s: Number,
     pub(super) status: Words<'a>,
+    pub(super) verdict: Words<'a>,
     pub(super) boot_id: Option<Value>,
     /// Numbers that are judged by the day.
     pub(super) measured: Vec<(Cow<'a, str>, f64)>,
@@ -62,6 +63,7 @@ impl<'de> Visitor<'de> for ValuesVisitor {
                 "uptime_s" => values.uptime_s = map.next_value()?,
                 "newest_age_s" => values.newest_age_s = map.next_value()?,
                 "status" => values.status = map.next_value()?,
+                "verdict" => values.verdict = map.next_value()?,
                 "boot_id" => values.boot_id = map.next_value()?,
                 _ if Measure::named(&name).is_some() => {
                     let Number(number) = map.next_value()?;

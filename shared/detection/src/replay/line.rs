@@ -182,6 +182,7 @@ fn sample(raw: Raw<'_>) -> Result<SampleLine<'_>, String> {
         counters: raw.counters.0,
         measured: measure::of_values(measured, status),
         newest_age_s: values.newest_age_s.0,
+        culprit: values.verdict.0.and_then(|verdict| verdict.parse().ok()),
     };
     Ok(SampleLine {
         client: raw.client.cow(),

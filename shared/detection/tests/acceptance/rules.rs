@@ -41,6 +41,57 @@ fn what_stays_down_waits_for_the_return_of_what_it_hangs_on_but_never_beyond_the
 }
 
 #[test]
+fn a_way_out_that_ends_names_the_culprit_whose_class_and_cause_it_has() {
+    let told = |verdict: &str, asset: AssetClass| {
+        let plan = site("northgate", "plant-2").with("srv-1", asset, &[], &["path net.path"]);
+        let mut story = Story::new();
+        for at in (0..600).step_by(10).map(f64::from) {
+            let is_bad = at >= 200.0;
+            let values = format!(r#","values":{{"verdict":"{}"}}"#, if is_bad { verdict } else { "ok" });
+            story.sample(at, "srv-1/path", if is_bad { "bad" } else { "ok" }, &values);
+        }
+        let told = story.told(&[plan]);
+        let [incident] = told.incidents.as_slice() else { panic!("{:#?}", told.incidents) };
+        (incident.class, incident.title.clone())
+    };
+    for (verdict, class, part) in [
+        ("own-link", IncidentClass::NetworkLan, "its own network port has no link"),
+        ("gateway", IncidentClass::NetworkLan, "the gateway does not answer"),
+        ("isp-access", IncidentClass::NetworkWan, "the line to the internet provider"),
+        ("isp-routing", IncidentClass::NetworkWan, "the internet provider"),
+        ("dns", IncidentClass::NetworkLan, "the resolver does not answer"),
+        ("something new", IncidentClass::NetworkLan, "the way out of the site is broken"),
+    ] {
+        let (seen, title) = told(verdict, AssetClass::Server);
+        assert_eq!(seen, class, "{verdict}");
+        assert!(title.starts_with("srv-1: ") && title.contains(part), "{title}");
+    }
+    assert_eq!(told("gateway", AssetClass::InternetLink).0, IncidentClass::NetworkLan, "wherever the check stands");
+}
+
+#[test]
+fn a_gateway_that_is_lost_takes_the_verdict_about_it_with_it() {
+    let plan = site("northgate", "plant-2").with("gw", AssetClass::Gateway, &[], &["ping net.icmp"]).with(
+        "srv-1",
+        AssetClass::Server,
+        &["routed_via gw"],
+        &["path net.path"],
+    );
+    // The verdict may be confirmed a little before the gateway's own check.
+    let mut story = Story::new();
+    for at in (0..900).step_by(2).map(f64::from) {
+        let (path, ping) = ((300.0..800.0).contains(&at), (304.0..800.0).contains(&at));
+        let values = format!(r#","values":{{"verdict":"{}"}}"#, if path { "gateway" } else { "ok" });
+        story.sample(at, "srv-1/path", if path { "bad" } else { "ok" }, &values);
+        story.sample(at, "gw/ping", if ping { "bad" } else { "ok" }, "");
+    }
+    let told = story.told(&[plan]);
+    let [incident] = told.incidents.as_slice() else { panic!("{:#?}", told.incidents) };
+    assert_eq!((incident.root.as_str(), incident.symptoms.len()), ("gw", 2));
+    assert_eq!(incident.title, "gw: does not answer ping; 1 check on 1 asset failed");
+}
+
+#[test]
 fn a_camera_that_is_back_before_its_time_is_an_event() {
     let plan = || site("northgate", "plant-2").with("cam-1", AssetClass::Camera, &[], &["rtsp net.icmp"]);
     let story = |lasts: f64| fails("cam-1/rtsp", 1_000.0, lasts);

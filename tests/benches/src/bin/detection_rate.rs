@@ -129,6 +129,7 @@ fn fails(check: &CheckId, begin: i64, lasts: Option<i64>) -> FindingFact {
         ended,
         recovering: None,
         evidence: None,
+        culprit: None,
     }
 }
 

@@ -339,6 +339,7 @@ impl Place {
             }),
             recovering: None,
             evidence: None,
+            culprit: None,
         });
     }
 
