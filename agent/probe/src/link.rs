@@ -10,12 +10,13 @@
 //! LastChange cannot be relied on, and NotifyIpInterfaceChange; until then the check says there that it cannot probe.
 
 #[cfg(target_os = "linux")]
+mod diagnose;
+#[cfg(target_os = "linux")]
 mod judge;
 #[cfg(target_os = "linux")]
 mod sysfs;
-mod words;
-
-pub(crate) use words::shortcomings;
+#[cfg(target_os = "linux")]
+mod window;
 
 use std::{
     collections::BTreeMap,
@@ -42,13 +43,20 @@ pub(crate) struct Usual {
 }
 
 /// The checks of ports.
+#[derive(Clone)]
 pub(crate) struct Links {
     memory: Arc<Mutex<LinkMemory>>,
+    #[cfg(target_os = "linux")]
+    windows: Arc<Mutex<BTreeMap<CheckId, window::Window>>>,
 }
 
 impl Links {
     pub(crate) fn new() -> Self {
-        Self { memory: Arc::default() }
+        Self {
+            memory: Arc::default(),
+            #[cfg(target_os = "linux")]
+            windows: Arc::default(),
+        }
     }
 
     pub(crate) async fn run(
@@ -59,8 +67,8 @@ impl Links {
         meant_mbps: Option<u32>,
         deadline: Deadline,
     ) -> ProbeResult {
-        let (memory, owned, interface) = (Arc::clone(&self.memory), check.clone(), interface.map(str::to_owned));
-        blocking.run(&check.to_string(), deadline, move || look(&memory, &owned, interface, meant_mbps)).await
+        let (links, owned, interface) = (self.clone(), check.clone(), interface.map(str::to_owned));
+        blocking.run(&check.to_string(), deadline, move || look(&links, &owned, interface, meant_mbps)).await
     }
 
     /// What is to outlive this process.
@@ -90,7 +98,8 @@ pub(crate) fn has_carrier(_: &str) -> Option<bool> {
 }
 
 #[cfg(target_os = "linux")]
-fn look(memory: &Mutex<LinkMemory>, check: &CheckId, named: Option<String>, meant_mbps: Option<u32>) -> ProbeResult {
+fn look(links: &Links, check: &CheckId, named: Option<String>, meant_mbps: Option<u32>) -> ProbeResult {
+    let Links { memory, windows } = links;
     let usual = memory.lock().unwrap_or_else(PoisonError::into_inner).get(check).cloned().unwrap_or_default();
     let by_route = || crate::surroundings::default_interface();
     let remembered = || Some(usual.interface.clone()).filter(|name| !name.is_empty());
@@ -110,13 +119,15 @@ fn look(memory: &Mutex<LinkMemory>, check: &CheckId, named: Option<String>, mean
         }
     };
     let usual = judge::learn(usual, &interface, &seen);
-    let result = judge::judge(&interface, &seen, meant_mbps, &usual);
+    let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
+    let lately = windows.entry(check.clone()).or_default().take(&seen, std::time::Instant::now());
+    let result = judge::judge(&interface, &seen, meant_mbps, &usual, lately);
     memory.lock().unwrap_or_else(PoisonError::into_inner).insert(check.clone(), usual);
     result
 }
 
 #[cfg(not(target_os = "linux"))]
-fn look(_: &Mutex<LinkMemory>, _: &CheckId, _: Option<String>, _: Option<u32>) -> ProbeResult {
+fn look(_: &Links, _: &CheckId, _: Option<String>, _: Option<u32>) -> ProbeResult {
     ProbeResult::unknown(UnknownReason::CannotProbe, "net.link is built for Linux only in this version")
 }
 

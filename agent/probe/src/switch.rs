@@ -9,6 +9,7 @@
 
 mod find;
 mod judge;
+mod words;
 
 use std::{
     collections::BTreeMap,

@@ -2,7 +2,12 @@
 
 use upheld_model::{Counter, Outcome, UnknownReason};
 
-use super::{Usual, sysfs::Seen};
+use super::{
+    Usual,
+    diagnose::{Diagnosis, Shown, diagnose},
+    sysfs::Seen,
+    window::Lately,
+};
 use crate::{ProbeResult, host::boot_id};
 
 /// What is usual, with what is seen: the best speed of this adapter, however long ago. A port that has been slow for a
@@ -14,17 +19,32 @@ pub(super) fn learn(usual: Usual, interface: &str, seen: &Seen) -> Usual {
     Usual { interface: interface.to_owned(), address: seen.address.clone(), speed_mbps: before.max(now) }
 }
 
-/// Down is bad; slower than meant or usual, or half duplex, is a warning.
-pub(super) fn judge(interface: &str, seen: &Seen, meant_mbps: Option<u32>, usual: &Usual) -> ProbeResult {
+/// Down is bad; slower than meant or usual, half duplex, or damaged frames, are a warning. Each says which part to look at
+/// first ([`diagnose`]).
+pub(super) fn judge(
+    interface: &str,
+    seen: &Seen,
+    meant_mbps: Option<u32>,
+    usual: &Usual,
+    lately: Lately,
+) -> ProbeResult {
+    let expected = meant_mbps.or(usual.speed_mbps);
+    let is_up = seen.is_enabled && seen.has_carrier;
+    let slower = seen.speed_mbps.zip(expected).filter(|(now, expected)| is_up && now < expected);
+    let is_half_duplex = is_up && seen.is_half_duplex == Some(true);
+    let diagnosis = diagnose(&Shown { slower, is_meant: meant_mbps.is_some(), is_half_duplex, lately });
     let mut result = if !seen.is_enabled {
         ProbeResult::bad(format!("{interface} is switched off on this host"))
     } else if !seen.has_carrier {
         let why = "has no link: the cable is out or broken, or the port or device at its other end is off";
-        ProbeResult::bad(format!("{interface} {why}"))
+        let before = diagnosis.as_ref().map(|diagnosis| format!("; it {}", diagnosis.sentence)).unwrap_or_default();
+        ProbeResult::bad(format!("{interface} {why}{before}"))
     } else {
-        up(interface, seen, meant_mbps, usual)
+        up(interface, seen, diagnosis.as_ref())
     };
-    let is_up = seen.is_enabled && seen.has_carrier;
+    if let Some(diagnosis) = &diagnosis {
+        result = result.value("suspect", diagnosis.suspect.word());
+    }
     result = result.value("up", f64::from(u8::from(is_up))).value("interface", interface);
     if let Some(speed) = seen.speed_mbps.filter(|_| is_up) {
         result = result.value("speed_mbps", f64::from(speed));
@@ -38,13 +58,19 @@ pub(super) fn judge(interface: &str, seen: &Seen, meant_mbps: Option<u32>, usual
     counted.fold(result, |result, (name, count)| result.counter(name, Counter(epoch.as_str().into(), *count)))
 }
 
-fn up(interface: &str, seen: &Seen, meant_mbps: Option<u32>, usual: &Usual) -> ProbeResult {
-    let why = super::shortcomings(seen.speed_mbps, meant_mbps, usual.speed_mbps, seen.is_half_duplex);
-    if why.is_empty() {
-        let speed = seen.speed_mbps.map(|speed| format!(" at {speed} Mbit/s")).unwrap_or_default();
-        return ProbeResult::new(Outcome::Ok).evidence(format!("{interface} is up{speed}{}", drops(seen)));
+fn up(interface: &str, seen: &Seen, diagnosis: Option<&Diagnosis>) -> ProbeResult {
+    let speed = seen.speed_mbps.map(|speed| format!(" at {speed} Mbit/s")).unwrap_or_default();
+    let well = format!("{interface} is up{speed}{}", drops(seen));
+    match diagnosis {
+        None => ProbeResult::new(Outcome::Ok).evidence(well),
+        // The drops are counted, and three of them are an incident of their own.
+        Some(Diagnosis { is_warning: false, sentence, .. }) => {
+            ProbeResult::new(Outcome::Ok).evidence(format!("{well}; it {sentence}"))
+        }
+        Some(Diagnosis { sentence, .. }) => {
+            ProbeResult::new(Outcome::Warn).evidence(format!("{interface} {sentence}{}", drops(seen)))
+        }
     }
-    ProbeResult::new(Outcome::Warn).evidence(format!("{interface} {}{}", why.join(", and "), drops(seen)))
 }
 
 fn drops(seen: &Seen) -> String {
@@ -76,7 +102,10 @@ mod tests {
         assert_eq!(port.runs_at(1_000).outcome, Outcome::Ok);
         let slow = port.runs_at(100);
         assert_eq!(slow.outcome, Outcome::Warn);
-        assert!(text(&slow).starts_with("eth0 runs at 100 Mbit/s where 1000 were usual: a damaged cable"), "{slow:?}");
+        assert!(
+            text(&slow).starts_with("eth0 runs at 100 Mbit/s where 1000 were usual: cable or port; swap"),
+            "{slow:?}"
+        );
         assert_eq!(port.runs_at(100).outcome, Outcome::Warn, "it does not become usual");
         assert_eq!(port.runs_at(2_500).outcome, Outcome::Ok);
         port.seen.address = "another adapter".to_owned();
@@ -84,11 +113,31 @@ mod tests {
     }
 
     #[test]
+    fn damaged_frames_are_a_warning_and_are_told_of_a_port_that_then_goes_down() {
+        let mut port = Port::new();
+        port.lately = Lately { minutes: 60, damaged: 212, ..Lately::default() };
+        let damaged = port.runs_at(1_000);
+        assert_eq!((&damaged.outcome, &damaged.values["suspect"]), (&Outcome::Warn, &"cable".into()));
+        port.seen.has_carrier = false;
+        let down = port.runs_at(1_000);
+        assert_eq!(down.outcome, Outcome::Bad);
+        assert!(
+            text(&down).ends_with(
+                "it counted 212 damaged frames in 60 min: cable or port; swap the cable first, then the port"
+            ),
+            "{down:?}"
+        );
+        let drops = Lately { minutes: 10, drops: 4, ..Lately::default() };
+        let mut port = Port { lately: drops, ..Port::new() };
+        assert_eq!(port.runs_at(1_000).outcome, Outcome::Ok, "drops are counted, not warned of");
+    }
+
+    #[test]
     fn what_is_meant_goes_before_what_was_usual() {
         let mut port = Port { meant: Some(100), ..Port::new() };
         port.runs_at(1_000);
         assert_eq!(port.runs_at(100).outcome, Outcome::Ok);
-        assert_eq!(port.runs_at(10).outcome, Outcome::Warn);
+        assert!(text(&port.runs_at(10)).starts_with("eth0 runs at 10 Mbit/s where 100 are meant"));
     }
 
     #[test]
@@ -133,18 +182,19 @@ mod tests {
         seen: Seen,
         usual: Usual,
         meant: Option<u32>,
+        lately: Lately,
     }
 
     impl Port {
         fn new() -> Self {
             let seen = Seen { index: 2, is_enabled: true, has_carrier: true, ..Seen::default() };
-            Self { seen, usual: Usual::default(), meant: None }
+            Self { seen, usual: Usual::default(), meant: None, lately: Lately::default() }
         }
 
         fn runs_at(&mut self, speed_mbps: u32) -> ProbeResult {
             self.seen.speed_mbps = Some(speed_mbps);
             self.usual = learn(self.usual.clone(), "eth0", &self.seen);
-            judge("eth0", &self.seen, self.meant, &self.usual)
+            judge("eth0", &self.seen, self.meant, &self.usual, self.lately.clone())
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use upheld_model::{Counter, Outcome, UnknownReason, snmp::SwitchPort};
 
-use super::{Usual, find::Found};
-use crate::{ProbeResult, link, snmp::Table};
+use super::{Usual, find::Found, words::shortcomings};
+use crate::{ProbeResult, snmp::Table};
 
 pub(super) const IF_DESCR: &[u32] = &[1, 3, 6, 1, 2, 1, 2, 2, 1, 2];
 const ADMIN_STATUS: &[u32] = &[1, 3, 6, 1, 2, 1, 2, 2, 1, 7];
@@ -192,7 +192,7 @@ pub(super) fn judge(spec: &SwitchPort, found: &Found, seen: &Seen, usual: &Usual
 }
 
 fn up(port: &str, spec: &SwitchPort, seen: &Seen, usual: &Usual, drops: &Drops) -> ProbeResult {
-    let mut why = link::shortcomings(seen.speed_mbps, spec.speed_mbps, usual.speed_mbps, seen.is_half_duplex);
+    let mut why = shortcomings(seen.speed_mbps, spec.speed_mbps, usual.speed_mbps, seen.is_half_duplex);
     if seen.feeding == Some(Feeding::Fault) {
         why.push("gives no power (PoE fault) although it has a link".to_owned());
     }

@@ -1,7 +1,7 @@
-//! What is wrong with a link that is up, in words that hold for any port.
+//! What is wrong with a switch's port that has a link.
 
 /// Slower than meant, or than was usual where nobody says; half duplex.
-pub(crate) fn shortcomings(
+pub(super) fn shortcomings(
     speed_mbps: Option<u32>,
     meant_mbps: Option<u32>,
     usual_mbps: Option<u32>,
