@@ -16,6 +16,7 @@ pub mod machine;
 pub mod namespace;
 pub mod nginx;
 pub mod nut;
+pub mod office;
 pub mod peers;
 pub mod program;
 pub mod sink;
