@@ -18,6 +18,8 @@ x509_extensions = authority
 basicConstraints = critical, CA:true
 keyUsage = critical, keyCertSign
 subjectKeyIdentifier = hash
+[device]
+basicConstraints = critical, CA:false
 [ca]
 default_ca = c
 [c]
@@ -44,7 +46,7 @@ ends=$(date -u +%Y%m%d%H%M%SZ -d "$days days")
 openssl ca -batch -config openssl.cnf -cert ca.pem -keyfile ca.key -in csr.pem -out cert.pem \
     -startdate "$begins" -enddate "$ends" -extfile extensions -notext 2>openssl.log
 if [ "${4:-}" = self ]; then
-    openssl req -x509 -key key.pem -days "$days" -subj "/CN=device" -out cert.pem 2>openssl.log
+    openssl req -x509 -key key.pem -days "$days" -subj "/CN=device" -extensions device -out cert.pem 2>openssl.log
 fi
 echo ok >www/health
 [ -f htpasswd ] || : >htpasswd

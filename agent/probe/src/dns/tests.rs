@@ -255,3 +255,23 @@ fn security_21_any_bytes_are_read_in_bounds_and_without_a_panic() {
         let _ = Answer::read(&good[..at], &question).is_ok();
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn security_21_any_answer_with_the_right_number_is_read_or_refused(
+        rest in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600),
+        is_ours in proptest::prelude::any::<bool>(),
+    ) {
+        let question = Question::new(&spec(53)).unwrap_or_else(|result| panic!("{result:?}"));
+        // With our own question at its begin the records behind it are read.
+        let head = if is_ours { question.bytes.len() } else { 2 };
+        let mut message = [&question.bytes[..head], &rest].concat();
+        if is_ours {
+            message[2] |= 0x80;
+            message[7] = 3;
+        }
+        if let Ok(Some(answer)) = Answer::read(&message, &question) {
+            answer.judge(&spec(53), "10.0.0.53".parse().unwrap());
+        }
+    }
+}

@@ -53,10 +53,12 @@ impl Reply {
             return None;
         }
         let (leap, stratum) = (packet[0] >> 6, packet[1]);
-        if stratum == 0 {
-            return Some(Self::Useless(kiss(&packet[12..16])));
+        // chrony says stratum 0 without a code where it has no time.
+        let code = &packet[12..16];
+        if stratum == 0 && code.iter().all(u8::is_ascii_uppercase) {
+            return Some(Self::Useless(kiss(code)));
         }
-        if leap == 3 || stratum > 15 || word(40) == 0 || word(32) == 0 {
+        if leap == 3 || stratum == 0 || stratum > 15 || word(40) == 0 || word(32) == 0 {
             return Some(Self::Useless(format!("has no time itself: it is not synchronised (stratum {stratum})")));
         }
         Some(Self::Time(Server {
@@ -79,7 +81,7 @@ fn kiss(code: &[u8]) -> String {
         "INIT" | "STEP" => "it has just begun and has no time yet",
         _ => "it does not say why",
     };
-    format!("sends this host away ({}): {meaning}", code.escape_default())
+    format!("sends this host away ({code}): {meaning}")
 }
 
 /// One exchange, seen from this host.

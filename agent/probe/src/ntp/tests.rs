@@ -92,7 +92,8 @@ async fn a_server_that_has_no_time_or_sends_us_away_says_nothing_about_this_cloc
     let cases: Vec<(Spoilt, &str)> = vec![
         (Box::new(kiss(b"RATE")), "sends this host away (RATE): it is asked too often"),
         (Box::new(kiss(b"DENY")), "(DENY): this host may not ask it"),
-        (Box::new(kiss(b"\x1b[1m")), "it does not say why"),
+        (Box::new(kiss(b"XKCD")), "(XKCD): it does not say why"),
+        (Box::new(kiss(b"\x1b[1m")), "it is not synchronised (stratum 0)"),
         (Box::new(spoil(0, &[0xe4])), "it is not synchronised (stratum 2)"),
         (Box::new(spoil(1, &[16])), "it is not synchronised (stratum 16)"),
         (Box::new(spoil(40, &[0; 8])), "it is not synchronised"),
@@ -184,5 +185,26 @@ fn security_21_any_packet_is_read_without_a_panic() {
             }
         }
         assert_eq!(Reply::read(&good[..at], [7; 8]), None);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn security_21_any_bytes_for_a_packet_give_finite_numbers(
+        mut packet in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..100),
+        here in 0..8_000_000_000u64,
+    ) {
+        if let Some(place) = packet.get_mut(24..32) {
+            place.copy_from_slice(&[7; 8]);
+        }
+        if let Some(first) = packet.first_mut() {
+            *first = *first & 0xf8 | 4;
+        }
+        if let Some(Reply::Time(server)) = Reply::read(&packet, [7; 8]) {
+            let spec = NtpSpec { target: "t".to_owned(), port: 123, warn_ms: 1_000, bad_ms: 5_000 };
+            let here = UNIX_EPOCH + Duration::from_secs(here);
+            let seen = Exchange::new(server, here, Duration::from_millis(40)).judge(&spec, "t");
+            proptest::prop_assert!(number(&seen, "offset_ms").is_finite() && number(&seen, "delay_ms") >= 0.0);
+        }
     }
 }
