@@ -50,6 +50,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::NetIcmp { .. } => "network echoes",
         ProbeSpec::NetTcp { .. } => "services by TCP",
         ProbeSpec::NetHttp { .. } => "web services",
+        ProbeSpec::NetQuality { .. } => "rounds of network echoes",
         ProbeSpec::NetDns(_) => "names at resolvers",
         ProbeSpec::NetNtp(_) => "this host's clock beside time servers'",
         ProbeSpec::NetTls(_) => "certificates and keys",
@@ -92,6 +93,9 @@ fn describe(check: &CheckSpec) -> String {
             let secret = auth.as_ref().map(|auth| format!(", logging in there with the secret {}", auth.secret));
             let asked = format!("GET {url}{}", secret.unwrap_or_default());
             (asked, "status, times, days left of the certificate; no body")
+        }
+        ProbeSpec::NetQuality { target } => {
+            (format!("twenty echoes of {target}"), "how many are lost, round-trip times and how they vary")
         }
         ProbeSpec::NetDns(spec) => (
             format!("{} of {} at {}", spec.record, spec.look_up, spec.target),

@@ -95,9 +95,10 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
     match probe {
         // Nor where the kernel counts what is missed between two looks.
         ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. } | ProbeSpec::Snmp(_) => false,
-        ProbeSpec::Later(_) => false,
         // A restart takes a while, and the manager counts those between two looks.
         ProbeSpec::Service { .. } => false,
+        // Nor a round of twenty echoes.
+        ProbeSpec::NetQuality { .. } | ProbeSpec::Later(_) => false,
         ProbeSpec::NetIcmp { .. }
         | ProbeSpec::NetTcp { .. }
         | ProbeSpec::NetHttp { .. }

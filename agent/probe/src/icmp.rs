@@ -8,6 +8,7 @@
 
 #[cfg(unix)]
 mod beyond;
+mod quality;
 #[cfg(unix)]
 mod socket;
 #[cfg(windows)]
@@ -22,6 +23,7 @@ use upheld_model::{Outcome, UnknownReason};
 
 #[cfg(unix)]
 pub(crate) use beyond::beyond;
+pub(crate) use quality::Quality;
 #[cfg(unix)]
 pub(crate) use socket::Echoes;
 #[cfg(windows)]

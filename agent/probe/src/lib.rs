@@ -67,7 +67,7 @@ use exec::Plugins;
 use freshness::Freshness;
 use host::Host;
 use http::{Expectation, Http, Login};
-use icmp::Echoes;
+use icmp::{Echoes, Quality};
 use link::Links;
 use nut::{Looks, Nut};
 use path::{Paths, REACHED};
@@ -94,6 +94,7 @@ struct Inner {
     host: Host,
     http: Http,
     echoes: Echoes,
+    quality: Quality,
     freshness: Freshness,
     links: Links,
     nut: Nut,
@@ -118,6 +119,7 @@ impl Prober {
             host: Host::new(),
             http: Http::new(),
             echoes: Echoes::new(),
+            quality: Quality::new(),
             freshness: Freshness::new(),
             links: Links::new(),
             nut: Nut::new(),
@@ -224,6 +226,9 @@ impl Inner {
                 let certificate = tls::certificate::Days { warn: *tls_warn_days, bad: *tls_bad_days };
                 let expected = Expectation { status: *status, certificate };
                 self.http.run(&self.targets, url, login, expected, deadline).await
+            }
+            ProbeSpec::NetQuality { target } => {
+                self.quality.run(&self.echoes, &self.targets, &spec.id, target, deadline).await
             }
             ProbeSpec::NetDns(spec) => dns::run(&self.targets, spec, deadline).await,
             ProbeSpec::NetNtp(spec) => ntp::run(&self.targets, spec, deadline).await,

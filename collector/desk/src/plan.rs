@@ -215,6 +215,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         ProbeSpec::Host { .. }
         | ProbeSpec::NetIcmp { .. }
         | ProbeSpec::NetTcp { .. }
+        | ProbeSpec::NetQuality { .. }
         | ProbeSpec::NetDns(_)
         | ProbeSpec::NetNtp(_)
         | ProbeSpec::NetLink { .. }

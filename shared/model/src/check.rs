@@ -102,6 +102,12 @@ pub enum ProbeSpec {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         auth: Option<HttpAuth>,
     },
+    /// Rounds of echoes: how many are lost, and how long they take.
+    #[serde(rename = "net.quality")]
+    NetQuality {
+        /// A host name or address, or `gateway` for the default gateway.
+        target: String,
+    },
     /// A name looked up at a resolver.
     #[serde(rename = "net.dns")]
     NetDns(DnsSpec),
@@ -254,6 +260,7 @@ impl ProbeSpec {
     pub const KINDS: &'static [&'static str] = &[
         "host",
         "net.icmp",
+        "net.quality",
         "net.tcp",
         "net.http",
         "net.dns",
@@ -278,6 +285,7 @@ impl ProbeSpec {
             Self::NetIcmp { .. } => "net.icmp",
             Self::NetTcp { .. } => "net.tcp",
             Self::NetHttp { .. } => "net.http",
+            Self::NetQuality { .. } => "net.quality",
             Self::NetDns(_) => "net.dns",
             Self::NetNtp(_) => "net.ntp",
             Self::NetTls(_) => "net.tls",
@@ -310,7 +318,7 @@ impl ProbeSpec {
             }
             Self::Snmp(_) => IncidentClass::NetworkLan,
             Self::UpsNut { .. } | Self::UpsApcupsd { .. } | Self::UpsSnmp(_) => IncidentClass::Power,
-            Self::NetDns(_) | Self::NetTls(_) => IncidentClass::NetworkLan,
+            Self::NetQuality { .. } | Self::NetDns(_) | Self::NetTls(_) => IncidentClass::NetworkLan,
             Self::NetNtp(_) => IncidentClass::TimeSync,
             Self::Service { .. } | Self::ExecNagios { .. } => IncidentClass::Service,
             // Where nobody is named; see [`crate::Culprit::class`].
@@ -381,6 +389,8 @@ impl CheckSpec {
             // Two seconds: a target that swallows packets is confirmed within the 15 s that liveness promises.
             ProbeSpec::NetTcp { .. } => (10, 2, 3, 2),
             ProbeSpec::NetHttp { .. } => (10, 10, 3, 2),
+            // A second of sending, a second for the last one.
+            ProbeSpec::NetQuality { .. } => (60, 3, 3, 3),
             ProbeSpec::NetDns(_) => (60, 2, 3, 2),
             ProbeSpec::NetNtp(_) => (900, 2, 3, 2),
             // A certificate that was renewed ends its incident within the hour.
@@ -446,6 +456,10 @@ impl CheckSpec {
                     self.bound("status", (*status).into(), 100, 599)?;
                 }
                 self.bound("tls_warn_days", (*tls_warn_days).into(), u64::from(*tls_bad_days), 3_650)
+            }
+            ProbeSpec::NetQuality { target } => {
+                self.bound("timeout_ms", self.timeout_ms, 2_500, 60_000)?;
+                self.target(target)
             }
             ProbeSpec::NetDns(spec) => spec.validate(self),
             ProbeSpec::NetNtp(spec) => spec.validate(self),

@@ -79,6 +79,33 @@ fn of_real_loss_each_echo_tells_its_own_truth_and_a_refusal_says_who() {
     });
 }
 
+/// Two of twenty are lost: nothing for a while, then a warning, and no outage. Ten of twenty are one.
+#[test]
+fn a_way_that_loses_warns_after_five_rounds_and_half_of_a_round_is_bad() {
+    let name = "icmp::a_way_that_loses_warns_after_five_rounds_and_half_of_a_round_is_bad";
+    namespace::inside(Own::Network, name, || {
+        let link = Link::new();
+        let check = format!("kind = \"net.quality\", target = \"{DEVICE}\", every = \"2s\"");
+        let (collector, mut agent) = site(&[check], "");
+        link.filter("numgen inc mod 10 0 drop");
+        agent.run();
+        wait_for("the way warns", Duration::from_secs(60), || {
+            outcomes(&collector).contains(&"warn".to_owned()).then_some(())
+        });
+        let samples = list(&bodies(&collector), "samples");
+        println!("{:?}", samples.first());
+        let place = samples.iter().position(|sample| sample["outcome"]["is"] == "warn").expect("a warning");
+        assert_eq!(place, 4, "the fifth round: {:?}", outcomes(&collector));
+        assert_eq!((&samples[place]["values"]["sent"], &samples[place]["values"]["lost"]), (&20.0.into(), &2.0.into()));
+        let said = samples[place]["evidence"].as_str().expect("why");
+        assert_eq!(said, format!("{DEVICE}: echoes were lost in 5 of the last 5 rounds, 10 of 100"));
+        assert!(is(&agent, "ok").is_some(), "a warning is no outage");
+        link.filter("numgen inc mod 2 0 drop");
+        wait_for("half of each round is an outage", Duration::from_secs(40), || is(&agent, "failed"));
+        agent.program().stop();
+    });
+}
+
 #[test]
 fn without_the_right_to_ping_a_device_is_unknown_and_never_bad_unless_tcp_stands_in() {
     let name = "icmp::without_the_right_to_ping_a_device_is_unknown_and_never_bad_unless_tcp_stands_in";

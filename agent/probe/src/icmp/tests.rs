@@ -124,3 +124,36 @@ async fn an_echo_that_is_not_allowed_is_not_sent() {
     assert_eq!(result.outcome, Outcome::unknown(UnknownReason::NotAllowed));
     assert!(evidence(&result).contains("loopback_echo"), "{result:?}");
 }
+
+fn quality(target: &str) -> CheckSpec {
+    testing::check(ProbeSpec::NetQuality { target: target.to_owned() })
+}
+
+#[test]
+fn a_round_to_this_host_is_whole_and_one_to_nobody_is_bad_in_time() {
+    let name = "icmp::tests::a_round_to_this_host_is_whole_and_one_to_nobody_is_bad_in_time";
+    testing::in_namespace(name, SILENT_NEIGHBOUR, async || {
+        let prober = prober("loopback_echo = true");
+        let good = prober.run(&quality("127.0.0.1")).await;
+        assert_eq!(good.outcome, Outcome::Ok, "{good:?}");
+        assert_eq!((number(&good, "sent"), number(&good, "lost")), (20.0, 0.0));
+        for value in ["rtt_min_ms", "rtt_median_ms", "rtt_max_ms", "jitter_ms"] {
+            assert!(number(&good, value) < 500.0, "{good:?}");
+        }
+        let dead = prober.run(&quality("10.77.0.2")).await;
+        assert_eq!(dead.outcome, Outcome::Bad, "{dead:?}");
+        assert_eq!(evidence(&dead), "10.77.0.2: 20 of 20 echoes were lost");
+        assert!(dead.took < Duration::from_secs(3), "{:?}", dead.took);
+        // Six rounds to nobody at once leave room for whoever asks whether somebody is there.
+        let mut rounds = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let prober = prober.clone();
+            rounds.spawn(async move { prober.run(&quality("10.77.0.2")).await });
+        }
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert_eq!(prober.run(&spec(ping("127.0.0.1", None), 1_000)).await.outcome, Outcome::Ok);
+        for round in rounds.join_all().await {
+            assert_ne!(round.outcome, Outcome::Ok, "{round:?}");
+        }
+    });
+}

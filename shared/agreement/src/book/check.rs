@@ -159,6 +159,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "net.icmp" => Some(read_icmp),
         "net.tcp" => Some(read_tcp),
         "net.http" => Some(read_http),
+        "net.quality" => Some(net::read_quality),
         "net.dns" => Some(net::read_dns),
         "net.ntp" => Some(net::read_ntp),
         "net.tls" => Some(net::read_tls),

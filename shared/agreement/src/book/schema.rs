@@ -74,6 +74,7 @@ const SAMPLE: &[(&str, &str)] = &[
          { kind = \"net.icmp\", target = \"gateway\" },\n\
          { kind = \"net.tcp\", target = \"10.0.0.1\", port = 80 },\n\
          { kind = \"net.http\", url = \"https://10.0.0.1/\", auth = { basic = \"viewer\", secret = \"nvr-web\" } },\n\
+         { kind = \"net.quality\", target = \"gateway\" },\n\
          { kind = \"net.dns\", look_up = \"a.example\" },\n\
          { kind = \"net.ntp\" },\n\
          { kind = \"net.tls\", target = \"10.0.0.1\" },\n\

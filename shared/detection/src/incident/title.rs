@@ -35,6 +35,7 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::NetIcmp { target, tcp_port: _ } => format!("{target} does not answer ping"),
         ProbeSpec::NetTcp { target: _, port } => format!("TCP service on port {port} does not answer"),
         ProbeSpec::NetHttp { url, .. } => format!("web service at {} does not answer as it should", authority(url)),
+        ProbeSpec::NetQuality { target } => format!("half of the echoes to {} or more are lost", server(target)),
         ProbeSpec::NetDns(spec) => {
             format!("{} is not resolved as it should be by {}", spec.look_up, server(&spec.target))
         }
@@ -133,6 +134,10 @@ mod tests {
             (
                 ProbeSpec::NetHttp { url, status: None, tls_warn_days: 21, tls_bad_days: 7, auth: None },
                 "web service at nvr.local:8443 does not answer as it should",
+            ),
+            (
+                ProbeSpec::NetQuality { target: "gateway".to_owned() },
+                "half of the echoes to the default gateway or more are lost",
             ),
             (dns(RESOLVER), "nvr.site.test is not resolved as it should be by the host's resolver"),
             (dns("10.0.0.53"), "nvr.site.test is not resolved as it should be by 10.0.0.53"),

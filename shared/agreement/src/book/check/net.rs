@@ -14,6 +14,11 @@ use crate::book::{
     schema::Shape,
 };
 
+/// Reads what `net.quality` asks.
+pub(super) fn read_quality(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
+    Some(ProbeSpec::NetQuality { target: fields.required("target", reading)? })
+}
+
 /// Reads what `net.dns` asks. Without `record` it is what is expected, and IPv4 where nothing is.
 pub(super) fn read_dns(fields: &mut Fields<'_, '_>, reading: &mut Reading<'_>) -> Option<ProbeSpec> {
     let target = fields.optional("target", reading).unwrap_or_else(|| RESOLVER.to_owned());
