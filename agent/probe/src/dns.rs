@@ -8,17 +8,14 @@
 mod answer;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UdpSocket,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use upheld_model::{UnknownReason, check::DnsSpec};
 
-use crate::{ProbeResult, allow::Reach, deadline::Deadline, fault, target::Targets, tcp};
+use crate::{ProbeResult, allow::Reach, deadline::Deadline, fault, target::Targets, tcp, udp};
 use answer::{Answer, Question};
 
 /// The longest answer by UDP that is read; without EDNS a server sends 512 bytes.
@@ -81,10 +78,7 @@ async fn by_udp(server: Server, question: &Question, deadline: Deadline) -> Resu
     let Server { address, port } = server;
     let asking = || format!("asking port {port} of");
     let failed = |error: &std::io::Error| fault::judge(error, address, &asking());
-    let any = if address.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.map_err(|error| failed(&error))?;
-    // Connected: the kernel passes on what comes from this address and port only, and "nothing listens there".
-    socket.connect(SocketAddr::new(address, port)).await.map_err(|error| failed(&error))?;
+    let socket = udp::connected(address, port).await.map_err(|error| failed(&error))?;
     let started = Instant::now();
     let mut strays = 0;
     let mut unreadable = None;

@@ -41,6 +41,7 @@ mod tcp;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod udp;
 mod ups;
 mod ups_snmp;
 

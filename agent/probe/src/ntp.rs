@@ -10,14 +10,13 @@
 mod packet;
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::IpAddr,
     time::{Instant, SystemTime},
 };
 
-use tokio::net::UdpSocket;
 use upheld_model::{Outcome, UnknownReason, check::NtpSpec};
 
-use crate::{ProbeResult, allow::Reach, deadline::Deadline, fault, target::Targets};
+use crate::{ProbeResult, allow::Reach, deadline::Deadline, fault, target::Targets, udp};
 use packet::{Exchange, LENGTH, Reply};
 
 /// After so many datagrams that answer something else, somebody floods this host.
@@ -45,10 +44,7 @@ async fn ask(address: IpAddr, port: u16, name: &str, deadline: Deadline) -> Resu
             (Outcome::Ok | Outcome::Warn | Outcome::Bad | Outcome::Unknown { .. }, _) => judged,
         }
     };
-    let any = if address.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.map_err(|error| failed(&error))?;
-    // Connected: the kernel passes on what comes from this address and port only, and "nothing listens there".
-    socket.connect(SocketAddr::new(address, port)).await.map_err(|error| failed(&error))?;
+    let socket = udp::connected(address, port).await.map_err(|error| failed(&error))?;
     let mut strays = 0;
     for left in [deadline.share(2), deadline] {
         let mut nonce = [0; 8];

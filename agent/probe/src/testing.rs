@@ -1,7 +1,7 @@
 //! Helpers of this crate's tests: checks, servers on loopback, namespaces.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     path::Path,
     process::Command,
 };
@@ -132,6 +132,22 @@ fn in_namespaces_as(name: &str, kinds: &[&str], setup: &str, exec: &str, body: i
         .unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.contains(SEEN), "{said}");
+}
+
+/// A server by UDP that sends to each question what `answer` makes of it.
+pub(crate) fn serve_udp(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            for message in answer(&buffer[..length]) {
+                // Whoever asked may have what it wanted.
+                let _ = socket.send_to(&message, from);
+            }
+        }
+    });
+    port
 }
 
 /// Serves `answer` to each connection in a thread of its own until the test ends.

@@ -16,7 +16,7 @@ use upheld_model::{
 };
 
 use super::*;
-use crate::testing::{self, evidence, number};
+use crate::testing::{self, evidence, number, serve_udp as resolver};
 
 fn spec(port: u16) -> DnsSpec {
     DnsSpec {
@@ -33,22 +33,6 @@ async fn look(spec: DnsSpec, timeout_ms: u64) -> ProbeResult {
     let allow = format!("loopback_ports = [{}]", spec.port);
     let check = CheckSpec { timeout_ms, ..testing::check(ProbeSpec::NetDns(spec)) };
     testing::prober(&allow).run(&check).await
-}
-
-/// A resolver that sends to each question what `answer` makes of it.
-fn resolver(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = socket.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 1500];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            for message in answer(&buffer[..length]) {
-                // Whoever asked may have what it wanted.
-                let _ = socket.send_to(&message, from);
-            }
-        }
-    });
-    port
 }
 
 /// The answer to a question with this code (0 to 15) and these addresses.

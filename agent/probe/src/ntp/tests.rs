@@ -8,7 +8,7 @@ use std::{
 use upheld_model::{CheckSpec, ProbeSpec};
 
 use super::*;
-use crate::testing::{self, evidence, number};
+use crate::testing::{self, evidence, number, serve_udp as server};
 
 const ERA: u64 = 2_208_988_800;
 
@@ -31,22 +31,6 @@ fn now_and(seconds: i64) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let stamp = ((now.as_secs() + ERA) << 32) | ((u64::from(now.subsec_nanos()) << 32) / 1_000_000_000);
     stamp.wrapping_add_signed(seconds << 32)
-}
-
-/// A server that sends to each question what `answer` makes of it.
-fn server(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> u16 {
-    let socket = StdSocket::bind("127.0.0.1:0").unwrap();
-    let port = socket.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 512];
-        while let Ok((length, from)) = socket.recv_from(&mut buffer) {
-            for packet in answer(&buffer[..length]) {
-                // Whoever asked may have what it wanted.
-                let _ = socket.send_to(&packet, from);
-            }
-        }
-    });
-    port
 }
 
 async fn look(port: u16, timeout_ms: u64) -> ProbeResult {
