@@ -4,7 +4,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use upheld_model::AgentEvent;
+use upheld_model::{AgentEvent, CheckSpec, ProbeSpec, check::validate_all};
 use upheld_wire::v1::{
     AgentConfig, Body, Conflict, DeliverRequest, Delivered, EpochLink, Problem,
     drill::DrillReport,
@@ -83,6 +83,16 @@ fn sealed_secrets_read_and_an_older_collector_says_nothing_of_them() {
     reads::<SecretsRequest>(include_str!("golden/secrets-request.json"));
     let answer: SecretsAnswer = reads(include_str!("golden/secrets-answer.json"));
     assert_eq!(answer.boxes[0].name.as_str(), "nvr-web");
+}
+
+#[test]
+fn checks_of_the_network_read_and_one_of_a_later_version_stays_as_it_came() {
+    let config: AgentConfig = reads(include_str!("golden/agent-config-network.json"));
+    validate_all(&config.checks).unwrap();
+    let is_later = |check: &CheckSpec| matches!(check.probe, ProbeSpec::Later(_));
+    let later: Vec<&str> =
+        config.checks.iter().filter(|check| is_later(check)).map(|check| check.probe.kind()).collect();
+    assert_eq!(later, ["cam.hologram"]);
 }
 
 #[test]
