@@ -198,6 +198,17 @@ const CASES: &[Case] = &[
         &[(SITE, "[[maintenance]]", "[[maintenance]]\nchecks = [\"nvr-02/hots\"]")],
         &[Code::NoSuchThing],
     ),
+    (
+        "commands-and-units-are-names",
+        &[(
+            SITE,
+            r#"  { kind = "service", name = "recorder.service" },"#,
+            r#"  { kind = "exec.nagios", command = "/bin/sh -c id" },
+  { kind = "exec.nagios", name = "often", command = "check_raid", every = "5s" },
+  { kind = "service", unit = "*.service" },"#,
+        )],
+        &[Code::CheckRefused],
+    ),
 ];
 
 /// The sample's window of work.
