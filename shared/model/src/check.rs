@@ -305,7 +305,27 @@ impl ProbeSpec {
 
     /// The secrets that the probe needs, by name.
     pub fn secrets(&self) -> Vec<&crate::ids::SecretName> {
-        if let Self::NetHttp { auth: Some(auth), .. } = self { vec![&auth.secret] } else { Vec::new() }
+        match self {
+            Self::NetHttp { auth, .. } => auth.iter().map(|auth| &auth.secret).collect(),
+            Self::UpsSnmp(access) => access.login.secrets(),
+            Self::Snmp(port) => port.access.login.secrets(),
+            Self::Host { .. }
+            | Self::NetIcmp { .. }
+            | Self::NetQuality { .. }
+            | Self::NetTcp { .. }
+            | Self::NetDns(_)
+            | Self::NetNtp(_)
+            | Self::NetTls(_)
+            | Self::NetPath(_)
+            | Self::NetLink { .. }
+            | Self::UpsNut { .. }
+            | Self::UpsApcupsd { .. }
+            | Self::Service { .. }
+            | Self::ExecNagios { .. }
+            | Self::RecFreshness(_)
+            | Self::BackupFiles(_)
+            | Self::Later(_) => Vec::new(),
+        }
     }
 
     /// The class of an incident that a failure of this kind opens, on an asset that is not an internet link

@@ -62,6 +62,9 @@ impl Sessions {
         let Some(address) = addresses.first().map(|address| SocketAddr::new(*address, *udp_port)) else {
             return Err(SnmpError::Silence.judge(&at, login));
         };
+        if !login.secrets().is_empty() {
+            targets.may_have_secrets(address.ip(), address.port())?;
+        }
         let kept = self.find(address, login, &shown);
         let session = match kept {
             Some(session) => session,

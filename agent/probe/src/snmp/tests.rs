@@ -236,6 +236,19 @@ async fn a_secret_that_is_not_here_and_a_port_that_is_not_listed_are_said() {
 }
 
 #[tokio::test]
+async fn the_collector_is_never_sent_a_community() {
+    let port = serve(|_| panic!("asked"));
+    let prober = testing::prober(&format!("loopback_ports = [{port}]"));
+    prober.collector_is_at(vec![([127, 0, 0, 1], port).into()]);
+    let mut secrets = Secrets::default();
+    secrets.insert("sw".parse().unwrap(), Secret::new("canary".to_owned()));
+    prober.secrets_are(secrets);
+    let result = prober.run(&check(port, r#","login":{"version":"2c","community_secret":"sw"}"#)).await;
+    assert_eq!(reason(&result), Some(UnknownReason::NotAllowed), "{result:?}");
+    assert!(evidence(&result).contains("no secret is ever sent there"), "{result:?}");
+}
+
+#[tokio::test]
 async fn a_changed_community_is_used_by_the_next_run() {
     let port = serve(|datagram| {
         let is_right = datagram.windows(5).any(|bytes| bytes == b"right");
