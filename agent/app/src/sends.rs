@@ -60,6 +60,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::Service { .. } => "this host's services",
         ProbeSpec::ExecNagios { .. } => "commands of this site's own",
         ProbeSpec::NetPath(_) => "the way out of this site",
+        ProbeSpec::PowerBoot {} => "this host's starts",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
         ProbeSpec::BackupFiles(_) => "ages of backups",
         ProbeSpec::Later(_) => "not run by this version",
@@ -125,6 +126,10 @@ fn describe(check: &CheckSpec) -> String {
                 "which of these answer, and times; addresses of those asked",
             )
         }
+        ProbeSpec::PowerBoot {} => (
+            "this host's last start".to_owned(),
+            "boot id, uptime, whether it ended before that as asked, by a panic, on battery or without a word",
+        ),
         ProbeSpec::UpsNut { target, port, ups } => {
             (format!("NUT {target}:{port}, supply {ups}"), "status, voltages, charge, load, temperature, model, alarm")
         }

@@ -106,6 +106,7 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         | ProbeSpec::NetNtp(_)
         | ProbeSpec::NetTls(_)
         | ProbeSpec::NetPath(_)
+        | ProbeSpec::PowerBoot {}
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)

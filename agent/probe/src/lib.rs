@@ -16,6 +16,7 @@
 pub mod allow;
 mod apcupsd;
 mod blocking;
+mod boot;
 mod deadline;
 pub mod discover;
 mod dns;
@@ -63,6 +64,7 @@ use upheld_model::{CheckSpec, ProbeSpec, UnknownReason};
 
 use apcupsd::Apcupsd;
 use blocking::Blocking;
+use boot::Boots;
 use deadline::Deadline;
 use exec::Plugins;
 use freshness::Freshness;
@@ -108,6 +110,7 @@ struct Inner {
     tls: Tls,
     plugins: Plugins,
     paths: Paths,
+    boots: Boots,
 }
 
 impl Prober {
@@ -133,6 +136,7 @@ impl Prober {
             tls: Tls::new(),
             plugins: Plugins::new(),
             paths: Paths::default(),
+            boots: Boots::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -164,12 +168,13 @@ impl Prober {
             keys: self.inner.tls.memory(),
             disks: self.inner.host.memory(),
             paths: self.inner.paths.memory(),
+            boots: self.inner.boots.memory(),
         }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links, snmp_boots, switch_ports, services, keys, disks, paths } = memory;
+        let Memory { links, snmp_boots, switch_ports, services, keys, disks, paths, boots } = memory;
         self.inner.links.recall(links);
         self.inner.snmp_supplies.recall(snmp_boots.clone());
         self.inner.switch_ports.recall(switch_ports, snmp_boots);
@@ -177,6 +182,18 @@ impl Prober {
         self.inner.tls.recall(keys);
         self.inner.host.recall(disks);
         self.inner.paths.recall(paths);
+        self.inner.boots.recall(boots);
+    }
+
+    /// Tells that this host's agent starts, once, after [`Prober::recall`]; `alive` is the last moment at which it is known
+    /// to have lived before.
+    pub fn wake(&self, alive: Option<jiff::Timestamp>) {
+        self.inner.boots.wake(alive);
+    }
+
+    /// Tells that the agent was asked to end, and why; what is remembered after this says so.
+    pub fn end(&self, reason: &str) {
+        self.inner.boots.end(reason);
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.
@@ -242,9 +259,12 @@ impl Inner {
                 let good_for = 2 * spec.every() + spec.timeout();
                 self.paths.run(&self.targets, &self.echoes, path, good_for, deadline).await
             }
+            ProbeSpec::PowerBoot {} => self.boots.run(jiff::Timestamp::now()),
             ProbeSpec::UpsNut { target, port, ups } => {
                 let address = nut::Address { target: target.clone(), port: *port, ups: ups.clone() };
-                self.nut.run(&self.targets, &spec.id, &address, Looks::at(spec.every()), deadline).await
+                let result = self.nut.run(&self.targets, &spec.id, &address, Looks::at(spec.every()), deadline).await;
+                self.boots.supply(&result);
+                result
             }
             ProbeSpec::UpsApcupsd { target, port } => {
                 self.apcupsd.run(&self.targets, &spec.id, target, *port, deadline).await

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    host::DiskMemory, link::LinkMemory, path::PathMemory, service::ServiceMemory, snmp::BootMemory,
-    switch::SwitchMemory, tls::KeyMemory,
+    boot, host::DiskMemory, link::LinkMemory, path::PathMemory, service::ServiceMemory, snmp, switch::SwitchMemory,
+    tls::KeyMemory,
 };
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
@@ -16,7 +16,7 @@ pub struct Memory {
     pub(crate) links: LinkMemory,
     /// Since when SNMP agents count.
     #[serde(default)]
-    pub(crate) snmp_boots: BootMemory,
+    pub(crate) snmp_boots: snmp::BootMemory,
     /// What is usual at the ports of switches.
     #[serde(default)]
     pub(crate) switch_ports: SwitchMemory,
@@ -32,4 +32,7 @@ pub struct Memory {
     /// What is known of the way out of the site.
     #[serde(default)]
     pub(crate) paths: PathMemory,
+    /// What is known of this host's starts.
+    #[serde(default)]
+    pub(crate) boots: boot::BootMemory,
 }

@@ -18,7 +18,8 @@ use upheld_detection::{
     uptime::Span,
 };
 use upheld_model::{
-    AgentId, AssetId, BootId, CheckId, Finding, FindingEnd, ObservedAt, ReceivedAt, UnknownReason, finding::CheckState,
+    AgentId, AssetId, BootEnd, BootId, CheckId, Finding, FindingEnd, ObservedAt, ReceivedAt, UnknownReason,
+    finding::CheckState,
 };
 use upheld_store::{
     ReadTx,
@@ -65,6 +66,12 @@ pub(crate) enum Said {
     Boot {
         /// Which.
         asset: AssetId,
+        /// When it was seen last before that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Timestamp>,
+        /// How it ended then, where a check could say that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ended: Option<BootEnd>,
     },
 }
 
@@ -120,9 +127,11 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
     for facts in checks.values_mut() {
         facts.findings.sort_by_key(|finding| finding.started.not_after);
     }
-    let boots = boots(&said).filter(|boot| period.from <= boot.at);
-    let boots = boots.filter(|boot| !off.iter().any(|off| off.asset == boot.asset && off.until == Some(boot.at)));
-    Ok(SiteFacts { until: period.to, checks, boots: boots.collect(), off })
+    let mut boots: Vec<Boot> = boots(&said).filter(|boot| period.from <= boot.at).collect();
+    boots.sort_by(|a, b| (&a.asset, a.at).cmp(&(&b.asset, b.at)));
+    boots.retain(|boot| !off.iter().any(|off| off.asset == boot.asset && off.until == Some(boot.at)));
+    boots.dedup_by(|later, first| first.is_told_again_by(later));
+    Ok(SiteFacts { until: period.to, checks, boots, off })
 }
 
 /// The assets on which the site's agents run.
@@ -209,7 +218,9 @@ pub(crate) fn read_said(row: &SaidRow) -> Result<SaidAt, DeskError> {
 
 fn boots(said: &[SaidAt]) -> impl Iterator<Item = Boot> {
     said.iter().filter_map(|said| match &said.said {
-        Said::Boot { asset } => Some(Boot { asset: asset.clone(), at: said.at, received: said.received }),
+        Said::Boot { asset, after, ended } => {
+            Some(Boot { asset: asset.clone(), at: said.at, received: said.received, after: *after, ended: *ended })
+        }
         Said::Started { .. } | Said::Stopping { .. } | Said::Gap { .. } => None,
     })
 }

@@ -220,6 +220,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::NetNtp(_)
         | ProbeSpec::NetLink { .. }
         | ProbeSpec::NetPath(_)
+        | ProbeSpec::PowerBoot {}
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)

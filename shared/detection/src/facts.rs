@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use upheld_model::{AssetId, CheckId, Culprit, DeviceText, FindingId, finding::CheckState};
+use upheld_model::{AssetId, BootEnd, CheckId, Culprit, DeviceText, FindingId, finding::CheckState};
 
 use crate::{
     incident::Bounds,
@@ -179,7 +179,27 @@ pub struct Boot {
     pub at: Timestamp,
     /// When that was received.
     pub received: Timestamp,
+    /// When it was seen last before that.
+    pub after: Option<Timestamp>,
+    /// How it ended then, as far as a check could say.
+    pub ended: Option<BootEnd>,
 }
+
+impl Boot {
+    /// Whether a later one, of starts by asset and time, tells of the same: an event and a sample do, or two checks. Then
+    /// the tighter bounds hold, and whatever one of them says of the end.
+    pub fn is_told_again_by(&mut self, later: &Self) -> bool {
+        let is_same = later.asset == self.asset && later.at <= plus(self.at, SAME_BOOT);
+        if is_same {
+            self.ended = self.ended.or(later.ended);
+            self.after = self.after.max(later.after.filter(|after| *after <= self.at));
+        }
+        is_same
+    }
+}
+
+/// Two tellings of one start are at most this far apart.
+const SAME_BOOT: Duration = Duration::from_secs(120);
 
 /// An asset that was switched off as announced.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
-use upheld_model::{CheckId, Counter, Outcome, Sample, UnknownReason, sample::Value};
+use upheld_model::{BootEnd, CheckId, Counter, Outcome, Sample, UnknownReason, sample::Value};
 
 use crate::{
     kind::{CheckKind, Family},
@@ -84,6 +84,10 @@ pub struct BootSeen {
     pub check: CheckId,
     /// Since when it runs.
     pub at: Timestamp,
+    /// When it was seen last before that.
+    pub after: Timestamp,
+    /// How it ended then, where a check can say that.
+    pub ended: Option<BootEnd>,
 }
 
 /// The sums of one local hour.
@@ -120,6 +124,8 @@ pub struct BootReading {
     pub id: String,
     /// For how long it has been running.
     pub uptime: Option<SignedDuration>,
+    /// How it ended before, where the check can say that.
+    pub ended: Option<BootEnd>,
 }
 
 impl BootReading {
@@ -132,7 +138,11 @@ impl BootReading {
             Some(Value::Number(seconds)) => SignedDuration::try_from_secs_f64(*seconds).ok(),
             Some(Value::Text(_)) | None => None,
         };
-        Some(Self { id: id.to_string(), uptime })
+        let ended = match sample.values.get("ended") {
+            Some(Value::Text(word)) => word.as_str().parse().ok(),
+            Some(Value::Number(_)) | None => None,
+        };
+        Some(Self { id: id.to_string(), uptime, ended })
     }
 }
 
@@ -202,7 +212,12 @@ impl Keeper {
         }
         if let Some(known) = known.filter(|known| known.id != boot.id) {
             let began = at.saturating_sub(boot.uptime.unwrap_or_default()).unwrap_or(at);
-            self.over.boots.push(BootSeen { check: check.clone(), at: began.max(known.at) });
+            self.over.boots.push(BootSeen {
+                check: check.clone(),
+                at: began.max(known.at),
+                after: known.at,
+                ended: boot.ended,
+            });
             self.over.is_news = true;
         }
         self.kept.boots.insert(check.clone(), Boots { id: boot.id, at });
@@ -431,11 +446,11 @@ mod tests {
     fn another_boot_is_a_start_since_the_time_that_it_says() {
         let mut keeper = Keeper::new(Kept::default(), TimeZone::UTC);
         for (second, id, up) in [(0, "a", 500), (60, "a", 560), (600, "b", 90), (660, "b", 150), (640, "a", 900)] {
-            let boot = BootReading { id: id.to_owned(), uptime: Some(SignedDuration::from_secs(up)) };
+            let boot = BootReading { id: id.to_owned(), uptime: Some(SignedDuration::from_secs(up)), ended: None };
             keeper.take(&name(), None, Reading::new(at(second), Outcome::Ok), Some(boot));
         }
         let (kept, over) = keeper.finish();
-        assert_eq!(over.boots, [BootSeen { check: name(), at: at(510) }]);
+        assert_eq!(over.boots, [BootSeen { check: name(), at: at(510), after: at(60), ended: None }]);
         let text = serde_json::to_string(&kept).unwrap();
         assert_eq!(serde_json::from_str::<Kept>(&text).unwrap(), kept);
     }

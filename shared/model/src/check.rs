@@ -130,6 +130,9 @@ pub enum ProbeSpec {
     /// The way out of the site, step by step: where it ends names who is to blame.
     #[serde(rename = "net.path")]
     NetPath(PathSpec),
+    /// How this host ended before it started.
+    #[serde(rename = "power.boot")]
+    PowerBoot {},
     /// A power supply with a battery, as its NUT server tells.
     #[serde(rename = "ups.nut")]
     UpsNut {
@@ -272,6 +275,7 @@ impl ProbeSpec {
         "ups.apcupsd",
         "ups.snmp",
         "snmp",
+        "power.boot",
         "service",
         "exec.nagios",
         "rec.freshness",
@@ -291,6 +295,7 @@ impl ProbeSpec {
             Self::NetTls(_) => "net.tls",
             Self::NetLink { .. } => "net.link",
             Self::NetPath(_) => "net.path",
+            Self::PowerBoot {} => "power.boot",
             Self::UpsNut { .. } => "ups.nut",
             Self::UpsApcupsd { .. } => "ups.apcupsd",
             Self::UpsSnmp(_) => "ups.snmp",
@@ -324,6 +329,7 @@ impl ProbeSpec {
             | Self::ExecNagios { .. }
             | Self::RecFreshness(_)
             | Self::BackupFiles(_)
+            | Self::PowerBoot {}
             | Self::Later(_) => Vec::new(),
         }
     }
@@ -332,7 +338,7 @@ impl ProbeSpec {
     /// (DETECTION 5).
     pub fn class(&self) -> IncidentClass {
         match self {
-            Self::Host { .. } => IncidentClass::Host,
+            Self::Host { .. } | Self::PowerBoot {} => IncidentClass::Host,
             Self::NetIcmp { .. } | Self::NetTcp { .. } | Self::NetHttp { .. } | Self::NetLink { .. } => {
                 IncidentClass::NetworkLan
             }
@@ -419,6 +425,7 @@ impl CheckSpec {
             ProbeSpec::NetLink { .. } => (10, 2, 6, 2),
             // Asked each 5 s while it is not ok, and at once when another check begins to fail.
             ProbeSpec::NetPath(_) => (30, 2, 3, 2),
+            ProbeSpec::PowerBoot {} => (60, 2, 2, 2),
             // A dip of 1.2 s is seen. For how long a supply may run on battery the probe knows; two in a row, since some
             // devices say "low" for a moment at each transfer.
             ProbeSpec::UpsNut { .. } => (1, 2, 2, 2),
@@ -491,6 +498,7 @@ impl CheckSpec {
                 speed_mbps.map_or(Ok(()), |speed| self.bound("speed_mbps", speed.into(), 1, 1_600_000))
             }
             ProbeSpec::NetPath(path) => self.path(path),
+            ProbeSpec::PowerBoot {} => Ok(()),
             ProbeSpec::UpsNut { target, port, ups } => {
                 self.target(target)?;
                 self.bound("port", (*port).into(), 1, 65_535)?;
@@ -669,6 +677,7 @@ mod tests {
             },
             ProbeSpec::NetLink { interface: Some("eth0".into()), speed_mbps: None },
             ProbeSpec::NetPath(PathSpec::default()),
+            ProbeSpec::PowerBoot {},
             ProbeSpec::UpsNut { target: "127.0.0.1".into(), port: NUT_PORT, ups: "ups1".into() },
             ProbeSpec::UpsApcupsd { target: "127.0.0.1".into(), port: APCUPSD_PORT },
             ProbeSpec::UpsSnmp(serde_json::from_str(r#"{"target":"10.0.0.9"}"#).unwrap()),

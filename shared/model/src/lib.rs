@@ -25,4 +25,4 @@ pub use ids::{
 pub use sample::{Counter, Outcome, Sample, UnknownReason};
 pub use text::DeviceText;
 pub use time::{BootId, Mono, ObservedAt, ReceivedAt};
-pub use vocabulary::{AssetClass, Cause, Culprit, EdgeKind, IncidentClass, IncidentKind};
+pub use vocabulary::{AssetClass, BootEnd, Cause, Culprit, EdgeKind, IncidentClass, IncidentKind};

@@ -234,6 +234,20 @@ impl Culprit {
 }
 
 vocabulary!(
+    /// How a host ended before it started (PROBES 4).
+    BootEnd, "end of a boot", {
+        /// It was shut down as asked.
+        Clean = "clean",
+        /// The kernel panicked.
+        Crash = "crash",
+        /// Its supply was on battery last.
+        Power = "power",
+        /// Without a word: power, a reset, a freeze.
+        Unclean = "unclean",
+    }
+);
+
+vocabulary!(
     /// How one asset depends on another (DETECTION 4).
     EdgeKind, "edge", {
         /// Takes its power from.

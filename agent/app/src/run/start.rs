@@ -70,6 +70,7 @@ impl Agent {
         let reading = clocks::reading();
         let now = Moment { mono: reading.mono, wall: ObservedAt(reading.wall) };
         let (recorder, recovered) = Recorder::start(&state, signing_key, memory.as_ref(), now, reporter)?;
+        prober.wake(recovered.opened.last_written.map(|at| at.0));
         let start = Start {
             last_alive: recovered.opened.last_written,
             clean: recovered.opened.clean,

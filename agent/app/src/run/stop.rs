@@ -58,6 +58,7 @@ impl Agent {
                 tracing::info!(reason, "The agent stops.");
                 self.notifier.stopping();
                 self.engine.stop(DeviceText::new(reason), clocks::reading());
+                self.prober.end(reason);
                 self.remember();
                 self.stop = Stop::Saying { until: Instant::now() + LAST_WORDS };
             }

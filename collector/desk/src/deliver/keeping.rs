@@ -63,7 +63,8 @@ pub(super) fn keep(tx: &dyn ReadTx, upload: &Upload<'_>, accepted: &Accepted) ->
         Ok(StretchRow { check, from, to, agent: agent.clone(), received_at, seen })
     };
     let boot = |boot: upheld_detection::keep::BootSeen| {
-        facts::said_row(agent, boot.at, upload.now, &Said::Boot { asset: boot.check.asset })
+        let (after, ended) = (Some(boot.after), boot.ended);
+        facts::said_row(agent, boot.at, upload.now, &Said::Boot { asset: boot.check.asset, after, ended })
     };
     Ok(Keeping {
         kept: Some(text("fold of samples", &kept)?),

@@ -23,7 +23,7 @@ pub(super) fn stretches(hosts: &BTreeMap<AgentId, AssetId>, said: &[SaidAt]) -> 
         };
         let is_back = |later: &&SaidAt| match &later.said {
             Said::Started { .. } => later.agent == words.agent,
-            Said::Boot { asset } => asset == host,
+            Said::Boot { asset, .. } => asset == host,
             Said::Stopping { .. } | Said::Gap { .. } => false,
         };
         let until = said[at + 1..].iter().find(is_back).map(|later| later.at);

@@ -35,7 +35,6 @@ pub const JOBS: &[&str] = &["backup.job", "job"];
 
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
-    "power.boot",
     "process",
     "log",
     "eventlog",
@@ -165,6 +164,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "net.tls" => Some(net::read_tls),
         "net.link" => Some(read_link),
         "net.path" => Some(read_path),
+        "power.boot" => Some(|_, _| Some(ProbeSpec::PowerBoot {})),
         "ups.nut" => Some(read_nut),
         "ups.apcupsd" => Some(read_apcupsd),
         "ups.snmp" => Some(snmp::read_ups),

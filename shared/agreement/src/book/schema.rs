@@ -80,6 +80,7 @@ const SAMPLE: &[(&str, &str)] = &[
          { kind = \"net.tls\", target = \"10.0.0.1\" },\n\
          { kind = \"net.link\" },\n\
          { kind = \"net.path\", anchors = [\"192.0.2.1:443\"] },\n\
+         { kind = \"power.boot\" },\n\
          { kind = \"ups.nut\", target = \"10.0.0.1\", ups = \"u\" },\n\
          { kind = \"ups.apcupsd\", target = \"10.0.0.1\" },\n\
          { kind = \"ups.snmp\", target = \"10.0.0.1\", user = \"upheld\", auth_secret = \"a\", privacy_secret = \"b\" },\n\

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use upheld_model::{AssetId, Cause, CheckId, FindingId, IncidentClass, IncidentKind};
+use upheld_model::{AssetId, BootEnd, Cause, CheckId, FindingId, IncidentClass, IncidentKind};
 
 use super::{
     Case, Correlated, Event, Happened, Judged, Subject,
@@ -221,8 +221,10 @@ fn cause(case: &Case<'_>, windows: &Windows, episode: &Episode) -> Cause {
     if let (None, Some(culprit)) = (episode.items[0].window, words::culprit(case, &episode.items[0])) {
         return culprit.cause();
     }
-    match episode.items[0].window.map(|at| &windows.all[at].how) {
+    let first = episode.items[0].window.map(|at| &windows.all[at]);
+    match first.map(|window| &window.how) {
         Some(How::OnBattery | How::Transfer) => Cause::Utility,
+        Some(How::Boot) if first.is_some_and(|window| window.ended == Some(BootEnd::Power)) => Cause::Utility,
         Some(How::Off) => Cause::Operator,
         Some(How::LinkDrop) => Cause::SiteLan,
         Some(How::Boot | How::Lost(_)) | None => Cause::Undetermined,

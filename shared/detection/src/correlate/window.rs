@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use upheld_model::{AssetClass, AssetId, CheckId, FindingId, IncidentClass};
+use upheld_model::{AssetClass, AssetId, BootEnd, CheckId, FindingId, IncidentClass};
 
 use super::Case;
 use crate::{
@@ -39,6 +39,8 @@ pub(super) struct Window {
     pub(super) opens: Option<Timestamp>,
     /// Whether it was over when it arrived.
     pub(super) is_retroactive: bool,
+    /// How a host that started had ended before.
+    pub(super) ended: Option<BootEnd>,
     flow: Flow,
     /// Since when it explains failures on its own asset.
     own_from: Option<Timestamp>,
@@ -94,7 +96,10 @@ pub(super) fn windows(case: &Case<'_>) -> Windows {
     }
     all.extend(case.facts.boots.iter().map(|boot| {
         let began = began_before(case, &boot.asset, boot.at);
+        let began =
+            Bounds { not_before: began.not_before.or(boot.after.filter(|after| *after <= began.not_after)), ..began };
         Window {
+            ended: boot.ended,
             received: boot.received,
             own_from: Some(boot.at),
             ..window(case, &boot.asset, None, How::Boot, began, Some(boot.at))
@@ -136,6 +141,7 @@ fn window(
         received: started.not_after,
         opens: None,
         is_retroactive: false,
+        ended: None,
         own_from: None,
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
-use upheld_model::{AssetId, CheckId, Culprit};
+use upheld_model::{AssetId, BootEnd, CheckId, Culprit};
 
 use super::{
     Case,
     episode::Episode,
     item::Item,
-    window::{How, Windows},
+    window::{How, Window, Windows},
 };
 use crate::kind::Family;
 
@@ -17,7 +16,7 @@ use crate::kind::Family;
 pub(super) fn title(case: &Case<'_>, windows: &Windows, episode: &Episode) -> String {
     let first = &episode.items[0];
     let what = match first.window {
-        Some(at) => cause(&windows.all[at].how, windows.all[at].clear, windows.all[at].started.not_after),
+        Some(at) => cause(&windows.all[at]),
         None => match culprit(case, first) {
             Some(culprit) => culprit.sentence().to_owned(),
             None => first.check.as_ref().map_or("fails".to_owned(), |check| failure(case, check)),
@@ -53,8 +52,9 @@ fn asset_of<'a>(case: &Case<'a>, finding: usize) -> &'a AssetId {
     &case.findings[finding].id.check.asset
 }
 
-fn cause(how: &How, clear: Option<Timestamp>, from: Timestamp) -> String {
-    match (how, clear) {
+fn cause(window: &Window) -> String {
+    let from = window.started.not_after;
+    match (&window.how, window.clear) {
         (How::OnBattery, Some(clear)) => {
             // A stretch that one sample saw is told by its bounds.
             let seconds = from.duration_until(clear).as_secs().max(1);
@@ -62,7 +62,12 @@ fn cause(how: &How, clear: Option<Timestamp>, from: Timestamp) -> String {
         }
         (How::OnBattery, None) => "on battery".to_owned(),
         (How::Transfer, _) => "went to battery".to_owned(),
-        (How::Boot, _) => "restarted".to_owned(),
+        (How::Boot, _) => match window.ended {
+            None | Some(BootEnd::Clean) => "restarted".to_owned(),
+            Some(BootEnd::Crash) => "restarted after its kernel panicked".to_owned(),
+            Some(BootEnd::Power) => "restarted after it lost its power".to_owned(),
+            Some(BootEnd::Unclean) => "restarted after it ended without a word: power, a reset, or a freeze".to_owned(),
+        },
         (How::LinkDrop, _) => "link went down".to_owned(),
         (How::Off, _) => "switched off as announced, and not back when it was expected to run".to_owned(),
         (How::Lost(_), _) => "does not answer".to_owned(),

@@ -46,6 +46,7 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::NetLink { interface: Some(interface), .. } => format!("{interface} has no link"),
         ProbeSpec::NetLink { interface: None, .. } => "the port of its default route has no link".to_owned(),
         ProbeSpec::NetPath(_) => "the way out of the site is broken".to_owned(),
+        ProbeSpec::PowerBoot {} => "when this host started cannot be told".to_owned(),
         ProbeSpec::UpsNut { ups, .. } => format!("power supply {ups} runs on battery, or its battery is low"),
         ProbeSpec::UpsApcupsd { target, .. } | ProbeSpec::UpsSnmp(SnmpAccess { target, .. }) => {
             format!("the power supply at {target} runs on battery, or its battery is low")

@@ -37,6 +37,7 @@ pub(super) struct Values<'a> {
     pub(super) newest_age_s: Number,
     pub(super) status: Words<'a>,
     pub(super) verdict: Words<'a>,
+    pub(super) ended: Words<'a>,
     pub(super) boot_id: Option<Value>,
     /// Numbers that are judged by the day.
     pub(super) measured: Vec<(Cow<'a, str>, f64)>,
@@ -64,6 +65,7 @@ impl<'de> Visitor<'de> for ValuesVisitor {
                 "newest_age_s" => values.newest_age_s = map.next_value()?,
                 "status" => values.status = map.next_value()?,
                 "verdict" => values.verdict = map.next_value()?,
+                "ended" => values.ended = map.next_value()?,
                 "boot_id" => values.boot_id = map.next_value()?,
                 _ if Measure::named(&name).is_some() => {
                     let Number(number) = map.next_value()?;

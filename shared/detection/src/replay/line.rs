@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use upheld_model::{Outcome, UnknownReason};
+use upheld_model::{BootEnd, Outcome, UnknownReason};
 
 use super::lenient::{Counters, Values};
 use crate::{
@@ -37,7 +37,7 @@ pub(super) struct SampleLine<'a> {
     pub(super) check: Cow<'a, str>,
     pub(super) kind: Option<Cow<'a, str>>,
     pub(super) reading: Reading,
-    pub(super) boot: Option<(String, Option<f64>)>,
+    pub(super) boot: Option<(String, Option<f64>, Option<BootEnd>)>,
 }
 
 pub(super) struct EventLine {
@@ -191,7 +191,10 @@ fn sample(raw: Raw<'_>) -> Result<SampleLine<'_>, String> {
         check: raw.check.cow().ok_or_else(|| missing("check"))?,
         kind: raw.kind.cow(),
         reading,
-        boot: values.boot_id.map(|id| (word_of(&id), values.uptime_s.0)),
+        boot: values.boot_id.map(|id| {
+            let ended = values.ended.0.as_ref().and_then(|ended| ended.parse().ok());
+            (word_of(&id), values.uptime_s.0, ended)
+        }),
     })
 }
 

@@ -18,8 +18,6 @@ use crate::{
 
 /// Samples this far apart mean that nobody took any.
 const AWAY: Duration = Duration::from_secs(120);
-/// Two tellings of one start: an event and a host's own sample.
-const SAME_BOOT: Duration = Duration::from_secs(120);
 
 /// What a site's agents said.
 pub(super) struct Spoken {
@@ -38,7 +36,7 @@ pub(super) fn spoken(at: &Placed<'_>) -> Spoken {
         .collect();
     boots.extend(seen(at));
     boots.sort_by(|(a, was), (b, is)| (&a.asset, a.at, !was, a.received).cmp(&(&b.asset, b.at, !is, b.received)));
-    boots.dedup_by(|(later, _), (first, _)| later.asset == first.asset && later.at <= plus(first.at, SAME_BOOT));
+    boots.dedup_by(|(later, _), (first, _)| first.is_told_again_by(later));
     let mut off: Vec<Off> = said
         .iter()
         .filter(|said| said.word == EventWord::LastGasp && is_requested(said))
@@ -77,7 +75,7 @@ fn only_host(at: &Placed<'_>) -> Option<AssetId> {
 }
 
 fn boot(at: &Placed<'_>, said: &Said) -> Option<Boot> {
-    Some(Boot { asset: asset_of(at, said)?, at: said.at, received: said.received })
+    Some(Boot { asset: asset_of(at, said)?, at: said.at, received: said.received, after: None, ended: None })
 }
 
 /// Starts that a host's own samples tell: another boot id than before.
@@ -89,7 +87,9 @@ fn seen(at: &Placed<'_>) -> Vec<(Boot, bool)> {
         for pair in ids.windows(2).filter(|pair| pair[0].id != pair[1].id) {
             let up = pair[1].uptime_s.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
             let began = minus(pair[1].at, up.unwrap_or_default()).max(pair[0].at);
-            found.push((Boot { asset: check.asset.clone(), at: began, received: pair[1].received }, false));
+            let (after, ended) = (Some(pair[0].at), pair[1].ended);
+            let boot = Boot { asset: check.asset.clone(), at: began, received: pair[1].received, after, ended };
+            found.push((boot, false));
         }
     }
     found

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use jiff::Timestamp;
+use upheld_model::BootEnd;
 
 use super::line::{CollectorWord, EventWord, Line, LineError, SampleLine, read};
 use crate::{observe::Reading, uptime::Span};
@@ -38,6 +39,7 @@ pub(super) struct BootSeen {
     pub(super) received: Timestamp,
     pub(super) id: String,
     pub(super) uptime_s: Option<f64>,
+    pub(super) ended: Option<BootEnd>,
 }
 
 /// What an agent said beside its samples.
@@ -138,9 +140,9 @@ impl Trace {
         if let Some(kind) = sample.kind.filter(|kind| series.kind.as_deref().is_none_or(|known| **kind < *known)) {
             series.kind = Some(kind.into_owned());
         }
-        if let Some((id, uptime_s)) = sample.boot {
+        if let Some((id, uptime_s, ended)) = sample.boot {
             let (at, received) = (sample.reading.at, sample.reading.received);
-            series.boots.push(BootSeen { at, received, id, uptime_s });
+            series.boots.push(BootSeen { at, received, id, uptime_s, ended });
         }
         series.readings.push(sample.reading);
     }

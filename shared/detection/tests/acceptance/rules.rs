@@ -92,6 +92,45 @@ fn a_gateway_that_is_lost_takes_the_verdict_about_it_with_it() {
 }
 
 #[test]
+fn a_start_says_how_the_host_ended_and_two_checks_tell_of_one() {
+    let told = |ended: &str| {
+        let plan = site("northgate", "plant-2")
+            .with("srv-1", AssetClass::Server, &[], &["host host", "boot power.boot", "ping net.icmp"])
+            .with("vm-1", AssetClass::Server, &["runs_on srv-1"], &["web net.tcp"]);
+        let mut story = Story::new();
+        for at in (0..900).step_by(10).map(f64::from) {
+            let is_away = (300.0..360.0).contains(&at);
+            let boot = if at < 300.0 { "b1" } else { "b2" };
+            let uptime = if at < 300.0 { at + 1_000.0 } else { at - 340.0 };
+            let host = format!(r#","values":{{"boot_id":"{boot}","uptime_s":{uptime}}}"#);
+            let end = if boot == "b2" { format!(r#","ended":"{ended}""#) } else { String::new() };
+            let told = format!(r#","values":{{"boot_id":"{boot}","uptime_s":{uptime}{end}}}"#);
+            if !is_away {
+                story.sample(at, "srv-1/host", "ok", &host);
+                story.sample(at + 1.0, "srv-1/boot", "ok", &told);
+            }
+            // What runs on it is asked more seldom, or takes a while to be missed.
+            story.sample(at, "vm-1/web", if (320.0..370.0).contains(&at) { "bad" } else { "ok" }, "");
+        }
+        let told = story.told(&[plan]);
+        let [incident] = told.incidents.as_slice() else { panic!("{:#?}", told.incidents) };
+        let (not_before, not_after) = incident.started;
+        (incident.title.clone(), not_before.is_some_and(|before| before < not_after), incident.root.clone())
+    };
+    for (ended, words) in [
+        ("clean", "srv-1: restarted"),
+        ("crash", "srv-1: restarted after its kernel panicked"),
+        ("power", "srv-1: restarted after it lost its power"),
+        ("unclean", "srv-1: restarted after it ended without a word: power, a reset, or a freeze"),
+        ("something new", "srv-1: restarted"),
+    ] {
+        let (title, has_bounds, root) = told(ended);
+        assert_eq!((title.as_str(), root.as_str()), (format!("{words}; 1 check on 1 asset failed").as_str(), "srv-1"));
+        assert!(has_bounds, "the end lies between the last sample and the start");
+    }
+}
+
+#[test]
 fn a_camera_that_is_back_before_its_time_is_an_event() {
     let plan = || site("northgate", "plant-2").with("cam-1", AssetClass::Camera, &[], &["rtsp net.icmp"]);
     let story = |lasts: f64| fails("cam-1/rtsp", 1_000.0, lasts);
