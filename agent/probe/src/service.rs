@@ -21,6 +21,7 @@ use std::{
 use upheld_model::{CheckId, UnknownReason};
 
 use crate::{ProbeResult, blocking::Blocking, deadline::Deadline};
+#[cfg(target_os = "linux")]
 use judge::Restarts;
 
 /// The units that checks have found, each by the name it was found under: one that is gone was there.
@@ -36,6 +37,7 @@ pub(crate) struct Services {
 struct State {
     found: ServiceMemory,
     /// The restarts of the last ten minutes, by check and unit. Not over a restart of the agent: it learns them again.
+    #[cfg(target_os = "linux")]
     restarts: BTreeMap<(CheckId, String), Restarts>,
 }
 

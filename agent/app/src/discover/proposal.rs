@@ -6,7 +6,11 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use upheld_model::{CheckSpec, ProbeSpec, check::NUT_PORT, vocabulary::AssetClass};
+use upheld_model::{
+    CheckSpec, ProbeSpec,
+    check::{APCUPSD_PORT, NUT_PORT},
+    vocabulary::AssetClass,
+};
 use upheld_probe::discover::{Answering, PORTS, Seen};
 
 use super::is_same;
@@ -76,11 +80,12 @@ fn this_host(seen: &Seen) -> Proposal {
     if seen.own.interface.is_some() {
         checks.push(ProbeSpec::NetLink { interface: None, speed_mbps: None });
     }
-    let own_supply = seen.hosts.iter().find(|host| host.address.is_loopback()).and_then(|host| host.supplies.first());
+    let own = seen.hosts.iter().find(|host| host.address.is_loopback());
+    let own_supply = own.and_then(|host| supplies(host).into_iter().next());
     Proposal {
         asset: Some(slug(&seen.own.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "this-host".to_owned()),
         class: AssetClass::Server,
-        powered_by: own_supply.map(|name| supply_id(name)),
+        powered_by: own_supply.map(|supply| supply.asset),
         checks,
         why: match &seen.own.interface {
             Some(interface) => format!("this host, on the network by {interface}"),
@@ -100,8 +105,17 @@ fn supplies(host: &Answering) -> Vec<Proposal> {
         why: format!("the NUT server at {target} knows it"),
         watched_by: None,
     };
+    // apcupsd has one supply, which it calls nothing that is of use.
+    let apcupsd = host.ports.contains(&APCUPSD_PORT).then(|| Proposal {
+        asset: "ups-apcupsd".to_owned(),
+        class: AssetClass::Ups,
+        powered_by: None,
+        checks: vec![ProbeSpec::UpsApcupsd { target: target.clone(), port: APCUPSD_PORT }],
+        why: format!("apcupsd at {target}"),
+        watched_by: None,
+    });
     // A server may call a supply anything; what no check could name is not proposed.
-    host.supplies.iter().map(of).filter(|proposal| proposal.checks.iter().all(can_be_asked)).collect()
+    host.supplies.iter().map(of).filter(|proposal| proposal.checks.iter().all(can_be_asked)).chain(apcupsd).collect()
 }
 
 fn can_be_asked(probe: &ProbeSpec) -> bool {
@@ -187,7 +201,7 @@ pub(super) fn text(seen: &Seen, proposals: &[Proposal]) -> Vec<String> {
 
 fn is_proposed(host: &Answering, seen: &Seen) -> bool {
     let is_gateway = Some(host.address) == seen.own.gateway;
-    host.address.is_loopback() || is_gateway || !host.supplies.is_empty() || recognised(host).is_some()
+    host.address.is_loopback() || is_gateway || !supplies(host).is_empty() || recognised(host).is_some()
 }
 
 fn looked_at(seen: &Seen) -> String {
@@ -206,8 +220,10 @@ fn looked_at(seen: &Seen) -> String {
 /// A check as the book writes it; what is the default is left out.
 fn inline(check: &ProbeSpec) -> String {
     let mut said = vec![format!("kind = {:?}", check.kind())];
-    if let ProbeSpec::NetIcmp { target, .. } | ProbeSpec::NetTcp { target, .. } | ProbeSpec::UpsNut { target, .. } =
-        check
+    if let ProbeSpec::NetIcmp { target, .. }
+    | ProbeSpec::NetTcp { target, .. }
+    | ProbeSpec::UpsNut { target, .. }
+    | ProbeSpec::UpsApcupsd { target, .. } = check
     {
         said.push(format!("target = {target:?}"));
     }
@@ -252,7 +268,8 @@ mod tests {
                 host("10.40.0.9", &[], &[]),
                 host("10.40.0.12", &[80, 554, 8000], &[]),
                 host("10.40.0.21", &[554], &[]),
-                host("10.40.0.30", &[22], &[]),
+                host("10.40.0.30", &[22, 3551], &[]),
+                host("10.40.0.31", &[22], &[]),
                 host("127.0.0.1", &[3493], &["ups1", "Cellar"]),
             ],
         }

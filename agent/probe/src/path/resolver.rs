@@ -10,7 +10,7 @@ use std::{
 use tokio::net::UdpSocket;
 use upheld_model::Outcome;
 
-use crate::{deadline::Deadline, fault};
+use crate::{deadline::Deadline, fault, udp};
 
 /// A datagram may be lost: it is sent once more.
 const AGAIN_AFTER: Duration = Duration::from_millis(800);
@@ -56,9 +56,7 @@ async fn ask_at(resolver: SocketAddr, deadline: Deadline) -> Resolved {
 
 /// The response code of the answer to our question.
 async fn exchange(resolver: SocketAddr) -> std::io::Result<u8> {
-    let any: SocketAddr = if resolver.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(resolver).await?;
+    let socket = udp::connected(resolver.ip(), resolver.port()).await?;
     // Should the kernel give no random bytes: the port is random too.
     let id = getrandom::u32().unwrap_or_else(|_| std::process::id()).to_be_bytes();
     let (id, head) = ([id[0], id[1]], [id[0], id[1], 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
