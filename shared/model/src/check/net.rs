@@ -1,10 +1,10 @@
-//! What checks of names, clocks and certificates ask (PROBES 8).
+//! What checks of names, clocks, certificates and the way out ask (PROBES 6, 8).
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CheckSpec, SpecError};
+use super::{CheckSpec, SpecError, is_host};
 use crate::vocabulary;
 
 /// Where a resolver listens.
@@ -18,8 +18,44 @@ pub const TLS_PORT: u16 = 443;
 /// What stands before the fingerprint of a key, as curl writes it: SHA-256 of the public key as it stands in the
 /// certificate, in base64.
 pub const PIN_PREFIX: &str = "sha256//";
+/// The most anchors of one `net.path` check.
+pub const ANCHORS_MAX: usize = 2;
 /// More addresses than this are not held against an answer.
 const EXPECTED_MAX: usize = 32;
+
+/// What lies on the way out of a site, beyond what the agent finds by itself (its port, the default gateway, the
+/// resolvers, the collector).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathSpec {
+    /// The address of the internet provider's first router; found by an echo that lives for two hops when it is left
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<String>,
+    /// At most [`ANCHORS_MAX`] hosts far away, each `host:port`, that take a TCP connection: best of different operators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub anchors: Vec<String>,
+}
+
+impl PathSpec {
+    /// The host and the port of an anchor; `None` where it is not `host:port`.
+    ///
+    /// ```
+    /// use upheld_model::check::PathSpec;
+    /// assert_eq!(PathSpec::anchor("[2001:db8::1]:443"), Some(("2001:db8::1", 443)));
+    /// assert_eq!(PathSpec::anchor("anchor.example"), None);
+    /// ```
+    pub fn anchor(text: &str) -> Option<(&str, u16)> {
+        let (host, port) = text.rsplit_once(':')?;
+        let port = port.parse().ok().filter(|port| *port > 0)?;
+        let bare = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => address,
+            None if host.contains(':') => return None,
+            None => host,
+        };
+        is_host(bare).then_some((bare, port))
+    }
+}
 
 vocabulary!(
     /// What is looked up of a name.
