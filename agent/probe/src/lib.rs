@@ -4,8 +4,9 @@
 //! timeout and never by a panic. What may be asked is decided here, at the site, by the [`AllowList`] and by rules
 //! that no file can lift (SECURITY 3); the collector only names what it would like to know.
 //!
-//! The crate knows neither journal nor uplink, starts no program but what the site's own file spells out, and never calls a device down for a fault of its
-//! own: a name that does not resolve, a missing right, a full descriptor table are `Unknown` with a reason.
+//! The crate knows neither journal nor uplink, starts no program but what the site's own file spells out, and never calls
+//! a device down for a fault of its own: a name that does not resolve, a missing right, a full descriptor table are
+//! `Unknown` with a reason.
 //!
 //! To add a probe: a kind in `upheld_model::ProbeSpec`, a file here with one `run` function, one arm in
 //! the dispatch below, and tests against a real peer.

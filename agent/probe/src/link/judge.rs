@@ -77,6 +77,7 @@ fn drops(seen: &Seen) -> String {
     let counted = |wanted: &str| seen.counters.iter().find(|(name, _)| *name == wanted).map_or(0, |(_, count)| *count);
     match (counted("carrier_down"), counted("rx_crc_errors")) {
         (0, 0) => String::new(),
+        (1, 0) => "; it was down once since the kernel knows it".to_owned(),
         (downs, 0) => format!("; it was down {downs} times since the kernel knows it"),
         (downs, errors) => format!("; down {downs} times and {errors} damaged frames since the kernel knows it"),
     }
