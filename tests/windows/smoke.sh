@@ -36,8 +36,8 @@ windows_smoke() {
     pids+=($!)
     windows_wait 'enrolled, reporting, last accepted' agent status
     windows_wait 'srv-1/net.tcp +ok' agent status
-    shown 0 'srv-1/net.icmp +ok' agent status
-    shown 0 'net.link .*unknown' agent status
+    windows_wait 'srv-1/net.icmp +ok' agent status
+    windows_wait 'net.link .*unknown .*cannot probe' agent status
     shown 11 'an agent already runs' agent run
     shown 0 'MiB free' agent doctor
     windows_reports
