@@ -1,15 +1,11 @@
 //! Versions of agreements that clients have accepted: who, when, and the hash that he was shown. Never changed.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{ClientId, Digest};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Bits, Parsed, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Bits, Parsed, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// One acceptance.
@@ -57,25 +53,25 @@ const INSERT: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[OF_CLIENT];
 
-fn acceptance(row: &Row<'_>) -> rusqlite::Result<AcceptanceRow> {
+fn acceptance(row: &Row<'_>) -> Read<AcceptanceRow> {
     Ok(AcceptanceRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
         agreement: row.get(1)?,
-        version: u32::try_from(row.get::<_, Bits>(2)?.0).unwrap_or(u32::MAX),
-        hash: row.get::<_, Sha>(3)?.0,
+        version: u32::try_from(row.get::<Bits>(2)?.0).unwrap_or(u32::MAX),
+        hash: row.get::<Sha>(3)?.0,
         accepted_by: row.get(4)?,
-        accepted_at: row.get::<_, At>(5)?.0,
+        accepted_at: row.get::<At>(5)?.0,
         entered_by: row.get(6)?,
     })
 }
 
-impl AcceptanceReads for SqliteTx<'_> {
+impl AcceptanceReads for Sql<'_> {
     fn acceptances(&self, client: &ClientId) -> Result<Vec<AcceptanceRow>, StoreError> {
         self.all(&OF_CLIENT, [client.as_str()], acceptance)
     }
 }
 
-impl AcceptanceWrites for SqliteTx<'_> {
+impl AcceptanceWrites for Sql<'_> {
     fn insert_acceptance(&mut self, row: &AcceptanceRow) -> Result<(), StoreError> {
         let AcceptanceRow { client, agreement, version, hash, accepted_by, accepted_at, entered_by } = row;
         let version = Bits(u64::from(*version));

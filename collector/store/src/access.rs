@@ -1,15 +1,11 @@
 //! Login links, sessions and API tokens: hashes only (SECURITY 26, 28).
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{ClientId, Digest};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// One API token.
@@ -166,7 +162,7 @@ const VOID_LOGIN_LINKS_OF: Query = query!(
 );
 const END_SESSIONS_OF: Query = query!(
     "sessions.end_all",
-    "UPDATE sessions SET ended_at = ?3 WHERE who = ?1 AND ended_at IS NULL AND (?2 IS NULL OR hash <> ?2)"
+    "UPDATE sessions SET ended_at = ?3 WHERE who = ?1 AND ended_at IS NULL AND (hash <> ?2 OR ?2 IS NULL)"
 );
 const REVOKE_OWN: Query = query!(
     "api_tokens.revoke_own",
@@ -211,43 +207,43 @@ pub(crate) const HOT: &[Query] = &[
     REVOKE_OWN,
 ];
 
-fn api_token_row(row: &Row<'_>) -> rusqlite::Result<ApiTokenRow> {
+fn api_token_row(row: &Row<'_>) -> Read<ApiTokenRow> {
     Ok(ApiTokenRow {
-        hash: row.get::<_, Sha>(0)?.0,
+        hash: row.get::<Sha>(0)?.0,
         name: row.get(1)?,
-        client: row.get::<_, Option<Parsed<_>>>(2)?.map(|client| client.0),
+        client: row.get::<Option<Parsed<_>>>(2)?.map(|client| client.0),
         rights: row.get(3)?,
-        created_at: row.get::<_, At>(4)?.0,
+        created_at: row.get::<At>(4)?.0,
         created_by: row.get(5)?,
-        expires_at: row.get::<_, Option<At>>(6)?.map(|at| at.0),
-        revoked_at: row.get::<_, Option<At>>(7)?.map(|at| at.0),
+        expires_at: row.get::<Option<At>>(6)?.map(|at| at.0),
+        revoked_at: row.get::<Option<At>>(7)?.map(|at| at.0),
         owner: row.get(8)?,
     })
 }
 
-fn session_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+fn session_row(row: &Row<'_>) -> Read<SessionRow> {
     Ok(SessionRow {
-        hash: row.get::<_, Sha>(0)?.0,
+        hash: row.get::<Sha>(0)?.0,
         who: row.get(1)?,
-        begun_at: row.get::<_, At>(2)?.0,
-        last_used_at: row.get::<_, At>(3)?.0,
-        ended_at: row.get::<_, Option<At>>(4)?.map(|at| at.0),
+        begun_at: row.get::<At>(2)?.0,
+        last_used_at: row.get::<At>(3)?.0,
+        ended_at: row.get::<Option<At>>(4)?.map(|at| at.0),
     })
 }
 
-fn password_link_row(row: &Row<'_>) -> rusqlite::Result<PasswordLinkRow> {
+fn password_link_row(row: &Row<'_>) -> Read<PasswordLinkRow> {
     Ok(PasswordLinkRow {
-        hash: row.get::<_, Sha>(0)?.0,
+        hash: row.get::<Sha>(0)?.0,
         person: row.get(1)?,
         kind: row.get(2)?,
-        created_at: row.get::<_, At>(3)?.0,
+        created_at: row.get::<At>(3)?.0,
         created_by: row.get(4)?,
-        expires_at: row.get::<_, At>(5)?.0,
-        used_at: row.get::<_, Option<At>>(6)?.map(|at| at.0),
+        expires_at: row.get::<At>(5)?.0,
+        used_at: row.get::<Option<At>>(6)?.map(|at| at.0),
     })
 }
 
-impl AccessReads for SqliteTx<'_> {
+impl AccessReads for Sql<'_> {
     fn api_token(&self, hash: &Digest) -> Result<Option<ApiTokenRow>, StoreError> {
         self.one(&API_TOKEN, [&hash.0], api_token_row)
     }
@@ -269,7 +265,7 @@ impl AccessReads for SqliteTx<'_> {
     }
 }
 
-impl AccessWrites for SqliteTx<'_> {
+impl AccessWrites for Sql<'_> {
     fn insert_api_token(&mut self, row: &ApiTokenRow) -> Result<(), StoreError> {
         let ApiTokenRow { hash, name, client, rights, created_at, created_by, expires_at, revoked_at, owner } = row;
         self.run(

@@ -1,15 +1,11 @@
 //! Agents: who may deliver, and what each said last.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, BootId, ClientId, Mono, SiteId};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Bits, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Bits, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 upheld_model::vocabulary! {
@@ -150,8 +146,8 @@ const NOW: Query = query!(
 const UNSEEN: Query = query!(
     "agent_now.unseen_since",
     "SELECT a.client, a.agent, a.site, a.host, a.status, a.signing_key, a.enrolled_at, a.status_at, a.first_seen, \
-     n.last_seen FROM agent_now n CROSS JOIN agents a ON a.client = n.client AND a.agent = n.agent \
-     WHERE n.last_seen < ?1 AND a.status = 'active' ORDER BY n.last_seen LIMIT ?2"
+     n.last_seen FROM agent_now n CROSS JOIN agents a WHERE a.client = n.client AND a.agent = n.agent \
+     AND n.last_seen < ?1 AND a.status = 'active' ORDER BY n.last_seen LIMIT ?2"
 );
 const UNHEARD: Query = query!(
     "agents.unheard_since",
@@ -167,8 +163,12 @@ const LAST_SEEN: Query =
 const AT_MOST: Query = query!("agent_now.at_most", "UPDATE agent_now SET last_seen = ?1 WHERE last_seen > ?1");
 const PUT_NOW: Query = query!(
     "agent_now.put",
-    "INSERT OR REPLACE INTO agent_now (client, agent, last_seen, wall, mono, boot, offset_ms, version, config_version, \
-     waiting, oldest_waiting, checks, ailments) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    "INSERT INTO agent_now (client, agent, last_seen, wall, mono, boot, offset_ms, version, config_version, \
+     waiting, oldest_waiting, checks, ailments) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+     ON CONFLICT (client, agent) DO UPDATE SET last_seen = excluded.last_seen, wall = excluded.wall, mono = excluded.mono, \
+     boot = excluded.boot, offset_ms = excluded.offset_ms, version = excluded.version, \
+     config_version = excluded.config_version, waiting = excluded.waiting, oldest_waiting = excluded.oldest_waiting, \
+     checks = excluded.checks, ailments = excluded.ailments"
 );
 
 /// The queries that run often, for the test of their plans.
@@ -176,39 +176,39 @@ const PUT_NOW: Query = query!(
 pub(crate) const HOT: &[Query] =
     &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, ADMIT, NOW, UNSEEN, UNHEARD, FIRST_SEEN, LAST_SEEN, AT_MOST];
 
-fn agent_row(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
+fn agent_row(row: &Row<'_>) -> Read<AgentRow> {
     Ok(AgentRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
-        agent: row.get::<_, Parsed<_>>(1)?.0,
-        site: row.get::<_, Parsed<_>>(2)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
+        agent: row.get::<Parsed<_>>(1)?.0,
+        site: row.get::<Parsed<_>>(2)?.0,
         host: row.get(3)?,
-        status: row.get::<_, Parsed<_>>(4)?.0,
+        status: row.get::<Parsed<_>>(4)?.0,
         signing_key: row.get(5)?,
-        enrolled_at: row.get::<_, At>(6)?.0,
-        status_at: row.get::<_, At>(7)?.0,
-        first_seen: row.get::<_, Option<At>>(8)?.map(|at| at.0),
+        enrolled_at: row.get::<At>(6)?.0,
+        status_at: row.get::<At>(7)?.0,
+        first_seen: row.get::<Option<At>>(8)?.map(|at| at.0),
     })
 }
 
-fn now_row(row: &Row<'_>) -> rusqlite::Result<AgentNowRow> {
+fn now_row(row: &Row<'_>) -> Read<AgentNowRow> {
     Ok(AgentNowRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
-        agent: row.get::<_, Parsed<_>>(1)?.0,
-        last_seen: row.get::<_, At>(2)?.0,
-        wall: row.get::<_, At>(3)?.0,
-        mono: Mono(row.get::<_, Bits>(4)?.0),
-        boot: row.get::<_, Parsed<_>>(5)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
+        agent: row.get::<Parsed<_>>(1)?.0,
+        last_seen: row.get::<At>(2)?.0,
+        wall: row.get::<At>(3)?.0,
+        mono: Mono(row.get::<Bits>(4)?.0),
+        boot: row.get::<Parsed<_>>(5)?.0,
         offset_ms: row.get(6)?,
         version: row.get(7)?,
-        config_version: row.get::<_, Bits>(8)?.0,
-        waiting: row.get::<_, Bits>(9)?.0,
-        oldest_waiting: row.get::<_, Option<At>>(10)?.map(|at| at.0),
+        config_version: row.get::<Bits>(8)?.0,
+        waiting: row.get::<Bits>(9)?.0,
+        oldest_waiting: row.get::<Option<At>>(10)?.map(|at| at.0),
         checks: row.get(11)?,
         ailments: row.get(12)?,
     })
 }
 
-impl AgentReads for SqliteTx<'_> {
+impl AgentReads for Sql<'_> {
     fn agent(&self, agent: &AgentId) -> Result<Option<AgentRow>, StoreError> {
         self.one(&AGENT, [agent.as_str()], agent_row)
     }
@@ -216,7 +216,7 @@ impl AgentReads for SqliteTx<'_> {
     fn agents(&self, client: Option<&ClientId>) -> Result<Vec<AgentRow>, StoreError> {
         match client {
             Some(client) => self.all(&AGENTS_OF_CLIENT, [client.as_str()], agent_row),
-            None => self.all(&AGENTS_ALL, [], agent_row),
+            None => self.all(&AGENTS_ALL, params![], agent_row),
         }
     }
 
@@ -225,7 +225,7 @@ impl AgentReads for SqliteTx<'_> {
     }
 
     fn agents_unseen_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<(AgentRow, Timestamp)>, StoreError> {
-        self.all(&UNSEEN, params![At(cutoff), limit], |row| Ok((agent_row(row)?, row.get::<_, At>(9)?.0)))
+        self.all(&UNSEEN, params![At(cutoff), limit], |row| Ok((agent_row(row)?, row.get::<At>(9)?.0)))
     }
 
     fn agents_unheard_since(&self, cutoff: Timestamp, limit: u32) -> Result<Vec<AgentRow>, StoreError> {
@@ -233,11 +233,11 @@ impl AgentReads for SqliteTx<'_> {
     }
 
     fn last_seen_of_any(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.one(&LAST_SEEN, [], |row| Ok(row.get::<_, At>(0)?.0))
+        self.one(&LAST_SEEN, params![], |row| Ok(row.get::<At>(0)?.0))
     }
 }
 
-impl AgentWrites for SqliteTx<'_> {
+impl AgentWrites for Sql<'_> {
     fn insert_agent(&mut self, row: &AgentRow) -> Result<(), StoreError> {
         let AgentRow { client, agent, site, host, status, signing_key, enrolled_at, status_at, first_seen } = row;
         self.run(

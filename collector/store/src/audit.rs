@@ -1,15 +1,11 @@
 //! The audit log: append-only, by trigger too (SECURITY 35).
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::ClientId;
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 /// One entry.
@@ -71,8 +67,8 @@ macro_rules! page {
                 $name,
                 " */ SELECT at, who, client, what, detail, entry FROM audit WHERE ",
                 $first,
-                "(?1 IS NULL OR client = ?1) AND (?2 IS NULL OR who = ?2) AND (?3 IS NULL OR what = ?3) \
-             AND (?4 IS NULL OR at >= ?4) AND (?5 IS NULL OR at < ?5) AND entry < ?6 ORDER BY entry DESC LIMIT ?7"
+                "(client = ?1 OR ?1 IS NULL) AND (who = ?2 OR ?2 IS NULL) AND (what = ?3 OR ?3 IS NULL) \
+             AND (at >= ?4 OR ?4 IS NULL) AND (at < ?5 OR ?5 IS NULL) AND entry < ?6 ORDER BY entry DESC LIMIT ?7"
             ),
         }
     };
@@ -95,17 +91,17 @@ const APPEND: Query =
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[PAGE_OF_CLIENT, PAGE_BY_WHO, PAGE_OF_KIND];
 
-fn audit_row(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
+fn audit_row(row: &Row<'_>) -> Read<AuditRow> {
     Ok(AuditRow {
-        at: row.get::<_, At>(0)?.0,
+        at: row.get::<At>(0)?.0,
         who: row.get(1)?,
-        client: row.get::<_, Option<Parsed<_>>>(2)?.map(|client| client.0),
+        client: row.get::<Option<Parsed<_>>>(2)?.map(|client| client.0),
         what: row.get(3)?,
         detail: row.get(4)?,
     })
 }
 
-impl AuditReads for SqliteTx<'_> {
+impl AuditReads for Sql<'_> {
     fn audit(&self, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         self.all(&NEWEST, [limit], audit_row)
     }
@@ -131,11 +127,11 @@ impl AuditReads for SqliteTx<'_> {
     }
 
     fn audit_kinds(&self) -> Result<Vec<String>, StoreError> {
-        self.all(&KINDS, [], |row| row.get(0))
+        self.all(&KINDS, params![], |row| row.get(0))
     }
 }
 
-impl AuditWrites for SqliteTx<'_> {
+impl AuditWrites for Sql<'_> {
     fn append_audit(&mut self, row: &AuditRow) -> Result<(), StoreError> {
         let AuditRow { at, who, client, what, detail } = row;
         self.run(&APPEND, params![At(*at), who, client.as_ref().map(ClientId::as_str), what, detail]).map(drop)

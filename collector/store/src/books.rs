@@ -1,15 +1,11 @@
 //! The provider's book as it was applied, each time whole.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::Digest;
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Bits, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Bits, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// One application.
@@ -51,27 +47,27 @@ const INSERT: Query = query!(
     "INSERT INTO books (version, hash, files, applied_at, applied_by) VALUES (?1, ?2, ?3, ?4, ?5)"
 );
 
-fn book_row(row: &Row<'_>) -> rusqlite::Result<BookRow> {
+fn book_row(row: &Row<'_>) -> Read<BookRow> {
     Ok(BookRow {
-        version: row.get::<_, Bits>(0)?.0,
-        hash: row.get::<_, Sha>(1)?.0,
+        version: row.get::<Bits>(0)?.0,
+        hash: row.get::<Sha>(1)?.0,
         files: row.get(2)?,
-        applied_at: row.get::<_, At>(3)?.0,
+        applied_at: row.get::<At>(3)?.0,
         applied_by: row.get(4)?,
     })
 }
 
-impl BookReads for SqliteTx<'_> {
+impl BookReads for Sql<'_> {
     fn book(&self) -> Result<Option<BookRow>, StoreError> {
-        self.one(&CURRENT, [], book_row)
+        self.one(&CURRENT, params![], book_row)
     }
 
     fn book_version(&self) -> Result<u64, StoreError> {
-        Ok(self.one(&VERSION, [], |row| Ok(row.get::<_, Bits>(0)?.0))?.unwrap_or(0))
+        Ok(self.one(&VERSION, params![], |row| Ok(row.get::<Bits>(0)?.0))?.unwrap_or(0))
     }
 }
 
-impl BookWrites for SqliteTx<'_> {
+impl BookWrites for Sql<'_> {
     fn insert_book(&mut self, row: &BookRow) -> Result<(), StoreError> {
         let BookRow { version, hash, files, applied_at, applied_by } = row;
         self.run(&INSERT, params![Bits(*version), hash.0, files, At(*applied_at), applied_by]).map(drop)

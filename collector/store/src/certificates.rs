@@ -1,15 +1,11 @@
 //! The last certificate of each agent, and hosts that ask to be taken back (SECURITY 14, 15).
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, ClientId, Digest};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// What is known of an agent's certificates.
@@ -100,7 +96,8 @@ const ENDING: Query = query!(
 );
 const PUT: Query = query!(
     "certificates.put",
-    "INSERT OR REPLACE INTO certificates (client, agent, ends, void_before, root) VALUES (?1, ?2, ?3, ?4, ?5)"
+    "INSERT INTO certificates (client, agent, ends, void_before, root) VALUES (?1, ?2, ?3, ?4, ?5) \
+     ON CONFLICT (client, agent) DO UPDATE SET ends = excluded.ends, void_before = excluded.void_before, root = excluded.root"
 );
 const NO_SOONER: Query = query!("certificates.no_sooner", "UPDATE certificates SET ends = ?1 WHERE ends < ?1");
 const RETURNS_OF: Query = query!(
@@ -115,8 +112,11 @@ const RETURNS_IN: Query = query!(
 );
 const PUT_RETURN: Query = query!(
     "returns.put",
-    "INSERT OR REPLACE INTO returns (client, agent, key, host, address, why, state, asked_at, last_asked, decided_at, \
-     decided_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    "INSERT INTO returns (client, agent, key, host, address, why, state, asked_at, last_asked, decided_at, \
+     decided_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+     ON CONFLICT (client, agent, key) DO UPDATE SET host = excluded.host, address = excluded.address, why = excluded.why, \
+     state = excluded.state, asked_at = excluded.asked_at, last_asked = excluded.last_asked, \
+     decided_at = excluded.decided_at, decided_by = excluded.decided_by"
 );
 const DELETE_RETURN: Query =
     query!("returns.delete", "DELETE FROM returns WHERE client = ?1 AND agent = ?2 AND key = ?3");
@@ -124,34 +124,34 @@ const DELETE_RETURN: Query =
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[GET, ENDING, RETURNS_OF, RETURNS_IN, DELETE_RETURN];
 
-fn certificate_row(row: &Row<'_>) -> rusqlite::Result<CertificateRow> {
+fn certificate_row(row: &Row<'_>) -> Read<CertificateRow> {
     Ok(CertificateRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
-        agent: row.get::<_, Parsed<_>>(1)?.0,
-        ends: row.get::<_, At>(2)?.0,
-        void_before: row.get::<_, Option<At>>(3)?.map(|at| at.0),
+        client: row.get::<Parsed<_>>(0)?.0,
+        agent: row.get::<Parsed<_>>(1)?.0,
+        ends: row.get::<At>(2)?.0,
+        void_before: row.get::<Option<At>>(3)?.map(|at| at.0),
         root: row.get(4)?,
     })
 }
 
-fn return_row(row: &Row<'_>) -> rusqlite::Result<ReturnRow> {
-    let decided_at = row.get::<_, Option<At>>(9)?.map(|at| at.0);
-    let decided_by = row.get::<_, Option<String>>(10)?;
+fn return_row(row: &Row<'_>) -> Read<ReturnRow> {
+    let decided_at = row.get::<Option<At>>(9)?.map(|at| at.0);
+    let decided_by = row.get::<Option<String>>(10)?;
     Ok(ReturnRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
-        agent: row.get::<_, Parsed<_>>(1)?.0,
-        key: row.get::<_, Sha>(2)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
+        agent: row.get::<Parsed<_>>(1)?.0,
+        key: row.get::<Sha>(2)?.0,
         host: row.get(3)?,
         address: row.get(4)?,
         why: row.get(5)?,
-        state: row.get::<_, Parsed<_>>(6)?.0,
-        asked_at: row.get::<_, At>(7)?.0,
-        last_asked: row.get::<_, At>(8)?.0,
+        state: row.get::<Parsed<_>>(6)?.0,
+        asked_at: row.get::<At>(7)?.0,
+        last_asked: row.get::<At>(8)?.0,
         decided: decided_at.zip(decided_by),
     })
 }
 
-impl CertificateReads for SqliteTx<'_> {
+impl CertificateReads for Sql<'_> {
     fn certificate(&self, client: &ClientId, agent: &AgentId) -> Result<Option<CertificateRow>, StoreError> {
         self.one(&GET, [client.as_str(), agent.as_str()], certificate_row)
     }
@@ -169,7 +169,7 @@ impl CertificateReads for SqliteTx<'_> {
     }
 }
 
-impl CertificateWrites for SqliteTx<'_> {
+impl CertificateWrites for Sql<'_> {
     fn put_certificate(&mut self, row: &CertificateRow) -> Result<(), StoreError> {
         let CertificateRow { client, agent, ends, void_before, root } = row;
         self.run(&PUT, params![client.as_str(), agent.as_str(), At(*ends), void_before.map(At), root]).map(drop)

@@ -1,15 +1,11 @@
 //! Clocks as last computed: an index over the ledger, so that what falls due is found without replaying all.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{ClientId, IncidentNumber};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Bits, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Bits, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 /// One clock of one incident. It can be thrown away and computed again, all but `announced`.
@@ -81,21 +77,21 @@ const UPDATE: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[OF_INCIDENT, DUE, NEXT, UPDATE];
 
-fn clock_row(row: &Row<'_>) -> rusqlite::Result<ClockRow> {
+fn clock_row(row: &Row<'_>) -> Read<ClockRow> {
     Ok(ClockRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
         number: IncidentNumber(row.get(1)?),
         clock: row.get(2)?,
         state: row.get(3)?,
-        due: row.get::<_, Option<At>>(4)?.map(|at| at.0),
-        next_deadline: row.get::<_, Option<At>>(5)?.map(|at| at.0),
-        revision: row.get::<_, Bits>(6)?.0,
+        due: row.get::<Option<At>>(4)?.map(|at| at.0),
+        next_deadline: row.get::<Option<At>>(5)?.map(|at| at.0),
+        revision: row.get::<Bits>(6)?.0,
         target: row.get(7)?,
         announced: row.get(8)?,
     })
 }
 
-impl ClockReads for SqliteTx<'_> {
+impl ClockReads for Sql<'_> {
     fn clocks(&self, client: &ClientId, number: IncidentNumber) -> Result<Vec<ClockRow>, StoreError> {
         self.all(&OF_INCIDENT, params![client.as_str(), number.0], clock_row)
     }
@@ -105,11 +101,11 @@ impl ClockReads for SqliteTx<'_> {
     }
 
     fn next_clock_deadline(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.one(&NEXT, [], |row| Ok(row.get::<_, At>(0)?.0))
+        self.one(&NEXT, params![], |row| Ok(row.get::<At>(0)?.0))
     }
 }
 
-impl ClockWrites for SqliteTx<'_> {
+impl ClockWrites for Sql<'_> {
     fn insert_clock(&mut self, row: &ClockRow) -> Result<(), StoreError> {
         let ClockRow { client, number, clock, state, due, next_deadline, revision, target, announced } = row;
         self.run(

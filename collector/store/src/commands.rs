@@ -1,15 +1,11 @@
 //! Commands that were given under a key of their giver's, so that a repetition is recognised (UX 3.4).
 
 use jiff::Timestamp;
-use rusqlite::params;
 use upheld_model::Digest;
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Query, Sha, Sql, params, query},
 };
 
 /// Reading keys.
@@ -27,20 +23,23 @@ pub trait CommandWrites {
 }
 
 const GET: Query = query!("commands.get", "SELECT asked FROM commands WHERE who = ?1 AND key = ?2 AND at >= ?3");
-const PUT: Query =
-    query!("commands.put", "INSERT OR REPLACE INTO commands (who, key, at, asked) VALUES (?1, ?2, ?3, ?4)");
+const PUT: Query = query!(
+    "commands.put",
+    "INSERT INTO commands (who, key, at, asked) VALUES (?1, ?2, ?3, ?4) \
+     ON CONFLICT (who, key) DO UPDATE SET at = excluded.at, asked = excluded.asked"
+);
 const FORGET: Query = query!("commands.forget", "DELETE FROM commands WHERE at < ?1");
 
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[GET, FORGET];
 
-impl CommandReads for SqliteTx<'_> {
+impl CommandReads for Sql<'_> {
     fn command(&self, who: &str, key: &str, since: Timestamp) -> Result<Option<Digest>, StoreError> {
-        self.one(&GET, params![who, key, At(since)], |row| Ok(row.get::<_, Sha>(0)?.0))
+        self.one(&GET, params![who, key, At(since)], |row| Ok(row.get::<Sha>(0)?.0))
     }
 }
 
-impl CommandWrites for SqliteTx<'_> {
+impl CommandWrites for Sql<'_> {
     fn put_command(&mut self, who: &str, key: &str, asked: &Digest, at: Timestamp) -> Result<(), StoreError> {
         self.run(&PUT, params![who, key, At(at), asked.0]).map(drop)
     }

@@ -2,15 +2,11 @@
 //! the row's move to the next due, in the transaction that writes the messages.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::ClientId;
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 /// One due.
@@ -47,17 +43,17 @@ const REMOVE: Query = query!("digests.remove", "DELETE FROM digests WHERE client
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[MOVE, REMOVE];
 
-fn digest_row(row: &Row<'_>) -> rusqlite::Result<DigestRow> {
-    Ok(DigestRow { client: row.get::<_, Parsed<ClientId>>(0)?.0, due_at: row.get::<_, At>(1)?.0 })
+fn digest_row(row: &Row<'_>) -> Read<DigestRow> {
+    Ok(DigestRow { client: row.get::<Parsed<ClientId>>(0)?.0, due_at: row.get::<At>(1)?.0 })
 }
 
-impl DigestReads for SqliteTx<'_> {
+impl DigestReads for Sql<'_> {
     fn digests(&self) -> Result<Vec<DigestRow>, StoreError> {
-        self.all(&ALL, [], digest_row)
+        self.all(&ALL, params![], digest_row)
     }
 }
 
-impl DigestWrites for SqliteTx<'_> {
+impl DigestWrites for Sql<'_> {
     fn move_digest(
         &mut self,
         client: &ClientId,

@@ -4,15 +4,11 @@
 //! The text columns are the desk's: `state` of [`ChangeRow`], `seen` of [`StretchRow`] and the bodies are not read here.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, CheckId, ClientId, SiteId};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Row, Sql, params, query},
 };
 
 /// Whose facts: every call names the client (SECURITY 23).
@@ -214,7 +210,7 @@ const NEVER_DUE: Query = query!("sites_due.never", "DELETE FROM sites_due WHERE 
 pub(crate) const HOT: &[Query] =
     &[CHANGES, STRETCHES, KEPT, KEPT_OF_SITE, PUT_KEPT, HOUR, HOURS, PUT_HOUR, SAID, UNHEARD, DUE, NEVER_DUE];
 
-impl FactReads for SqliteTx<'_> {
+impl FactReads for Sql<'_> {
     fn changes(
         &self,
         key: SiteKey<'_>,
@@ -227,9 +223,9 @@ impl FactReads for SqliteTx<'_> {
         self.all(&CHANGES, params, |row| {
             Ok(ChangeRow {
                 check: check.clone(),
-                at: row.get::<_, At>(0)?.0,
-                agent: row.get::<_, Parsed<_>>(1)?.0,
-                received_at: row.get::<_, At>(2)?.0,
+                at: row.get::<At>(0)?.0,
+                agent: row.get::<Parsed<_>>(1)?.0,
+                received_at: row.get::<At>(2)?.0,
                 state: row.get(3)?,
             })
         })
@@ -238,11 +234,11 @@ impl FactReads for SqliteTx<'_> {
     fn stretches(&self, key: SiteKey<'_>, from: Timestamp, to: Timestamp) -> Result<Vec<StretchRow>, StoreError> {
         self.all(&STRETCHES, params![key.client.as_str(), key.site.as_str(), At(from), At(to)], |row| {
             Ok(StretchRow {
-                check: row.get::<_, Parsed<_>>(0)?.0,
-                from: row.get::<_, At>(1)?.0,
-                to: row.get::<_, At>(2)?.0,
-                agent: row.get::<_, Parsed<_>>(3)?.0,
-                received_at: row.get::<_, At>(4)?.0,
+                check: row.get::<Parsed<_>>(0)?.0,
+                from: row.get::<At>(1)?.0,
+                to: row.get::<At>(2)?.0,
+                agent: row.get::<Parsed<_>>(3)?.0,
+                received_at: row.get::<At>(4)?.0,
                 seen: row.get(5)?,
             })
         })
@@ -254,7 +250,7 @@ impl FactReads for SqliteTx<'_> {
 
     fn kept_of_site(&self, key: SiteKey<'_>) -> Result<Vec<(AgentId, String)>, StoreError> {
         self.all(&KEPT_OF_SITE, [key.client.as_str(), key.site.as_str()], |row| {
-            Ok((row.get::<_, Parsed<_>>(0)?.0, row.get(1)?))
+            Ok((row.get::<Parsed<_>>(0)?.0, row.get(1)?))
         })
     }
 
@@ -265,17 +261,17 @@ impl FactReads for SqliteTx<'_> {
 
     fn hours(&self, key: SiteKey<'_>, from: Timestamp, to: Timestamp) -> Result<Vec<HourRow>, StoreError> {
         self.all(&HOURS, params![key.client.as_str(), key.site.as_str(), At(from), At(to)], |row: &Row<'_>| {
-            Ok(HourRow { from: row.get::<_, At>(0)?.0, agent: row.get::<_, Parsed<_>>(1)?.0, body: row.get(2)? })
+            Ok(HourRow { from: row.get::<At>(0)?.0, agent: row.get::<Parsed<_>>(1)?.0, body: row.get(2)? })
         })
     }
 
     fn said(&self, key: SiteKey<'_>, from: Timestamp, to: Timestamp) -> Result<Vec<SaidRow>, StoreError> {
         self.all(&SAID, params![key.client.as_str(), key.site.as_str(), At(from), At(to)], |row| {
             Ok(SaidRow {
-                at: row.get::<_, At>(0)?.0,
-                agent: row.get::<_, Parsed<_>>(1)?.0,
+                at: row.get::<At>(0)?.0,
+                agent: row.get::<Parsed<_>>(1)?.0,
                 kind: row.get(2)?,
-                received_at: row.get::<_, At>(3)?.0,
+                received_at: row.get::<At>(3)?.0,
                 body: row.get(4)?,
             })
         })
@@ -283,22 +279,16 @@ impl FactReads for SqliteTx<'_> {
 
     fn unheard(&self, key: SiteKey<'_>, from: Timestamp, to: Timestamp) -> Result<Vec<UnheardRow>, StoreError> {
         self.all(&UNHEARD, params![key.client.as_str(), key.site.as_str(), At(from), At(to)], |row| {
-            Ok(UnheardRow {
-                agent: row.get::<_, Parsed<_>>(0)?.0,
-                since: row.get::<_, At>(1)?.0,
-                until: row.get::<_, At>(2)?.0,
-            })
+            Ok(UnheardRow { agent: row.get::<Parsed<_>>(0)?.0, since: row.get::<At>(1)?.0, until: row.get::<At>(2)?.0 })
         })
     }
 
     fn sites_due(&self, now: Timestamp, limit: u32) -> Result<Vec<(ClientId, SiteId)>, StoreError> {
-        self.all(&DUE, params![At(now), limit], |row| {
-            Ok((row.get::<_, Parsed<_>>(0)?.0, row.get::<_, Parsed<_>>(1)?.0))
-        })
+        self.all(&DUE, params![At(now), limit], |row| Ok((row.get::<Parsed<_>>(0)?.0, row.get::<Parsed<_>>(1)?.0)))
     }
 }
 
-impl FactWrites for SqliteTx<'_> {
+impl FactWrites for Sql<'_> {
     fn put_change(&mut self, key: SiteKey<'_>, row: &ChangeRow) -> Result<(), StoreError> {
         let ChangeRow { check, at, agent, received_at, state } = row;
         let (asset, name) = (check.asset.as_str(), check.name.as_str());

@@ -1,15 +1,11 @@
 //! Findings: one bad interval of one check each. They always open and close, suppressed or not (DETECTION 1).
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, ClientId, Digest, FindingId, IncidentNumber, RecordId, SiteId};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Id16, Parsed, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Id16, Parsed, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// One finding.
@@ -161,39 +157,39 @@ const ASSIGN: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[GET, OPEN, BETWEEN, END, ASSIGN];
 
-fn finding_row(row: &Row<'_>) -> rusqlite::Result<FindingRow> {
-    let check = row.get::<_, Parsed<_>>(2)?.0;
-    let first_bad = upheld_model::ObservedAt(row.get::<_, Parsed<Timestamp>>(3)?.0);
+fn finding_row(row: &Row<'_>) -> Read<FindingRow> {
+    let check = row.get::<Parsed<_>>(2)?.0;
+    let first_bad = upheld_model::ObservedAt(row.get::<Parsed<Timestamp>>(3)?.0);
     Ok(FindingRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
-        site: row.get::<_, Parsed<_>>(1)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
+        site: row.get::<Parsed<_>>(1)?.0,
         id: FindingId { check, first_bad },
-        agent: row.get::<_, Parsed<_>>(4)?.0,
-        record_id: row.get::<_, Id16>(5)?.0,
-        content_hash: row.get::<_, Sha>(6)?.0,
-        received_at: row.get::<_, At>(7)?.0,
+        agent: row.get::<Parsed<_>>(4)?.0,
+        record_id: row.get::<Id16>(5)?.0,
+        content_hash: row.get::<Sha>(6)?.0,
+        received_at: row.get::<At>(7)?.0,
         offset_ms: row.get(8)?,
         opened: row.get(9)?,
         ended: row.get(10)?,
-        incident: row.get::<_, Option<u32>>(11)?.map(IncidentNumber),
+        incident: row.get::<Option<u32>>(11)?.map(IncidentNumber),
         begun: begun(row)?,
         over: over(row)?,
     })
 }
 
-fn begun(row: &Row<'_>) -> rusqlite::Result<Option<Begun>> {
-    let Some(At(detected)) = row.get::<_, Option<At>>(14)? else { return Ok(None) };
-    let after = row.get::<_, Option<At>>(12)?.map(|at| at.0);
-    Ok(Some(Begun { after, by: row.get::<_, At>(13)?.0, detected }))
+fn begun(row: &Row<'_>) -> Read<Option<Begun>> {
+    let Some(At(detected)) = row.get::<Option<At>>(14)? else { return Ok(None) };
+    let after = row.get::<Option<At>>(12)?.map(|at| at.0);
+    Ok(Some(Begun { after, by: row.get::<At>(13)?.0, detected }))
 }
 
-fn over(row: &Row<'_>) -> rusqlite::Result<Option<Over>> {
-    let Some(At(confirmed)) = row.get::<_, Option<At>>(17)? else { return Ok(None) };
-    let after = row.get::<_, Option<At>>(15)?.map(|at| at.0);
-    Ok(Some(Over { after, by: row.get::<_, At>(16)?.0, confirmed, received: row.get::<_, At>(18)?.0 }))
+fn over(row: &Row<'_>) -> Read<Option<Over>> {
+    let Some(At(confirmed)) = row.get::<Option<At>>(17)? else { return Ok(None) };
+    let after = row.get::<Option<At>>(15)?.map(|at| at.0);
+    Ok(Some(Over { after, by: row.get::<At>(16)?.0, confirmed, received: row.get::<At>(18)?.0 }))
 }
 
-impl FindingReads for SqliteTx<'_> {
+impl FindingReads for Sql<'_> {
     fn finding(&self, client: &ClientId, site: &SiteId, id: &FindingId) -> Result<Option<FindingRow>, StoreError> {
         let (asset, name) = (id.check.asset.as_str(), id.check.name.as_str());
         let params = params![client.as_str(), site.as_str(), asset, name, id.first_bad.to_string()];
@@ -217,7 +213,7 @@ impl FindingReads for SqliteTx<'_> {
     }
 }
 
-impl FindingWrites for SqliteTx<'_> {
+impl FindingWrites for Sql<'_> {
     fn insert_finding(&mut self, row: &FindingRow) -> Result<bool, StoreError> {
         let inserted = self.run(
             &INSERT,

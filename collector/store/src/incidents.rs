@@ -1,15 +1,11 @@
 //! Incidents: at most one open per dedup key, numbered per client.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{ClientId, Digest, IncidentNumber, IncidentRef, SiteId};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Bits, Parsed, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Bits, Parsed, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// One incident. What it says is text to the store; the columns beside it are what is looked up.
@@ -157,7 +153,7 @@ const NUMBERED: Query = query!(
     "incidents.numbered",
     "SELECT i.client, i.number, i.site, i.incident_key, i.dedup, i.state, i.opened_at, i.over_at, i.next_deadline, \
      i.revision, i.body, i.terms, i.refusal FROM numbers n \
-     CROSS JOIN incidents i ON i.client = n.client AND i.number = ?1 ORDER BY i.client"
+     CROSS JOIN incidents i WHERE i.client = n.client AND i.number = ?1 ORDER BY i.client"
 );
 const DUE: Query = query!(
     "incidents.due",
@@ -171,8 +167,8 @@ const OPENINGS: Query = query!(
 );
 const NEXT_NUMBER: Query = query!(
     "numbers.next",
-    "INSERT INTO numbers (client, next) VALUES (?1, 2) ON CONFLICT (client) DO UPDATE SET next = next + 1 \
-     RETURNING next - 1"
+    "INSERT INTO numbers (client, next) VALUES (?1, 2) ON CONFLICT (client) DO UPDATE SET next = numbers.next + 1 \
+     RETURNING numbers.next - 1"
 );
 const INSERT: Query = query!(
     "incidents.insert",
@@ -202,25 +198,25 @@ pub(crate) const HOT: &[Query] = &[
     UPDATE,
 ];
 
-fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
+fn incident_row(row: &Row<'_>) -> Read<IncidentRow> {
     Ok(IncidentRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
         number: IncidentNumber(row.get(1)?),
-        site: row.get::<_, Parsed<_>>(2)?.0,
-        incident_key: row.get::<_, Sha>(3)?.0,
+        site: row.get::<Parsed<_>>(2)?.0,
+        incident_key: row.get::<Sha>(3)?.0,
         dedup: row.get(4)?,
         state: row.get(5)?,
-        opened_at: row.get::<_, At>(6)?.0,
-        over_at: row.get::<_, Option<At>>(7)?.map(|at| at.0),
-        next_deadline: row.get::<_, Option<At>>(8)?.map(|at| at.0),
-        revision: row.get::<_, Bits>(9)?.0,
+        opened_at: row.get::<At>(6)?.0,
+        over_at: row.get::<Option<At>>(7)?.map(|at| at.0),
+        next_deadline: row.get::<Option<At>>(8)?.map(|at| at.0),
+        revision: row.get::<Bits>(9)?.0,
         body: row.get(10)?,
         terms: row.get(11)?,
         refusal: row.get(12)?,
     })
 }
 
-impl IncidentReads for SqliteTx<'_> {
+impl IncidentReads for Sql<'_> {
     fn incident(&self, client: &ClientId, number: IncidentNumber) -> Result<Option<IncidentRow>, StoreError> {
         self.one(&GET, params![client.as_str(), number.0], incident_row)
     }
@@ -245,7 +241,7 @@ impl IncidentReads for SqliteTx<'_> {
     fn open_incidents(&self, client: Option<&ClientId>) -> Result<Vec<IncidentRow>, StoreError> {
         match client {
             Some(client) => self.all(&OPEN_OF_CLIENT, [client.as_str()], incident_row),
-            None => self.all(&OPEN_ALL, [], incident_row),
+            None => self.all(&OPEN_ALL, params![], incident_row),
         }
     }
 
@@ -288,12 +284,12 @@ impl IncidentReads for SqliteTx<'_> {
     }
 
     fn openings_since(&self, client: &ClientId, since: Timestamp) -> Result<u64, StoreError> {
-        let count = self.one(&OPENINGS, params![client.as_str(), At(since)], |row| row.get::<_, i64>(0))?;
+        let count = self.one(&OPENINGS, params![client.as_str(), At(since)], |row| row.get::<i64>(0))?;
         Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
 }
 
-impl IncidentWrites for SqliteTx<'_> {
+impl IncidentWrites for Sql<'_> {
     fn next_number(&mut self, client: &ClientId) -> Result<IncidentNumber, StoreError> {
         let number = self.one(&NEXT_NUMBER, [client.as_str()], |row| row.get(0))?;
         number.map(IncidentNumber).ok_or(StoreError::Damaged {

@@ -2,16 +2,12 @@
 //! one (DETECTION 6). What a job is and what an outcome says is text to the store.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, CheckId, ClientId, SiteId};
 
 use crate::{
     StoreError,
     facts::SiteKey,
-    sqlite::{
-        columns::{At, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 /// A job as the book had it for a time.
@@ -158,24 +154,24 @@ fn place<'a>(key: SiteKey<'a>, check: &'a CheckId) -> [&'a str; 4] {
     [key.client.as_str(), key.site.as_str(), check.asset.as_str(), check.name.as_str()]
 }
 
-fn run_row(check: &CheckId, row: &Row<'_>) -> rusqlite::Result<JobRunRow> {
+fn run_row(check: &CheckId, row: &Row<'_>) -> Read<JobRunRow> {
     Ok(JobRunRow {
         check: check.clone(),
-        at: row.get::<_, At>(0)?.0,
+        at: row.get::<At>(0)?.0,
         said: row.get(1)?,
-        agent: row.get::<_, Parsed<_>>(2)?.0,
+        agent: row.get::<Parsed<_>>(2)?.0,
         source: row.get(3)?,
-        received_at: row.get::<_, At>(4)?.0,
+        received_at: row.get::<At>(4)?.0,
     })
 }
 
-impl JobReads for SqliteTx<'_> {
+impl JobReads for Sql<'_> {
     fn jobs(&self, key: SiteKey<'_>, since: Timestamp) -> Result<Vec<JobRow>, StoreError> {
         self.all(&JOBS, params![key.client.as_str(), key.site.as_str(), At(since)], |row| {
             Ok(JobRow {
-                check: row.get::<_, Parsed<_>>(0)?.0,
-                since: row.get::<_, At>(1)?.0,
-                until: row.get::<_, Option<At>>(2)?.map(|at| at.0),
+                check: row.get::<Parsed<_>>(0)?.0,
+                since: row.get::<At>(1)?.0,
+                until: row.get::<Option<At>>(2)?.map(|at| at.0),
                 body: row.get(3)?,
             })
         })
@@ -184,12 +180,12 @@ impl JobReads for SqliteTx<'_> {
     fn jobs_in_force(&self, client: &ClientId) -> Result<Vec<(SiteId, JobRow)>, StoreError> {
         self.all(&IN_FORCE, [client.as_str()], |row| {
             let job = JobRow {
-                check: row.get::<_, Parsed<_>>(1)?.0,
-                since: row.get::<_, At>(2)?.0,
+                check: row.get::<Parsed<_>>(1)?.0,
+                since: row.get::<At>(2)?.0,
                 until: None,
                 body: row.get(3)?,
             };
-            Ok((row.get::<_, Parsed<_>>(0)?.0, job))
+            Ok((row.get::<Parsed<_>>(0)?.0, job))
         })
     }
 
@@ -221,8 +217,8 @@ impl JobReads for SqliteTx<'_> {
         self.all(&EXPECTED, params, |row| {
             Ok(ExpectedRow {
                 check: check.clone(),
-                expected_at: row.get::<_, At>(0)?.0,
-                decided_at: row.get::<_, At>(1)?.0,
+                expected_at: row.get::<At>(0)?.0,
+                decided_at: row.get::<At>(1)?.0,
                 body: row.get(2)?,
                 was: row.get(3)?,
             })
@@ -230,7 +226,7 @@ impl JobReads for SqliteTx<'_> {
     }
 }
 
-impl JobWrites for SqliteTx<'_> {
+impl JobWrites for Sql<'_> {
     fn insert_job(&mut self, key: SiteKey<'_>, row: &JobRow) -> Result<(), StoreError> {
         let JobRow { check, since, until, body } = row;
         let [client, site, asset, name] = place(key, check);

@@ -1,15 +1,11 @@
 //! The ledger: what happened to an incident, appended and never changed (TERMS F7).
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{ClientId, IncidentNumber};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::At,
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Query, Read, Row, Sql, params, query},
 };
 
 /// One fact.
@@ -55,24 +51,24 @@ const APPEND: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[OF_INCIDENT, APPEND];
 
-fn ledger_row(row: &Row<'_>) -> rusqlite::Result<LedgerRow> {
+fn ledger_row(row: &Row<'_>) -> Read<LedgerRow> {
     Ok(LedgerRow {
         ordinal: row.get(0)?,
-        effective_at: row.get::<_, At>(1)?.0,
-        recorded_at: row.get::<_, At>(2)?.0,
+        effective_at: row.get::<At>(1)?.0,
+        recorded_at: row.get::<At>(2)?.0,
         kind: row.get(3)?,
         who: row.get(4)?,
         body: row.get(5)?,
     })
 }
 
-impl LedgerReads for SqliteTx<'_> {
+impl LedgerReads for Sql<'_> {
     fn ledger(&self, client: &ClientId, number: IncidentNumber) -> Result<Vec<LedgerRow>, StoreError> {
         self.all(&OF_INCIDENT, params![client.as_str(), number.0], ledger_row)
     }
 }
 
-impl LedgerWrites for SqliteTx<'_> {
+impl LedgerWrites for Sql<'_> {
     fn append_fact(&mut self, client: &ClientId, number: IncidentNumber, row: &LedgerRow) -> Result<(), StoreError> {
         let LedgerRow { ordinal: _, effective_at, recorded_at, kind, who, body } = row;
         self.run(&APPEND, params![client.as_str(), number.0, At(*effective_at), At(*recorded_at), kind, who, body])

@@ -37,6 +37,7 @@ pub mod restores;
 pub mod runs;
 pub mod sealed;
 pub mod site_tokens;
+mod sql;
 pub mod sqlite;
 pub mod tokens;
 mod tx;

@@ -1,15 +1,11 @@
 //! Agreed windows of work, as they were entered and ended. What a window says is text to the store.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{ClientId, SiteId};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Bits, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Bits, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 /// One window.
@@ -97,21 +93,21 @@ const END: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[GET, OF_SITE, OF_CLIENT, END];
 
-fn maintenance_row(row: &Row<'_>) -> rusqlite::Result<MaintenanceRow> {
+fn maintenance_row(row: &Row<'_>) -> Read<MaintenanceRow> {
     Ok(MaintenanceRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
-        number: row.get::<_, Bits>(1)?.0,
-        site: row.get::<_, Parsed<_>>(2)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
+        number: row.get::<Bits>(1)?.0,
+        site: row.get::<Parsed<_>>(2)?.0,
         origin: row.get(3)?,
         body: row.get(4)?,
-        entered_at: row.get::<_, At>(5)?.0,
+        entered_at: row.get::<At>(5)?.0,
         entered_by: row.get(6)?,
-        over_at: row.get::<_, Option<At>>(7)?.map(|at| at.0),
+        over_at: row.get::<Option<At>>(7)?.map(|at| at.0),
         ended_by: row.get(8)?,
     })
 }
 
-impl MaintenanceReads for SqliteTx<'_> {
+impl MaintenanceReads for Sql<'_> {
     fn maintenance(&self, client: &ClientId, number: u64) -> Result<Option<MaintenanceRow>, StoreError> {
         self.one(&GET, params![client.as_str(), Bits(number)], maintenance_row)
     }
@@ -128,12 +124,12 @@ impl MaintenanceReads for SqliteTx<'_> {
     fn all_maintenance(&self, client: Option<&ClientId>) -> Result<Vec<MaintenanceRow>, StoreError> {
         match client {
             Some(client) => self.all(&OF_CLIENT, [client.as_str()], maintenance_row),
-            None => self.all(&ALL, [], maintenance_row),
+            None => self.all(&ALL, params![], maintenance_row),
         }
     }
 }
 
-impl MaintenanceWrites for SqliteTx<'_> {
+impl MaintenanceWrites for Sql<'_> {
     fn insert_maintenance(&mut self, row: &MaintenanceRow) -> Result<u64, StoreError> {
         let MaintenanceRow { client, number: _, site, origin, body, entered_at, entered_by, over_at, ended_by } = row;
         let values = params![
@@ -146,7 +142,7 @@ impl MaintenanceWrites for SqliteTx<'_> {
             over_at.map(At),
             ended_by
         ];
-        let number = self.one(&INSERT, values, |row| Ok(row.get::<_, Bits>(0)?.0))?;
+        let number = self.one(&INSERT, values, |row| Ok(row.get::<Bits>(0)?.0))?;
         number.ok_or(StoreError::Damaged {
             name: INSERT.name,
             column: 0,

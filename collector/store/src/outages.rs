@@ -2,14 +2,10 @@
 //! (DETECTION 4.6). What the troubles are called is the desk's.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::At,
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Query, Read, Row, Sql, params, query},
 };
 
 /// One stretch of trouble.
@@ -51,32 +47,30 @@ const BEGIN: Query = query!(
     "INSERT INTO own_outages (trouble, since) SELECT ?1, ?2 WHERE NOT EXISTS \
      (SELECT 1 FROM own_outages WHERE trouble = ?1 AND (until IS NULL OR since = ?2))"
 );
-const END: Query =
-    query!("own_outages.end", "UPDATE own_outages SET until = max(since, ?2) WHERE trouble = ?1 AND until IS NULL");
+const END: Query = query!(
+    "own_outages.end",
+    "UPDATE own_outages SET until = CASE WHEN since > ?2 THEN since ELSE ?2 END WHERE trouble = ?1 AND until IS NULL"
+);
 
 /// The queries that run often, for the test of their plans.
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[OPEN, END];
 
-fn outage_row(row: &Row<'_>) -> rusqlite::Result<OutageRow> {
-    Ok(OutageRow {
-        trouble: row.get(0)?,
-        since: row.get::<_, At>(1)?.0,
-        until: row.get::<_, Option<At>>(2)?.map(|at| at.0),
-    })
+fn outage_row(row: &Row<'_>) -> Read<OutageRow> {
+    Ok(OutageRow { trouble: row.get(0)?, since: row.get::<At>(1)?.0, until: row.get::<Option<At>>(2)?.map(|at| at.0) })
 }
 
-impl OutageReads for SqliteTx<'_> {
+impl OutageReads for Sql<'_> {
     fn own_outages(&self, since: Timestamp) -> Result<Vec<OutageRow>, StoreError> {
         self.all(&SINCE, params![At(since)], outage_row)
     }
 
     fn own_outage_open(&self, trouble: &str) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.one(&OPEN, params![trouble], |row| row.get::<_, At>(0))?.map(|at| at.0))
+        Ok(self.one(&OPEN, params![trouble], |row| row.get::<At>(0))?.map(|at| at.0))
     }
 }
 
-impl OutageWrites for SqliteTx<'_> {
+impl OutageWrites for Sql<'_> {
     fn begin_own_outage(&mut self, trouble: &str, since: Timestamp) -> Result<(), StoreError> {
         self.run(&BEGIN, params![trouble, At(since)]).map(drop)
     }

@@ -1,15 +1,11 @@
 //! The outbox: messages written in the transaction of what they tell of, and every attempt to send them.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{ClientId, IncidentNumber};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 upheld_model::vocabulary! {
@@ -206,26 +202,26 @@ const END_ATTEMPT: Query = query!(
 pub(crate) const HOT: &[Query] =
     &[GET, OF_INCIDENT, DUE, NEXT, LEASE, AMEND, SETTLE, COUNT_ATTEMPT, ATTEMPTS, END_ATTEMPT];
 
-fn outbox_row(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
+fn outbox_row(row: &Row<'_>) -> Read<OutboxRow> {
     Ok(OutboxRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
         key: row.get(1)?,
         number: IncidentNumber(row.get(2)?),
         event: row.get(3)?,
         channel: row.get(4)?,
         body: row.get(5)?,
-        created_at: row.get::<_, At>(6)?.0,
-        status: row.get::<_, Parsed<_>>(7)?.0,
-        next_attempt_at: row.get::<_, Option<At>>(8)?.map(|at| at.0),
+        created_at: row.get::<At>(6)?.0,
+        status: row.get::<Parsed<_>>(7)?.0,
+        next_attempt_at: row.get::<Option<At>>(8)?.map(|at| at.0),
         lease_owner: row.get(9)?,
         attempts: row.get(10)?,
         reference: row.get(11)?,
-        delivered_at: row.get::<_, Option<At>>(12)?.map(|at| at.0),
+        delivered_at: row.get::<Option<At>>(12)?.map(|at| at.0),
         last_error: row.get(13)?,
     })
 }
 
-impl OutboxReads for SqliteTx<'_> {
+impl OutboxReads for Sql<'_> {
     fn message(&self, client: &ClientId, key: &str) -> Result<Option<OutboxRow>, StoreError> {
         self.one(&GET, [client.as_str(), key], outbox_row)
     }
@@ -239,7 +235,7 @@ impl OutboxReads for SqliteTx<'_> {
     }
 
     fn next_message_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.one(&NEXT, [], |row| Ok(row.get::<_, At>(0)?.0))
+        self.one(&NEXT, params![], |row| Ok(row.get::<At>(0)?.0))
     }
 
     fn attempts(&self, client: &ClientId, key: &str) -> Result<Vec<AttemptRow>, StoreError> {
@@ -247,15 +243,15 @@ impl OutboxReads for SqliteTx<'_> {
             Ok(AttemptRow {
                 attempt: row.get(0)?,
                 worker: row.get(1)?,
-                started_at: row.get::<_, At>(2)?.0,
-                ended_at: row.get::<_, Option<At>>(3)?.map(|at| at.0),
+                started_at: row.get::<At>(2)?.0,
+                ended_at: row.get::<Option<At>>(3)?.map(|at| at.0),
                 outcome: row.get(4)?,
             })
         })
     }
 }
 
-impl OutboxWrites for SqliteTx<'_> {
+impl OutboxWrites for Sql<'_> {
     fn insert_message(&mut self, row: &OutboxRow) -> Result<bool, StoreError> {
         let inserted = self.run(
             &INSERT,

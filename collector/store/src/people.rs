@@ -1,11 +1,9 @@
 //! Names of people: the one table that has them. Ledger and audit hold the ids of this table (SECURITY 40), so that
 //! erasing a name breaks no proof.
 
-use rusqlite::params;
-
 use crate::{
     StoreError,
-    sqlite::query::{Query, SqliteTx, query},
+    sql::{Query, Sql, params, query},
 };
 
 /// Reading names.
@@ -38,7 +36,7 @@ const INSERT: Query = query!("people.insert", "INSERT INTO people (person, name)
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[NAME, PERSON, LOGIN, BY_LOGIN, SET_LOGIN];
 
-impl PeopleReads for SqliteTx<'_> {
+impl PeopleReads for Sql<'_> {
     fn name_of(&self, id: &str) -> Result<Option<String>, StoreError> {
         self.one(&NAME, [id], |row| row.get(0))
     }
@@ -56,7 +54,7 @@ impl PeopleReads for SqliteTx<'_> {
     }
 }
 
-impl PeopleWrites for SqliteTx<'_> {
+impl PeopleWrites for Sql<'_> {
     fn insert_person(&mut self, id: &str, name: &str) -> Result<(), StoreError> {
         self.run(&INSERT, params![id, name]).map(drop)
     }

@@ -1,15 +1,11 @@
 //! Records as agents delivered them, how much of each journal is held, and what could not be read.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, ClientId, Digest, Epoch, RecordId, Seq};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Bits, Id16, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Bits, Id16, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// Whose records: every call about records names the client (SECURITY 23).
@@ -145,30 +141,30 @@ const FORKS_SINCE: Query =
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[HEADS, KNOWN, RANGE, PUT_HEAD, FORKS_SINCE];
 
-fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
+fn record_row(row: &Row<'_>) -> Read<RecordRow> {
     Ok(RecordRow {
-        epoch: Epoch(row.get::<_, Bits>(0)?.0),
-        seq: Seq(row.get::<_, Bits>(1)?.0),
-        record_id: row.get::<_, Id16>(2)?.0,
-        content_hash: row.get::<_, Sha>(3)?.0,
-        chain: row.get::<_, Sha>(4)?.0,
-        salt: row.get::<_, Id16>(5)?.0,
+        epoch: Epoch(row.get::<Bits>(0)?.0),
+        seq: Seq(row.get::<Bits>(1)?.0),
+        record_id: row.get::<Id16>(2)?.0,
+        content_hash: row.get::<Sha>(3)?.0,
+        chain: row.get::<Sha>(4)?.0,
+        salt: row.get::<Id16>(5)?.0,
         sig: row.get(6)?,
         previous: row.get(7)?,
-        received_at: row.get::<_, At>(8)?.0,
+        received_at: row.get::<At>(8)?.0,
         offset_ms: row.get(9)?,
         body: row.get(10)?,
     })
 }
 
-impl RecordReads for SqliteTx<'_> {
+impl RecordReads for Sql<'_> {
     fn heads(&self, key: AgentKey<'_>) -> Result<Vec<HeadRow>, StoreError> {
         self.all(&HEADS, [key.client.as_str(), key.agent.as_str()], |row| {
             Ok(HeadRow {
-                epoch: Epoch(row.get::<_, Bits>(0)?.0),
-                len: row.get::<_, Bits>(1)?.0,
-                chain: row.get::<_, Sha>(2)?.0,
-                ordinal: row.get::<_, Bits>(3)?.0,
+                epoch: Epoch(row.get::<Bits>(0)?.0),
+                len: row.get::<Bits>(1)?.0,
+                chain: row.get::<Sha>(2)?.0,
+                ordinal: row.get::<Bits>(3)?.0,
             })
         })
     }
@@ -184,16 +180,16 @@ impl RecordReads for SqliteTx<'_> {
     }
 
     fn count_records(&self, key: AgentKey<'_>) -> Result<u64, StoreError> {
-        let count = self.one(&COUNT, [key.client.as_str(), key.agent.as_str()], |row| Ok(row.get::<_, Bits>(0)?.0))?;
+        let count = self.one(&COUNT, [key.client.as_str(), key.agent.as_str()], |row| Ok(row.get::<Bits>(0)?.0))?;
         Ok(count.unwrap_or(0))
     }
 
     fn dead_letters(&self, key: AgentKey<'_>) -> Result<Vec<DeadLetterRow>, StoreError> {
         self.all(&DEAD, [key.client.as_str(), key.agent.as_str()], |row| {
             Ok(DeadLetterRow {
-                epoch: Epoch(row.get::<_, Bits>(0)?.0),
-                seq: Seq(row.get::<_, Bits>(1)?.0),
-                received_at: row.get::<_, At>(2)?.0,
+                epoch: Epoch(row.get::<Bits>(0)?.0),
+                seq: Seq(row.get::<Bits>(1)?.0),
+                received_at: row.get::<At>(2)?.0,
                 reason: row.get(3)?,
                 body: row.get(4)?,
             })
@@ -202,11 +198,11 @@ impl RecordReads for SqliteTx<'_> {
 
     fn forks_since(&self, key: AgentKey<'_>, since: Timestamp) -> Result<Vec<Digest>, StoreError> {
         let params = params![key.client.as_str(), key.agent.as_str(), At(since)];
-        self.all(&FORKS_SINCE, params, |row| Ok(row.get::<_, Sha>(0)?.0))
+        self.all(&FORKS_SINCE, params, |row| Ok(row.get::<Sha>(0)?.0))
     }
 }
 
-impl RecordWrites for SqliteTx<'_> {
+impl RecordWrites for Sql<'_> {
     fn insert_record(&mut self, key: AgentKey<'_>, row: &RecordRow) -> Result<(), StoreError> {
         self.run(
             &INSERT,

@@ -1,14 +1,10 @@
 //! Restores that may lack facts, and what a collector must forget after one (DELIVERY 4, "recovery").
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::At,
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Query, Read, Row, Sql, params, query},
 };
 
 /// A restore whose gap nobody has accepted yet.
@@ -82,21 +78,21 @@ const DOUBT: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[OPEN];
 
-fn restore_row(row: &Row<'_>) -> rusqlite::Result<RestoreRow> {
+fn restore_row(row: &Row<'_>) -> Read<RestoreRow> {
     Ok(RestoreRow {
-        restored_at: row.get::<_, At>(0)?.0,
-        missing_from: row.get::<_, At>(1)?.0,
-        missing_to: row.get::<_, At>(2)?.0,
+        restored_at: row.get::<At>(0)?.0,
+        missing_from: row.get::<At>(1)?.0,
+        missing_to: row.get::<At>(2)?.0,
     })
 }
 
-impl RestoreReads for SqliteTx<'_> {
+impl RestoreReads for Sql<'_> {
     fn open_restore(&self) -> Result<Option<RestoreRow>, StoreError> {
-        self.one(&OPEN, [], restore_row)
+        self.one(&OPEN, params![], restore_row)
     }
 }
 
-impl RestoreWrites for SqliteTx<'_> {
+impl RestoreWrites for Sql<'_> {
     fn insert_restore(&mut self, row: &RestoreRow) -> Result<(), StoreError> {
         let RestoreRow { restored_at, missing_from, missing_to } = row;
         self.run(&INSERT, params![At(*restored_at), At(*missing_from), At(*missing_to)]).map(drop)

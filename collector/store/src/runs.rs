@@ -1,14 +1,10 @@
 //! The collector's own runs: when it was up, and so when it could not receive (TERMS F11).
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::At,
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Query, Read, Row, Sql, params, query},
 };
 
 /// One run of the server.
@@ -47,27 +43,31 @@ const SINCE: Query = query!(
 );
 const BEGIN: Query =
     query!("runs.begin", "INSERT INTO runs (started_at, last_alive, is_over) VALUES (?1, ?1, 0) RETURNING run");
-const ALIVE: Query =
-    query!("runs.alive", "UPDATE runs SET last_alive = max(last_alive, ?2) WHERE run = ?1 AND is_over = 0");
-const END: Query =
-    query!("runs.end", "UPDATE runs SET last_alive = max(last_alive, ?2), is_over = 1 WHERE run = ?1 AND is_over = 0");
+const ALIVE: Query = query!(
+    "runs.alive",
+    "UPDATE runs SET last_alive = CASE WHEN last_alive > ?2 THEN last_alive ELSE ?2 END WHERE run = ?1 AND is_over = 0"
+);
+const END: Query = query!(
+    "runs.end",
+    "UPDATE runs SET last_alive = CASE WHEN last_alive > ?2 THEN last_alive ELSE ?2 END, is_over = 1 WHERE run = ?1 AND is_over = 0"
+);
 
-fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+fn run_row(row: &Row<'_>) -> Read<RunRow> {
     Ok(RunRow {
         run: row.get(0)?,
-        started_at: row.get::<_, At>(1)?.0,
-        last_alive: row.get::<_, At>(2)?.0,
+        started_at: row.get::<At>(1)?.0,
+        last_alive: row.get::<At>(2)?.0,
         is_over: row.get(3)?,
     })
 }
 
-impl RunReads for SqliteTx<'_> {
+impl RunReads for Sql<'_> {
     fn runs_since(&self, since: Timestamp) -> Result<Vec<RunRow>, StoreError> {
         self.all(&SINCE, params![At(since)], run_row)
     }
 }
 
-impl RunWrites for SqliteTx<'_> {
+impl RunWrites for Sql<'_> {
     fn begin_run(&mut self, at: Timestamp) -> Result<i64, StoreError> {
         let run = self.one(&BEGIN, params![At(at)], |row| row.get(0))?;
         run.ok_or(StoreError::Damaged { name: BEGIN.name, column: 0, why: "the database returned no run".to_owned() })

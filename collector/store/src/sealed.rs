@@ -1,15 +1,11 @@
 //! Secrets of sites' probes, sealed to their agents (SECURITY 4): no row holds a value that can be read here.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, ClientId, SecretName, SiteId};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 /// One secret of a site.
@@ -81,7 +77,7 @@ const VERSION: Query =
 const BUMP: Query = query!(
     "sealed_versions.bump",
     "INSERT INTO sealed_versions (client, site, version) VALUES (?1, ?2, 1) \
-     ON CONFLICT (client, site) DO UPDATE SET version = version + 1"
+     ON CONFLICT (client, site) DO UPDATE SET version = sealed_versions.version + 1"
 );
 const SECRETS: Query = query!(
     "sealed_secrets.of_site",
@@ -108,17 +104,17 @@ const REMOVE_BOXES: Query =
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[KEY, VERSION, SECRETS, BOXES, REMOVE_SECRET, REMOVE_BOXES];
 
-fn sealed_row(row: &Row<'_>) -> rusqlite::Result<SealedRow> {
-    let (name, set_at) = (row.get::<_, Parsed<_>>(0)?.0, row.get::<_, At>(1)?.0);
+fn sealed_row(row: &Row<'_>) -> Read<SealedRow> {
+    let (name, set_at) = (row.get::<Parsed<_>>(0)?.0, row.get::<At>(1)?.0);
     Ok(SealedRow { name, set_at, set_by: row.get(2)? })
 }
 
-fn box_row(row: &Row<'_>) -> rusqlite::Result<BoxRow> {
-    let (name, agent) = (row.get::<_, Parsed<_>>(0)?.0, row.get::<_, Parsed<_>>(1)?.0);
+fn box_row(row: &Row<'_>) -> Read<BoxRow> {
+    let (name, agent) = (row.get::<Parsed<_>>(0)?.0, row.get::<Parsed<_>>(1)?.0);
     Ok(BoxRow { name, agent, key: row.get(2)?, sealed: row.get(3)? })
 }
 
-impl SealedReads for SqliteTx<'_> {
+impl SealedReads for Sql<'_> {
     fn sealing_key(&self, client: &ClientId, agent: &AgentId) -> Result<Option<String>, StoreError> {
         self.one(&KEY, [client.as_str(), agent.as_str()], |row| row.get(0))
     }
@@ -137,7 +133,7 @@ impl SealedReads for SqliteTx<'_> {
     }
 }
 
-impl SealedWrites for SqliteTx<'_> {
+impl SealedWrites for Sql<'_> {
     fn put_sealing_key(
         &mut self,
         client: &ClientId,
@@ -159,7 +155,7 @@ impl SealedWrites for SqliteTx<'_> {
         self.run(&PUT_SECRET, params![client.as_str(), site.as_str(), name.as_str(), At(*set_at), set_by])?;
         self.run(&REMOVE_BOXES, [client.as_str(), site.as_str(), name.as_str()])?;
         for BoxRow { name, agent, key, sealed } in boxes {
-            let of = (client.as_str(), site.as_str(), name.as_str(), agent.as_str(), key, sealed);
+            let of = [client.as_str(), site.as_str(), name.as_str(), agent.as_str(), key, sealed];
             self.run(&PUT_BOX, of)?;
         }
         self.run(&BUMP, [client.as_str(), site.as_str()])?;

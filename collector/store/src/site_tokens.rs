@@ -1,15 +1,11 @@
 //! Tokens for several hosts of a site, and the hosts that came with one (SECURITY 11).
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, ClientId, Digest, SiteId};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// One site token. The token itself is nowhere.
@@ -133,42 +129,42 @@ const DECIDE: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[GET, USE, REVOKE, ARRIVAL, DECIDE];
 
-fn token_row(row: &Row<'_>) -> rusqlite::Result<SiteTokenRow> {
+fn token_row(row: &Row<'_>) -> Read<SiteTokenRow> {
     Ok(SiteTokenRow {
-        hash: row.get::<_, Sha>(0)?.0,
-        client: row.get::<_, Parsed<_>>(1)?.0,
-        site: row.get::<_, Parsed<_>>(2)?.0,
-        created_at: row.get::<_, At>(3)?.0,
+        hash: row.get::<Sha>(0)?.0,
+        client: row.get::<Parsed<_>>(1)?.0,
+        site: row.get::<Parsed<_>>(2)?.0,
+        created_at: row.get::<At>(3)?.0,
         created_by: row.get(4)?,
-        expires_at: row.get::<_, At>(5)?.0,
+        expires_at: row.get::<At>(5)?.0,
         uses_max: row.get(6)?,
         uses: row.get(7)?,
         networks: row.get(8)?,
         rule: row.get(9)?,
-        revoked_at: row.get::<_, Option<At>>(10)?.map(|at| at.0),
+        revoked_at: row.get::<Option<At>>(10)?.map(|at| at.0),
     })
 }
 
-fn arrival_row(row: &Row<'_>) -> rusqlite::Result<ArrivalRow> {
-    let decided_at = row.get::<_, Option<At>>(5)?.map(|at| at.0);
-    let decided_by = row.get::<_, Option<String>>(6)?;
+fn arrival_row(row: &Row<'_>) -> Read<ArrivalRow> {
+    let decided_at = row.get::<Option<At>>(5)?.map(|at| at.0);
+    let decided_by = row.get::<Option<String>>(6)?;
     Ok(ArrivalRow {
-        client: row.get::<_, Parsed<_>>(0)?.0,
-        agent: row.get::<_, Parsed<_>>(1)?.0,
-        token: row.get::<_, Sha>(2)?.0,
+        client: row.get::<Parsed<_>>(0)?.0,
+        agent: row.get::<Parsed<_>>(1)?.0,
+        token: row.get::<Sha>(2)?.0,
         address: row.get(3)?,
-        asked_at: row.get::<_, At>(4)?.0,
+        asked_at: row.get::<At>(4)?.0,
         decided: decided_at.zip(decided_by),
     })
 }
 
-impl SiteTokenReads for SqliteTx<'_> {
+impl SiteTokenReads for Sql<'_> {
     fn site_token(&self, hash: &Digest) -> Result<Option<SiteTokenRow>, StoreError> {
         self.one(&GET, [&hash.0], token_row)
     }
 
     fn site_tokens(&self) -> Result<Vec<SiteTokenRow>, StoreError> {
-        self.all(&ALL, [], token_row)
+        self.all(&ALL, params![], token_row)
     }
 
     fn arrival(&self, client: &ClientId, agent: &AgentId) -> Result<Option<ArrivalRow>, StoreError> {
@@ -180,7 +176,7 @@ impl SiteTokenReads for SqliteTx<'_> {
     }
 }
 
-impl SiteTokenWrites for SqliteTx<'_> {
+impl SiteTokenWrites for Sql<'_> {
     fn insert_site_token(&mut self, row: &SiteTokenRow) -> Result<(), StoreError> {
         let SiteTokenRow { hash, client, site, created_at, created_by, expires_at, .. } = row;
         let SiteTokenRow { uses_max, uses, networks, rule, revoked_at, .. } = row;

@@ -9,10 +9,10 @@
 //! [`StoreError::DiskFull`]; the file stays whole and the store goes on when there is room.
 
 pub mod backup;
-pub(crate) mod columns;
+mod columns;
 pub mod follow;
 mod open;
-pub(crate) mod query;
+mod query;
 mod readers;
 mod wal;
 mod writer;

@@ -1,15 +1,11 @@
 //! Host tokens: hashed, one use (SECURITY 11).
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, ClientId, Digest, SiteId};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed, Sha},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// One host token. The token itself is nowhere.
@@ -72,21 +68,21 @@ const END: Query =
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[GET, USE, END];
 
-fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
-    let used_at = row.get::<_, Option<At>>(6)?.map(|at| at.0);
-    let used_by = row.get::<_, Option<Parsed<_>>>(7)?.map(|by| by.0);
+fn token_row(row: &Row<'_>) -> Read<TokenRow> {
+    let used_at = row.get::<Option<At>>(6)?.map(|at| at.0);
+    let used_by = row.get::<Option<Parsed<_>>>(7)?.map(|by| by.0);
     Ok(TokenRow {
-        hash: row.get::<_, Sha>(0)?.0,
-        client: row.get::<_, Parsed<_>>(1)?.0,
-        site: row.get::<_, Parsed<_>>(2)?.0,
-        created_at: row.get::<_, At>(3)?.0,
+        hash: row.get::<Sha>(0)?.0,
+        client: row.get::<Parsed<_>>(1)?.0,
+        site: row.get::<Parsed<_>>(2)?.0,
+        created_at: row.get::<At>(3)?.0,
         created_by: row.get(4)?,
-        expires_at: row.get::<_, At>(5)?.0,
+        expires_at: row.get::<At>(5)?.0,
         used: used_at.zip(used_by),
     })
 }
 
-impl TokenReads for SqliteTx<'_> {
+impl TokenReads for Sql<'_> {
     fn token(&self, hash: &Digest) -> Result<Option<TokenRow>, StoreError> {
         self.one(&GET, [&hash.0], token_row)
     }
@@ -96,7 +92,7 @@ impl TokenReads for SqliteTx<'_> {
     }
 }
 
-impl TokenWrites for SqliteTx<'_> {
+impl TokenWrites for Sql<'_> {
     fn insert_token(&mut self, row: &TokenRow) -> Result<(), StoreError> {
         let TokenRow { hash, client, site, created_at, created_by, expires_at, used: _ } = row;
         self.run(&INSERT, params![hash.0, client.as_str(), site.as_str(), At(*created_at), created_by, At(*expires_at)])

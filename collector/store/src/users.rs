@@ -2,15 +2,11 @@
 //! an account is known by the person's id there.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::ClientId;
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 upheld_model::vocabulary! {
@@ -121,20 +117,20 @@ const CHANGE: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[GET, OF_CLIENT, CHANGE];
 
-fn user_row(row: &Row<'_>) -> rusqlite::Result<UserRow> {
+fn user_row(row: &Row<'_>) -> Read<UserRow> {
     Ok(UserRow {
         person: row.get(0)?,
-        role: row.get::<_, Parsed<_>>(1)?.0,
-        client: row.get::<_, Option<Parsed<_>>>(2)?.map(|client| client.0),
+        role: row.get::<Parsed<_>>(1)?.0,
+        client: row.get::<Option<Parsed<_>>>(2)?.map(|client| client.0),
         password: row.get(3)?,
-        created_at: row.get::<_, At>(4)?.0,
+        created_at: row.get::<At>(4)?.0,
         created_by: row.get(5)?,
-        changed_at: row.get::<_, At>(6)?.0,
-        disabled_at: row.get::<_, Option<At>>(7)?.map(|at| at.0),
+        changed_at: row.get::<At>(6)?.0,
+        disabled_at: row.get::<Option<At>>(7)?.map(|at| at.0),
     })
 }
 
-impl UserReads for SqliteTx<'_> {
+impl UserReads for Sql<'_> {
     fn user(&self, person: &str) -> Result<Option<UserRow>, StoreError> {
         self.one(&GET, [person], user_row)
     }
@@ -142,12 +138,12 @@ impl UserReads for SqliteTx<'_> {
     fn users(&self, client: Option<&ClientId>) -> Result<Vec<UserRow>, StoreError> {
         match client {
             Some(client) => self.all(&OF_CLIENT, [client.as_str()], user_row),
-            None => self.all(&ALL, [], user_row),
+            None => self.all(&ALL, params![], user_row),
         }
     }
 }
 
-impl UserWrites for SqliteTx<'_> {
+impl UserWrites for Sql<'_> {
     fn insert_user(&mut self, row: &UserRow) -> Result<(), StoreError> {
         let UserRow { person, role, client, password, created_at, created_by, changed_at, disabled_at } = row;
         let params = params![

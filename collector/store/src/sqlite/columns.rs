@@ -1,78 +1,45 @@
-//! How Upheld's types lie in SQLite's columns, and what SQLite's errors mean to us.
+//! Our values in SQLite's hands, and what SQLite's errors mean to us.
 
-use std::{fmt::Display, str::FromStr, sync::Arc};
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use rusqlite::{
     ErrorCode,
-    types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef},
+    types::{ToSql, ToSqlOutput, ValueRef},
 };
-use upheld_model::{Digest, RecordId};
 
-use crate::StoreError;
+use crate::{
+    StoreError,
+    sql::{Cells, Misread, Read, Value},
+};
 
-/// An instant, in microseconds: jiff's whole range fits an SQLite integer so.
-pub(crate) struct At(pub(crate) Timestamp);
-
-impl ToSql for At {
+impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.0.as_microsecond().into())
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Self::Null => ValueRef::Null,
+            Self::Int(value) => ValueRef::Integer(value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Blob(value) => ValueRef::Blob(value),
+        }))
     }
 }
 
-impl FromSql for At {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Timestamp::from_microsecond(value.as_i64()?).map(Self).map_err(|error| FromSqlError::Other(Box::new(error)))
-    }
-}
-
-/// A text column that is parsed into one of our types.
-pub(crate) struct Parsed<T>(pub(crate) T);
-
-impl<T: FromStr<Err: Display>> FromSql for Parsed<T> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_str()?.parse().map(Self).map_err(|error: T::Err| FromSqlError::Other(error.to_string().into()))
-    }
-}
-
-/// A digest, 32 bytes.
-pub(crate) struct Sha(pub(crate) Digest);
-
-impl FromSql for Sha {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        <[u8; 32]>::column_result(value).map(|bytes| Self(Digest(bytes)))
-    }
-}
-
-/// A record's id, or a salt: 16 bytes.
-pub(crate) struct Id16(pub(crate) RecordId);
-
-impl FromSql for Id16 {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        <[u8; 16]>::column_result(value).map(|bytes| Self(RecordId(bytes)))
-    }
-}
-
-/// A count or a random number of 64 bits: SQLite's integers are signed, the bits are kept.
-pub(crate) struct Bits(pub(crate) u64);
-
-impl ToSql for Bits {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.0.cast_signed().into())
-    }
-}
-
-impl FromSql for Bits {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_i64().map(|bits| Self(bits.cast_unsigned()))
+impl Cells for rusqlite::Row<'_> {
+    fn cell(&self, column: usize) -> Read<Value<'_>> {
+        let misread = |why: String| Misread { column, why };
+        match self.get_ref(column).map_err(|error| misread(error.to_string()))? {
+            ValueRef::Null => Ok(Value::Null),
+            ValueRef::Integer(value) => Ok(Value::Int(value)),
+            ValueRef::Text(bytes) => {
+                std::str::from_utf8(bytes).map(Value::Text).map_err(|error| misread(error.to_string()))
+            }
+            ValueRef::Blob(bytes) => Ok(Value::Blob(bytes)),
+            ValueRef::Real(value) => Err(misread(format!("{value}, and no column of ours is a fraction"))),
+        }
     }
 }
 
 /// Names what the database said about the query or transaction `name`.
 pub(crate) fn meaning(name: &'static str, error: rusqlite::Error) -> StoreError {
-    if let rusqlite::Error::FromSqlConversionFailure(column, _, why) = &error {
-        return StoreError::Damaged { name, column: *column, why: why.to_string() };
-    }
     let extended = error.sqlite_error().map(|inner| inner.extended_code);
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked,

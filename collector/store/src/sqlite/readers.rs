@@ -9,8 +9,8 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::{Options, columns::Named, open::connect, query::SqliteTx};
-use crate::{StoreError, backend::ReadJob};
+use super::{Options, columns::Named, open::connect};
+use crate::{StoreError, backend::ReadJob, sql::Sql};
 
 pub(crate) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -54,7 +54,7 @@ impl Readers {
 /// Runs the job on one moment's state.
 fn snapshot(connection: &Connection, name: &'static str, job: ReadJob) {
     match connection.execute_batch("BEGIN").named(name) {
-        Ok(()) => job(Ok(&SqliteTx(connection))),
+        Ok(()) => job(Ok(&Sql(connection))),
         Err(error) => return job(Err(error)),
     }
     // Nothing was written, so nothing can be lost by an end that fails; the next BEGIN would say so.

@@ -11,10 +11,11 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
-use super::{columns::Named, query::SqliteTx};
+use super::columns::Named;
 use crate::{
     StoreError,
     backend::{Verdict, WriteJob},
+    sql::Sql,
 };
 
 /// The most jobs that share a commit. Twice as many would save little more and delay the first one's answer.
@@ -112,7 +113,7 @@ fn run_in_savepoint(connection: &Connection, job: Box<dyn WriteJob>, replies: &m
         return job.refuse(error);
     }
     // A panic in the job's code ends that job alone: its caller sees `Stopped`, its writes are undone.
-    let verdict = catch_unwind(AssertUnwindSafe(|| job.run(&mut SqliteTx(connection))));
+    let verdict = catch_unwind(AssertUnwindSafe(|| job.run(&mut Sql(connection))));
     let keep = verdict.as_ref().is_ok_and(|verdict| verdict.keep);
     let closed = if keep {
         cached(connection, "RELEASE job")

@@ -1,0 +1,123 @@
+//! The seam between aggregates and databases: each query's text is written once, in the subset of SQL that SQLite and
+//! PostgreSQL share, and a database is a [`Connection`].
+//!
+//! What the subset is: `?1` for the first parameter; `INSERT … ON CONFLICT` with its columns named, never `OR REPLACE`;
+//! `RETURNING`; `CASE` for the greater of two; `(column = ?1 OR ?1 IS NULL)` in that order, so that the parameter has a
+//! type; a table's name before a column that is counted up; truths as 0 and 1. `INDEXED BY name` is said to SQLite alone.
+
+mod columns;
+mod values;
+
+use crate::StoreError;
+
+pub(crate) use columns::{At, Bits, Id16, Parsed, Sha};
+pub(crate) use values::{Column, Param, Params, Value};
+
+/// A query. Its text starts with its name as a comment, so that a slow one is recognised in any log.
+pub(crate) struct Query {
+    pub(crate) name: &'static str,
+    pub(crate) sql: &'static str,
+}
+
+/// A constant query whose text begins with its name.
+macro_rules! query {
+    ($name:literal, $sql:literal) => {
+        $crate::sql::Query { name: $name, sql: concat!("/* ", $name, " */ ", $sql) }
+    };
+}
+pub(crate) use query;
+
+/// The parameters of a query, of whatever types.
+macro_rules! params {
+    ($($param:expr),* $(,)?) => {
+        &[$(&$param as &dyn $crate::sql::Param),*] as &[&dyn $crate::sql::Param]
+    };
+}
+pub(crate) use params;
+
+/// A connection inside a transaction.
+pub(crate) trait Connection {
+    /// Runs a query that changes rows; how many it changed.
+    fn run(&self, query: &Query, values: &[Value<'_>]) -> Result<usize, StoreError>;
+    /// Runs a query and hands out its rows, at most `limit` of them.
+    fn each(
+        &self,
+        query: &Query,
+        values: &[Value<'_>],
+        limit: usize,
+        row: &mut dyn FnMut(&Row<'_>) -> Read<()>,
+    ) -> Result<(), StoreError>;
+}
+
+/// A row of an answer, as its database holds it.
+pub(crate) trait Cells {
+    /// The value of a column, counted from 0.
+    fn cell(&self, column: usize) -> Read<Value<'_>>;
+}
+
+/// A row of an answer.
+pub(crate) struct Row<'a>(pub(crate) &'a dyn Cells);
+
+impl Row<'_> {
+    /// The value of a column, counted from 0.
+    pub(crate) fn get<T: Column>(&self, column: usize) -> Read<T> {
+        T::read(self.0.cell(column)?).map_err(|why| Misread { column, why })
+    }
+}
+
+/// What is read from a row.
+pub(crate) type Read<T> = Result<T, Misread>;
+
+/// A value that is not what its column promises.
+#[derive(Debug)]
+pub(crate) struct Misread {
+    pub(crate) column: usize,
+    pub(crate) why: String,
+}
+
+impl Misread {
+    /// The error of the query `name`.
+    pub(crate) fn of(self, name: &'static str) -> StoreError {
+        StoreError::Damaged { name, column: self.column, why: self.why }
+    }
+}
+
+/// A transaction. The aggregates' traits are implemented on it, each beside its rows.
+pub(crate) struct Sql<'c>(pub(crate) &'c dyn Connection);
+
+impl Sql<'_> {
+    /// Runs a query that changes rows; how many it changed.
+    pub(crate) fn run(&self, query: &Query, params: impl Params) -> Result<usize, StoreError> {
+        self.0.run(query, &params.values())
+    }
+
+    /// Runs a query that finds at most one row.
+    pub(crate) fn one<T>(
+        &self,
+        query: &Query,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Read<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut found = None;
+        self.0.each(query, &params.values(), 1, &mut |row| {
+            found = Some(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Runs a query that finds any number of rows.
+    pub(crate) fn all<T>(
+        &self,
+        query: &Query,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Read<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        self.0.each(query, &params.values(), usize::MAX, &mut |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+}
