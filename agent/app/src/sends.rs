@@ -59,6 +59,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::Snmp(_) => "ports of switches",
         ProbeSpec::Service { .. } => "this host's services",
         ProbeSpec::ExecNagios { .. } => "commands of this site's own",
+        ProbeSpec::Process(_) => "this host's processes",
         ProbeSpec::NetPath(_) => "the way out of this site",
         ProbeSpec::PowerBoot {} => "this host's starts",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
@@ -155,6 +156,10 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::ExecNagios { command } => (
             format!("the command {command}, if this site's allow.toml spells it out"),
             "its exit status, the beginning of what it prints, what it measured",
+        ),
+        ProbeSpec::Process(spec) => (
+            format!("the processes called {}", spec.process),
+            "how many run, their numbers, since when, memory and processor time; no command line",
         ),
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")

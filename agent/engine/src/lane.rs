@@ -96,7 +96,7 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         // Nor where the kernel counts what is missed between two looks.
         ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. } | ProbeSpec::Snmp(_) => false,
         // A restart takes a while, and the manager counts those between two looks.
-        ProbeSpec::Service { .. } => false,
+        ProbeSpec::Service { .. } | ProbeSpec::Process(_) => false,
         // Nor a round of twenty echoes.
         ProbeSpec::NetQuality { .. } | ProbeSpec::Later(_) => false,
         ProbeSpec::NetIcmp { .. }

@@ -32,6 +32,7 @@ mod memory;
 mod ntp;
 mod nut;
 mod path;
+mod process;
 mod result;
 mod secret;
 mod service;
@@ -75,6 +76,7 @@ use icmp::{Echoes, Quality};
 use link::Links;
 use nut::{Looks, Nut};
 use path::{Paths, REACHED};
+use process::Processes;
 use secret::Shelf;
 use service::Services;
 use snmp::Sessions;
@@ -110,6 +112,7 @@ struct Inner {
     services: Services,
     tls: Tls,
     plugins: Plugins,
+    processes: Processes,
     paths: Paths,
     boots: Boots,
 }
@@ -136,6 +139,7 @@ impl Prober {
             services: Services::new(),
             tls: Tls::new(),
             plugins: Plugins::new(),
+            processes: Processes::new(),
             paths: Paths::default(),
             boots: Boots::default(),
         };
@@ -170,12 +174,13 @@ impl Prober {
             disks: self.inner.host.memory(),
             paths: self.inner.paths.memory(),
             boots: self.inner.boots.memory(),
+            processes: self.inner.processes.memory(),
         }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links, snmp_boots, switch_ports, services, keys, disks, paths, boots } = memory;
+        let Memory { links, snmp_boots, switch_ports, services, keys, disks, paths, boots, processes } = memory;
         self.inner.links.recall(links);
         self.inner.snmp_supplies.recall(snmp_boots.clone());
         self.inner.switch_ports.recall(switch_ports, snmp_boots);
@@ -184,6 +189,7 @@ impl Prober {
         self.inner.host.recall(disks);
         self.inner.paths.recall(paths);
         self.inner.boots.recall(boots);
+        self.inner.processes.recall(processes);
     }
 
     /// Tells that this host's agent starts, once, after [`Prober::recall`]; `alive` is the last moment at which it is known
@@ -280,6 +286,7 @@ impl Inner {
             }
             ProbeSpec::Service { unit } => self.services.run(&self.blocking, &spec.id, unit.as_deref(), deadline).await,
             ProbeSpec::ExecNagios { command } => self.plugins.run(self.targets.allow(), command, deadline).await,
+            ProbeSpec::Process(process) => self.processes.run(&self.blocking, &spec.id, process, deadline).await,
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await
             }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    boot, host::DiskMemory, link::LinkMemory, path::PathMemory, service::ServiceMemory, snmp, switch::SwitchMemory,
-    tls::KeyMemory,
+    boot, host::DiskMemory, link::LinkMemory, path::PathMemory, process::ProcessMemory, service::ServiceMemory, snmp,
+    switch::SwitchMemory, tls::KeyMemory,
 };
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
@@ -35,4 +35,7 @@ pub struct Memory {
     /// What is known of this host's starts.
     #[serde(default)]
     pub(crate) boots: boot::BootMemory,
+    /// The processes that were seen.
+    #[serde(default)]
+    pub(crate) processes: ProcessMemory,
 }

@@ -227,6 +227,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::Snmp(_)
         | ProbeSpec::Service { .. }
         | ProbeSpec::ExecNagios { .. }
+        | ProbeSpec::Process(_)
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)
         | ProbeSpec::Later(_) => None,

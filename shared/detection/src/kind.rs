@@ -160,6 +160,7 @@ mod tests {
             ("restore", "restore"),
             ("service", "service"),
             ("exec.nagios", "service"),
+            ("process", "service"),
             ("host", "host"),
             ("what.ever", "monitoring"),
         ] {

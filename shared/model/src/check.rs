@@ -7,6 +7,7 @@ mod auth;
 mod later;
 mod net;
 mod probe;
+mod process;
 
 pub use auth::{HttpAuth, HttpScheme, HttpTrust};
 pub use later::LaterProbe;
@@ -14,6 +15,7 @@ pub use net::{
     ANCHORS_MAX, DNS_PORT, DnsSpec, NTP_PORT, NtpSpec, PIN_PREFIX, PathSpec, RESOLVER, RecordKind, TLS_PORT, TlsSpec,
 };
 pub use probe::{FreshnessSpec, ProbeSpec};
+pub use process::ProcessSpec;
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -126,6 +128,7 @@ impl CheckSpec {
             ProbeSpec::Snmp(_) => (30, 5, 3, 2),
             ProbeSpec::Service { .. } => (30, 5, 2, 2),
             ProbeSpec::ExecNagios { .. } => (300, 30, 3, 1),
+            ProbeSpec::Process(_) => (30, 5, 2, 2),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
             ProbeSpec::Later(_) => (300, 1, 3, 2),
         };
@@ -214,6 +217,7 @@ impl CheckSpec {
                 self.bound("every_ms", self.every_ms, 10_000, 86_400_000)?;
                 self.command(command)
             }
+            ProbeSpec::Process(spec) => spec.validate(self),
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
                     || spec.path.len() > 1_000
@@ -370,6 +374,7 @@ mod tests {
             r#"{"kind":"power.boot"}"#,
             r#"{"kind":"service","unit":"recorder.service"}"#,
             r#"{"kind":"exec.nagios","command":"check_raid"}"#,
+            r#"{"kind":"process","process":"nginx"}"#,
             r#"{"kind":"rec.freshness","path":"/srv/rec","age_max_s":120}"#,
             r#"{"kind":"backup.files","path":"/srv/bak","age_max_s":120}"#,
         ];

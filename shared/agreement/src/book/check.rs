@@ -24,6 +24,7 @@ use crate::ratio::Ratio;
 mod auth;
 mod job;
 mod net;
+mod process;
 mod snmp;
 mod unbuilt;
 
@@ -35,7 +36,6 @@ pub const JOBS: &[&str] = &["backup.job", "job"];
 
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
-    "process",
     "log",
     "eventlog",
     "cam.onvif",
@@ -171,6 +171,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "snmp" => Some(snmp::read_port),
         "service" => Some(read_service),
         "exec.nagios" => Some(read_plugin),
+        "process" => Some(process::read),
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,

@@ -87,6 +87,7 @@ const SAMPLE: &[(&str, &str)] = &[
          { kind = \"snmp\", target = \"10.0.0.1\", port = \"7\" },\n\
          { kind = \"service\", unit = \"recorder.service\" },\n\
          { kind = \"exec.nagios\", command = \"check_a\" },\n\
+         { kind = \"process\", process = \"nginx\" },\n\
          { kind = \"rec.freshness\", path = \"/srv/rec\" },\n\
          { kind = \"backup.files\", path = \"/srv/bak\", age = \"1d\" },\n\
          { kind = \"backup.job\", schedule = \"every 1d\" },\n]\n\

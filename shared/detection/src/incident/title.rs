@@ -2,7 +2,7 @@
 
 use upheld_model::{
     ProbeSpec,
-    check::RESOLVER,
+    check::{ProcessSpec, RESOLVER},
     snmp::{SnmpAccess, SwitchPort},
 };
 
@@ -57,6 +57,10 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::Service { unit: Some(unit) } => format!("service {unit} does not run as it should"),
         ProbeSpec::Service { unit: None } => "a service that starts with this host does not run".to_owned(),
         ProbeSpec::ExecNagios { command } => format!("the site's command {command} says critical"),
+        ProbeSpec::Process(ProcessSpec { process, at_least: 0, .. }) => {
+            format!("process {process} runs too often, or takes too much")
+        }
+        ProbeSpec::Process(ProcessSpec { process, .. }) => format!("process {process} does not run as it should"),
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
         // No collector makes such a check, and no agent says that one failed.
@@ -104,6 +108,17 @@ mod tests {
         let icmp = |target: &str| ProbeSpec::NetIcmp { target: target.to_owned(), tcp_port: None };
         let url = "https://ana:pw@nvr.local:8443/login?token=s3cret".to_owned();
         let files = |age_max_s| FreshnessSpec { path: "/x".to_owned(), age_max_s, bytes_min: 1, ends_with: None };
+        let process = |at_least| {
+            ProbeSpec::Process(ProcessSpec {
+                process: "nginx".to_owned(),
+                argument: Some("--token=s3cret".to_owned()),
+                user: None,
+                at_least,
+                at_most: Some(1),
+                memory_max: None,
+                cpu_max_percent: None,
+            })
+        };
         let dns = |target: &str| {
             ProbeSpec::NetDns(DnsSpec {
                 target: target.to_owned(),
@@ -169,6 +184,8 @@ mod tests {
             ),
             (ProbeSpec::Service { unit: None }, "a service that starts with this host does not run"),
             (ProbeSpec::ExecNagios { command: "check_raid".to_owned() }, "the site's command check_raid says critical"),
+            (process(1), "process nginx does not run as it should"),
+            (process(0), "process nginx runs too often, or takes too much"),
             (ProbeSpec::RecFreshness(files(119)), "no new recording for more than 119 s"),
             (ProbeSpec::RecFreshness(files(600)), "no new recording for more than 10 min"),
             (ProbeSpec::BackupFiles(files(93_600)), "no new backup for more than 26 h"),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{APCUPSD_PORT, DnsSpec, HttpAuth, LaterProbe, NUT_PORT, NtpSpec, PathSpec, TlsSpec};
+use super::{APCUPSD_PORT, DnsSpec, HttpAuth, LaterProbe, NUT_PORT, NtpSpec, PathSpec, ProcessSpec, TlsSpec};
 use crate::{
     ids::SecretName,
     snmp::{SnmpAccess, SwitchPort},
@@ -129,6 +129,9 @@ pub enum ProbeSpec {
         /// The name, such as `check_raid`; program and arguments stand at the site.
         command: String,
     },
+    /// Processes of this host by name: how many run, since when, what they use.
+    #[serde(rename = "process")]
+    Process(ProcessSpec),
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -200,6 +203,7 @@ impl ProbeSpec {
         "power.boot",
         "service",
         "exec.nagios",
+        "process",
         "rec.freshness",
         "backup.files",
     ];
@@ -224,6 +228,7 @@ impl ProbeSpec {
             Self::Snmp(_) => "snmp",
             Self::Service { .. } => "service",
             Self::ExecNagios { .. } => "exec.nagios",
+            Self::Process(_) => "process",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
             Self::Later(later) => later.kind(),
@@ -249,6 +254,7 @@ impl ProbeSpec {
             | Self::UpsApcupsd { .. }
             | Self::Service { .. }
             | Self::ExecNagios { .. }
+            | Self::Process(_)
             | Self::RecFreshness(_)
             | Self::BackupFiles(_)
             | Self::PowerBoot {}
@@ -269,6 +275,7 @@ impl ProbeSpec {
             Self::NetQuality { .. } | Self::NetDns(_) | Self::NetTls(_) => IncidentClass::NetworkLan,
             Self::NetNtp(_) => IncidentClass::TimeSync,
             Self::Service { .. } | Self::ExecNagios { .. } => IncidentClass::Service,
+            Self::Process(_) => IncidentClass::Service,
             // Where nobody is named; see [`crate::Culprit::class`].
             Self::NetPath(_) => IncidentClass::NetworkLan,
             Self::RecFreshness(_) => IncidentClass::Recording,
