@@ -35,6 +35,8 @@ LIST
 peers_benches() {
     cat <<'LIST'
 monit|monit|
+collectd|collectd-core|liboping0 libcurl3-gnutls
+zabbix_agentd|zabbix-agent|libmodbus5 libpcre2-8-0
 LIST
 }
 

@@ -58,6 +58,48 @@ impl Usage {
     }
 }
 
+/// One part of a process's resident memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// What lies there.
+    pub name: String,
+    /// Resident kibibytes.
+    pub kib: u64,
+}
+
+impl Memory {
+    /// The parts of a process, the largest first, as /proc/PID/smaps tells them: the program's own file by code, constants
+    /// and data, each library, the heap, the stacks.
+    pub fn of(pid: u32) -> Vec<Self> {
+        let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
+        let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default().display().to_string();
+        let mut parts = BTreeMap::<String, u64>::new();
+        let mut name = String::new();
+        for line in smaps.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if let [range, rights, _, _, _, path @ ..] = words.as_slice()
+                && range.contains('-')
+            {
+                let path = path.join(" ");
+                name = match (path.as_str(), *rights) {
+                    (path, "r-xp") if path == program => "the program's code (shared, from its file)".to_owned(),
+                    (path, "r--p") if path == program => "the program's constants (from its file)".to_owned(),
+                    (path, _) if path == program => "the program's data".to_owned(),
+                    ("", _) => "anonymous: heaps of threads, stacks".to_owned(),
+                    (path, _) if path.starts_with('/') => "libraries (shared with every process)".to_owned(),
+                    (path, _) => path.to_owned(),
+                };
+            } else if let ["Rss:", kib, "kB"] = words.as_slice() {
+                *parts.entry(name.clone()).or_default() += kib.parse::<u64>().unwrap_or(0);
+            }
+        }
+        let mut parts: Vec<Self> =
+            parts.into_iter().filter(|(_, kib)| *kib > 0).map(|(name, kib)| Self { name, kib }).collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.kib));
+        parts
+    }
+}
+
 fn children(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
