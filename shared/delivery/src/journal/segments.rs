@@ -198,6 +198,8 @@ impl Segment {
 
     /// Adds a good record to the index.
     pub(super) fn note(&mut self, record: &Stored<'_>, offset: u64) {
+        // What follows by its place may lie behind damage (a copy of a damaged record): a walk cannot cross that.
+        let is_next_to_it = offset == self.bytes;
         self.bytes = offset + record.len() as u64;
         if record.is(super::format::THINNED) {
             self.thinned = self.thinned.max(Thinned::Samples);
@@ -205,7 +207,7 @@ impl Segment {
         // Segments are a few mebibytes at most.
         let mark = u32::try_from(offset).unwrap_or(u32::MAX);
         match self.extents.last_mut() {
-            Some(extent) if extent.to == record.seq => {
+            Some(extent) if extent.to == record.seq && is_next_to_it => {
                 if (record.seq - extent.from).is_multiple_of(MARK_EVERY) {
                     extent.marks.push(mark);
                 }

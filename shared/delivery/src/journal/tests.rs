@@ -267,6 +267,22 @@ fn damage_that_appears_while_running_is_stepped_over() {
 }
 
 #[test]
+fn a_good_copy_behind_a_damaged_record_is_taken() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..3);
+    journal.close(moment(3)).unwrap();
+    let (name, len) = disk.files().into_iter().find(|(name, _)| name.ends_with(".seg")).unwrap();
+    let mut file = vec![0; usize::try_from(len).unwrap()];
+    disk.read(&name, 0, &mut file).unwrap();
+    let last = file.windows(2).rposition(|pair| pair == [0xff, 0xf5]).unwrap();
+    disk.clone().append(&name, &file[last..]).unwrap();
+    assert!(disk.flip(&name, len - 1, 1));
+    let (mut journal, opened) = open(&disk, 4);
+    assert_eq!((opened.damaged, numbers(&checked(&mut journal))), (1, vec![0, 1, 2]));
+}
+
+#[test]
 fn damage_in_what_is_acknowledged_is_no_gap() {
     let disk = SimStorage::new(1);
     let (mut journal, _) = open(&disk, 0);
