@@ -191,7 +191,12 @@ impl Segment {
                 at = next;
                 continue;
             };
-            self.note(&record, at as u64);
+            // A place that is taken already is a copy: the first stands, for a walk looks records up by their place.
+            if self.extents.iter().any(|extent| (extent.from..extent.to).contains(&record.seq)) {
+                wounds.damaged += 1;
+            } else {
+                self.note(&record, at as u64);
+            }
             at += record.len();
         }
     }

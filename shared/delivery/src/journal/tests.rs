@@ -283,6 +283,22 @@ fn a_good_copy_behind_a_damaged_record_is_taken() {
 }
 
 #[test]
+fn of_a_record_that_lies_there_twice_the_first_stands_and_what_comes_later_is_read() {
+    let mut disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..3);
+    journal.close(moment(3)).unwrap();
+    let (name, len) = disk.files().into_iter().find(|(name, _)| name.ends_with(".seg")).unwrap();
+    let mut file = vec![0; usize::try_from(len).unwrap()];
+    disk.read(&name, 0, &mut file).unwrap();
+    let last = file.windows(2).rposition(|pair| pair == [0xff, 0xf5]).unwrap();
+    disk.append(&name, b"noise").and_then(|()| disk.append(&name, &file[last..])).unwrap();
+    let (mut journal, _) = open(&disk, 4);
+    fill(&mut journal, 3..5);
+    assert_eq!(numbers(&checked(&mut journal)), [0, 1, 2, 3, 4]);
+}
+
+#[test]
 fn damage_in_what_is_acknowledged_is_no_gap() {
     let disk = SimStorage::new(1);
     let (mut journal, _) = open(&disk, 0);
