@@ -149,7 +149,7 @@ impl State {
             filling::note(&mut self.disks_before, &mount.point, mount.used_percent, hour);
             let days = filling::days_to_full(&self.disks_before, &mount.point, mount.used_percent);
             let Some(days) = days.filter(|days| *days <= DAYS_MAX) else { continue };
-            values.values.insert(format!("disk_days_to_full {}", mount.point), one_decimal(days).into());
+            values.put(format!("disk_days_to_full {}", mount.point), one_decimal(days));
             let why = format!("{} will be full in {} if it goes on as in the last week", mount.point, in_days(days));
             if days < filling::BAD_DAYS {
                 found.faults.push(why);
@@ -165,18 +165,18 @@ impl State {
         #[cfg(target_os = "linux")]
         for array in raid::read(&std::fs::read_to_string("/proc/mdstat").unwrap_or_default()) {
             found.faults.extend(array.fault());
-            values.values.insert(format!("raid_disks_missing {}", array.name), f64::from(array.missing()).into());
+            values.put(format!("raid_disks_missing {}", array.name), f64::from(array.missing()));
         }
         #[cfg(not(windows))]
         for sensor in heat::sensors(&mut self.components) {
             found.faults.extend(sensor.fault());
             let celsius = one_decimal(f64::from(sensor.celsius));
-            values.values.insert(format!("temperature_c {}", sensor.label), celsius.into());
+            values.put(format!("temperature_c {}", sensor.label), celsius);
         }
         // Debian's, after an update that a running system does not take.
         if std::path::Path::new("/run/reboot-required").exists() {
             found.notes.push("an update waits for a restart of this host".to_owned());
-            values.values.insert("reboot_pending".to_owned(), 1.0.into());
+            values.put("reboot_pending", 1.0);
         }
     }
 

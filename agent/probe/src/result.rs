@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use upheld_model::{Counter, DeviceText, Outcome, UnknownReason, sample::Value};
+use upheld_model::{
+    Counter, DeviceText, Outcome, UnknownReason,
+    sample::Value,
+    text::{CHARS_MAX, is_hostile},
+};
 
 /// The outcome of one run, with what was measured on the way.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +47,13 @@ impl ProbeResult {
 
     /// Adds a value.
     pub(crate) fn value(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.values.insert(name.into(), value.into());
+        self.put(name, value);
         self
+    }
+
+    /// The same in place.
+    pub(crate) fn put(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.values.insert(clean(name.into()), value.into());
     }
 
     /// Adds a duration in milliseconds, rounded to a microsecond.
@@ -54,7 +63,27 @@ impl ProbeResult {
 
     /// Adds a counter.
     pub(crate) fn counter(mut self, name: &str, counter: Counter) -> Self {
-        self.counters.insert(name.to_owned(), counter);
+        self.counters.insert(clean(name.to_owned()), counter);
         self
+    }
+}
+
+/// A part of a name may be from outside: a plugin's label, a place where a disk is mounted (SECURITY 6).
+fn clean(name: String) -> String {
+    if name.len() <= CHARS_MAX && !name.chars().any(is_hostile) { name } else { DeviceText::new(&name).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn security_6_what_turns_a_line_is_escaped_in_the_names_of_values_too() {
+        let counter = Counter("boot".into(), 1);
+        let result = ProbeResult::new(Outcome::Ok).value("disk /a\u{1b}[2J", 1.0).counter("perf \u{202e}b", counter);
+        assert_eq!(result.values.keys().collect::<Vec<_>>(), [r"disk /a\u{1b}[2J"]);
+        assert_eq!(result.counters.keys().collect::<Vec<_>>(), [r"perf \u{202e}b"]);
+        let long = ProbeResult::new(Outcome::Ok).value("x".repeat(10 << 20), 1.0);
+        assert_eq!(long.values.keys().map(|name| name.chars().count()).max(), Some(CHARS_MAX + 1));
     }
 }

@@ -111,7 +111,8 @@ pub(super) fn read(table: &Table) -> Told {
 }
 
 fn tenths(number: Option<i64>) -> Option<String> {
-    number.map(|number| format!("{}{}.{}", if number < 0 { "-" } else { "" }, number.abs() / 10, number.abs() % 10))
+    let sign = |number: i64| if number < 0 { "-" } else { "" };
+    number.map(|number| format!("{}{}.{}", sign(number), number.unsigned_abs() / 10, number.unsigned_abs() % 10))
 }
 
 /// 1 is "other" and says nothing.
