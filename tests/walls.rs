@@ -146,6 +146,25 @@ fn the_search_for_a_way_finds_one() {
     assert!(way(&graph, "upheld-collector", "upheld-agreement").is_some(), "the table above proves nothing otherwise");
 }
 
+/// `fuzzing` opens parsers to tests/fuzz, which is a workspace of its own.
+#[test]
+fn nothing_of_this_workspace_turns_fuzzing_on() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let workspace = std::fs::read_to_string(format!("{root}/Cargo.toml")).expect("the workspace");
+    let members = workspace.lines().map(str::trim).skip_while(|line| !line.starts_with("members")).skip(1);
+    let members: Vec<&str> =
+        members.take_while(|line| *line != "]").map(|line| line.trim_matches(['"', ','])).collect();
+    assert!(members.contains(&"agent/app"), "{members:?}");
+    let manifests = members.iter().map(|member| format!("{member}/Cargo.toml")).chain(["Cargo.toml".to_owned()]);
+    for manifest in manifests {
+        let text = std::fs::read_to_string(format!("{root}/{manifest}")).expect("a manifest");
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let named: Vec<&str> = lines.filter(|line| line.contains("fuzzing")).collect();
+        let is_declared = manifest == "agent/probe/Cargo.toml" && named == ["fuzzing = []"];
+        assert!(named.is_empty() || is_declared, "{manifest}: {named:?}");
+    }
+}
+
 #[test]
 fn every_pure_crate_repeats_the_bans_and_forbids_unsafe_code() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

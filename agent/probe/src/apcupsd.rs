@@ -11,6 +11,8 @@
 //! its last reading, by its own clock, and so is `END APC`, the instant of the answer. A reading that is older than
 //! [`READING_AGE_MAX`], or `COMMLOST`, is unknown.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod nis;
 mod translate;
 

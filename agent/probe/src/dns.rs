@@ -6,6 +6,8 @@
 //! hickory-proto, the sockets and every bound are ours. What is not an answer to this very question is passed over.
 
 mod answer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 use std::{
     net::IpAddr,

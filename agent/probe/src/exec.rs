@@ -5,6 +5,8 @@
 //! is the judgement (Monitoring Plugins Development Guidelines): 0 ok, 1 warn, 2 bad; 3 and whatever else can happen
 //! to a program is unknown. Its performance data become values (`perf_s time`) and counters (`perf octets`).
 
+#[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
+pub(crate) mod fuzzing;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod output;
 #[cfg(target_os = "linux")]

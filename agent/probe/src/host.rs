@@ -7,6 +7,8 @@
 //! is measured, load and swap among it, is told and not judged: hosts differ too much.
 
 mod filling;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(not(windows))]
 mod heat;
 mod mounts;

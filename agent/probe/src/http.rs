@@ -5,6 +5,8 @@
 //! recorder that signed its own is normal, and its expiry is still worth knowing.
 
 mod auth;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 use std::{net::IpAddr, sync::OnceLock, time::Instant};
 

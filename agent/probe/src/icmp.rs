@@ -8,6 +8,8 @@
 
 #[cfg(unix)]
 mod beyond;
+#[cfg(all(unix, any(test, feature = "fuzzing")))]
+pub(crate) mod fuzzing;
 mod quality;
 #[cfg(unix)]
 mod socket;

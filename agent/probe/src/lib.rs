@@ -24,6 +24,8 @@ mod dns;
 mod exec;
 mod fault;
 mod freshness;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod host;
 mod http;
 mod icmp;

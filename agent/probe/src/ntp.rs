@@ -7,6 +7,8 @@
 //! cannot read along can answer in the server's place. The end of the exchange is counted by the monotonic clock, so that a
 //! step of the clock in between cannot lie; differences wrap, so that they are right across the end of the era in 2036.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod packet;
 
 use std::{

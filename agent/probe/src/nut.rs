@@ -11,6 +11,8 @@
 //!
 //! Not built: STARTTLS, and with it credentials, which no reading needs.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod line;
 mod words;
 

@@ -6,6 +6,8 @@
 //! unit, and each restart has another `InvocationID`: so the counter's epoch is the boot, and a count that went back is
 //! no difference ([`upheld_model::Counter::since`]).
 
+#[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
+pub(crate) mod fuzzing;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod judge;
 #[cfg(target_os = "linux")]

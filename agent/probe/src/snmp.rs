@@ -6,6 +6,8 @@
 
 mod boot;
 mod client;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod keep;
 
 pub(crate) use boot::{BootMemory, Boots};

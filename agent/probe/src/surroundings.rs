@@ -4,6 +4,9 @@
 //! so that nothing is allowed by being known and `gateway` as a target cannot be probed. IPv6 gateways are link-local addresses, which
 //! are never probed (SECURITY 3).
 
+#[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
+pub(crate) mod fuzzing;
+
 use std::net::IpAddr;
 #[cfg(any(not(windows), test))]
 use std::net::Ipv4Addr;

@@ -8,6 +8,8 @@
 //! own (group and port): the one whose port is the last number of the name is taken, unless the check names it.
 
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod judge;
 mod words;
 

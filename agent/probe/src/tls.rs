@@ -8,6 +8,8 @@
 //! Not asked: STARTTLS. Nothing is said over the connection.
 
 pub(crate) mod certificate;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -5,6 +5,8 @@
 //! rows of a table that name an identity, and an identity itself can never be read. `upsInputLineBads` counts what happens
 //! between two looks, since the card's own boot; where a card does not have it, transfers are counted here as for NUT.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod ietf;
 mod powernet;
 

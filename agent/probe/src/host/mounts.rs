@@ -75,7 +75,7 @@ fn inodes_and_mode(disk: &Disk) -> (Option<f64>, bool) {
 
 /// Whether the file system that is mounted last at `point` is read-only itself, by a table in the form of
 /// `/proc/self/mountinfo` (proc(5)); `None` where the table does not have it.
-fn is_file_system_read_only(table: &str, point: &str) -> Option<bool> {
+pub(super) fn is_file_system_read_only(table: &str, point: &str) -> Option<bool> {
     let options = |line: &str| {
         let (mount, file_system) = line.split_once(" - ")?;
         let is_here = mount.split(' ').nth(4)?.replace("\\040", " ") == point;
@@ -86,7 +86,7 @@ fn is_file_system_read_only(table: &str, point: &str) -> Option<bool> {
 }
 
 /// The mount points that a table in the form of fstab(5) mounts read-only.
-fn read_only_in(table: &str) -> BTreeSet<String> {
+pub(super) fn read_only_in(table: &str) -> BTreeSet<String> {
     let point = |line: &str| {
         let mut fields = line.split_whitespace();
         let (device, point, _, options) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);

@@ -148,7 +148,7 @@ impl Family {
 }
 
 /// `None` for an echo reply; the words of an ICMP error otherwise (surge-ping gives both as a success).
-fn refusal(packet: &IcmpPacket) -> Option<String> {
+pub(super) fn refusal(packet: &IcmpPacket) -> Option<String> {
     match packet {
         IcmpPacket::V4(packet) if packet.get_icmp_type() == IcmpTypes::EchoReply => None,
         IcmpPacket::V4(packet) => {

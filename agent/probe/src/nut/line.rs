@@ -6,7 +6,7 @@
 use std::io;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 use upheld_model::{DeviceText, UnknownReason};
@@ -36,16 +36,16 @@ pub(super) enum TalkError {
 }
 
 /// One connection, and what is known of the supply at its other end.
-pub(super) struct Line {
-    stream: TcpStream,
+pub(super) struct Line<S = TcpStream> {
+    stream: S,
     buffer: Vec<u8>,
     /// Which of the variables of each run this supply has.
     has: Vec<&'static str>,
     status: String,
 }
 
-impl Line {
-    pub(super) fn new(stream: TcpStream) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    pub(super) fn new(stream: S) -> Self {
         Self { stream, buffer: Vec::new(), has: Vec::new(), status: String::new() }
     }
 

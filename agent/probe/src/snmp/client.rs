@@ -214,6 +214,20 @@ fn value(value: &async_snmp::Value) -> Option<Value> {
     value.as_u64().map(Value::Count)
 }
 
+/// What a whole message of version 1 or 2c tells.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn decode(bytes: &[u8]) -> Option<Table> {
+    let bytes = hyper::body::Bytes::copy_from_slice(bytes);
+    let message = async_snmp::message::Message::decode(bytes, async_snmp::DecodeConfig::default()).ok()?.value;
+    let mut table = Table::default();
+    for found in message.pdu()?.varbinds() {
+        if let Some(value) = value(&found.value) {
+            table.insert(Oid(found.oid.arcs().to_vec()), value);
+        }
+    }
+    Some(table)
+}
+
 /// An open list of errors of the library.
 fn read(error: &Error) -> SnmpError {
     let error = error.exchange_source();

@@ -51,14 +51,14 @@ pub(super) async fn port(asked: &Asked, spec: &SwitchPort) -> Result<Found, Prob
     Ok(Found { index, name, feeding })
 }
 
-fn by_text(table: &Table, base: &[u32], wanted: &str) -> Option<u32> {
+pub(super) fn by_text(table: &Table, base: &[u32], wanted: &str) -> Option<u32> {
     let is_it = |value: &Value| matches!(value, Value::Octets(octets) if text(octets).as_deref() == Some(wanted));
     table.rows(base).find(|(_, value)| is_it(value)).and_then(|(index, _)| index.first().copied())
 }
 
 /// The numbers by which the port feeds: those whose port is the last number of its name (`Gi1/0/7`), in the group that is
 /// the first one where several have such a port; else those whose port is its index.
-fn feeding(table: &Table, index: u32, name: &str) -> Option<(u32, u32)> {
+pub(super) fn feeding(table: &Table, index: u32, name: &str) -> Option<(u32, u32)> {
     let known: Vec<(u32, u32)> = table
         .rows(POE_STATUS)
         .filter_map(|(row, _)| match row {
@@ -78,7 +78,7 @@ fn feeding(table: &Table, index: u32, name: &str) -> Option<(u32, u32)> {
     numbers.last().and_then(|last| one_of(*last)).or_else(|| one_of(index))
 }
 
-fn missing(at: &str, port: &str, names: &Table, described: &Table) -> ProbeResult {
+pub(super) fn missing(at: &str, port: &str, names: &Table, described: &Table) -> ProbeResult {
     let said = |table: &Table, base: &[u32]| -> Vec<String> {
         let texts = table.rows(base).filter_map(|(_, value)| match value {
             Value::Octets(octets) => text(octets),

@@ -89,7 +89,7 @@ impl Inspector {
         Ok(Session { certificate, stream, took })
     }
 
-    fn describe(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>, now: Timestamp) -> Certificate {
+    pub(super) fn describe(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>, now: Timestamp) -> Certificate {
         let Some((leaf, issuers)) = chain.split_first() else { return Certificate::default() };
         let days = issuers.iter().filter_map(|issuer| lasts_days(issuer, now));
         let verified = self.public.as_ref().map(|verifier| {

@@ -53,6 +53,12 @@ pub(super) fn objects() -> Vec<Oid> {
     scalars.chain(OF_THE_FIRST_LINE.iter().map(|base| Oid::of(base, &[1]))).collect()
 }
 
+/// All of them, and the alarms.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn bases() -> impl Iterator<Item = &'static [u32]> {
+    SCALARS.iter().chain(OF_THE_FIRST_LINE).chain(&[ALARMS]).copied()
+}
+
 /// Whether there may be rows in the table of alarms.
 pub(super) fn has_alarms(table: &Table) -> bool {
     table.number(OUTPUT_SOURCE, &[0]).is_some() && table.number(ALARMS_PRESENT, &[0]) != Some(0)

@@ -58,6 +58,12 @@ pub(super) fn objects() -> Vec<Oid> {
     OBJECTS.iter().map(|base| super::object(base)).collect()
 }
 
+/// The same as they are named.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn bases() -> impl Iterator<Item = &'static [u32]> {
+    OBJECTS.iter().copied()
+}
+
 pub(super) fn read(table: &Table) -> Told {
     let number = |base: &[u32]| table.number(base, &[0]);
     let seconds = |base: &[u32]| number(base).map(|hundredths| hundredths / 100);
