@@ -44,11 +44,16 @@ impl Nut {
 
     /// Writes the supply's status where the driver reads it, once a second.
     pub fn set(&self, status: &str) {
+        self.say("ups.status", status);
+    }
+
+    /// The same of any variable.
+    pub fn say(&self, name: &str, value: &str) {
         let folder = self.work.path().join("etc");
         let device = std::fs::read_to_string(folder.join("ups1.dev")).expect("the driver's file");
-        let mut lines: Vec<&str> = device.lines().filter(|line| !line.starts_with("ups.status:")).collect();
-        let status = format!("ups.status: {status}\n");
-        lines.push(&status);
+        let mut lines: Vec<&str> = device.lines().filter(|line| !line.starts_with(&format!("{name}:"))).collect();
+        let said = format!("{name}: {value}\n");
+        lines.push(&said);
         std::fs::write(folder.join("new"), lines.join("\n")).expect("a file beside it");
         std::fs::rename(folder.join("new"), folder.join("ups1.dev")).expect("in its place");
     }

@@ -6,13 +6,14 @@
 //! and what fails around it is explained by it.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use upheld_model::{BootEnd, Outcome, UnknownReason, sample::Value};
+use upheld_model::{BootEnd, CheckId, Outcome, UnknownReason, sample::Value};
 
 use crate::{ProbeResult, host::boot_id};
 
@@ -85,6 +86,8 @@ fn how(traces: Traces<'_>) -> BootEnd {
 pub(crate) struct Boots {
     places: Places,
     memory: Mutex<BootMemory>,
+    /// The supplies that were on battery when they were asked last.
+    on_battery: Mutex<BTreeSet<CheckId>>,
 }
 
 impl Boots {
@@ -117,15 +120,17 @@ impl Boots {
     }
 
     /// What a supply's check saw: on battery, or on mains again.
-    pub(crate) fn supply(&self, result: &ProbeResult) {
+    pub(crate) fn supply(&self, check: &CheckId, result: &ProbeResult) {
         let Some(Value::Text(status)) = result.values.get("status") else { return };
         let has = |word: &str| status.as_str().split_whitespace().any(|token| token == word);
+        let mut on_battery = self.on_battery.lock().unwrap_or_else(PoisonError::into_inner);
         match (has("OB") || has("LB") || has("FSD"), has("OL")) {
-            (true, _) => self.lock().is_on_battery = true,
-            (false, true) => self.lock().is_on_battery = false,
+            (true, _) => drop(on_battery.insert(check.clone())),
+            (false, true) => drop(on_battery.remove(check)),
             // Strange tokens say nothing.
-            (false, false) => {}
+            (false, false) => return,
         }
+        self.lock().is_on_battery = !on_battery.is_empty();
     }
 
     pub(crate) fn run(&self, now: Timestamp) -> ProbeResult {
@@ -239,8 +244,15 @@ mod tests {
             again.run(now()).values["ended"].clone()
         };
         let status = |status: &str| ProbeResult::new(Outcome::Ok).value("status", status);
-        assert_eq!(ended(&|agent| agent.supply(&status("OB DISCHRG LB")), "boot-3"), "power".into());
-        let dip = |agent: &Boots| ["OB", "WAIT", "OL CHRG"].iter().for_each(|word| agent.supply(&status(word)));
+        let ups = |name: &str| format!("{name}/ups").parse::<CheckId>().unwrap();
+        assert_eq!(ended(&|agent| agent.supply(&ups("rack"), &status("OB DISCHRG LB")), "boot-3"), "power".into());
+        let dip =
+            |agent: &Boots| ["OB", "WAIT", "OL CHRG"].iter().for_each(|word| agent.supply(&ups("rack"), &status(word)));
+        let two = |agent: &Boots| {
+            agent.supply(&ups("rack"), &status("OB"));
+            agent.supply(&ups("desk"), &status("OL"));
+        };
+        assert_eq!(ended(&two, "boot-7"), "power".into(), "another supply's mains says nothing of this one");
         assert_eq!(ended(&dip, "boot-4"), "unclean".into());
         assert_eq!(ended(&|agent| agent.end("shutdown requested"), "boot-5"), "clean".into());
         std::fs::write(host.folder.path().join("pstore/dmesg-efi-1"), "Panic#1").unwrap();
@@ -276,7 +288,7 @@ mod tests {
         fn starts(&self, memory: BootMemory, alive: Option<&str>) -> Boots {
             let at = |name: &str| self.folder.path().join(name);
             let places = Places { boot_id: at("boot_id"), stat: at("stat"), panics: vec![at("nowhere"), at("pstore")] };
-            let boots = Boots { places, memory: Mutex::new(memory) };
+            let boots = Boots { places, memory: Mutex::new(memory), on_battery: Mutex::default() };
             boots.wake(alive.map(|alive| alive.parse().unwrap()));
             boots
         }

@@ -49,6 +49,7 @@ mod tls;
 mod udp;
 mod ups;
 mod ups_snmp;
+mod words;
 
 pub use allow::{AllowError, AllowList};
 pub use memory::Memory;
@@ -85,6 +86,7 @@ use snmp::Sessions;
 use switch::Ports;
 use target::Targets;
 use tls::Tls;
+use ups::battery::{Batteries, Moment};
 use ups_snmp::SnmpSupplies;
 
 /// Runs checks. Cheap to clone; clones share sockets and the memory of earlier runs (growth, processor time).
@@ -117,6 +119,7 @@ struct Inner {
     processes: Processes,
     paths: Paths,
     boots: Boots,
+    batteries: Batteries,
 }
 
 impl Prober {
@@ -144,6 +147,7 @@ impl Prober {
             processes: Processes::new(),
             paths: Paths::default(),
             boots: Boots::default(),
+            batteries: Batteries::new(host::boot_id().as_str()),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -177,12 +181,14 @@ impl Prober {
             paths: self.inner.paths.memory(),
             boots: self.inner.boots.memory(),
             processes: self.inner.processes.memory(),
+            batteries: self.inner.batteries.memory(),
         }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links, snmp_boots, switch_ports, services, keys, disks, paths, boots, processes } = memory;
+        let Memory { links, snmp_boots, switch_ports, services, keys, disks, paths, boots, processes, batteries } =
+            memory;
         self.inner.links.recall(links);
         self.inner.snmp_supplies.recall(snmp_boots.clone());
         self.inner.switch_ports.recall(switch_ports, snmp_boots);
@@ -192,6 +198,7 @@ impl Prober {
         self.inner.paths.recall(paths);
         self.inner.boots.recall(boots);
         self.inner.processes.recall(processes);
+        self.inner.batteries.recall(batteries);
     }
 
     /// Tells that this host's agent starts, once, after [`Prober::recall`]; `alive` is the last moment at which it is known
@@ -203,6 +210,12 @@ impl Prober {
     /// Tells that the agent was asked to end, and why; what is remembered after this says so.
     pub fn end(&self, reason: &str) {
         self.inner.boots.end(reason);
+        self.inner.batteries.end();
+    }
+
+    /// Whether a supply that this agent watches was on battery when it was heard last, and it was no test.
+    pub fn is_on_battery(&self) -> bool {
+        self.inner.batteries.is_any_open()
     }
 
     /// Runs one check once. Ends within `spec.timeout()`, whatever the other side does; cancel-safe.
@@ -272,15 +285,16 @@ impl Inner {
             ProbeSpec::UpsNut { target, port, ups } => {
                 let address = nut::Address { target: target.clone(), port: *port, ups: ups.clone() };
                 let result = self.nut.run(&self.targets, &spec.id, &address, Looks::at(spec.every()), deadline).await;
-                self.boots.supply(&result);
-                result
+                self.supply(spec, result)
             }
             ProbeSpec::UpsApcupsd { target, port } => {
-                self.apcupsd.run(&self.targets, &spec.id, target, *port, deadline).await
+                let result = self.apcupsd.run(&self.targets, &spec.id, target, *port, deadline).await;
+                self.supply(spec, result)
             }
             ProbeSpec::UpsSnmp(access) => {
                 let Self { sessions, targets, secrets, .. } = self;
-                self.snmp_supplies.run(sessions, targets, secrets, &spec.id, access, deadline).await
+                let result = self.snmp_supplies.run(sessions, targets, secrets, &spec.id, access, deadline).await;
+                self.supply(spec, result)
             }
             ProbeSpec::Snmp(port) => {
                 let Self { sessions, targets, secrets, .. } = self;
@@ -294,6 +308,14 @@ impl Inner {
             }
             ProbeSpec::Later(later) => ProbeResult::unknown(UnknownReason::CannotProbe, later.words()),
         }
+    }
+}
+
+impl Inner {
+    /// What a look at a supply means for this host's power, and for its battery.
+    fn supply(&self, spec: &CheckSpec, result: ProbeResult) -> ProbeResult {
+        self.boots.supply(&spec.id, &result);
+        self.batteries.note(&spec.id, result, Moment::now())
     }
 }
 

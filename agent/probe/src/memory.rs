@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     boot, host::DiskMemory, link::LinkMemory, path::PathMemory, process::ProcessMemory, service::ServiceMemory, snmp,
-    switch::SwitchMemory, tls::KeyMemory,
+    switch::SwitchMemory, tls::KeyMemory, ups::battery::BatteryMemory,
 };
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
 /// usual, and nothing else.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// What is usual at this host's ports.
     #[serde(default)]
@@ -38,4 +38,7 @@ pub struct Memory {
     /// The processes that were seen.
     #[serde(default)]
     pub(crate) processes: ProcessMemory,
+    /// What supplies promised, and what they kept of it.
+    #[serde(default)]
+    pub(crate) batteries: BatteryMemory,
 }

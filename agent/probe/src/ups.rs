@@ -4,6 +4,7 @@
 //! follows is the same for all: what is judged, which values are told by which names, what silence is worth. So the rules
 //! of detection (dips, transfers, ageing batteries) know one supply, not three.
 
+pub(crate) mod battery;
 mod judge;
 
 pub(crate) use judge::{Held, judge};
@@ -34,6 +35,7 @@ pub(crate) const NUMBERS: &[(&str, &str)] = &[
     ("ups.realpower", "power_w"),
     ("input.voltage.minimum", "input_voltage_min"),
     ("input.voltage.maximum", "input_voltage_max"),
+    ("battery.runtime.low", "runtime_low_s"),
 ];
 
 /// The same for words.

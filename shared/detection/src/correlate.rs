@@ -28,6 +28,7 @@ use crate::{
     facts::{FindingFact, SiteFacts},
     incident::{Bounds, Foresight, Handling, IncidentKey, OpeningCause, Root, Rules, Stage},
     kind::CheckKind,
+    observe::Dip,
     plan::{Asset, Site},
     topology::Topology,
 };
@@ -137,6 +138,8 @@ pub struct Event {
     pub what: Happened,
     /// Until when it lasted, where it did.
     pub until: Option<Timestamp>,
+    /// How deep it was and why, where it was a dip and the agent told.
+    pub dip: Option<Dip>,
 }
 
 /// What happened.

@@ -11,6 +11,7 @@ use upheld_model::{AssetId, BootEnd, CheckId, Culprit, DeviceText, FindingId, fi
 use crate::{
     incident::Bounds,
     measure::Measured,
+    observe::Dip,
     plan::plus,
     time_of_day::{Cells, Signal},
     uptime::{CheckHistory, Span},
@@ -154,7 +155,7 @@ pub struct Count {
 }
 
 /// A stretch on battery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnBattery {
     /// When it began.
     pub from: Bounds,
@@ -168,6 +169,8 @@ pub struct OnBattery {
     pub received: Timestamp,
     /// When its last one was.
     pub ended_received: Option<Timestamp>,
+    /// What the agent said of it when it was over.
+    pub dip: Option<Dip>,
 }
 
 /// A host that started.

@@ -17,7 +17,7 @@ use upheld_model::{BootEnd, CheckId, Counter, Outcome, Sample, UnknownReason, sa
 use crate::{
     kind::{CheckKind, Family},
     measure::{self, Measure, Point, Points},
-    observe::{Reading, Supply},
+    observe::{Dip, Reading, Supply},
     time_of_day::{Hours, LossCells, RttCells, Signal, rtt_bucket},
 };
 
@@ -59,6 +59,8 @@ pub struct Seen {
     supply: Option<Supply>,
     #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
     counters: Vec<(Signal, Counter)>,
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    dip: Option<Dip>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,6 +261,12 @@ impl Kept {
         self.latest.iter()
     }
 
+    /// When a supply was heard last, where it was on battery then.
+    pub fn on_battery_at(&self) -> Option<Timestamp> {
+        let on_battery = |stretch: &&Stretch| matches!(stretch.seen.supply, Some(Supply::Battery { .. }));
+        self.latest.values().filter(on_battery).map(|stretch| stretch.to).max()
+    }
+
     /// The latest hour, which may not be over.
     pub fn hour(&self) -> Option<&Hour> {
         self.hour.as_ref()
@@ -275,9 +283,9 @@ impl Seen {
             (Outcome::Ok, _) | (Outcome::Bad | Outcome::Unknown { .. }, false) => Word::Ok,
         };
         if is_counted {
-            Self { outcome, supply: reading.supply, counters: reading.counters.clone() }
+            Self { outcome, supply: reading.supply, counters: reading.counters.clone(), dip: reading.dip.clone() }
         } else {
-            Self { outcome, supply: None, counters: Vec::new() }
+            Self { outcome, supply: None, counters: Vec::new(), dip: None }
         }
     }
 
@@ -293,7 +301,8 @@ impl Seen {
             Word::Bad => Outcome::Bad,
             Word::Unknown => Outcome::unknown(UnknownReason::Pending),
         };
-        Reading { received, supply: self.supply, counters: self.counters.clone(), ..Reading::new(at, outcome) }
+        let (counters, dip) = (self.counters.clone(), self.dip.clone());
+        Reading { received, supply: self.supply, counters, dip, ..Reading::new(at, outcome) }
     }
 }
 
@@ -488,6 +497,7 @@ mod tests {
                     1 => vec![(Measure::BatteryRuntime, f64::from(*rest)), (Measure::BatteryLoad, f64::from(rest % 7))],
                     _ => Vec::new(),
                 },
+                dip: (rest % 11 == 0).then(|| Dip { lowest_v: Some(i32::from(*rest)), cause: None }),
                 ..Reading::new(at(second), outcome)
             }
         };

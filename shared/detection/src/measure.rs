@@ -35,6 +35,10 @@ pub enum Measure {
     BatteryLoad,
     /// How full the battery is on mains, in percent.
     BatteryCharge,
+    /// For how many seconds the battery lasted when its word was put to the test ...
+    BatteryDelivered,
+    /// ... and for how many it had promised to.
+    BatteryPromised,
     /// The size of the newest backup.
     BackupBytes,
     /// How many days recordings go back.
@@ -52,6 +56,8 @@ impl Measure {
             "runtime_s" => Some(Self::BatteryRuntime),
             "load_percent" => Some(Self::BatteryLoad),
             "charge_percent" => Some(Self::BatteryCharge),
+            "battery_delivered_s" => Some(Self::BatteryDelivered),
+            "battery_promised_s" => Some(Self::BatteryPromised),
             "newest_bytes" => Some(Self::BackupBytes),
             "retention_days" => Some(Self::RetentionDays),
             "restored" => Some(Self::Restored),
@@ -69,6 +75,8 @@ impl fmt::Display for Measure {
             Self::BatteryRuntime => f.write_str("runtime_s"),
             Self::BatteryLoad => f.write_str("load_percent"),
             Self::BatteryCharge => f.write_str("charge_percent"),
+            Self::BatteryDelivered => f.write_str("battery_delivered_s"),
+            Self::BatteryPromised => f.write_str("battery_promised_s"),
             Self::BackupBytes => f.write_str("newest_bytes"),
             Self::RetentionDays => f.write_str("retention_days"),
             Self::Restored => f.write_str("restored"),
@@ -106,7 +114,12 @@ pub(crate) fn of_values<'a>(
         Measure::BatteryCharge => !is_in_use,
         // That a restore was passed is for its check's outcome to say.
         Measure::Restored => false,
-        Measure::DiskUsed(_) | Measure::CertificateDays | Measure::BackupBytes | Measure::RetentionDays => true,
+        Measure::DiskUsed(_)
+        | Measure::CertificateDays
+        | Measure::BatteryDelivered
+        | Measure::BatteryPromised
+        | Measure::BackupBytes
+        | Measure::RetentionDays => true,
     });
     found
 }

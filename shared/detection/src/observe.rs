@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{Timestamp, tz::TimeZone};
 use upheld_model::{AgentEvent, CheckId, ObservedAt, Outcome, Sample, UnknownReason, finding::CheckState};
 
-pub use reading::{Reading, Supply};
+pub use reading::{Dip, Reading, Supply};
 pub(crate) use reading::{loss, signal, supply};
 
 pub use counters::counted_cells;

@@ -100,6 +100,58 @@ fn an_agent_sees_the_supply_go_on_battery_and_back_and_loses_it_without_calling_
     agent.program().stop();
 }
 
+/// The promise is an hour; it is low after a few seconds, and mains comes back.
+#[test]
+fn a_dip_is_told_with_cause_and_depth_and_a_battery_that_broke_its_word_is_ageing() {
+    let nut = Nut::start();
+    let (collector, mut agent) = site(&nut, "");
+    agent.run();
+    wait_for("the supply is watched", Duration::from_secs(20), || is(&agent, "ok"));
+    nut.say("input.transfer.reason", "input voltage out of range");
+    nut.say("input.voltage", "96.0");
+    nut.set("OB DISCHRG");
+    let told = |agent: &Agent, name: &str| recorded(agent).into_iter().find(|sample| !sample["values"][name].is_null());
+    // Also so that the driver sees two changes of its file: it looks at whole seconds.
+    wait_for("that it is on battery is journalled", Duration::from_secs(30), || told(&agent, "promised_s"));
+    nut.set("OB DISCHRG LB");
+    wait_for("a low battery is confirmed", Duration::from_secs(15), || is(&agent, "failed"));
+    // Low for a moment is not believed.
+    wait_for("its word is broken", Duration::from_secs(60), || told(&agent, "battery_delivered_s"));
+    nut.say("input.voltage", "229.5");
+    nut.set("OL CHRG");
+    wait_for("it is back", Duration::from_secs(15), || is(&agent, "ok"));
+    let dip = wait_for("the dip is journalled", Duration::from_secs(60), || told(&agent, "dip_s"));
+    agent.program().stop();
+
+    let trace = agent.folder().join("trace.jsonl");
+    program::json(agent.command(&["record", "--since", "1h", "--json", "--out"]).arg(&trace));
+    let samples = recorded(&agent);
+    println!("{dip}");
+    assert_eq!((&dip["values"]["dip_voltage_min"], &dip["values"]["status"]), (&96.0.into(), &"OL CHRG".into()));
+    assert!(dip["values"]["dip_s"].as_f64().expect("seconds") >= 7.0, "{dip}");
+    let after = samples.last().expect("a sample");
+    assert_eq!(
+        (&after["outcome"], &after["values"]["battery_promised_s"]),
+        (&"warn".into(), &3480.0.into()),
+        "{after}"
+    );
+    assert!(after["values"]["battery_delivered_s"].as_f64().expect("seconds") < 10.0, "{after}");
+
+    let again = one(&agent);
+    println!("{again:?}");
+    assert_eq!(again.is, "warn", "{again:?}");
+    assert!(again.evidence.starts_with("its battery is ageing: on "), "{again:?}");
+    assert!(again.evidence.contains("it promised 58 min until low and was low after "), "{again:?}");
+    let document = replay(&collector, &trace);
+    let event = document["events"].as_array().expect("events").iter().find(|event| event["event"] == "power-dip");
+    let event = event.unwrap_or_else(|| panic!("a dip: {document}"));
+    assert_eq!((&event["voltage_min"], &event["cause"]), (&96.into(), &"input voltage out of range".into()), "{event}");
+    let incident = &document["incidents"][0];
+    println!("{}", incident["title"]);
+    let title = incident["title"].as_str().expect("a title");
+    assert!(title.contains(" s, input down to 96 V (input voltage out of range)"), "{title}");
+}
+
 /// S4: 60 dips of 1.2 s, polled at 1 s. The driver reads its file once a second and may miss a dip on a busy machine, so the
 /// server itself is asked by somebody else how many there were, and dips go on until there were 60.
 #[test]
@@ -161,6 +213,13 @@ fn a_live_record_is_taken_by_replay() {
         command
     });
     assert!(refused.text.contains("not there yet"), "{}", refused.text);
+}
+
+/// The journal of an agent, which may be running.
+fn recorded(agent: &Agent) -> Vec<Value> {
+    let (code, out, err) = program::run(&mut agent.command(&["record", "--since", "1h"]));
+    assert_eq!(code, Some(0), "{err}");
+    out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 fn sleep_until(at: Instant) {

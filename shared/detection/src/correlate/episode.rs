@@ -253,6 +253,7 @@ fn counted(case: &Case<'_>) -> Vec<Event> {
                 check: Some(check.clone()),
                 what,
                 until: until.and_then(|stretch| stretch.until),
+                dip: until.and_then(|stretch| stretch.dip.clone()),
             };
             events.extend((0..number(count)).map(|_| event.clone()));
         }

@@ -316,6 +316,7 @@ impl Item {
                 check: self.check.clone(),
                 what: self.otherwise,
                 until: self.restored,
+                dip: None,
             }),
         }
     }

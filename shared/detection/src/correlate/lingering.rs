@@ -54,6 +54,7 @@ pub(super) fn add(case: &Case<'_>, correlated: &mut Correlated) {
                     check: Some(first.check.clone()),
                     what: Happened::Degraded,
                     until: None,
+                    dip: None,
                 });
             }
             let opens = reached(chain, case.rules.lingering_after);

@@ -10,6 +10,7 @@ use crate::{
     facts::{Count, FindingFact, OnBattery},
     incident::Bounds,
     kind::Family,
+    observe::Dip,
     plan::{minus, plus, settle},
     time_of_day::Signal,
     topology::{Flow, Reach},
@@ -41,6 +42,8 @@ pub(super) struct Window {
     pub(super) is_retroactive: bool,
     /// How a host that started had ended before.
     pub(super) ended: Option<BootEnd>,
+    /// How deep a stretch on battery was, and why.
+    pub(super) dip: Option<Dip>,
     flow: Flow,
     /// Since when it explains failures on its own asset.
     own_from: Option<Timestamp>,
@@ -142,6 +145,7 @@ fn window(
         opens: None,
         is_retroactive: false,
         ended: None,
+        dip: None,
         own_from: None,
     }
 }
@@ -157,6 +161,7 @@ fn on_battery(case: &Case<'_>, check: &CheckId, stretch: &OnBattery) -> Window {
         is_retroactive: stretch.received > stretch.from.not_after
             && stretch.ended_received.is_some_and(|ended| ended <= stretch.received),
         own_from: Some(stretch.from.not_after),
+        dip: stretch.dip.clone(),
         ..window(case, &check.asset, Some(check), How::OnBattery, stretch.from, stretch.until)
     }
 }

@@ -10,7 +10,10 @@ use super::{
     item::Item,
     window::{How, Window, Windows},
 };
-use crate::kind::Family;
+use crate::{kind::Family, observe::Dip};
+
+/// Of a supply's own words about a transfer, so much stands in a title.
+const CAUSE_CHARS: usize = 60;
 
 /// `ups-2: on battery for 3 s; 12 checks on 9 assets failed; did not come back: cam-7; critical: nvr-02`.
 pub(super) fn title(case: &Case<'_>, windows: &Windows, episode: &Episode) -> String {
@@ -58,7 +61,7 @@ fn cause(window: &Window) -> String {
         (How::OnBattery, Some(clear)) => {
             // A stretch that one sample saw is told by its bounds.
             let seconds = from.duration_until(clear).as_secs().max(1);
-            format!("on battery for {}", duration(seconds))
+            format!("on battery for {}{}", duration(seconds), window.dip.as_ref().map(how_deep).unwrap_or_default())
         }
         (How::OnBattery, None) => "on battery".to_owned(),
         (How::Transfer, _) => "went to battery".to_owned(),
@@ -72,6 +75,15 @@ fn cause(window: &Window) -> String {
         (How::Off, _) => "switched off as announced, and not back when it was expected to run".to_owned(),
         (How::Lost(_), _) => "does not answer".to_owned(),
     }
+}
+
+/// `, input down to 96 V (input voltage out of range)`.
+fn how_deep(dip: &Dip) -> String {
+    let lowest = dip.lowest_v.map(|volts| format!(", input down to {volts} V")).unwrap_or_default();
+    // A device's own words, in a title: no more than fits beside the rest.
+    let cause = dip.cause.as_ref().map(|cause| cause.as_str().chars().take(CAUSE_CHARS).collect::<String>());
+    let cause = cause.filter(|cause| !cause.is_empty()).map(|cause| format!(" ({cause})")).unwrap_or_default();
+    format!("{lowest}{cause}")
 }
 
 fn failure(case: &Case<'_>, check: &CheckId) -> String {

@@ -14,6 +14,9 @@ pub(super) fn stretches(plan: &Check, readings: &[Reading]) -> Vec<OnBattery> {
     }
     let (mut last_on_mains, mut is_open): (Option<Timestamp>, bool) = (None, false);
     for reading in readings {
+        if let (Some(dip), Some(stretch)) = (&reading.dip, found.last_mut()) {
+            stretch.dip.get_or_insert_with(|| dip.clone());
+        }
         match supply(reading) {
             Some(Supply::Battery { is_low }) => {
                 if !is_open {
@@ -51,6 +54,7 @@ fn begun(reading: &Reading, last_on_mains: Option<Timestamp>) -> OnBattery {
         low: None,
         received: reading.received,
         ended_received: None,
+        dip: None,
     }
 }
 

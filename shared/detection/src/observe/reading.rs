@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use upheld_model::{Counter, Culprit, Outcome, Sample, sample::Value};
+use upheld_model::{Counter, Culprit, DeviceText, Outcome, Sample, sample::Value};
 
 use crate::{
     measure::{self, Measure},
@@ -32,6 +32,29 @@ pub struct Reading {
     pub newest_age_s: Option<f64>,
     /// Whom the check blames, where it can say that.
     pub culprit: Option<Culprit>,
+    /// A stretch on battery that is over, as the agent saw it.
+    pub dip: Option<Dip>,
+}
+
+/// What an agent says of a stretch on battery that is over, beside its length.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Dip {
+    /// The lowest voltage of the input that was seen, in whole volts.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    pub lowest_v: Option<i32>,
+    /// Why the supply went to its battery, in its own words.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<DeviceText>,
+}
+
+impl Dip {
+    /// What the values `dip_s`, `dip_voltage_min` and `dip_cause` say; `None` where there was none.
+    pub(crate) fn of(lasted_s: Option<f64>, lowest_v: Option<f64>, cause: Option<&str>) -> Option<Self> {
+        lasted_s?;
+        // Far beyond any input, and a device may say anything.
+        let whole = |volts: f64| (0.0..1_000_000.0).contains(&volts).then(|| volts.round() as i32);
+        Some(Self { lowest_v: lowest_v.and_then(whole), cause: cause.map(DeviceText::new) })
+    }
 }
 
 /// Where a supply takes its power from.
@@ -45,6 +68,16 @@ pub enum Supply {
         /// Whether that will not last.
         is_low: bool,
     },
+}
+
+impl Supply {
+    /// Where a sample of a power supply says that its power comes from; `None` where it does not say.
+    pub fn of(sample: &Sample) -> Option<Self> {
+        match sample.values.get("status") {
+            Some(Value::Text(text)) => supply(text.as_str()),
+            Some(Value::Number(_)) | None => None,
+        }
+    }
 }
 
 impl Reading {
@@ -61,6 +94,7 @@ impl Reading {
             measured: Vec::new(),
             newest_age_s: None,
             culprit: None,
+            dip: None,
         }
     }
 
@@ -70,10 +104,11 @@ impl Reading {
             Some(Value::Number(number)) => Some(*number),
             Some(Value::Text(_)) | None => None,
         };
-        let status = match sample.values.get("status") {
-            Some(Value::Text(text)) => supply(text.as_str()),
+        let text = |name: &str| match sample.values.get(name) {
+            Some(Value::Text(text)) => Some(text.as_str()),
             Some(Value::Number(_)) | None => None,
         };
+        let status = Supply::of(sample);
         let numbers = sample.values.iter().filter_map(|(name, value)| match value {
             Value::Number(number) => Some((name.as_str(), *number)),
             Value::Text(_) => None,
@@ -90,6 +125,7 @@ impl Reading {
             measured: measure::of_values(numbers, status),
             newest_age_s: number("newest_age_s"),
             culprit: sample.culprit(),
+            dip: Dip::of(number("dip_s"), number("dip_voltage_min"), text("dip_cause")),
         }
     }
 }

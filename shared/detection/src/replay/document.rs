@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use upheld_model::{AssetId, CheckId, CheckName, IncidentClass, IncidentKind};
+use upheld_model::{AssetId, CheckId, CheckName, DeviceText, IncidentClass, IncidentKind};
 
 use crate::{
     correlate::{self, Correlated, Judged},
@@ -94,6 +94,12 @@ pub struct Event {
     /// Until when it lasted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// Of a dip, the lowest voltage of the input that was seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voltage_min: Option<i32>,
+    /// Of a dip, its cause in the supply's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<DeviceText>,
 }
 
 /// One expected run.
@@ -176,6 +182,8 @@ impl From<&correlate::Event> for Event {
             check: event.check.as_ref().map(|check| check.name.clone()),
             after: event.after,
             until: event.until,
+            voltage_min: event.dip.as_ref().and_then(|dip| dip.lowest_v),
+            cause: event.dip.as_ref().and_then(|dip| dip.cause.clone()),
         }
     }
 }

@@ -10,7 +10,7 @@ use upheld_model::{BootEnd, Outcome, UnknownReason};
 use super::lenient::{Counters, Values};
 use crate::{
     measure,
-    observe::{Reading, loss, supply},
+    observe::{Dip, Reading, loss, supply},
 };
 
 /// Why a line means nothing.
@@ -183,6 +183,7 @@ fn sample(raw: Raw<'_>) -> Result<SampleLine<'_>, String> {
         measured: measure::of_values(measured, status),
         newest_age_s: values.newest_age_s.0,
         culprit: values.verdict.0.and_then(|verdict| verdict.parse().ok()),
+        dip: Dip::of(values.dip_s.0, values.dip_voltage_min.0, values.dip_cause.0.as_deref()),
     };
     Ok(SampleLine {
         client: raw.client.cow(),

@@ -164,6 +164,30 @@ fn a_battery_that_charges_or_carries_is_not_an_old_one() {
 }
 
 #[test]
+fn a_battery_that_breaks_its_word_is_at_risk_and_pages_nobody_until_it_keeps_it() {
+    let mut story = Story::new();
+    for (hour, at) in hours(40) {
+        let day = hour / 24;
+        let proof = match day {
+            // Promised 22 min, low after 4: the agent tells it until a later test.
+            20..30 => r#","battery_promised_s":1320,"battery_delivered_s":240"#,
+            _ => "",
+        };
+        // A day on which nobody heard of the supply says nothing.
+        if day != 25 {
+            let values = format!(r#","values":{{"status":"OL","charge_percent":100{proof}}}"#);
+            story.sample(at, "ups-2/ups", if proof.is_empty() { "ok" } else { "warn" }, &values);
+        }
+    }
+    let document = story.told(&[plan()]);
+    let at_risk: Vec<_> = document.incidents.iter().filter(|incident| incident.kind == IncidentKind::AtRisk).collect();
+    let [incident] = at_risk.as_slice() else { panic!("{:#?}", document.incidents) };
+    assert_eq!(incident.title, "ups-2: the battery is ageing: it lasted 4 min of the 22 min that it promised");
+    assert_eq!((incident.opened, incident.restored), (story.at(21.0 * DAY), Some(story.at(31.0 * DAY))));
+    assert_eq!(document.pages, 0);
+}
+
+#[test]
 fn a_full_backup_among_small_ones_is_usual() {
     let size = |day: usize| if day % 7 == 6 { 5e10 } else { 1e9 };
     let told = daily(60, "srv-1/copy", "newest_bytes", &size).told(&[plan()]);

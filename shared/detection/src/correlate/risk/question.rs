@@ -36,6 +36,8 @@ const FIRST_DAYS: usize = 7;
 const BATTERY_DAYS_MIN: usize = 14;
 /// Loads further apart than this (percent) are not comparable.
 const LOAD_APART: f64 = 10.0;
+/// A battery that delivers less than the first share of what it promised opens; beyond the second it is clear.
+const WORD_SHARE: (f64, f64) = (0.5, 0.6);
 /// Backups are compared with those of so many days, and at least so many.
 const BACKUP_DAYS: (i32, usize) = (14, 7);
 /// Retention that falls under its promise within so many days opens.
@@ -70,14 +72,31 @@ pub(super) struct Question<'a> {
 }
 
 enum What<'a> {
-    DiskFills { mount: &'a str },
-    CertificateEnds { warn_days: f64 },
-    RuntimeFalls { load: Option<&'a Days> },
+    DiskFills {
+        mount: &'a str,
+    },
+    CertificateEnds {
+        warn_days: f64,
+    },
+    RuntimeFalls {
+        load: Option<&'a Days>,
+    },
     ChargeFalls,
+    /// `heard` are days on which the supply said anything of its battery.
+    WordIsBroken {
+        promised: &'a Days,
+        heard: Option<&'a Days>,
+    },
     BackupDrifts,
-    RetentionFalls { promised: f64 },
-    RetentionShort { promised: f64 },
-    RestoreOverdue { every: Duration },
+    RetentionFalls {
+        promised: f64,
+    },
+    RetentionShort {
+        promised: f64,
+    },
+    RestoreOverdue {
+        every: Duration,
+    },
 }
 
 /// What is asked of a check.
@@ -94,6 +113,11 @@ pub(super) fn of<'a>(check: &Check, measured: &'a Measured) -> Vec<Question<'a>>
                 vec![What::RuntimeFalls { load: measured.get(&Measure::BatteryLoad) }]
             }
             (Measure::BatteryCharge, Family::Power) => vec![What::ChargeFalls],
+            (Measure::BatteryDelivered, Family::Power) => {
+                let promised = measured.get(&Measure::BatteryPromised);
+                let heard = measured.get(&Measure::BatteryCharge).or(measured.get(&Measure::BatteryRuntime));
+                promised.map(|promised| What::WordIsBroken { promised, heard }).into_iter().collect()
+            }
             (Measure::BackupBytes, Family::Backup) => vec![What::BackupDrifts],
             (Measure::RetentionDays, Family::Recording) => {
                 let promised = promised.retention_days.map(f64::from);
@@ -121,6 +145,7 @@ impl Question<'_> {
             | What::CertificateEnds { .. }
             | What::RuntimeFalls { .. }
             | What::ChargeFalls
+            | What::WordIsBroken { .. }
             | What::BackupDrifts
             | What::RetentionFalls { .. } => IncidentKind::AtRisk,
             What::RetentionShort { .. } | What::RestoreOverdue { .. } => IncidentKind::Noncompliant,
@@ -130,7 +155,9 @@ impl Question<'_> {
     /// The days after which it is asked. A restore test is overdue on days on which nothing happens.
     pub(super) fn days(&self, until: Date) -> Vec<Date> {
         match (&self.what, self.days.first_key_value()) {
-            (What::RestoreOverdue { .. }, Some((first, _))) => super::every_day(*first, until),
+            (What::RestoreOverdue { .. } | What::WordIsBroken { .. }, Some((first, _))) => {
+                super::every_day(*first, until)
+            }
             (_, _) => self.days.keys().copied().collect(),
         }
     }
@@ -139,6 +166,9 @@ impl Question<'_> {
     pub(super) fn ask(&self, day: Date, usual: Option<f64>) -> Answer {
         if let What::RestoreOverdue { every } = self.what {
             return self.restore(day, every);
+        }
+        if let What::WordIsBroken { promised, heard } = self.what {
+            return self.word(day, promised, heard);
         }
         let Some(today) = self.days.get(&day) else { return Answer::Unknown };
         match self.what {
@@ -150,6 +180,7 @@ impl Question<'_> {
             What::RetentionFalls { promised } => self.retention_falls(day, today.median, promised),
             What::RetentionShort { promised } => self.retention(day, today.median, promised),
             What::RestoreOverdue { every } => self.restore(day, every),
+            What::WordIsBroken { promised, heard } => self.word(day, promised, heard),
         }
     }
 
@@ -211,6 +242,23 @@ impl Question<'_> {
         let Some((first, latest)) = first_and_latest(&known) else { return Answer::Unknown };
         compared(latest, usual.unwrap_or(first), CHARGE_SHARE, || {
             format!("the battery stays at {:.0} % on mains", today.median)
+        })
+    }
+
+    /// The agent tells of a broken word until the battery keeps a later one or is changed, so a day on which it tells of
+    /// none is a clear one.
+    fn word(&self, day: Date, promised: &Days, heard: Option<&Days>) -> Answer {
+        let (Some(delivered), Some(promised)) = (self.days.get(&day), promised.get(&day)) else {
+            let was_heard = heard.is_some_and(|days| days.contains_key(&day));
+            return if was_heard { Answer::No } else { Answer::Unknown };
+        };
+        let (delivered, promised) = (delivered.last, promised.last);
+        compared(delivered, promised, WORD_SHARE, || {
+            format!(
+                "the battery is ageing: it lasted {} of the {} that it promised",
+                length(delivered),
+                length(promised)
+            )
         })
     }
 
@@ -347,6 +395,11 @@ impl Trend {
     fn is_falling(&self) -> bool {
         self.falling as f64 >= SAME_WAY * self.pairs as f64
     }
+}
+
+/// `45 s`, `4 min`.
+fn length(seconds: f64) -> String {
+    if seconds < 120.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
 }
 
 /// `1.2 GB`.

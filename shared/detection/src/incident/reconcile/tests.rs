@@ -351,6 +351,7 @@ impl Place {
             low: None,
             received: at(received),
             ended_received: Some(at(received.max(until + 1))),
+            dip: None,
         });
     }
 
@@ -368,7 +369,7 @@ impl Place {
             let dip = OnBattery {
                 until: dip.until.filter(|_| is_over),
                 ended_received: dip.ended_received.filter(|_| is_over),
-                ..*dip
+                ..dip.clone()
             };
             checks.entry("ups-2/ups".parse().unwrap()).or_default().on_battery.push(dip);
         }
