@@ -48,12 +48,21 @@ impl Outgoing {
 
     /// Closes the batch.
     pub(crate) fn flush(&mut self) {
+        self.close(Urgency::Batch);
+    }
+
+    /// Closes the batch, to be synced and sent at once: there may be no later.
+    pub(crate) fn flush_at_once(&mut self) {
+        self.close(Urgency::AtOnce);
+    }
+
+    fn close(&mut self, urgency: Urgency) {
         self.due = None;
         self.bytes = 0;
         let samples = std::mem::take(&mut self.samples);
         if !samples.is_empty() {
             let body = Body { samples, events: Vec::new() };
-            self.effects.push_back(Effect::Write { body, urgency: Urgency::Batch });
+            self.effects.push_back(Effect::Write { body, urgency });
         }
     }
 

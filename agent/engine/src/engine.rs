@@ -156,7 +156,11 @@ impl Engine {
             let started = result.started.clamp(since, now.mono.max(since));
             let sample = sample(check, self.clock.at(started), result, slept);
             let events = lane.fold.handle(&sample);
+            let is_last_gasp = lane.hears_of_a_dying_supply(&sample);
             self.outgoing.sample(sample, now.mono);
+            if is_last_gasp {
+                self.outgoing.flush_at_once();
+            }
             self.outgoing.transition(events);
         }
         let next = lane.next_run(since, now.mono);
@@ -317,7 +321,7 @@ impl Engine {
         };
         self.outgoing.transition(events);
         let run = self.leaving.remove(&spec.id).unwrap_or(Run::Idle);
-        Lane { spec: Arc::new(spec.clone()), fold, run, began: None }.with_spec(spec)
+        Lane { spec: Arc::new(spec.clone()), fold, run, began: None, supply: None }.with_spec(spec)
     }
 
     /// Takes these lanes and places each on the schedule.

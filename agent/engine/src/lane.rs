@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use upheld_detection::fold::{CheckFold, FoldRule};
+use upheld_detection::{
+    fold::{CheckFold, FoldRule},
+    kind::{CheckKind, Family},
+    observe::Supply,
+};
 use upheld_model::{
     CheckId, CheckSpec, Mono, ObservedAt, Outcome, ProbeSpec, Sample, UnknownReason, finding::CheckState,
 };
@@ -26,6 +30,8 @@ pub(crate) struct Lane {
     pub(crate) run: Run,
     /// When it was asked last.
     pub(crate) began: Option<Mono>,
+    /// Where its supply took its power from when it said so last.
+    pub(crate) supply: Option<Supply>,
 }
 
 /// Whether a check is being asked.
@@ -52,6 +58,20 @@ impl Lane {
             self.spec = Arc::new(spec.clone());
         }
         self
+    }
+
+    /// Takes note of where a supply's power comes from; whether that is grave news: it went on battery, or its battery is
+    /// low. The agent may be without power, or its line without a router, before the next batch is due.
+    pub(crate) fn hears_of_a_dying_supply(&mut self, sample: &Sample) -> bool {
+        if CheckKind::new(self.spec.probe.kind()).family() != Family::Power {
+            return false;
+        }
+        let Some(now) = Supply::of(sample) else { return false };
+        match (self.supply.replace(now), now) {
+            (_, Supply::Mains) => false,
+            (Some(Supply::Battery { is_low: before }), Supply::Battery { is_low }) => is_low && !before,
+            (Some(Supply::Mains) | None, Supply::Battery { .. }) => true,
+        }
     }
 
     /// Whether it was asked so lately that to ask again now would say nothing new.

@@ -57,6 +57,53 @@ fn a_failure_is_confirmed_within_fifteen_seconds_whenever_it_begins() {
 }
 
 #[test]
+fn a_supply_that_goes_on_battery_and_one_whose_battery_is_low_are_told_at_once() {
+    let probe = ProbeSpec::UpsNut { target: "10.0.0.1".to_owned(), port: 3493, ups: "rack".to_owned() };
+    let nut = CheckSpec::with_defaults(id("ups-2/ups"), probe);
+    let mut supply = Supply { engine: engine(Start::default(), reading(0, EPOCH_MS, 0)), now: 0 };
+    supply.engine.configure(config(vec![nut]), reading(0, EPOCH_MS, 0)).unwrap();
+    let gasps: Vec<bool> = ["OL", "OL", "OB", "OB", "OB LB", "OB LB", "WAIT", "OB LB", "OL CHRG", "OL", "OB LB"]
+        .map(|status| supply.says(status))
+        .into();
+    assert_eq!(gasps, [false, false, true, false, true, false, false, false, false, false, true]);
+}
+
+/// An engine with one check of a supply.
+struct Supply {
+    engine: Engine,
+    now: u64,
+}
+
+impl Supply {
+    /// Answers its next run; whether that sample was written to be sent at once. It warns, which is no transition.
+    fn says(&mut self, status: &str) -> bool {
+        loop {
+            self.now += 100;
+            self.engine.handle_timeout(reading(self.now, EPOCH_MS, 0));
+            let effects: Vec<_> = std::iter::from_fn(|| self.engine.poll_effect()).collect();
+            if effects.iter().any(|effect| matches!(effect, Effect::Probe(_))) {
+                break;
+            }
+        }
+        let result = ProbeResult {
+            outcome: Outcome::Warn,
+            values: BTreeMap::from([("status".to_owned(), status.into())]),
+            counters: BTreeMap::new(),
+            evidence: None,
+            started: at_mono(self.now),
+            took: Duration::ZERO,
+        };
+        self.engine.handle_outcome(&id("ups-2/ups"), result, reading(self.now, EPOCH_MS, 0)).unwrap();
+        std::iter::from_fn(|| self.engine.poll_effect()).any(|effect| match effect {
+            Effect::Write { body, urgency: Urgency::AtOnce } => {
+                body.samples.last().is_some_and(|sample| sample.values["status"] == status.into())
+            }
+            Effect::Write { urgency: Urgency::Batch, .. } | Effect::Probe(_) => false,
+        })
+    }
+}
+
+#[test]
 fn a_suspect_check_is_probed_every_two_seconds_until_it_is_judged() {
     let mut world = World::new(vec![tcp("srv-1/net.tcp")], |_, now| if now < 20 * S { good() } else { bad() });
     world.run_until(60 * S);

@@ -53,6 +53,7 @@ impl Stop {
 impl Agent {
     /// Says the last words; asked twice, once is enough.
     pub(super) fn begin_stop(&mut self, reason: &'static str) {
+        let reason = last_words(reason, self.prober.is_on_battery());
         match self.stop {
             Stop::NotAsked => {
                 tracing::info!(reason, "The agent stops.");
@@ -92,6 +93,15 @@ impl Agent {
             }
             Stop::Closing { is_told: true, .. } => Ok(()),
         }
+    }
+}
+
+/// Who shuts a host down while its supply is on battery does so for want of power (upsmon, apcupsd, or a person who sees it
+/// coming): that is an outage and not a host that was switched off as announced.
+fn last_words(reason: &'static str, is_on_battery: bool) -> &'static str {
+    match reason {
+        "shutdown requested" if is_on_battery => "the host shuts down on battery: its power fails",
+        _ => reason,
     }
 }
 
@@ -166,4 +176,23 @@ pub(super) fn listen(incoming: mpsc::Sender<Incoming>) -> Result<(), Failure> {
         }
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use upheld_detection::silence::LastWords;
+
+    use super::last_words;
+
+    #[test]
+    fn a_shutdown_on_battery_is_an_outage_and_any_other_end_is_what_it_was() {
+        for (reason, is_on_battery, words) in [
+            ("shutdown requested", false, LastWords::Requested),
+            ("shutdown requested", true, LastWords::Power),
+            ("reboot requested", true, LastWords::Requested),
+            ("SIGTERM", true, LastWords::Other),
+        ] {
+            assert_eq!(LastWords::of(last_words(reason, is_on_battery)), words, "{reason}");
+        }
+    }
 }

@@ -62,7 +62,13 @@ impl Engine {
                         };
                         fold.set_rule(FoldRule::from(spec));
                         self.outgoing.transition(fold.handle_timeout(at));
-                        lanes.push(Lane { spec: Arc::new(spec.clone()), fold, run: Run::Idle, began: None });
+                        lanes.push(Lane {
+                            spec: Arc::new(spec.clone()),
+                            fold,
+                            run: Run::Idle,
+                            began: None,
+                            supply: None,
+                        });
                     }
                     self.config = Some(config);
                 }
