@@ -43,6 +43,24 @@ async fn batteries_counters_and_warnings_are_kept_as_a_replay_sees_them() {
 }
 
 #[tokio::test]
+async fn a_site_that_was_on_battery_when_it_fell_silent_has_lost_its_power() {
+    for (status, title) in [
+        ("OB DISCHRG", "north: silent since 10:00; on battery before: power"),
+        ("OL CHRG", "north: silent since 10:00"),
+    ] {
+        let mut world = World::with(with_ups()).await;
+        let mut agent = world.agent("acme", "north").await;
+        let record = agent.sampled(vec![ups(world.now, Outcome::Warn, status, 0)]);
+        world.take(&mut agent, vec![record]).await;
+        world.lives(301).await;
+        world.desk.silence_once(world.now).await.unwrap();
+        let told = world.all().await;
+        let silent = told.iter().find(|incident| incident.kind == IncidentKind::Silent);
+        assert_eq!(silent.map(|incident| incident.title.as_str()), Some(title), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn the_same_upload_twice_and_a_restart_change_no_fact() {
     let world = World::with(with_ups()).await;
     let mut agent = world.agent("acme", "north").await;

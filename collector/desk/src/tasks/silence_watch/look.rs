@@ -160,6 +160,7 @@ fn at_site(
     let last = quiet.iter().max_by_key(|quiet| (quiet.at, Reverse(&quiet.row.agent)));
     let Some(last) = last.map(|last| (last.at, last.row.agent.clone())) else { return Ok(Vec::new()) };
     let words = words(tx, SiteKey { client, site }, last.0.min(quiet.iter().map(|q| q.at).min().unwrap_or(last.0)))?;
+    let supplies = on_battery(tx, SiteKey { client, site })?;
     let incidents = open_silences(tx, client, site)?;
     let is_told = |due: Timestamp| {
         let commissioned = book.book.site(client, site).and_then(|site| site.commissioned_at());
@@ -183,6 +184,11 @@ fn at_site(
             .iter()
             .filter(|words| if is_alone { own(words) } else { later(words.at, TOGETHER) >= quiet.at })
             .any(|words| words.what == LastWords::Power);
+        let on_battery = supplies
+            .iter()
+            .filter(|(agent, _)| !is_alone || *agent == quiet.row.agent)
+            .any(|(_, at)| later(*at, TOGETHER) >= quiet.at);
+        let said_power = said_power || on_battery;
         let extent = if is_alone { Extent::Agent { name } } else { Extent::Site };
         let due = if is_alone { quiet.due.max(had_time(&incidents, &quiet)) } else { quiet.due };
         // Of a host that the book does not have nobody can say when it is expected to run.
@@ -229,6 +235,16 @@ fn words(tx: &dyn ReadTx, key: SiteKey<'_>, since: Timestamp) -> Result<Vec<Word
         }
     }
     Ok(words)
+}
+
+/// When an agent of the site heard last of a supply that was on battery then.
+fn on_battery(tx: &dyn ReadTx, key: SiteKey<'_>) -> Result<Vec<(AgentId, Timestamp)>, DeskError> {
+    let mut found = Vec::new();
+    for (agent, body) in tx.kept_of_site(key)? {
+        let at = facts::read_kept(&body)?.on_battery_at();
+        found.extend(at.map(|at| (agent, at)));
+    }
+    Ok(found)
 }
 
 /// The asset on which an agent runs, by the book.
