@@ -35,6 +35,7 @@ mod ntp;
 mod nut;
 mod path;
 mod process;
+mod port;
 mod result;
 mod secret;
 mod service;

@@ -1,6 +1,7 @@
 //! `net.link`: a port of this host: carrier, speed, duplex, and what the kernel counts at it.
 //!
 //! Drops are the kernel's own count (`carrier_down_count`, Linux 4.16), so that three drops between two looks are three.
+//! When each began and ended the kernel announces (rtnetlink), to the millisecond for drops of a second and more.
 //! A speed is judged by what the check asks for, else by the best that was ever seen of this adapter, which outlives a
 //! restart ([`crate::Memory`]).
 //!
@@ -12,9 +13,15 @@
 #[cfg(target_os = "linux")]
 mod diagnose;
 #[cfg(target_os = "linux")]
+mod drops;
+#[cfg(target_os = "linux")]
 mod judge;
 #[cfg(target_os = "linux")]
+mod netlink;
+#[cfg(target_os = "linux")]
 mod sysfs;
+#[cfg(target_os = "linux")]
+mod watch;
 #[cfg(target_os = "linux")]
 mod window;
 
@@ -48,6 +55,8 @@ pub(crate) struct Links {
     memory: Arc<Mutex<LinkMemory>>,
     #[cfg(target_os = "linux")]
     windows: Arc<Mutex<BTreeMap<CheckId, window::Window>>>,
+    #[cfg(target_os = "linux")]
+    watch: watch::Watch,
 }
 
 impl Links {
@@ -56,6 +65,8 @@ impl Links {
             memory: Arc::default(),
             #[cfg(target_os = "linux")]
             windows: Arc::default(),
+            #[cfg(target_os = "linux")]
+            watch: watch::Watch::default(),
         }
     }
 
@@ -67,6 +78,8 @@ impl Links {
         meant_mbps: Option<u32>,
         deadline: Deadline,
     ) -> ProbeResult {
+        #[cfg(target_os = "linux")]
+        self.watch.begin();
         let (links, owned, interface) = (self.clone(), check.clone(), interface.map(str::to_owned));
         blocking.run(&check.to_string(), deadline, move || look(&links, &owned, interface, meant_mbps)).await
     }
@@ -99,7 +112,7 @@ pub(crate) fn has_carrier(_: &str) -> Option<bool> {
 
 #[cfg(target_os = "linux")]
 fn look(links: &Links, check: &CheckId, named: Option<String>, meant_mbps: Option<u32>) -> ProbeResult {
-    let Links { memory, windows } = links;
+    let Links { memory, windows, watch } = links;
     let usual = memory.lock().unwrap_or_else(PoisonError::into_inner).get(check).cloned().unwrap_or_default();
     let by_route = || crate::surroundings::default_interface();
     let remembered = || Some(usual.interface.clone()).filter(|name| !name.is_empty());
@@ -121,7 +134,8 @@ fn look(links: &Links, check: &CheckId, named: Option<String>, meant_mbps: Optio
     let usual = judge::learn(usual, &interface, &seen);
     let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
     let lately = windows.entry(check.clone()).or_default().take(&seen, std::time::Instant::now());
-    let result = judge::judge(&interface, &seen, meant_mbps, &usual, lately);
+    let told = watch.tell(check, &seen);
+    let result = judge::judge(&interface, &seen, meant_mbps, &usual, lately, &told);
     memory.lock().unwrap_or_else(PoisonError::into_inner).insert(check.clone(), usual);
     result
 }

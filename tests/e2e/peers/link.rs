@@ -56,3 +56,37 @@ fn s1_three_drops_of_a_real_port_between_two_looks_are_one_unstable_link() {
         println!("{}", incidents[0]["title"]);
     });
 }
+
+#[test]
+fn a_drop_of_a_real_port_is_told_with_its_begin_and_its_end() {
+    let name = "link::a_drop_of_a_real_port_is_told_with_its_begin_and_its_end";
+    namespace::inside(Own::NetworkAndMounts, name, || {
+        sh(
+            "mount -t sysfs sysfs /sys; ip link add eth0 type veth peer name far; ip link set eth0 up; ip link set far up",
+            &[],
+        );
+        let (_collector, mut agent) =
+            super::site(&["kind = \"net.link\", interface = \"eth0\", every = \"5s\"".to_owned()], "");
+        agent.run();
+        wait_for("the port is watched", Duration::from_secs(20), || {
+            (agent.status()?["checks"][0]["state"] == "ok").then_some(())
+        });
+        // As long as a bad plug's drop: how long it lasted is what the agent is to say.
+        let begun = jiff::Timestamp::now();
+        sh("ip link set far down; sleep 2.5; ip link set far up", &[]);
+        let dated = |agent: &upheld_tests::Agent| {
+            let recorded = program::run(&mut agent.command(&["record", "--since", "1h"]));
+            assert_eq!(recorded.0, Some(0), "{}", recorded.2);
+            let mut lines = recorded.1.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+            lines.find(|sample| !sample["values"]["last_drop_s"].is_null())
+        };
+        let drop = wait_for("the drop is journalled", Duration::from_secs(60), || dated(&agent));
+        println!("{drop}");
+        let lasted = drop["values"]["last_drop_s"].as_f64().expect("seconds");
+        assert!((2.3..10.0).contains(&lasted), "{drop}");
+        let from: jiff::Timestamp =
+            drop["values"]["last_drop_from"].as_str().expect("a text").parse().expect("an instant");
+        assert!(from.duration_since(begun).abs() < jiff::SignedDuration::from_secs(2), "{begun}: {drop}");
+        agent.program().stop();
+    });
+}

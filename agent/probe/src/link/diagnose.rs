@@ -5,6 +5,7 @@
 //! at the other end or its power; half duplex for a setting; frames that arrived whole and were not fetched for the host.
 
 use super::window::Lately;
+use crate::port;
 
 /// Damaged frames an hour that are more than noise (PROBES 7).
 const DAMAGED_AN_HOUR: u64 = 10;
@@ -52,11 +53,11 @@ impl Suspect {
 
     fn advice(self) -> &'static str {
         match self {
-            Self::Cable => "cable or port; swap the cable first, then the port",
+            Self::Cable => port::CABLE,
             Self::Switch => {
                 "no frame is damaged, so the port or device at the other end, or its power; try another port, then the cable"
             }
-            Self::Negotiation => "the two ends do not agree; set both to negotiate",
+            Self::Negotiation => port::NEGOTIATION,
             Self::Server => "the frames arrive whole, so neither cable nor switch; look at this host's load and driver",
         }
     }
@@ -93,10 +94,9 @@ pub(super) fn diagnose(shown: &Shown) -> Option<Diagnosis> {
         (missed && suspect == Suspect::Server, lately.missed, "frame that this host did not fetch"),
     ];
     let counted: Vec<String> = counted.iter().filter(|(is, ..)| *is).map(|(_, n, what)| number(*n, what)).collect();
-    let by = if *is_meant { "are meant" } else { "were usual" };
     let mut reasons: Vec<String> =
-        slower.iter().map(|(now, expected)| format!("runs at {now} Mbit/s where {expected} {by}")).collect();
-    reasons.extend(is_half_duplex.then(|| "runs at half duplex".to_owned()));
+        slower.iter().map(|(now, expected)| port::slower(*now, *expected, *is_meant)).collect();
+    reasons.extend(is_half_duplex.then(|| port::HALF_DUPLEX.to_owned()));
     if !counted.is_empty() {
         reasons.push(format!("counted {} in {} min", counted.join(", "), lately.minutes.max(1)));
     }

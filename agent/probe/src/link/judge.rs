@@ -1,14 +1,16 @@
 //! What a port's state is worth, and what is usual there.
 
+use jiff::Timestamp;
 use upheld_model::{Counter, Outcome, UnknownReason};
 
 use super::{
     Usual,
     diagnose::{Diagnosis, Shown, diagnose},
+    drops::Told,
     sysfs::Seen,
     window::Lately,
 };
-use crate::{ProbeResult, host::boot_id};
+use crate::{ProbeResult, host::boot_id, words};
 
 /// What is usual, with what is seen: the best speed of this adapter, however long ago. A port that has been slow for a
 /// month is not usually slow.
@@ -27,6 +29,7 @@ pub(super) fn judge(
     meant_mbps: Option<u32>,
     usual: &Usual,
     lately: Lately,
+    told: &Told,
 ) -> ProbeResult {
     let expected = meant_mbps.or(usual.speed_mbps);
     let is_up = seen.is_enabled && seen.has_carrier;
@@ -36,12 +39,23 @@ pub(super) fn judge(
     let mut result = if !seen.is_enabled {
         ProbeResult::bad(format!("{interface} is switched off on this host"))
     } else if !seen.has_carrier {
-        let why = "has no link: the cable is out or broken, or the port or device at its other end is off";
+        let since = told.down_since.map(|since| format!(" since {}", words::instant(since))).unwrap_or_default();
+        let why =
+            format!("has no link{since}: the cable is out or broken, or the port or device at its other end is off");
         let before = diagnosis.as_ref().map(|diagnosis| format!("; it {}", diagnosis.sentence)).unwrap_or_default();
         ProbeResult::bad(format!("{interface} {why}{before}"))
     } else {
         up(interface, seen, diagnosis.as_ref())
     };
+    if let Some(sentence) = told.sentence() {
+        let now = result.evidence.as_ref().map(|text| format!("{}; ", text.as_str())).unwrap_or_default();
+        result = result.evidence(format!("{now}{sentence}"));
+    }
+    if let Some((from, to, seconds)) = told.last() {
+        let exact = |at: Timestamp| at.strftime("%FT%T%.3fZ").to_string();
+        result = result.value("last_drop_from", exact(from).as_str()).value("last_drop_to", exact(to).as_str());
+        result = result.value("last_drop_s", (seconds * 1e3).round() / 1e3);
+    }
     if let Some(diagnosis) = &diagnosis {
         result = result.value("suspect", diagnosis.suspect.word());
     }
@@ -195,7 +209,7 @@ mod tests {
         fn runs_at(&mut self, speed_mbps: u32) -> ProbeResult {
             self.seen.speed_mbps = Some(speed_mbps);
             self.usual = learn(self.usual.clone(), "eth0", &self.seen);
-            judge("eth0", &self.seen, self.meant, &self.usual, self.lately.clone())
+            judge("eth0", &self.seen, self.meant, &self.usual, self.lately.clone(), &Told::default())
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A real port, whose other end goes away: a veth pair in a network namespace of the test's own.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
-use upheld_model::{CheckSpec, Outcome, ProbeSpec, UnknownReason};
+use jiff::{SignedDuration, Timestamp};
+use upheld_model::{CheckSpec, Outcome, ProbeSpec, UnknownReason, sample::Value};
 
-use crate::testing;
+use super::netlink::{Heard, Listener};
+use crate::{ProbeResult, Prober, testing};
 
 /// A port whose other end is in the same namespace, and `/sys` of that namespace.
 const SETUP: &str = "ip link add eth0 type veth peer name far; ip link set eth0 up; ip link set far up
@@ -42,6 +44,65 @@ fn s1_three_drops_between_two_looks_are_three() {
         let anew = prober.run(&link(Some("eth0"))).await;
         assert_eq!(anew.counters["carrier_down"].since(&down.counters["carrier_down"]), None, "another adapter");
     });
+}
+
+#[test]
+fn a_drop_of_a_real_port_is_dated_by_the_kernels_announcements() {
+    let name = "link::tests::a_drop_of_a_real_port_is_dated_by_the_kernels_announcements";
+    testing::in_namespaces(name, &["--net", "--mount"], SETUP, async || {
+        let prober = testing::prober("");
+        prober.run(&link(Some("eth0"))).await;
+        let begun = Timestamp::now();
+        sh("ip link set far down");
+        let down = until(&prober, |seen| testing::evidence(seen).contains("has no link since ")).await;
+        assert_eq!(down.outcome, Outcome::Bad, "{down:?}");
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        sh("ip link set far up");
+        let ended = Timestamp::now();
+        let up = until(&prober, |seen| seen.values.contains_key("last_drop_s")).await;
+        println!("{}", testing::evidence(&up));
+        let at = |name: &str| match &up.values[name] {
+            Value::Text(text) => text.as_str().parse::<Timestamp>().unwrap(),
+            Value::Number(_) => panic!("{up:?}"),
+        };
+        let near =
+            |one: Timestamp, other: Timestamp| one.duration_since(other).abs() < SignedDuration::from_millis(900);
+        assert!(near(at("last_drop_from"), begun) && near(at("last_drop_to"), ended), "{begun} {ended} {up:?}");
+        assert!(testing::number(&up, "last_drop_s") >= 1.4, "{up:?}");
+        assert!(testing::evidence(&up).contains("it was down for "), "{up:?}");
+        let quiet = prober.run(&link(Some("eth0"))).await;
+        assert!(!testing::evidence(&quiet).contains("it was down for"), "told once: {quiet:?}");
+    });
+}
+
+#[test]
+fn a_kernel_that_has_more_to_say_than_is_kept_says_so_and_the_next_is_heard() {
+    let name = "link::tests::a_kernel_that_has_more_to_say_than_is_kept_says_so_and_the_next_is_heard";
+    testing::in_namespaces(name, &["--net", "--mount"], SETUP, async || {
+        // Room for a few announcements.
+        let mut listener = Listener::with_buffer(16 << 10).unwrap();
+        sh("for drop in $(seq 40); do ip link set far down; ip link set far up; done");
+        let mut heard = Vec::new();
+        while let Ok(news) = tokio::time::timeout(Duration::from_millis(300), listener.next()).await {
+            heard.push(news.unwrap());
+        }
+        assert!(heard.iter().any(|news| matches!(news, Heard::Overrun)), "{heard:?}");
+        sh("ip link set far down");
+        let next = tokio::time::timeout(Duration::from_secs(5), listener.next()).await.unwrap().unwrap();
+        assert!(matches!(next, Heard::Announced(_)), "{next:?}");
+    });
+}
+
+/// Looks until it is so: an announcement is heard in its own time.
+async fn until(prober: &Prober, is_so: impl Fn(&ProbeResult) -> bool) -> ProbeResult {
+    for _ in 0..500 {
+        let seen = prober.run(&link(Some("eth0"))).await;
+        if is_so(&seen) {
+            return seen;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not so within five seconds: {:?}", prober.run(&link(Some("eth0"))).await);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is wrong with a switch's port that has a link.
 
+use crate::port;
+
 /// Slower than meant, or than was usual where nobody says; half duplex.
 pub(super) fn shortcomings(
     speed_mbps: Option<u32>,
@@ -11,13 +13,10 @@ pub(super) fn shortcomings(
     if let (Some(speed), Some(expected)) = (speed_mbps, meant_mbps.or(usual_mbps))
         && speed < expected
     {
-        let by = if meant_mbps.is_some() { "are meant" } else { "were usual" };
-        why.push(format!(
-            "runs at {speed} Mbit/s where {expected} {by}: a damaged cable or plug does that, or the port at its other end"
-        ));
+        why.push(format!("{}: {}", port::slower(speed, expected, meant_mbps.is_some()), port::CABLE));
     }
     if is_half_duplex == Some(true) {
-        why.push("runs at half duplex: its other end does not negotiate, or is set by hand".to_owned());
+        why.push(format!("{}: {}", port::HALF_DUPLEX, port::NEGOTIATION));
     }
     why
 }
