@@ -30,6 +30,7 @@ mod ics;
 mod layout;
 mod nearest;
 mod plan;
+pub mod proposed;
 mod provider;
 mod scalar;
 pub mod schema;

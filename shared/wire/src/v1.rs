@@ -8,11 +8,13 @@
 //! | data | `GET /v1/config` | 200 [`AgentConfig`] |
 //! | data | `GET /v1/drill/ID` | 200 [`drill::DrillReport`]; 404 where drills are not known |
 //! | data | `POST /v1/secrets` [`secrets::SecretsRequest`] | 200 [`secrets::SecretsAnswer`]; 404 where none are sealed |
+//! | data | `POST /v1/proposals` [`proposals::ProposalRequest`] | 200 [`proposals::ProposalAnswer`]; 404 where none are taken |
 //! | data | `POST /v1/renew` [`enroll::RenewRequest`] | 200 [`enroll::RenewAnswer`] |
 
 pub mod drill;
 pub mod enroll;
 pub mod limits;
+pub mod proposals;
 pub mod record;
 pub mod secrets;
 

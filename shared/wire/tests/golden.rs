@@ -9,6 +9,7 @@ use upheld_wire::v1::{
     AgentConfig, Body, Conflict, DeliverRequest, Delivered, EpochLink, Problem,
     drill::DrillReport,
     enroll::{EnrollAnswer, EnrollRequest, RenewAnswer, RenewRequest},
+    proposals::{AnyAsset, ProposalAnswer, ProposalRequest},
     record::{batch_digest, root},
     secrets::{SecretsAnswer, SecretsRequest},
 };
@@ -83,6 +84,14 @@ fn sealed_secrets_read_and_an_older_collector_says_nothing_of_them() {
     reads::<SecretsRequest>(include_str!("golden/secrets-request.json"));
     let answer: SecretsAnswer = reads(include_str!("golden/secrets-answer.json"));
     assert_eq!(answer.boxes[0].name.as_str(), "nvr-web");
+}
+
+#[test]
+fn a_proposal_reads_and_what_only_a_later_version_can_read_is_left_out() {
+    let request: ProposalRequest = reads(include_str!("golden/proposal-request.json"));
+    let known = request.assets.iter().filter(|asset| matches!(asset, AnyAsset::Known(_))).count();
+    assert_eq!((known, request.assets.len()), (2, 3));
+    reads::<ProposalAnswer>(include_str!("golden/proposal-answer.json"));
 }
 
 #[test]
