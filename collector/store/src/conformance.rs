@@ -4,6 +4,7 @@
 mod enrolment;
 mod facts;
 mod jobs;
+mod proposals;
 mod sealed;
 mod users;
 
@@ -52,6 +53,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     enrolment::all(&open).await;
     facts::all(&open).await;
     jobs::all(&open).await;
+    proposals::all(&open).await;
     sealed::all(&open).await;
     users::all(open).await;
 }

@@ -32,6 +32,7 @@ pub mod maintenance;
 pub mod outages;
 pub mod outbox;
 pub mod people;
+pub mod proposals;
 pub mod records;
 pub mod restores;
 pub mod runs;

@@ -48,6 +48,7 @@ fn no_hot_query_scans_a_table() {
         outages::HOT,
         outbox::HOT,
         people::HOT,
+        crate::proposals::HOT,
         records::HOT,
         tokens::HOT,
         users::HOT,
