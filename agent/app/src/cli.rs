@@ -107,13 +107,13 @@ pub(crate) enum Verb {
         verb: CheckVerb,
     },
     /// Look what there is to watch here, and print it as assets and checks for the provider's book. Nothing is sent to the
-    /// provider; nothing is asked that allow.toml forbids.
+    /// provider without --propose; nothing is asked that allow.toml forbids.
     Discover {
         /// A network to look through, such as 10.40.0.0/24; may be given several times. Without it, that of the port which
         /// leads to the gateway.
         #[arg(long, value_name = "CIDR")]
         network: Vec<Network>,
-        /// Send it to the collector as a proposal (not built in this version).
+        /// Send what nobody watches yet to the collector, where a person decides of it; nothing changes before.
         #[arg(long)]
         propose: bool,
     },

@@ -1,20 +1,25 @@
 //! `discover`: what there is to watch here, as assets and checks for the provider's book. It works before the host is
-//! enrolled, sends nothing to the collector, and writes nothing: a person reads it and decides.
+//! enrolled, sends nothing to the collector unless asked to (`--propose`), and writes nothing: a person reads it and
+//! decides.
 
 mod proposal;
+mod propose;
 
 use std::{
     io::{IsTerminal, Write},
     net::IpAddr,
+    sync::Arc,
     time::Duration,
 };
 
+use rustls::crypto::CryptoProvider;
 use serde::Serialize;
-use upheld_model::ProbeSpec;
+use upheld_model::proposal::PORTS;
 use upheld_probe::{
     Prober,
-    discover::{DiscoverError, Network, PORTS, Seen},
+    discover::{DiscoverError, Network, Seen},
 };
+use upheld_wire::v1::proposals::ProposalAnswer;
 
 use crate::{
     cli::Common,
@@ -22,7 +27,7 @@ use crate::{
     output,
     settings::Settings,
     state::StateFolder,
-    uplink,
+    uplink::{self, Reach},
 };
 use proposal::{Proposal, Watched};
 
@@ -39,6 +44,9 @@ struct Report<'a> {
     hosts: Vec<HostReport>,
     backup_tools: &'a [String],
     proposals: &'a [Proposal],
+    /// What became of it at the collector; only with `--propose`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposed: Option<&'a ProposalAnswer>,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,17 +63,27 @@ struct PortReport {
     usually: &'static str,
 }
 
+/// What is asked for.
+pub(crate) struct Wanted<'a> {
+    /// The networks to look through; none: that of the port which leads to the gateway.
+    pub(crate) networks: &'a [Network],
+    /// Whether it goes to the collector as a proposal.
+    pub(crate) propose: bool,
+    /// The cryptography of the line.
+    pub(crate) provider: &'a Arc<CryptoProvider>,
+}
+
 /// Looks, and prints what it would propose.
-pub(crate) async fn discover(common: &Common, networks: &[Network], propose: bool) -> Result<(), Failure> {
-    if propose {
-        return Err(Failure::new(Code::Missing, "`upheld-agent discover --propose` is not built in this version")
-            .why("the collector of this version takes no proposals")
-            .help("hand over what it prints: upheld-agent discover > proposal.toml"));
-    }
+pub(crate) async fn discover(common: &Common, wanted: Wanted<'_>) -> Result<(), Failure> {
+    let Wanted { networks, propose, provider } = wanted;
     let state = StateFolder::new(&common.state);
     let identity = state.identity()?;
+    if propose && identity.is_none() {
+        return Err(propose::not_enrolled());
+    }
     let configured = if identity.is_some() { state.config()? } else { None };
-    let allow = Settings::load(common, identity.as_ref())?.allow_list(common, identity.as_ref())?;
+    let settings = Settings::load(common, identity.as_ref())?;
+    let allow = settings.allow_list(common, identity.as_ref())?;
     let collector = match &identity {
         Some(identity) => uplink::addresses(&identity.collector).await,
         None => Vec::new(),
@@ -77,10 +95,19 @@ pub(crate) async fn discover(common: &Common, networks: &[Network], propose: boo
         .map(|check| (check.id.to_string(), check.probe))
         .collect();
     let proposals = proposal::propose(&seen, &watched);
+    let proposed = match identity.filter(|_| propose) {
+        Some(identity) => {
+            let reach = Reach::of(&identity, settings.proxy, provider);
+            Some(propose::send(&state, &reach, &proposals).await?)
+        }
+        None => None,
+    };
     if common.json {
-        return output::json(&report(&seen, &proposals));
+        return output::json(&report(&seen, &proposals, proposed.as_ref()));
     }
-    output::lines(&proposal::text(&seen, &proposals))
+    let mut lines = proposal::text(&seen, &proposals);
+    lines.extend(proposed.iter().flat_map(propose::said));
+    output::lines(&lines)
 }
 
 async fn look(prober: &Prober, networks: &[Network]) -> Result<Seen, Failure> {
@@ -102,7 +129,7 @@ async fn look(prober: &Prober, networks: &[Network]) -> Result<Seen, Failure> {
     })
 }
 
-fn report<'a>(seen: &'a Seen, proposals: &'a [Proposal]) -> Report<'a> {
+fn report<'a>(seen: &'a Seen, proposals: &'a [Proposal], proposed: Option<&'a ProposalAnswer>) -> Report<'a> {
     let usually = |port: u16| PORTS.iter().find(|(known, _)| *known == port).map_or("", |(_, what)| *what);
     let hosts = seen.hosts.iter().map(|host| HostReport {
         address: host.address,
@@ -118,16 +145,6 @@ fn report<'a>(seen: &'a Seen, proposals: &'a [Proposal]) -> Report<'a> {
         hosts: hosts.collect(),
         backup_tools: &seen.own.backup_tools,
         proposals,
-    }
-}
-
-/// Whether two probes ask the same of the same: how it is judged may differ.
-fn is_same(one: &ProbeSpec, other: &ProbeSpec) -> bool {
-    match (one, other) {
-        (ProbeSpec::Host { .. }, ProbeSpec::Host { .. }) | (ProbeSpec::NetLink { .. }, ProbeSpec::NetLink { .. }) => {
-            true
-        }
-        (ProbeSpec::NetIcmp { target: one, .. }, ProbeSpec::NetIcmp { target: other, .. }) => one == other,
-        (one, other) => one == other,
+        proposed,
     }
 }

@@ -118,7 +118,10 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
             let wanted = record::Wanted { lasts: lasts.clone(), since: since.clone(), out: out.clone() };
             record::record(&cli.common, wanted).await
         }
-        Verb::Discover { network, propose } => discover::discover(&cli.common, network, *propose).await,
+        Verb::Discover { network, propose } => {
+            let wanted = discover::Wanted { networks: network, propose: *propose, provider };
+            discover::discover(&cli.common, wanted).await
+        }
         Verb::Service { verb } => service::service(&cli.common, verb).await,
         Verb::Doctor => doctor::doctor(&cli.common, provider).await,
         Verb::Drill => drill::drill(&cli.common),

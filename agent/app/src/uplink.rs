@@ -1,4 +1,4 @@
-//! The line to the collector: one client, one connection kept, five requests of wire v1.
+//! The line to the collector: one client, one connection kept, the requests of wire v1.
 //!
 //! It sends and reads; what to send and what an answer means is decided elsewhere ([`upheld_delivery`]).
 
@@ -9,6 +9,7 @@ use rustls::{crypto::CryptoProvider, pki_types::CertificateDer};
 use upheld_model::DrillId;
 use upheld_wire::v1::{
     enroll::{RenewRequest, ReturnRequest},
+    proposals::ProposalRequest,
     secrets::SecretsRequest,
 };
 use url::Url;
@@ -72,6 +73,11 @@ impl Uplink {
     /// `POST /v1/secrets`.
     pub(crate) async fn fetch_secrets(&self, request: &SecretsRequest) -> Result<Answer, NoAnswer> {
         http::send(self.client.post(format!("{}/v1/secrets", self.base)).json(request)).await
+    }
+
+    /// `POST /v1/proposals`.
+    pub(crate) async fn propose(&self, request: &ProposalRequest) -> Result<Answer, NoAnswer> {
+        http::send(self.client.post(format!("{}/v1/proposals", self.base)).json(request)).await
     }
 
     /// `POST /v1/renew`.

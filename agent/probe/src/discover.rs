@@ -19,7 +19,7 @@ use std::{
 };
 
 use tokio::task::JoinSet;
-use upheld_model::{Outcome, UnknownReason, check::NUT_PORT};
+use upheld_model::{Outcome, UnknownReason, check::NUT_PORT, proposal::PORTS};
 
 pub use networks::Network;
 
@@ -31,27 +31,6 @@ pub const ADDRESSES_MAX: usize = 1_024;
 const AT_ONCE: usize = 64;
 /// How long one address or port may take: what is in the same building answers within a tenth of it.
 const PATIENCE: Duration = Duration::from_millis(800);
-
-/// The ports that are tried, with what usually listens there. Those of IANA's register where it names one; the recorders'
-/// are their makers' defaults.
-pub const PORTS: &[(u16, &str)] = &[
-    (22, "SSH"),
-    (53, "DNS"),
-    (80, "web page"),
-    (443, "web page (TLS)"),
-    (445, "file shares"),
-    (554, "video (RTSP)"),
-    (1433, "SQL Server"),
-    (3389, "remote desktop"),
-    (3493, "power supplies (NUT)"),
-    (3551, "power supply (apcupsd)"),
-    (5432, "PostgreSQL"),
-    (7563, "Milestone recording server"),
-    (8000, "Hikvision device"),
-    (8007, "Proxmox Backup Server"),
-    (9100, "printer"),
-    (37_777, "Dahua device"),
-];
 
 /// Ports that tell that somebody is there when an echo does not.
 const TELLING: [u16; 5] = [80, 443, 554, 22, 445];

@@ -1,19 +1,18 @@
 //! From what was seen to assets and checks, as text that fits into a site's file.
 //!
-//! Few and quiet: a host that only answers an echo is named and not proposed, and no edge is proposed but that this host
-//! hangs on the supply whose server it runs. A wrong edge would blame the wrong device.
+//! Few and quiet: a host that only answers an echo is named and not proposed, and the one edge of which we are sure is
+//! that this host hangs on the supply whose server it runs. What is in the gateway's network may reach the world through
+//! it: that is a suggestion, and a comment in the text. A wrong edge would blame the wrong device.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use serde::Serialize;
 use upheld_model::{
-    CheckSpec, ProbeSpec,
+    AssetClass, CheckSpec, DeviceText, EdgeKind, ProbeSpec,
     check::{APCUPSD_PORT, NUT_PORT},
-    vocabulary::AssetClass,
+    proposal::{EdgeWhy, ProposedAsset, ProposedEdge, Seen as Why, asset_lines, far_address, is_same, services},
 };
-use upheld_probe::discover::{Answering, PORTS, Seen};
-
-use super::is_same;
+use upheld_probe::discover::{Answering, Seen};
 
 /// A configured check: its name, and what it asks.
 pub(super) type Watched = (String, ProbeSpec);
@@ -21,16 +20,13 @@ pub(super) type Watched = (String, ProbeSpec);
 /// One asset that could be watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Proposal {
-    asset: String,
-    class: AssetClass,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    powered_by: Option<String>,
-    checks: Vec<ProbeSpec>,
+    #[serde(flatten)]
+    pub(super) asset: ProposedAsset,
     /// What was seen, for the person who decides.
-    why: String,
+    pub(super) why: String,
     /// The check of this agent that watches all of it already.
     #[serde(skip_serializing_if = "Option::is_none")]
-    watched_by: Option<String>,
+    pub(super) watched_by: Option<String>,
 }
 
 /// What listens on a port, and what that makes of its host: the first that fits.
@@ -44,110 +40,136 @@ const KNOWN: &[(u16, AssetClass, &str)] = &[
     (5432, AssetClass::Server, "database"),
 ];
 
+/// An asset whose name is not yet known to be the only one.
+struct Draft {
+    name: String,
+    class: AssetClass,
+    why: Why,
+    /// The draft whose server it runs, by its place in the list.
+    powered_by: Option<String>,
+    checks: Vec<ProbeSpec>,
+}
+
 /// The assets, this host first, then its gateway, supplies, and who else was recognised, by address.
 pub(super) fn propose(seen: &Seen, watched: &[Watched]) -> Vec<Proposal> {
-    let mut all = vec![this_host(seen)];
-    if seen.own.gateway.is_some() {
-        all.push(Proposal {
-            asset: "router".to_owned(),
+    let mut drafts = vec![this_host(seen)];
+    if let Some(address) = seen.own.gateway {
+        drafts.push(Draft {
+            name: ROUTER.to_owned(),
             class: AssetClass::Gateway,
+            why: Why::WayOut { address },
             powered_by: None,
             checks: vec![ProbeSpec::NetIcmp { target: "gateway".to_owned(), tcp_port: None }],
-            why: seen.own.gateway.map(|address| format!("the way out, at {address}")).unwrap_or_default(),
-            watched_by: None,
         });
     }
-    all.extend(seen.hosts.iter().flat_map(supplies));
-    all.extend(seen.hosts.iter().filter(|host| !host.address.is_loopback()).filter_map(recognised));
+    drafts.extend(seen.hosts.iter().flat_map(supplies));
+    drafts.extend(seen.hosts.iter().filter(|host| !host.address.is_loopback()).filter_map(recognised));
     let mut used = BTreeSet::new();
-    for proposal in &mut all {
-        let base = proposal.asset.clone();
-        let mut next = 2;
-        while !used.insert(proposal.asset.clone()) {
-            proposal.asset = format!("{base}-{next}");
-            next += 1;
-        }
+    let mut all = Vec::new();
+    for Draft { name, class, why, powered_by, checks } in drafts {
+        let Some(asset) = unused(&name, &mut used) else { continue };
+        let edges = powered_by.and_then(|to| to.parse().ok()).map(|to| ProposedEdge {
+            kind: EdgeKind::PoweredBy,
+            to,
+            why: EdgeWhy::RunsItsServer,
+        });
+        let mut asset = ProposedAsset { asset, class, seen: why, edges: edges.into_iter().collect(), checks };
+        asset.edges.extend(through_the_gateway(&asset, seen));
         let by = |check: &ProbeSpec| watched.iter().find(|(_, known)| is_same(known, check)).map(|(name, _)| name);
-        if proposal.checks.iter().all(|check| by(check).is_some()) {
-            proposal.watched_by = proposal.checks.first().and_then(by).cloned();
-        }
+        let is_watched = asset.checks.iter().all(|check| by(check).is_some());
+        let watched_by = if is_watched { asset.checks.first().and_then(by).cloned() } else { None };
+        all.push(Proposal { why: asset.seen.to_string(), asset, watched_by });
     }
     all
 }
 
-fn this_host(seen: &Seen) -> Proposal {
+/// What the gateway is called.
+const ROUTER: &str = "router";
+
+/// The name, or the first with a number behind it that nobody has yet.
+fn unused(name: &str, used: &mut BTreeSet<String>) -> Option<upheld_model::AssetId> {
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !used.contains(name))?;
+    used.insert(free.clone());
+    free.parse().ok()
+}
+
+/// What is in the gateway's network may reach the world through it.
+fn through_the_gateway(asset: &ProposedAsset, seen: &Seen) -> Option<ProposedEdge> {
+    let gateway = seen.own.gateway?;
+    let network = seen.networks.iter().find(|network| network.contains(gateway))?;
+    let is_there = match asset.seen {
+        Why::ThisHost { .. } => true,
+        // What feeds the site may stand in it; its world is the mains.
+        _ if asset.class == AssetClass::Ups => false,
+        Why::WayOut { .. } => false,
+        _ => asset.checks.iter().filter_map(far_address).any(|address| network.contains(address)),
+    };
+    let why = EdgeWhy::SameNetwork { network: network.first(), prefix: network.prefix(), gateway };
+    is_there.then(|| Some(ProposedEdge { kind: EdgeKind::RoutedVia, to: ROUTER.parse().ok()?, why }))?
+}
+
+fn this_host(seen: &Seen) -> Draft {
     let mut checks = vec![ProbeSpec::Host { disk_bad_percent: 95 }];
     if seen.own.interface.is_some() {
         checks.push(ProbeSpec::NetLink { interface: None, speed_mbps: None });
     }
     let own = seen.hosts.iter().find(|host| host.address.is_loopback());
     let own_supply = own.and_then(|host| supplies(host).into_iter().next());
-    Proposal {
-        asset: Some(slug(&seen.own.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "this-host".to_owned()),
+    Draft {
+        name: Some(slug(&seen.own.name)).filter(|name| !name.is_empty()).unwrap_or_else(|| "this-host".to_owned()),
         class: AssetClass::Server,
-        powered_by: own_supply.map(|supply| supply.asset),
+        why: Why::ThisHost { interface: seen.own.interface.as_deref().map(DeviceText::new) },
+        powered_by: own_supply.map(|supply| supply.name),
         checks,
-        why: match &seen.own.interface {
-            Some(interface) => format!("this host, on the network by {interface}"),
-            None => "this host".to_owned(),
-        },
-        watched_by: None,
     }
 }
 
-fn supplies(host: &Answering) -> Vec<Proposal> {
+fn supplies(host: &Answering) -> Vec<Draft> {
     let target = host.address.to_string();
-    let of = |name: &String| Proposal {
-        asset: supply_id(name),
+    let of = |name: &String| Draft {
+        name: supply_id(name),
         class: AssetClass::Ups,
+        why: Why::NutServer { address: host.address },
         powered_by: None,
         checks: vec![ProbeSpec::UpsNut { target: target.clone(), port: NUT_PORT, ups: name.clone() }],
-        why: format!("the NUT server at {target} knows it"),
-        watched_by: None,
     };
     // apcupsd has one supply, which it calls nothing that is of use.
-    let apcupsd = host.ports.contains(&APCUPSD_PORT).then(|| Proposal {
-        asset: "ups-apcupsd".to_owned(),
+    let apcupsd = host.ports.contains(&APCUPSD_PORT).then(|| Draft {
+        name: "ups-apcupsd".to_owned(),
         class: AssetClass::Ups,
+        why: Why::Apcupsd { address: host.address },
         powered_by: None,
         checks: vec![ProbeSpec::UpsApcupsd { target: target.clone(), port: APCUPSD_PORT }],
-        why: format!("apcupsd at {target}"),
-        watched_by: None,
     });
     // A server may call a supply anything; what no check could name is not proposed.
-    host.supplies.iter().map(of).filter(|proposal| proposal.checks.iter().all(can_be_asked)).chain(apcupsd).collect()
+    host.supplies.iter().map(of).filter(|draft| draft.checks.iter().all(can_be_asked)).chain(apcupsd).collect()
 }
 
 fn can_be_asked(probe: &ProbeSpec) -> bool {
     "any/check".parse().is_ok_and(|id| CheckSpec::with_defaults(id, probe.clone()).validate().is_ok())
 }
 
-fn recognised(host: &Answering) -> Option<Proposal> {
+fn recognised(host: &Answering) -> Option<Draft> {
     let (port, class, word) = KNOWN.iter().find(|(port, _, _)| host.ports.contains(port))?;
     let target = host.address.to_string();
-    Some(Proposal {
-        asset: format!("{word}-{}", slug(&target)),
+    Some(Draft {
+        name: named(word, host.address),
         class: *class,
+        why: Why::Serves { ports: host.ports.clone() },
         powered_by: None,
         checks: vec![ProbeSpec::NetTcp { target, port: *port }],
-        why: if *class == AssetClass::Camera {
-            format!("{}: a camera, or a recorder", services(host))
-        } else {
-            services(host)
-        },
-        watched_by: None,
     })
+}
+
+/// `camera-10-40-0-21`.
+fn named(word: &str, address: IpAddr) -> String {
+    format!("{word}-{}", slug(&address.to_string()))
 }
 
 fn supply_id(name: &str) -> String {
     let name = slug(name);
     if name.starts_with("ups") { name } else { format!("ups-{name}") }
-}
-
-/// What listens there, in words.
-fn services(host: &Answering) -> String {
-    let words = PORTS.iter().filter(|(port, _)| host.ports.contains(port));
-    words.map(|(port, what)| format!("{what} on {port}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Small letters, digits and single dashes, as names in the book are; 40 characters at most, so that a number fits behind.
@@ -167,7 +189,7 @@ pub(super) fn text(seen: &Seen, proposals: &[Proposal]) -> Vec<String> {
         lines.push(format!("# Watched already, as {by}: {}", proposal.why));
     }
     for host in seen.hosts.iter().filter(|host| !is_proposed(host, seen)) {
-        let serves = if host.ports.is_empty() { "it answers an echo".to_owned() } else { services(host) };
+        let serves = if host.ports.is_empty() { "it answers an echo".to_owned() } else { services(&host.ports) };
         lines.push(format!("# Also there, and not proposed: {} ({serves})", host.address));
     }
     lines.extend(seen.left_out.iter().map(|why| format!("# Not looked at: {why}")));
@@ -186,15 +208,7 @@ pub(super) fn text(seen: &Seen, proposals: &[Proposal]) -> Vec<String> {
     );
     for proposal in new {
         lines.push(String::new());
-        lines.push(format!("# {}", proposal.why));
-        lines.push("[[asset]]".to_owned());
-        lines.push(format!("id = {:?}", proposal.asset));
-        lines.push(format!("class = {:?}", proposal.class.as_str()));
-        lines.extend(
-            proposal.powered_by.iter().map(|ups| format!("powered_by = {ups:?}         # it runs the supply's server")),
-        );
-        let checks: Vec<String> = proposal.checks.iter().map(inline).collect();
-        lines.push(format!("checks = [{}]", checks.join(", ")));
+        lines.extend(asset_lines(&proposal.asset));
     }
     lines
 }
@@ -215,25 +229,6 @@ fn looked_at(seen: &Seen) -> String {
         n => format!("; allow.toml forbids {n} more"),
     };
     format!("Looked through {networks}: {} addresses, {others} answered{forbidden}.", seen.asked)
-}
-
-/// A check as the book writes it; what is the default is left out.
-fn inline(check: &ProbeSpec) -> String {
-    let mut said = vec![format!("kind = {:?}", check.kind())];
-    if let ProbeSpec::NetIcmp { target, .. }
-    | ProbeSpec::NetTcp { target, .. }
-    | ProbeSpec::UpsNut { target, .. }
-    | ProbeSpec::UpsApcupsd { target, .. } = check
-    {
-        said.push(format!("target = {target:?}"));
-    }
-    if let ProbeSpec::NetTcp { port, .. } = check {
-        said.push(format!("port = {port}"));
-    }
-    if let ProbeSpec::UpsNut { ups, .. } = check {
-        said.push(format!("ups = {ups:?}"));
-    }
-    format!("{{ {} }}", said.join(", "))
 }
 
 #[cfg(test)]
@@ -288,7 +283,7 @@ mod tests {
             ("cam-1/net.tcp".to_owned(), ProbeSpec::NetTcp { target: "10.40.0.21".to_owned(), port: 554 }),
         ];
         let all = propose(&seen(), &watched);
-        let by = |asset: &str| all.iter().find(|one| one.asset == asset).unwrap().watched_by.as_deref();
+        let by = |asset: &str| all.iter().find(|one| one.asset.asset.as_str() == asset).unwrap().watched_by.as_deref();
         assert_eq!(by("srv-1-example"), Some("srv-1/host"));
         assert_eq!(by("camera-10-40-0-21"), Some("cam-1/net.tcp"));
         assert_eq!(by("recorder-10-40-0-12"), None);
@@ -306,12 +301,11 @@ mod tests {
     fn names_are_the_books_and_each_is_another() {
         let twice =
             Seen { hosts: vec![host("10.40.0.5", &[], &["ups1"]), host("10.40.0.6", &[], &["ups1"])], ..seen() };
-        let names: Vec<String> = propose(&twice, &[]).into_iter().map(|one| one.asset).collect();
+        let names: Vec<String> = propose(&twice, &[]).into_iter().map(|one| one.asset.asset.to_string()).collect();
         assert_eq!(names, ["srv-1-example", "router", "ups1", "ups1-2"]);
         for hostile in ["", "…", "--", "a\u{202e}b", "\u{1b}[31mred", &"x".repeat(300)] {
-            let name =
-                propose(&Seen { own: Own { name: hostile.to_owned(), ..seen().own }, ..seen() }, &[])[0].asset.clone();
-            assert!(name.parse::<upheld_model::AssetId>().is_ok(), "{hostile:?} became {name:?}");
+            let all = propose(&Seen { own: Own { name: hostile.to_owned(), ..seen().own }, ..seen() }, &[]);
+            assert!(matches!(all[0].asset.seen, Why::ThisHost { .. }), "{hostile:?}: {all:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "the tests start the agent; it starts nothing")]
 
 mod collector;
+mod discover;
 mod enroll;
 mod pki;
 mod run;

@@ -19,6 +19,11 @@ impl Subnet {
         [self.first, last]
     }
 
+    /// How many bits name the network.
+    pub(crate) fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether the address is in the network.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         match (self.first, address.to_canonical()) {

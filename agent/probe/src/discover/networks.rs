@@ -14,6 +14,21 @@ use crate::surroundings;
 pub struct Network(Subnet);
 
 impl Network {
+    /// Its first address.
+    pub fn first(&self) -> IpAddr {
+        self.0.ends()[0]
+    }
+
+    /// How many bits of an address name it.
+    pub fn prefix(&self) -> u8 {
+        self.0.prefix()
+    }
+
+    /// Whether the address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(address)
+    }
+
     /// How many hosts it can have; the most that can be counted where there are more.
     pub(super) fn hosts_count(&self) -> u64 {
         match self.0.ends() {
