@@ -274,6 +274,25 @@ const run = async () => {
       await other.close();
     });
   }
+  if (order.propose) {
+    await step('takes one thing that a host proposes, by ticking it', async () => {
+      const { context, page: own } = await open(views[0], state);
+      await own.goto(`${origin}/agents`);
+      await own.getByRole('link', { name: 'What hosts propose to watch' }).click();
+      await own.waitForURL(`${origin}/proposals`);
+      await own.getByRole('link', { name: order.propose.place }).click();
+      await own.waitForURL(`${origin}/proposals/${order.propose.place}`);
+      await own.getByRole('button', { name: 'Take what is ticked' }).click();
+      must(/tick what is meant/.test(await own.getByRole('alert').textContent()), 'nothing ticked is not said');
+      await own.getByRole('checkbox', { name: order.propose.item }).first().check();
+      await own.getByRole('button', { name: 'Take what is ticked' }).click();
+      must(/^Taken: /.test(await own.getByRole('status').textContent()), 'it was not taken');
+      const answer = await context.request.get(`${origin}/proposals/${order.propose.place}/patch`);
+      const patch = await answer.text();
+      must(answer.status() === 200 && /^\+\+\+ b\/clients\//m.test(patch), patch);
+      await context.close();
+    });
+  }
   if (order.invite) {
     await step('chooses a password by an invitation, logs out, and logs in by it to the page first asked for', async () => {
       const { context, page: own, expect } = await open(views[0]);

@@ -36,6 +36,10 @@ fn the_portal_is_usable_in_every_view_and_answers_an_incident() {
         let rows = queue["queue"]["rows"].as_array()?.clone();
         (rows.len() >= down.len()).then_some(rows)
     });
+    // This host, and what is around it: that is another thing on each machine.
+    let discover = ["discover", "--propose", "--network", "127.0.0.1/32"];
+    let (code, printed, said) = program::run(&mut agent.command(&discover));
+    assert!(code == Some(0) && printed.contains("for a person to decide"), "{printed}{said}");
     let path = |row: &Value| format!("/i/{}", row["incident"].as_str().expect("a reference"));
     let tess = collector.cli_json(&["user", "add", "tess@example.net", "--name", "Tess Tech", "--role", "technician"]);
     let owner = ["user", "add", "olga@northgate.example", "--name", "Olga Owner", "--role", "client-owner", "--client"];
@@ -48,6 +52,8 @@ fn the_portal_is_usable_in_every_view_and_answers_an_incident() {
         { "name": "clients", "path": "/clients", "status": 200 },
         { "name": "client", "path": "/c/northgate", "status": 200, "print": 2 },
         { "name": "agents", "path": "/agents", "status": 200 },
+        { "name": "proposals", "path": "/proposals", "status": 200 },
+        { "name": "proposal", "path": "/proposals/northgate/plant-2?all=1", "status": 200, "print": 2 },
         { "name": "report", "path": "/report", "status": 200 },
         { "name": "login", "path": "/login?to=/queue", "status": 200 },
         { "name": "password", "path": format!("/password/{invitation}"), "status": 200 },
@@ -63,10 +69,11 @@ fn the_portal_is_usable_in_every_view_and_answers_an_incident() {
     let texts = said_everywhere(&path(&rows[0]), &instant);
     let order = json!({
         "answer": { "path": path(&rows[0]) }, "texts": texts, "live": path(&rows[2]), "invite": tess["link"],
+        "propose": { "place": "northgate/plant-2", "item": "this host" },
     });
     let report = look(&collector, &pages, &order);
     assert_no_faults(&report);
-    assert_eq!(report["seen"]["steps"].as_array().map(Vec::len), Some(12), "{:#}", report["seen"]["steps"]);
+    assert_eq!(report["seen"]["steps"].as_array().map(Vec::len), Some(13), "{:#}", report["seen"]["steps"]);
     assert_one_renderer(&collector, &report["seen"]["texts"], &rows[0]["incident"], &instant);
     collector.program().assert_no_errors();
 }

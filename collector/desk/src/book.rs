@@ -211,7 +211,8 @@ fn read(row: BookRow) -> Result<CurrentBook, DeskError> {
     Ok(CurrentBook { version, hash, applied_at, files, book, sites: plan::Sites::default() })
 }
 
-fn apply(
+/// Makes the files the book in force, within a transaction.
+pub(crate) fn apply(
     tx: &mut dyn Tx,
     books: &BookCache,
     files: &BTreeMap<String, String>,

@@ -33,6 +33,7 @@ pub mod notify;
 pub mod own;
 pub mod plan;
 mod problem;
+pub mod proposals;
 mod random;
 pub mod recovery;
 pub mod roles;
@@ -46,7 +47,7 @@ pub mod views;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use upheld_store::Store;
 
@@ -81,6 +82,8 @@ pub struct Desk {
 #[derive(Default)]
 struct Shared {
     books: book::BookCache,
+    /// Where the collector's own starter book lies, where there is one.
+    beside: OnceLock<Arc<dyn proposals::BookBeside>>,
     wake: tasks::Wake,
     run: Mutex<Option<tasks::Run>>,
     health: Mutex<tasks::Health>,

@@ -22,6 +22,10 @@ pub enum Action {
     Figures,
     /// Take hosts in, release and revoke them.
     Agents,
+    /// See what hosts propose to watch.
+    Proposals,
+    /// Take what hosts propose into the book, or dismiss it.
+    Propose,
     /// Make and disable the accounts of one's own client's readers.
     Readers,
     /// Make, change and disable everybody's accounts.
@@ -73,8 +77,8 @@ pub fn allowed(action: Action) -> &'static [Role] {
             | "work",
         ) => STAFF,
         Action::Give(_unknown) => &[],
-        Action::Clients | Action::Figures => STAFF,
-        Action::Agents => DECIDERS,
+        Action::Clients | Action::Figures | Action::Proposals => STAFF,
+        Action::Agents | Action::Propose => DECIDERS,
         Action::Readers => &[ProviderAdmin, ClientOwner],
         Action::Users | Action::Audit => ADMIN,
     }
@@ -93,6 +97,8 @@ impl Action {
             Self::Clients,
             Self::Figures,
             Self::Agents,
+            Self::Proposals,
+            Self::Propose,
             Self::Readers,
             Self::Users,
             Self::Audit,
@@ -103,18 +109,23 @@ impl Action {
     /// Whether it changes nothing: all that a token to read may do.
     pub fn is_look(self) -> bool {
         match self {
-            Self::Look | Self::Clients | Self::Figures => true,
-            Self::Report | Self::Give(_) | Self::Agents | Self::Readers | Self::Users | Self::Audit | Self::Account => {
-                false
-            }
+            Self::Look | Self::Clients | Self::Figures | Self::Proposals => true,
+            Self::Report
+            | Self::Give(_)
+            | Self::Agents
+            | Self::Propose
+            | Self::Readers
+            | Self::Users
+            | Self::Audit
+            | Self::Account => false,
         }
     }
 
     /// Whether it is for people only: a token that leaks lets nobody in.
     pub fn is_persons(self) -> bool {
         match self {
-            Self::Agents | Self::Readers | Self::Users | Self::Audit | Self::Account => true,
-            Self::Look | Self::Report | Self::Give(_) | Self::Clients | Self::Figures => false,
+            Self::Agents | Self::Propose | Self::Readers | Self::Users | Self::Audit | Self::Account => true,
+            Self::Look | Self::Report | Self::Give(_) | Self::Clients | Self::Figures | Self::Proposals => false,
         }
     }
 
@@ -133,6 +144,8 @@ impl fmt::Display for Action {
             Self::Clients => "see the list of all clients",
             Self::Figures => "read the process's figures",
             Self::Agents => "take hosts in, release and revoke them",
+            Self::Proposals => "see what hosts propose to watch",
+            Self::Propose => "take or dismiss what hosts propose to watch",
             Self::Readers => "keep the accounts of a client's readers",
             Self::Users => "keep everybody's accounts",
             Self::Audit => "read the audit",

@@ -23,6 +23,7 @@ mod outbox;
 mod own;
 mod passwords;
 mod people;
+mod proposals;
 mod recovery;
 mod sealed;
 mod silence;

@@ -61,6 +61,7 @@ impl Agents {
             .route("/v1/deliver", post(data::deliver))
             .route("/v1/config", get(data::config))
             .route("/v1/drill/{id}", get(data::drill))
+            .route("/v1/proposals", post(data::propose))
             .route("/v1/secrets", post(data::secrets))
             .route("/v1/renew", post(data::renew))
             .fallback(no_such_route)

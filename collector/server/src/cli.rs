@@ -21,6 +21,7 @@ mod notify;
 mod package;
 mod pages;
 mod people;
+mod proposals;
 mod queue;
 mod recovery;
 mod replay;
@@ -123,6 +124,9 @@ enum Command {
     /// What checks of a site need in order to log in, sealed to its agents: nobody reads it here again.
     #[command(subcommand)]
     Secret(secret::Command),
+    /// What hosts propose to watch: list, show, accept, dismiss.
+    #[command(subcommand)]
+    Proposals(proposals::Command),
     /// What new hosts install, and the key that must have signed it.
     #[command(subcommand)]
     Package(package::Command),
@@ -152,6 +156,8 @@ enum Command {
     #[command(flatten)]
     Unbuilt(unbuilt::Command),
 }
+
+pub(crate) use book::read_folder as read_book_folder;
 
 /// What every command is handed.
 pub(crate) struct Context {
@@ -244,6 +250,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Replay(args) => replay::run(&args, context),
         Command::User(command) => user::run(command, context),
         Command::Secret(command) => secret::run(command, context),
+        Command::Proposals(command) => proposals::run(command, context),
         Command::Package(command) => package::run(command, context),
         Command::ApiToken(command) => access::token(command, context),
         Command::LoginLink(args) => access::login_link(&args, context),

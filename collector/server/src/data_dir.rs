@@ -4,17 +4,20 @@
 //! collector.toml   listen, public names            secrets.toml   what the book names but never contains
 //! upheld.db        facts                           pki/           keys and certificates
 //! serve.lock       held by the one that serves     packages/      what new hosts install, and who signed it
+//! book/            the starter book, where `init --serve` made one
 //! ```
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use upheld_desk::Desk;
 
 use crate::{
+    beside::StarterBook,
     config::Config,
     failure::{Exit, Failure},
     files::{FileError, create_private_folder},
@@ -90,7 +93,14 @@ impl DataDir {
 
     /// The desk of a folder whose configuration is being made.
     pub(crate) fn open_database(&self) -> Result<Desk, Failure> {
-        Ok(Desk::new(upheld_store::sqlite::open(&self.database())?))
+        let desk = Desk::new(upheld_store::sqlite::open(&self.database())?);
+        desk.keeps_book_in(Arc::new(StarterBook(self.book())));
+        Ok(desk)
+    }
+
+    /// Where `init --serve` writes its starter book.
+    pub(crate) fn book(&self) -> PathBuf {
+        self.0.join("book")
     }
 
     /// Takes the right to serve, or says who has it.

@@ -6,6 +6,7 @@
 
 mod agents;
 mod backup;
+mod beside;
 mod cli;
 mod config;
 mod data_dir;

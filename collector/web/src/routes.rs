@@ -11,6 +11,7 @@ mod incident;
 mod login;
 mod password;
 mod problems;
+mod proposals;
 mod queue;
 mod report;
 mod settings;
@@ -75,7 +76,7 @@ where
 /// anything is looked up.
 #[rustfmt::skip] // a row a line: it is read as a table
 fn table() -> Vec<Row> {
-    use Action::{Account, Agents, Audit, Clients, Look, Readers, Report};
+    use Action::{Account, Agents, Audit, Clients, Look, Proposals, Propose, Readers, Report};
     use Who::{Anybody, Command, May, Monitor};
     vec![
         get("/", Anybody, "to the queue, or to a client's own page", home),
@@ -98,6 +99,11 @@ fn table() -> Vec<Row> {
         post("/agents", May(Agents), "makes the line that enrols a host", agents::enrol),
         post("/agents/waiting", May(Agents), "lets a host in that waits, or refuses it", agents::decide),
         get("/agents.json", May(Look), "who reports, as data", agents::json),
+        get("/proposals", May(Proposals), "what hosts propose to watch, a site a line", proposals::list),
+        get("/proposals.json", May(Proposals), "the same as data", proposals::list_json),
+        get("/proposals/{client}/{site}", May(Proposals), "what is proposed for a site, and the change of its file; `.json` the same as data; `?all=`", proposals::page),
+        post("/proposals/{client}/{site}", May(Propose), "takes or dismisses what is ticked", proposals::decide),
+        get("/proposals/{client}/{site}/patch", May(Proposals), "what was taken and is not in the book yet, for `git apply`", proposals::patch),
         get("/report", May(Report), "report a problem: the form", report::page),
         get("/report.json", May(Report), "where a problem can be, as data", report::json),
         post("/report", May(Report), "report a problem", report::enter),

@@ -1,4 +1,4 @@
-//! The data door: deliver, config, drill, secrets, renew.
+//! The data door: deliver, config, drill, proposals, secrets, renew.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,10 +9,11 @@ use axum::{
     response::Response,
 };
 use upheld_delivery::intake;
-use upheld_desk::{AgentPeer, DeliverAnswer, Shown};
+use upheld_desk::{AgentPeer, DeliverAnswer, DeskError, Shown};
 use upheld_wire::v1::{
     Delivered, codes,
     enroll::{RenewAnswer, RenewRequest},
+    proposals::{PROPOSAL_BYTES_MAX, ProposalRequest},
     secrets::SecretsRequest,
 };
 
@@ -151,6 +152,30 @@ pub(super) async fn secrets(State(agents): State<Arc<Agents>>, Known { peer, .. 
     };
     match agents.desk.secrets_for(&peer, key, agents.now()).await {
         Ok(answer) => json(StatusCode::OK, &answer),
+        Err(error) => unavailable(&error),
+    }
+}
+
+pub(super) async fn propose(State(agents): State<Arc<Agents>>, Known { peer, .. }: Known, body: Bytes) -> Response {
+    if let Err(refusal) = agents.desk.admit(&peer).await {
+        return refused(refusal);
+    }
+    if body.len() > PROPOSAL_BYTES_MAX {
+        let why = format!("{} bytes, at most {PROPOSAL_BYTES_MAX} are taken", body.len());
+        return problem(StatusCode::PAYLOAD_TOO_LARGE, codes::TOO_LARGE, "The proposal is too large", why);
+    }
+    let request: ProposalRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return malformed(error.to_string()),
+    };
+    match agents.desk.take_proposal(&peer, request, agents.now()).await {
+        Ok(answer) => json(StatusCode::OK, &answer),
+        Err(DeskError::NoBook | DeskError::NoSuchPlace(_)) => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            codes::UNAVAILABLE,
+            "The provider's book does not have this host's site",
+            "the provider applies a book that has it: upheld-collector book apply DIR",
+        ),
         Err(error) => unavailable(&error),
     }
 }

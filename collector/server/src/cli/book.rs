@@ -78,8 +78,8 @@ pub(super) enum Command {
     Schema(schema::Args),
 }
 
-/// The files of a folder, for `init`.
-pub(super) fn read_folder(dir: &Path) -> Result<Files, Failure> {
+/// The files of a folder, for whoever else reads one.
+pub(crate) fn read_folder(dir: &Path) -> Result<Files, Failure> {
     Ok(BookFolder::read(dir)?.files)
 }
 

@@ -137,7 +137,7 @@ impl Begun {
 
     fn apply(self, pki: &Pki, listen: &Listen, context: &Context) -> Result<First, Failure> {
         let Self { files, client, site, is_starter } = self;
-        let starter = is_starter.then(|| context.data.path().join("book"));
+        let starter = is_starter.then(|| context.data.book());
         if let Some(folder) = &starter {
             book::write_folder(folder, &files)?;
         }

@@ -46,8 +46,8 @@ pub(super) enum Command {
 /// `northgate/plant-2`.
 #[derive(Debug, Clone)]
 pub(super) struct SitePath {
-    client: ClientId,
-    site: SiteId,
+    pub(super) client: ClientId,
+    pub(super) site: SiteId,
 }
 
 /// `northgate/plant-2/nvr-web`.

@@ -31,6 +31,8 @@ struct AgentsPage {
     as_of: String,
     agents: Vec<Line>,
     may_enrol: bool,
+    /// Sites for which hosts propose something to decide; `None` for who may not see it.
+    proposals: Option<usize>,
     places: Vec<(String, String)>,
     line: Option<EnrolLine>,
     refused: Option<String>,
@@ -195,12 +197,17 @@ async fn show(portal: &Portal, reader: &Reader, said: Said) -> Result<Response, 
     let known = portal.desk.places(reader.scope()).await?;
     let agents = portal.desk.agents(reader.scope()).await?;
     let waiting = portal.desk.waiting_hosts(reader.scope()).await?;
+    let proposals = match reader.may(Action::Proposals) {
+        true => Some(portal.desk.proposals(reader.scope()).await?.iter().filter(|line| line.waiting > 0).count()),
+        false => None,
+    };
     shown(&AgentsPage {
         who: reader.name().to_owned(),
         nav: nav::of(reader, "/agents"),
         as_of: words::local(now, &known.time_zone),
         agents: agents.iter().map(|agent| Line::of(agent, &known.time_zone, now)).collect(),
         may_enrol: reader.may(Action::Agents),
+        proposals,
         places: known.clients.iter().flat_map(ClientPlaces::named).collect(),
         line,
         refused,

@@ -10,7 +10,9 @@ use axum::{
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use tower::ServiceExt;
-use upheld_desk::{Actor, Desk, DeskError, Keeper, ProblemReport, Reach, Rights, Role, Scope, accounts::NewUser};
+use upheld_desk::{
+    Actor, AgentPeer, Desk, DeskError, Keeper, ProblemReport, Reach, Rights, Role, Scope, accounts::NewUser,
+};
 use upheld_store::{
     agents::{AgentRow, AgentStatus},
     audit::AuditRow,
@@ -103,6 +105,16 @@ impl House {
         };
         let keeper = Keeper { actor: Actor::person("test"), reach: Reach::All };
         self.desk.make_user(new, &keeper, self.now).await.unwrap();
+        // What the host proposes.
+        let peer =
+            AgentPeer { client: client.parse().unwrap(), site: site.parse().unwrap(), agent: agent.parse().unwrap() };
+        let camera = serde_json::json!({ "assets": [{
+            "asset": format!("camera-of-{host}"), "class": "camera", "seen": { "as": "serves", "ports": [554] },
+            "checks": [{ "kind": "net.tcp", "target": "10.99.0.7", "port": 554 }],
+        }] });
+        let camera = serde_json::from_value(camera).unwrap();
+        let kept = self.desk.take_proposal(&peer, camera, self.now).await.unwrap();
+        assert_eq!(kept.waiting, 1, "{kept:?}");
         for nth in ["first", "second"] {
             let report = ProblemReport {
                 asset: None,

@@ -133,6 +133,7 @@ fn queries(route: &Route, (client, site, _): Place<'_>) -> Vec<String> {
         ("GET", "/settings/audit" | "/settings/audit.json") => vec![String::new(), format!("?client={client}")],
         ("GET", "/report") => vec![String::new(), format!("?place={client}/{site}")],
         ("GET", "/api/v1/clients/{client}/runs") => vec![String::new(), format!("?site={site}")],
+        ("GET", "/proposals/{client}/{site}") => vec![String::new(), ".json".to_owned(), "?all=1".to_owned()],
         ("GET", "/i/{client}/{incident}" | "/c/{client}") => vec![String::new(), ".json".to_owned()],
         _ => vec![String::new()],
     }
@@ -154,6 +155,7 @@ fn body(route: &Route, (client, site, _): Place<'_>) -> String {
              &outcome=upheld&into=INC-2"
                 .to_owned()
         }
+        ("POST", "/proposals/{client}/{site}") => "do=take-all".to_owned(),
         ("POST", "/agents/waiting") => "agent=a-0000000000000000&decision=approve".to_owned(),
         ("POST", "/agents") => format!("place={client}/{site}"),
         ("POST", "/report") => format!("place={client}/{site}&text=hello&by=ana"),
