@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use upheld_model::{
     CheckSpec, ProbeSpec,
+    check::EventLogSpec,
     snmp::{SnmpAccess, SnmpLogin},
 };
 use upheld_wire::v1::AgentConfig;
@@ -60,6 +61,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::Service { .. } => "this host's services",
         ProbeSpec::ExecNagios { .. } => "commands of this site's own",
         ProbeSpec::Process(_) => "this host's processes",
+        ProbeSpec::EventLog(_) => "events of this host's logs",
         ProbeSpec::NetPath(_) => "the way out of this site",
         ProbeSpec::PowerBoot {} => "this host's starts",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
@@ -79,6 +81,18 @@ fn snmp(access: &SnmpAccess) -> String {
         }
     };
     format!("{target}:{udp_port} {with}")
+}
+
+/// ` of disk, number 7, 51, at least warning, with "bad block"`.
+fn event_words(spec: &EventLogSpec) -> String {
+    let ids: Vec<String> = spec.ids.iter().map(ToString::to_string).collect();
+    let words = [
+        spec.provider.as_ref().map(|provider| format!(" of {provider}")),
+        (!ids.is_empty()).then(|| format!(", number {}", ids.join(", "))),
+        spec.level.map(|level| format!(", at least {level}")),
+        spec.contains.as_ref().map(|text| format!(", with {text:?}")),
+    ];
+    words.into_iter().flatten().collect()
 }
 
 fn describe(check: &CheckSpec) -> String {
@@ -160,6 +174,10 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::Process(spec) => (
             format!("the processes called {}", spec.process),
             "how many run, their numbers, since when, memory and processor time; no command line",
+        ),
+        ProbeSpec::EventLog(spec) => (
+            format!("events of the log {}{}", spec.channel, event_words(spec)),
+            "how many there were lately, the text of the first three",
         ),
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")

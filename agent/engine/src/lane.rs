@@ -117,6 +117,8 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. } | ProbeSpec::Snmp(_) => false,
         // A restart takes a while, and the manager counts those between two looks.
         ProbeSpec::Service { .. } | ProbeSpec::Process(_) => false,
+        // Nor what Windows has written down.
+        ProbeSpec::EventLog(_) => false,
         // Nor a round of twenty echoes.
         ProbeSpec::NetQuality { .. } | ProbeSpec::Later(_) => false,
         ProbeSpec::NetIcmp { .. }

@@ -21,6 +21,7 @@ mod boot;
 mod deadline;
 pub mod discover;
 mod dns;
+mod eventlog;
 mod exec;
 mod fault;
 mod freshness;
@@ -34,8 +35,8 @@ mod memory;
 mod ntp;
 mod nut;
 mod path;
-mod process;
 mod port;
+mod process;
 mod result;
 mod secret;
 mod service;
@@ -72,6 +73,7 @@ use apcupsd::Apcupsd;
 use blocking::Blocking;
 use boot::Boots;
 use deadline::Deadline;
+use eventlog::EventLogs;
 use exec::Plugins;
 use freshness::Freshness;
 use host::Host;
@@ -121,6 +123,7 @@ struct Inner {
     paths: Paths,
     boots: Boots,
     batteries: Batteries,
+    event_logs: EventLogs,
 }
 
 impl Prober {
@@ -149,6 +152,7 @@ impl Prober {
             paths: Paths::default(),
             boots: Boots::default(),
             batteries: Batteries::new(host::boot_id().as_str()),
+            event_logs: EventLogs::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -183,13 +187,25 @@ impl Prober {
             boots: self.inner.boots.memory(),
             processes: self.inner.processes.memory(),
             batteries: self.inner.batteries.memory(),
+            event_logs: self.inner.event_logs.memory(),
         }
     }
 
     /// Goes on with what outlived the last one.
     pub fn recall(&self, memory: Memory) {
-        let Memory { links, snmp_boots, switch_ports, services, keys, disks, paths, boots, processes, batteries } =
-            memory;
+        let Memory {
+            links,
+            snmp_boots,
+            switch_ports,
+            services,
+            keys,
+            disks,
+            paths,
+            boots,
+            processes,
+            batteries,
+            event_logs,
+        } = memory;
         self.inner.links.recall(links);
         self.inner.snmp_supplies.recall(snmp_boots.clone());
         self.inner.switch_ports.recall(switch_ports, snmp_boots);
@@ -200,6 +216,7 @@ impl Prober {
         self.inner.boots.recall(boots);
         self.inner.processes.recall(processes);
         self.inner.batteries.recall(batteries);
+        self.inner.event_logs.recall(event_logs);
     }
 
     /// Tells that this host's agent starts, once, after [`Prober::recall`]; `alive` is the last moment at which it is known
@@ -304,6 +321,7 @@ impl Inner {
             ProbeSpec::Service { unit } => self.services.run(&self.blocking, &spec.id, unit.as_deref(), deadline).await,
             ProbeSpec::ExecNagios { command } => self.plugins.run(self.targets.allow(), command, deadline).await,
             ProbeSpec::Process(process) => self.processes.run(&self.blocking, &spec.id, process, deadline).await,
+            ProbeSpec::EventLog(log) => self.event_logs.run(&self.blocking, &spec.id, log, deadline).await,
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await
             }

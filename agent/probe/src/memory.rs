@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    boot, host::DiskMemory, link::LinkMemory, path::PathMemory, process::ProcessMemory, service::ServiceMemory, snmp,
-    switch::SwitchMemory, tls::KeyMemory, ups::battery::BatteryMemory,
+    boot, eventlog::EventLogMemory, host::DiskMemory, link::LinkMemory, path::PathMemory, process::ProcessMemory,
+    service::ServiceMemory, snmp, switch::SwitchMemory, tls::KeyMemory, ups::battery::BatteryMemory,
 };
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
@@ -41,4 +41,7 @@ pub struct Memory {
     /// What supplies promised, and what they kept of it.
     #[serde(default)]
     pub(crate) batteries: BatteryMemory,
+    /// Where the checks of event logs read on.
+    #[serde(default)]
+    pub(crate) event_logs: EventLogMemory,
 }

@@ -228,6 +228,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::Service { .. }
         | ProbeSpec::ExecNagios { .. }
         | ProbeSpec::Process(_)
+        | ProbeSpec::EventLog(_)
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)
         | ProbeSpec::Later(_) => None,

@@ -209,6 +209,17 @@ const CASES: &[Case] = &[
         )],
         &[Code::CheckRefused],
     ),
+    (
+        "events-are-said-and-bounded",
+        &[(
+            SITE,
+            r#"  { kind = "service", name = "recorder.service" },"#,
+            r#"  { kind = "eventlog", channel = "System" },
+  { kind = "eventlog", name = "disk", channel = "System", ids = [153, 70000], level = "serious" },
+  { kind = "eventlog", name = "once", channel = "System", ids = [153], within = "10s" },"#,
+        )],
+        &[Code::CheckRefused, Code::OutOfBounds, Code::UnknownWord],
+    ),
 ];
 
 /// The sample's window of work.

@@ -161,6 +161,7 @@ mod tests {
             ("service", "service"),
             ("exec.nagios", "service"),
             ("process", "service"),
+            ("eventlog", "host"),
             ("host", "host"),
             ("what.ever", "monitoring"),
         ] {

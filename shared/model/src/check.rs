@@ -4,12 +4,14 @@
 //! cannot read is kept and never run ([`LaterProbe`]).
 
 mod auth;
+mod eventlog;
 mod later;
 mod net;
 mod probe;
 mod process;
 
 pub use auth::{HttpAuth, HttpScheme, HttpTrust};
+pub use eventlog::{EVENT_IDS_MAX, EventLevel, EventLogSpec};
 pub use later::LaterProbe;
 pub use net::{
     ANCHORS_MAX, DNS_PORT, DnsSpec, NTP_PORT, NtpSpec, PIN_PREFIX, PathSpec, RESOLVER, RecordKind, TLS_PORT, TlsSpec,
@@ -129,6 +131,8 @@ impl CheckSpec {
             ProbeSpec::Service { .. } => (30, 5, 2, 2),
             ProbeSpec::ExecNagios { .. } => (300, 30, 3, 1),
             ProbeSpec::Process(_) => (30, 5, 2, 2),
+            // An event has happened: to look again makes it no surer.
+            ProbeSpec::EventLog(_) => (30, 10, 1, 1),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
             ProbeSpec::Later(_) => (300, 1, 3, 2),
         };
@@ -218,6 +222,7 @@ impl CheckSpec {
                 self.command(command)
             }
             ProbeSpec::Process(spec) => spec.validate(self),
+            ProbeSpec::EventLog(spec) => spec.validate(self),
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
                     || spec.path.len() > 1_000
@@ -375,6 +380,7 @@ mod tests {
             r#"{"kind":"service","unit":"recorder.service"}"#,
             r#"{"kind":"exec.nagios","command":"check_raid"}"#,
             r#"{"kind":"process","process":"nginx"}"#,
+            r#"{"kind":"eventlog","channel":"System","level":"error"}"#,
             r#"{"kind":"rec.freshness","path":"/srv/rec","age_max_s":120}"#,
             r#"{"kind":"backup.files","path":"/srv/bak","age_max_s":120}"#,
         ];

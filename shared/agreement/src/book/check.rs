@@ -22,6 +22,7 @@ use super::{
 use crate::ratio::Ratio;
 
 mod auth;
+mod eventlog;
 mod job;
 mod net;
 mod process;
@@ -37,7 +38,6 @@ pub const JOBS: &[&str] = &["backup.job", "job"];
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
     "log",
-    "eventlog",
     "cam.onvif",
     "cam.rtsp",
     "rec.retention",
@@ -172,6 +172,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "service" => Some(read_service),
         "exec.nagios" => Some(read_plugin),
         "process" => Some(process::read),
+        "eventlog" => Some(eventlog::read),
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use toml::de::DeValue;
 use upheld_model::{
     AssetClass, AssetId, CheckId, CheckName, ClientId, IncidentClass, IncidentKind, SecretName, SiteId,
-    check::RecordKind,
+    check::{EventLevel, RecordKind},
 };
 
 use super::{
@@ -312,7 +312,7 @@ read_words! {
     MeasuredFrom "instant to measure from", SatisfiedBy "satisfying fact",
     OpenIncidents "treatment of open incidents",
     AssetClass "asset class", IncidentClass "incident class", IncidentKind "incident kind",
-    RecordKind "kind of record",
+    RecordKind "kind of record", EventLevel "level of events",
 }
 
 macro_rules! names {

@@ -2,7 +2,7 @@
 
 use upheld_model::{
     ProbeSpec,
-    check::{ProcessSpec, RESOLVER},
+    check::{EventLogSpec, ProcessSpec, RESOLVER},
     snmp::{SnmpAccess, SwitchPort},
 };
 
@@ -61,11 +61,30 @@ fn failure(probe: &ProbeSpec) -> String {
             format!("process {process} runs too often, or takes too much")
         }
         ProbeSpec::Process(ProcessSpec { process, .. }) => format!("process {process} does not run as it should"),
+        ProbeSpec::EventLog(spec) => events(spec),
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
         // No collector makes such a check, and no agent says that one failed.
         ProbeSpec::Later(later) => format!("{} is not as it should be", later.kind()),
     }
+}
+
+/// `event 153 of disk in its log System`.
+fn events(spec: &EventLogSpec) -> String {
+    let ids: Vec<String> = spec.ids.iter().map(ToString::to_string).collect();
+    let what = match (ids.as_slice(), spec.level) {
+        ([], None) => "events".to_owned(),
+        ([], Some(level)) => format!("events that are {level} or graver"),
+        ([id], _) => format!("event {id}"),
+        (ids, _) => format!("events {}", ids.join(", ")),
+    };
+    let of = spec.provider.as_ref().map(|provider| format!(" of {provider}")).unwrap_or_default();
+    let with = spec.contains.as_ref().map(|text| format!(" with \"{text}\"")).unwrap_or_default();
+    let often = match spec.bad_after {
+        0 | 1 => String::new(),
+        often => format!(", {often} times within {}", duration(spec.within_s)),
+    };
+    format!("{what}{of}{with} in its log {}{often}", spec.channel)
 }
 
 /// A server by what the check calls it.
@@ -129,6 +148,10 @@ mod tests {
                 contains: [].into(),
             })
         };
+        let eventlog = |more: &str| {
+            let text = format!(r#"{{"channel":"System",{more}}}"#);
+            ProbeSpec::EventLog(serde_json::from_str(&text).unwrap())
+        };
         let ntp = NtpSpec { target: "gateway".to_owned(), port: 123, warn_ms: 1_000, bad_ms: 5_000 };
         let ntp = ProbeSpec::NetNtp(ntp);
         let tls = ProbeSpec::NetTls(TlsSpec {
@@ -186,6 +209,11 @@ mod tests {
             (ProbeSpec::ExecNagios { command: "check_raid".to_owned() }, "the site's command check_raid says critical"),
             (process(1), "process nginx does not run as it should"),
             (process(0), "process nginx runs too often, or takes too much"),
+            (eventlog(r#""provider":"disk","ids":[153]"#), "event 153 of disk in its log System"),
+            (
+                eventlog(r#""level":"error","contains":"VSS","bad_after":3"#),
+                "events that are error or graver with \"VSS\" in its log System, 3 times within 60 min",
+            ),
             (ProbeSpec::RecFreshness(files(119)), "no new recording for more than 119 s"),
             (ProbeSpec::RecFreshness(files(600)), "no new recording for more than 10 min"),
             (ProbeSpec::BackupFiles(files(93_600)), "no new backup for more than 26 h"),

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{APCUPSD_PORT, DnsSpec, HttpAuth, LaterProbe, NUT_PORT, NtpSpec, PathSpec, ProcessSpec, TlsSpec};
+use super::{
+    APCUPSD_PORT, DnsSpec, EventLogSpec, HttpAuth, LaterProbe, NUT_PORT, NtpSpec, PathSpec, ProcessSpec, TlsSpec,
+};
 use crate::{
     ids::SecretName,
     snmp::{SnmpAccess, SwitchPort},
@@ -132,6 +134,9 @@ pub enum ProbeSpec {
     /// Processes of this host by name: how many run, since when, what they use.
     #[serde(rename = "process")]
     Process(ProcessSpec),
+    /// Events of a log of Windows.
+    #[serde(rename = "eventlog")]
+    EventLog(EventLogSpec),
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -204,6 +209,7 @@ impl ProbeSpec {
         "service",
         "exec.nagios",
         "process",
+        "eventlog",
         "rec.freshness",
         "backup.files",
     ];
@@ -229,6 +235,7 @@ impl ProbeSpec {
             Self::Service { .. } => "service",
             Self::ExecNagios { .. } => "exec.nagios",
             Self::Process(_) => "process",
+            Self::EventLog(_) => "eventlog",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
             Self::Later(later) => later.kind(),
@@ -255,6 +262,7 @@ impl ProbeSpec {
             | Self::Service { .. }
             | Self::ExecNagios { .. }
             | Self::Process(_)
+            | Self::EventLog(_)
             | Self::RecFreshness(_)
             | Self::BackupFiles(_)
             | Self::PowerBoot {}
@@ -266,7 +274,7 @@ impl ProbeSpec {
     /// (DETECTION 5).
     pub fn class(&self) -> IncidentClass {
         match self {
-            Self::Host { .. } | Self::PowerBoot {} => IncidentClass::Host,
+            Self::Host { .. } | Self::PowerBoot {} | Self::EventLog(_) => IncidentClass::Host,
             Self::NetIcmp { .. } | Self::NetTcp { .. } | Self::NetHttp { .. } | Self::NetLink { .. } => {
                 IncidentClass::NetworkLan
             }
