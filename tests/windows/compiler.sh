@@ -78,11 +78,11 @@ windows_rustc() {
 # windows_cargo FOLDER VERB...: cargo with that compiler; std is compiled with the rest. What is built is run for
 # seconds, so no time goes into making dependencies fast, as the workspace's own profile does.
 windows_cargo() {
-    local root=$1/root
-    shift
+    local root=$1/root verb=$2
+    shift 2
     LD_LIBRARY_PATH="$root/usr/lib/$(uname -m)-linux-gnu${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" \
         RUSTC="$root/usr/bin/rustc" RUSTC_BOOTSTRAP=1 CARGO_INCREMENTAL=0 \
         CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/windows" \
-        cargo "$@" --locked -Zbuild-std=std,panic_unwind --target "$windows_target" -j"$(nproc 2>/dev/null || echo 2)" \
-        --config 'profile.dev.package."*".opt-level=0'
+        cargo "$verb" --locked -Zbuild-std=std,panic_unwind --target "$windows_target" -j"$(nproc 2>/dev/null || echo 2)" \
+        --config 'profile.dev.package."*".opt-level=0' "$@"
 }
