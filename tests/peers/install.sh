@@ -61,6 +61,7 @@ mount|mount
 mmdebstrap|mmdebstrap
 systemd-analyze|systemd
 mkfs.ext4|e2fsprogs
+/usr/lib/postgresql/15/bin/postgres|postgresql-15
 chromium|chromium
 node|nodejs
 npm|npm

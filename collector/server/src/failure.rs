@@ -146,8 +146,15 @@ impl From<FileError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match &error {
-            StoreError::Locked | StoreError::DiskFull | StoreError::Undone { .. } => Exit::TryAgain,
-            StoreError::NewerSchema { .. } | StoreError::Foreign { .. } | StoreError::Open { .. } => Exit::Config,
+            StoreError::Locked
+            | StoreError::DiskFull
+            | StoreError::Undone { .. }
+            | StoreError::Lost { .. }
+            | StoreError::Unsure => Exit::TryAgain,
+            StoreError::NewerSchema { .. }
+            | StoreError::Foreign { .. }
+            | StoreError::Open { .. }
+            | StoreError::Unreachable { .. } => Exit::Config,
             StoreError::Exists { .. }
             | StoreError::Damaged { .. }
             | StoreError::Stopped { .. }

@@ -61,6 +61,7 @@ const NEWEST: Query =
 macro_rules! page {
     ($name:literal, $first:literal) => {
         Query {
+            guarded: false,
             name: $name,
             sql: concat!(
                 "/* ",

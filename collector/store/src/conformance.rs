@@ -50,12 +50,29 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     a_window_of_work_ends_once_and_is_found_while_it_holds(open()).await;
     what_was_accepted_is_never_changed(open()).await;
     a_week_is_told_by_whoever_moves_its_due(open()).await;
+    lists_are_in_the_order_of_their_bytes(open()).await;
     enrolment::all(&open).await;
     facts::all(&open).await;
     jobs::all(&open).await;
     proposals::all(&open).await;
     sealed::all(&open).await;
     users::all(open).await;
+}
+
+async fn lists_are_in_the_order_of_their_bytes(store: Store) {
+    store
+        .write::<_, StoreError, _>("agents", |tx| {
+            // A database's locale would sort these otherwise.
+            for (client, id) in [("ab", "a-1"), ("a-c", "z"), ("ab", "a1"), ("ab", "a-b"), ("a-c", "ab"), ("ab", "ab")]
+            {
+                tx.insert_agent(&agent(client, &format!("{client}.{id}")))?;
+            }
+            let found: Vec<_> = tx.agents(None)?.into_iter().map(|row| row.agent.to_string()).collect();
+            assert_eq!(found, ["a-c.ab", "a-c.z", "ab.a-1", "ab.a-b", "ab.a1", "ab.ab"]);
+            Ok(())
+        })
+        .await
+        .unwrap();
 }
 
 async fn a_week_is_told_by_whoever_moves_its_due(store: Store) {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::PathBuf, sync::Arc};
 
-/// Why a transaction did not happen. Nothing of it was stored.
+/// Why a transaction did not happen. Nothing of it was stored, [`StoreError::Unsure`] excepted.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the database for longer than we wait.
@@ -31,7 +31,7 @@ pub enum StoreError {
         known: i64,
     },
     /// The file is not ours: another program's database, or no database.
-    #[error("{} is not a database of Upheld and was left alone: name another folder", path.display())]
+    #[error("{} is not a database of Upheld and was left alone: name another folder, or another database", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -44,6 +44,27 @@ pub enum StoreError {
         /// What the system said.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// The database's server cannot be reached, or refuses us.
+    #[error("the database at {address} cannot be used: check that it runs, and the name and password in the settings")]
+    Unreachable {
+        /// Where it is, without the password.
+        address: String,
+        /// What it or the network said.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The connection to the database was lost. What was not committed is undone.
+    #[error("the connection to the database was lost during {name}: nothing was stored, try again")]
+    Lost {
+        /// The query or transaction.
+        name: &'static str,
+        /// What was seen.
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// The connection was lost while it was committed, and the database could not be asked what became of it.
+    #[error(
+        "the connection to the database was lost in the middle of a commit: look whether it was stored, then try again"
+    )]
+    Unsure,
     /// A row that must be unique exists already: somebody else won.
     #[error("{name} found its row already there: {what}")]
     Exists {
@@ -82,10 +103,12 @@ impl StoreError {
     /// Whether the same call may succeed later without anything being changed in it.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Locked | Self::DiskFull | Self::Undone { .. } => true,
+            Self::Locked | Self::DiskFull | Self::Undone { .. } | Self::Lost { .. } => true,
             Self::NewerSchema { .. }
             | Self::Foreign { .. }
             | Self::Open { .. }
+            | Self::Unreachable { .. }
+            | Self::Unsure
             | Self::Exists { .. }
             | Self::Damaged { .. }
             | Self::Stopped { .. }

@@ -151,7 +151,8 @@ const PUT_CHANGE: Query = query!(
 const STRETCHES: Query = query!(
     "stretches.of_site",
     "SELECT asset || '/' || check_name, from_at, to_at, agent, received_at, seen FROM stretches INDEXED BY stretches_by_end \
-     WHERE client = ?1 AND site = ?2 AND to_at >= ?3 AND from_at < ?4"
+     WHERE client = ?1 AND site = ?2 AND to_at >= ?3 AND from_at < ?4 \
+     ORDER BY to_at, asset, check_name, from_at, agent"
 );
 const INSERT_STRETCH: Query = query!(
     "stretches.insert",
@@ -191,7 +192,7 @@ const INSERT_SAID: Query = query!(
 const UNHEARD: Query = query!(
     "unheard.of_site",
     "SELECT agent, since, until FROM unheard INDEXED BY unheard_by_end \
-     WHERE client = ?1 AND site = ?2 AND until > ?3 AND since < ?4"
+     WHERE client = ?1 AND site = ?2 AND until > ?3 AND since < ?4 ORDER BY until, since, agent"
 );
 const INSERT_UNHEARD: Query = query!(
     "unheard.insert",

@@ -111,7 +111,7 @@ const OF_SITE: Query = query!(
      refusal FROM incidents WHERE client = ?1 AND site = ?2 AND over_at IS NULL \
      UNION ALL \
      SELECT client, number, site, incident_key, dedup, state, opened_at, over_at, next_deadline, revision, body, terms, \
-     refusal FROM incidents WHERE client = ?1 AND site = ?2 AND over_at >= ?3"
+     refusal FROM incidents WHERE client = ?1 AND site = ?2 AND over_at >= ?3 ORDER BY over_at NULLS FIRST, number"
 );
 const OPEN_OF_CLIENT: Query = query!(
     "incidents.open_of_client",
@@ -176,7 +176,7 @@ const INSERT: Query = query!(
      revision, body, terms, refusal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
 );
 const UPDATE: Query = query!(
-    "incidents.update",
+    guarded: "incidents.update",
     "UPDATE incidents SET over_at = ?4, state = ?5, next_deadline = ?6, revision = revision + 1, body = ?7, terms = ?8, \
      refusal = ?9, dedup = ?10, opened_at = ?11 WHERE client = ?1 AND number = ?2 AND revision = ?3"
 );

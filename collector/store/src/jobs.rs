@@ -102,7 +102,8 @@ const JOBS: Query = query!(
 );
 const IN_FORCE: Query = query!(
     "jobs.in_force",
-    "SELECT site, asset || '/' || check_name, since, body FROM jobs WHERE client = ?1 AND until IS NULL"
+    "SELECT site, asset || '/' || check_name, since, body FROM jobs WHERE client = ?1 AND until IS NULL \
+     ORDER BY site, asset, check_name"
 );
 const INSERT_JOB: Query = query!(
     "jobs.insert",

@@ -1,13 +1,14 @@
-//! Facts and rows behind narrow traits; the embedded database.
+//! Facts and rows behind narrow traits: the embedded database, or PostgreSQL.
 //!
 //! A [`Store`] runs closures in transactions: [`Store::write`] hands out a [`Tx`], [`Store::read`] a [`ReadTx`]. The
-//! closures are synchronous on purpose: the desk's code is written once, and a second database is a second
-//! implementation of the row traits, not a second desk. Answers come after the commit, and a commit is synced.
+//! closures are synchronous on purpose: the desk's code is written once, whatever database is beneath. Answers come after
+//! the commit, and a commit is synced.
 //!
 //! One module per aggregate holds its row types, its traits and its SQL. The crate knows nothing of what rows mean:
 //! it stores judgements as text that others write and read, beside the few columns that it indexes. It fails with
-//! [`StoreError`], whose variants are what a caller may do differently. Where to look next: [`sqlite`] for files,
-//! locks, group commit and migrations; the `conformance` tests for what every backend must do.
+//! [`StoreError`], whose variants are what a caller may do differently. Where to look next: `sql` for how a query is
+//! written once for all databases; [`sqlite`] for files and locks; [`postgres`] for a server; `writer` for group
+//! commit; the `conformance` tests for what every backend must do.
 
 pub mod acceptances;
 pub mod access;
@@ -25,6 +26,8 @@ mod error;
 pub mod facts;
 pub mod findings;
 mod handle;
+#[cfg(test)]
+mod hot;
 pub mod incidents;
 pub mod jobs;
 pub mod ledger;
@@ -33,6 +36,7 @@ pub mod outages;
 pub mod outbox;
 pub mod people;
 pub mod proposals;
+pub mod postgres;
 pub mod records;
 pub mod restores;
 pub mod runs;
@@ -43,6 +47,7 @@ pub mod sqlite;
 pub mod tokens;
 mod tx;
 pub mod users;
+mod writer;
 
 pub use error::StoreError;
 pub use handle::Store;

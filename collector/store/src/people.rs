@@ -30,7 +30,7 @@ const NAME: Query = query!("people.name", "SELECT name FROM people WHERE person 
 const PERSON: Query = query!("people.by_name", "SELECT person FROM people WHERE name = ?1");
 const LOGIN: Query = query!("people.login", "SELECT login FROM people WHERE person = ?1");
 const BY_LOGIN: Query = query!("people.by_login", "SELECT person FROM people WHERE login = ?1");
-const SET_LOGIN: Query = query!("people.set_login", "UPDATE people SET login = ?2 WHERE person = ?1");
+const SET_LOGIN: Query = query!(guarded: "people.set_login", "UPDATE people SET login = ?2 WHERE person = ?1");
 const INSERT: Query = query!("people.insert", "INSERT INTO people (person, name) VALUES (?1, ?2)");
 
 #[cfg(test)]

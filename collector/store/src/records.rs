@@ -136,7 +136,7 @@ const INSERT_DEAD: Query = query!(
 const NOTE_FORK: Query =
     query!("forks.note", "INSERT INTO forks (client, agent, fork, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING");
 const FORKS_SINCE: Query =
-    query!("forks.since", "SELECT fork FROM forks WHERE client = ?1 AND agent = ?2 AND at >= ?3");
+    query!("forks.since", "SELECT fork FROM forks WHERE client = ?1 AND agent = ?2 AND at >= ?3 ORDER BY fork");
 
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[HEADS, KNOWN, RANGE, PUT_HEAD, FORKS_SINCE];

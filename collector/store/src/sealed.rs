@@ -70,7 +70,8 @@ const KEY: Query = query!("sealing_keys.get", "SELECT key FROM sealing_keys WHER
 const PUT_KEY: Query = query!(
     "sealing_keys.put",
     "INSERT INTO sealing_keys (client, agent, key, told_at) VALUES (?1, ?2, ?3, ?4) \
-     ON CONFLICT (client, agent) DO UPDATE SET key = excluded.key, told_at = excluded.told_at WHERE key <> excluded.key"
+     ON CONFLICT (client, agent) DO UPDATE SET key = excluded.key, told_at = excluded.told_at \
+     WHERE sealing_keys.key <> excluded.key"
 );
 const VERSION: Query =
     query!("sealed_versions.get", "SELECT version FROM sealed_versions WHERE client = ?1 AND site = ?2");

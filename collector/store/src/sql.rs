@@ -17,12 +17,18 @@ pub(crate) use values::{Column, Param, Params, Value};
 pub(crate) struct Query {
     pub(crate) name: &'static str,
     pub(crate) sql: &'static str,
+    /// A change that another row may stand in the way of ([`StoreError::Exists`]), and after which the transaction goes
+    /// on. An `INSERT` of values is that by itself.
+    pub(crate) guarded: bool,
 }
 
 /// A constant query whose text begins with its name.
 macro_rules! query {
     ($name:literal, $sql:literal) => {
-        $crate::sql::Query { name: $name, sql: concat!("/* ", $name, " */ ", $sql) }
+        $crate::sql::Query { name: $name, sql: concat!("/* ", $name, " */ ", $sql), guarded: false }
+    };
+    (guarded: $name:literal, $sql:literal) => {
+        $crate::sql::Query { name: $name, sql: concat!("/* ", $name, " */ ", $sql), guarded: true }
     };
 }
 pub(crate) use query;

@@ -1,8 +1,6 @@
 //! SQLite: one file, one writer thread with group commit, a pool of readers.
 //!
-//! WAL with `synchronous=FULL`: an answered write is on the disk. The writer takes all jobs that wait (at most
-//! [`GROUP_MAX`]) into one transaction, each in a savepoint of its own, commits once, and answers them all; so the
-//! price of a sync is shared by whoever came in the meantime, and one job's refusal undoes that job alone.
+//! WAL with `synchronous=FULL`: an answered write is on the disk. Up to [`GROUP_MAX`] jobs share a sync.
 //!
 //! Other processes may have the same file open (the command line beside the server): a writer waits
 //! [`Options::lock_wait`] for the lock, then everything queued is answered [`StoreError::Locked`]. A full disk is
@@ -25,10 +23,11 @@ use std::{
 use crate::{
     Store, StoreError,
     backend::{Backend, ReadJob, Submitted, WriteJob},
+    writer::Writer,
 };
 
+pub use crate::writer::GROUP_MAX;
 pub use open::SCHEMA_VERSION;
-pub use writer::GROUP_MAX;
 
 /// How the file is used.
 #[derive(Debug, Clone)]
@@ -57,13 +56,14 @@ pub fn open(path: &Path) -> Result<Store, StoreError> {
 pub fn open_with(path: &Path, options: &Options) -> Result<Store, StoreError> {
     let connection = open::prepare(path, options)?;
     let readers = readers::Readers::open(path, options)?;
-    let writer = writer::Writer::start(connection, path)?;
+    let writer = Writer::start(connection)
+        .map_err(|error| StoreError::Open { path: path.to_owned(), source: std::sync::Arc::new(error) })?;
     Ok(Store::over(std::sync::Arc::new(Sqlite { readers, writer, path: path.to_owned() })))
 }
 
 struct Sqlite {
     readers: readers::Readers,
-    writer: writer::Writer,
+    writer: Writer,
     path: PathBuf,
 }
 

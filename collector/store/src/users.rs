@@ -96,12 +96,12 @@ const GET: Query = query!(
 const ALL: Query = query!(
     "users.all",
     "SELECT u.person, role, client, password, created_at, created_by, changed_at, disabled_at FROM users u \
-     LEFT JOIN people p ON p.person = u.person ORDER BY p.login, u.person"
+     LEFT JOIN people p ON p.person = u.person ORDER BY p.login NULLS FIRST, u.person"
 );
 const OF_CLIENT: Query = query!(
     "users.of_client",
     "SELECT u.person, role, client, password, created_at, created_by, changed_at, disabled_at FROM users u \
-     LEFT JOIN people p ON p.person = u.person WHERE client = ?1 ORDER BY p.login, u.person"
+     LEFT JOIN people p ON p.person = u.person WHERE client = ?1 ORDER BY p.login NULLS FIRST, u.person"
 );
 const INSERT: Query = query!(
     "users.insert",

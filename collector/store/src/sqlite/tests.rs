@@ -7,9 +7,8 @@ use tempfile::TempDir;
 
 use super::{Options, open, open_with};
 use crate::{
-    Store, StoreError, acceptances, access, agents, audit, clocks, commands,
+    Store, StoreError,
     conformance::{self, agent},
-    digests, facts, findings, incidents, jobs, ledger, maintenance, outages, outbox, people, records, tokens, users,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,34 +26,8 @@ async fn sqlite_does_what_every_store_must() {
 fn no_hot_query_scans_a_table() {
     let (_folder, path) = empty_database();
     let connection = Connection::open(path).unwrap();
-    let hot = [
-        acceptances::HOT,
-        access::HOT,
-        agents::HOT,
-        audit::HOT,
-        crate::certificates::HOT,
-        crate::sealed::HOT,
-        crate::site_tokens::HOT,
-        clocks::HOT,
-        commands::HOT,
-        crate::restores::HOT,
-        digests::HOT,
-        facts::HOT,
-        findings::HOT,
-        incidents::HOT,
-        jobs::HOT,
-        ledger::HOT,
-        maintenance::HOT,
-        outages::HOT,
-        outbox::HOT,
-        people::HOT,
-        crate::proposals::HOT,
-        records::HOT,
-        tokens::HOT,
-        users::HOT,
-    ];
     let mut seen = 0;
-    for query in hot.into_iter().flatten() {
+    for query in crate::hot::queries() {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", query.sql)).unwrap();
         let nulls = vec![rusqlite::types::Null; statement.parameter_count()];
         let plan: Vec<String> = statement

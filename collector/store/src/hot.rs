@@ -1,0 +1,37 @@
+//! The queries that run often, of all aggregates: no database may read a whole table for one of them.
+
+use crate::{
+    acceptances, access, agents, audit, certificates, clocks, commands, digests, facts, findings, incidents, jobs,
+    ledger, maintenance, outages, outbox, people, records, restores, sealed, site_tokens, sql::Query, tokens, users,
+};
+
+/// All of them.
+pub(crate) fn queries() -> impl Iterator<Item = &'static Query> {
+    [
+        acceptances::HOT,
+        access::HOT,
+        agents::HOT,
+        audit::HOT,
+        certificates::HOT,
+        clocks::HOT,
+        commands::HOT,
+        digests::HOT,
+        facts::HOT,
+        findings::HOT,
+        incidents::HOT,
+        jobs::HOT,
+        ledger::HOT,
+        maintenance::HOT,
+        outages::HOT,
+        outbox::HOT,
+        people::HOT,
+        records::HOT,
+        restores::HOT,
+        sealed::HOT,
+        site_tokens::HOT,
+        tokens::HOT,
+        users::HOT,
+    ]
+    .into_iter()
+    .flatten()
+}

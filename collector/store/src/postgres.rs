@@ -1,0 +1,137 @@
+//! PostgreSQL 15 or later: one server, one or several collectors.
+//!
+//! **Writing** is serial, as it is on SQLite, and so the desk's code may read, decide and write without a thought for
+//! others: each group of jobs begins by taking one advisory lock of the database, which its end gives back. Other
+//! collectors and the command line wait for it; readers never do. `SERIALIZABLE` would let independent writers go side
+//! by side and ask for closures that can be run again, which the desk's are not; one lock and a commit shared by up to
+//! 256 jobs costs less than aborted work would. When one writer is not enough the lock becomes one per client: every
+//! table of a client's rows is led by the client.
+//!
+//! **Reading** is at one moment (`REPEATABLE READ READ ONLY`).
+//!
+//! Closures are synchronous and run on threads of the store's own; the connections live on a small runtime of its own,
+//! so that a store works from wherever it is called. A pooler between must keep sessions (not transactions) together.
+
+mod connect;
+mod meaning;
+mod migrate;
+mod query;
+mod readers;
+mod retry;
+mod writer;
+
+use std::{path::PathBuf, sync::Arc, thread, time::Duration};
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    Store, StoreError,
+    backend::{Backend, ReadJob, Submitted, WriteJob},
+    writer::Writer,
+};
+use connect::Address;
+use migrate::STEPS;
+
+/// The advisory lock that whoever writes holds: "UPHD".
+const WRITERS: i64 = 0x5550_4844;
+
+/// The oldest server that will do, as it numbers itself.
+const OLDEST: i32 = 150_000;
+
+/// How the database is used.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long a transaction waits for another one's lock.
+    pub lock_wait: Duration,
+    /// How long one query may take.
+    pub statement_timeout: Duration,
+    /// Connections that read; one more writes.
+    pub readers: usize,
+    /// The authority of the server's certificate, a PEM file; Mozilla's list when `None`.
+    pub ca: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { lock_wait: Duration::from_secs(5), statement_timeout: Duration::from_secs(30), readers: 4, ca: None }
+    }
+}
+
+/// Opens the database at `url` (`postgres://USER:PASSWORD@HOST:PORT/DATABASE`), making or migrating its tables where
+/// needed. A database of a newer version, or one with other tables and none of ours, is refused and left alone. Waits for
+/// the network; on another thread, so that it may be called from anywhere.
+pub fn open(url: &str, options: &Options) -> Result<Store, StoreError> {
+    thread::scope(|scope| match scope.spawn(|| open_here(url, options)).join() {
+        Ok(opened) => opened,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+fn open_here(url: &str, options: &Options) -> Result<Store, StoreError> {
+    let address = Address::read(url)?;
+    let io = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("store-io")
+        .enable_all()
+        .build()
+        .map_err(|error| address.unreachable(error))?;
+    let writing = address.pool(options, 1)?;
+    let reading = address.pool(options, options.readers.max(1))?;
+    io.block_on(async {
+        let client = writing.get().await.map_err(|error| address.unreachable(error))?;
+        refuse_too_old(&client, &address).await?;
+        migrate::migrate(&client, &address.shown, STEPS).await
+    })?;
+    let readers = readers::Readers::over(reading, io.handle().clone());
+    let pen = writer::Pen::over(writing, io.handle().clone());
+    let writer = Writer::start(pen).map_err(|error| address.unreachable(error))?;
+    Ok(Store::over(Arc::new(Postgres { readers, writer: Some(writer), io: Some(io), address: address.shown })))
+}
+
+async fn refuse_too_old(client: &deadpool_postgres::ClientWrapper, address: &Address) -> Result<(), StoreError> {
+    let asked = client.query_one("SELECT current_setting('server_version_num')::int, version()", &[]).await;
+    let row = asked.map_err(|error| address.unreachable(error))?;
+    let (number, version): (i32, String) = (row.get(0), row.get(1));
+    if number < OLDEST {
+        let why = format!("it is {version}, and PostgreSQL 15 or later is needed");
+        return Err(connect::unusable(&address.shown, why));
+    }
+    Ok(())
+}
+
+struct Postgres {
+    readers: readers::Readers,
+    writer: Option<Writer>,
+    io: Option<Runtime>,
+    address: String,
+}
+
+impl Drop for Postgres {
+    /// The writer ends what is queued, which needs the connections; then these end.
+    fn drop(&mut self) {
+        tracing::debug!(database = self.address, "the database is being closed");
+        self.writer = None;
+        if let Some(io) = self.io.take() {
+            io.shutdown_background();
+        }
+    }
+}
+
+impl Backend for Postgres {
+    fn submit_write(&self, job: Box<dyn WriteJob>) -> Submitted<'_> {
+        match &self.writer {
+            Some(writer) => Box::pin(writer.submit(job)),
+            None => Box::pin(async move {
+                let name = job.name();
+                job.refuse(StoreError::Stopped { name });
+            }),
+        }
+    }
+
+    fn submit_read(&self, name: &'static str, job: ReadJob) -> Submitted<'_> {
+        Box::pin(self.readers.submit(name, job))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Where the database is and how it is talked to: address, TLS, a pool, and what each session is told first.
+
+use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
+
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use tokio_postgres::{
+    Config, NoTls,
+    config::{Host, SslMode},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::Options;
+use crate::StoreError;
+
+/// Shown in `pg_stat_activity`.
+const APPLICATION: &str = "upheld-collector";
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// An address that was read and found usable.
+pub(super) struct Address {
+    config: Config,
+    /// For people: without the password.
+    pub(super) shown: String,
+    clear: bool,
+}
+
+impl Address {
+    /// Reads `postgres://user:password@host:port/name`, or PostgreSQL's `key=value` form. A database on another host is
+    /// talked to over TLS only.
+    pub(super) fn read(url: &str) -> Result<Self, StoreError> {
+        let wrong = |why: String| unusable("postgres://…", why);
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+            let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            wrong(format!("{why}: write postgres://USER:PASSWORD@HOST:PORT/DATABASE"))
+        })?;
+        if config.get_dbname().is_none() {
+            return Err(wrong(
+                "the address names no database: write postgres://USER:PASSWORD@HOST:PORT/DATABASE".into(),
+            ));
+        }
+        let here =
+            config.get_hosts().iter().all(is_this_host) && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
+        let socket = config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_)));
+        let clear = socket || (here && config.get_ssl_mode() == SslMode::Disable);
+        if !here && config.get_ssl_mode() == SslMode::Disable {
+            return Err(wrong("sslmode=disable is for a database on this host alone: leave it out".into()));
+        }
+        if !clear {
+            config.ssl_mode(SslMode::Require);
+        }
+        config.application_name(APPLICATION);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT);
+        }
+        config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(30));
+        Ok(Self { shown: shown(&config), clear, config })
+    }
+
+    /// A pool of at most `size` connections.
+    pub(super) fn pool(&self, options: &Options, size: usize) -> Result<Pool, StoreError> {
+        let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = if self.clear {
+            Manager::from_config(self.config.clone(), NoTls, how)
+        } else {
+            Manager::from_config(self.config.clone(), MakeRustlsConnect::new(self.tls(options.ca.as_deref())?), how)
+        };
+        let first = first_words(options);
+        let hook = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let first = first.clone();
+            Box::pin(async move { client.batch_execute(&first).await.map_err(HookError::Backend) })
+        });
+        Pool::builder(manager).max_size(size).post_create(hook).build().map_err(|error| self.unreachable(error))
+    }
+
+    pub(super) fn unreachable(&self, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+        StoreError::Unreachable { address: self.shown.clone(), source: Arc::new(error) }
+    }
+
+    /// The server's certificate is always verified: by the authority in `ca`, else by Mozilla's list.
+    fn tls(&self, ca: Option<&Path>) -> Result<ClientConfig, StoreError> {
+        let mut roots = RootCertStore::empty();
+        match ca {
+            Some(path) => {
+                let open = |source| StoreError::Open { path: path.to_owned(), source };
+                for found in CertificateDer::pem_file_iter(path).map_err(|error| open(Arc::new(error)))? {
+                    let found = found.map_err(|error| open(Arc::new(error)))?;
+                    roots.add(found).map_err(|error| open(Arc::new(error)))?;
+                }
+            }
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| self.unreachable(error))?;
+        Ok(config.with_root_certificates(roots).with_no_client_auth())
+    }
+}
+
+/// What each session is told first. An answered write is on the disk: a role that was set to answer sooner is overruled.
+fn first_words(options: &Options) -> String {
+    let Options { lock_wait, statement_timeout, .. } = options;
+    format!(
+        "SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 60000; \
+         SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning; \
+         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+        lock_wait.as_millis(),
+        statement_timeout.as_millis()
+    )
+}
+
+fn is_this_host(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+    }
+}
+
+/// An address that will not do, and why.
+pub(super) fn unusable(address: &str, why: String) -> StoreError {
+    let source: Box<dyn std::error::Error + Send + Sync> = why.into();
+    StoreError::Unreachable { address: address.to_owned(), source: Arc::from(source) }
+}
+
+fn shown(config: &Config) -> String {
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => name.clone(),
+        Some(Host::Unix(path)) => path.display().to_string(),
+        None => config.get_hostaddrs().first().map_or_else(String::new, ToString::to_string),
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    format!("postgres://{host}:{port}/{}", config.get_dbname().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        match Address::read(url).err() {
+            Some(StoreError::Unreachable { source, .. }) => source.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        let address = Address::read("postgres://upheld:s3cret@db.example:6432/desk").unwrap();
+        assert_eq!(address.shown, "postgres://db.example:6432/desk");
+        assert!(!address.clear);
+    }
+
+    #[test]
+    fn only_a_database_on_this_host_is_talked_to_in_the_clear() {
+        assert!(Address::read("postgres://u@127.0.0.1/desk?sslmode=disable").unwrap().clear);
+        assert!(!Address::read("postgres://u@127.0.0.1/desk").unwrap().clear);
+        assert!(refused("postgres://u@db.example/desk?sslmode=disable").contains("on this host alone"));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_read_says_how_one_is_written() {
+        assert!(refused("postgres://u@h:port/desk").contains("postgres://USER:PASSWORD@HOST:PORT/DATABASE"));
+        assert!(refused("postgres://u@h").contains("names no database"));
+    }
+}

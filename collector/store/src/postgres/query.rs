@@ -1,0 +1,213 @@
+//! Queries on a connection of PostgreSQL's: our values in its types, the shared text in its dialect.
+
+use std::cell::RefCell;
+
+use deadpool_postgres::Object;
+use tokio::runtime::Handle;
+use tokio_postgres::{
+    Error, Row as PgRow,
+    types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
+};
+
+use super::meaning::meaning;
+use crate::{
+    StoreError,
+    sql::{Cells, Connection, Misread, Query, Read, Row, Value},
+};
+
+/// A connection inside a transaction, for a thread that may wait.
+pub(super) struct Blocking {
+    pub(super) client: Object,
+    io: Handle,
+    /// Said to the server just before the next query, in the same packet: a savepoint costs no wait of its own.
+    before: RefCell<Option<&'static str>>,
+}
+
+impl Blocking {
+    pub(super) fn over(client: Object, io: Handle) -> Self {
+        Self { client, io, before: RefCell::new(None) }
+    }
+
+    /// Says `text` before the next query; `None` takes back what was to be said.
+    pub(super) fn before_the_next(&self, text: Option<&'static str>) -> Option<&'static str> {
+        self.before.replace(text)
+    }
+
+    /// Says `text` and waits for the answer.
+    pub(super) fn say(&self, text: &str) -> Result<(), Error> {
+        self.io.block_on(self.client.batch_execute(text))
+    }
+
+    /// Ends whatever transaction stands. A connection that does not answer is closed and not lent again.
+    pub(super) fn end(self, text: &str) {
+        if self.say(text).is_err() {
+            drop(Object::take(self.client));
+        }
+    }
+
+    fn ask(&self, query: &Query, values: &[Value<'_>]) -> Result<(Vec<PgRow>, u64), StoreError> {
+        if !query.guarded {
+            return self.try_ask(query, values);
+        }
+        self.say(self.before_the_next(None).unwrap_or_default())
+            .and_then(|()| self.say("SAVEPOINT guard"))
+            .map_err(|error| meaning(query.name, error))?;
+        let answer = self.try_ask(query, values);
+        let end = if answer.is_ok() { "RELEASE guard" } else { "ROLLBACK TO guard; RELEASE guard" };
+        match self.say(end) {
+            Err(error) if answer.is_ok() => Err(meaning(query.name, error)),
+            Ok(()) | Err(_) => answer,
+        }
+    }
+
+    fn try_ask(&self, query: &Query, values: &[Value<'_>]) -> Result<(Vec<PgRow>, u64), StoreError> {
+        let before = self.before.take();
+        let text = spoken(query.sql);
+        let asked = self.io.block_on(async {
+            let first = async {
+                match before {
+                    Some(text) => self.client.batch_execute(text).await,
+                    None => Ok(()),
+                }
+            };
+            let then = async {
+                let statement = self.client.prepare_cached(&text).await?;
+                let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
+                if statement.columns().is_empty() {
+                    Ok((Vec::new(), self.client.execute(&statement, &params).await?))
+                } else {
+                    Ok((self.client.query(&statement, &params).await?, 0))
+                }
+            };
+            // Both are sent in this order at once, and answered in this order.
+            let (first, then) = tokio::join!(biased; first, then);
+            first.and(then)
+        });
+        match asked {
+            Ok((_, 0)) if text.ends_with(UNLESS_THERE) => {
+                let what = "a row of its key is there".to_owned();
+                Err(StoreError::Exists { name: query.name, what })
+            }
+            other => other.map_err(|error| meaning(query.name, error)),
+        }
+    }
+}
+
+impl Connection for Blocking {
+    fn run(&self, query: &Query, values: &[Value<'_>]) -> Result<usize, StoreError> {
+        self.ask(query, values).map(|(_, changed)| usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn each(
+        &self,
+        query: &Query,
+        values: &[Value<'_>],
+        limit: usize,
+        read: &mut dyn FnMut(&Row<'_>) -> Read<()>,
+    ) -> Result<(), StoreError> {
+        for row in self.ask(query, values)?.0.iter().take(limit) {
+            read(&Row(row)).map_err(|misread| misread.of(query.name))?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a value is not what its place takes.
+type Refused = Box<dyn std::error::Error + Sync + Send>;
+
+/// A row in the way would end the whole transaction, so an `INSERT` of values steps back from it and says so.
+const UNLESS_THERE: &str = " ON CONFLICT DO NOTHING /* unless it is there */";
+
+/// The shared text as PostgreSQL reads it: `$1` for `?1`, no hint of which index to use, and [`UNLESS_THERE`].
+pub(super) fn spoken(sql: &str) -> String {
+    let mut said = String::with_capacity(sql.len());
+    let mut words = sql.split(' ');
+    while let Some(word) = words.next() {
+        if word == "INDEXED" {
+            // "BY" and the index's name.
+            words.nth(1);
+            continue;
+        }
+        if !said.is_empty() {
+            said.push(' ');
+        }
+        said.push_str(&word.replace('?', "$"));
+    }
+    if sql.contains("INSERT INTO")
+        && sql.contains(" VALUES ")
+        && !sql.contains("ON CONFLICT")
+        && !sql.contains("RETURNING")
+    {
+        said.push_str(UNLESS_THERE);
+    }
+    said
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Refused> {
+        match *self {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Int(value) if *ty == Type::INT8 => value.to_sql(ty, out),
+            Value::Int(value) if *ty == Type::INT4 => i32::try_from(value)?.to_sql(ty, out),
+            Value::Text(value) if *ty == Type::TEXT => value.to_sql(ty, out),
+            Value::Blob(value) if *ty == Type::BYTEA => value.to_sql(ty, out),
+            Value::Int(_) | Value::Text(_) | Value::Blob(_) => Err(format!("{self:?} where {ty} belongs").into()),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+struct Cell<'a>(Value<'a>);
+
+impl<'a> FromSql<'a> for Cell<'a> {
+    fn from_sql(ty: &Type, raw: &'a [u8]) -> Result<Self, Refused> {
+        Ok(Self(match *ty {
+            Type::INT8 => Value::Int(i64::from_sql(ty, raw)?),
+            Type::INT4 => Value::Int(i64::from(i32::from_sql(ty, raw)?)),
+            Type::TEXT => Value::Text(<&str>::from_sql(ty, raw)?),
+            Type::BYTEA => Value::Blob(raw),
+            _ => return Err(format!("{ty}, and no column of ours is that").into()),
+        }))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Refused> {
+        Ok(Self(Value::Null))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl Cells for PgRow {
+    fn cell(&self, column: usize) -> Read<Value<'_>> {
+        let cell: Result<Cell<'_>, _> = self.try_get(column);
+        cell.map(|cell| cell.0).map_err(|error| Misread { column, why: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shared_text_is_said_in_postgresqls_words() {
+        assert_eq!(
+            spoken("SELECT a FROM t INDEXED BY t_by_a WHERE a = ?1 AND b > ?12"),
+            "SELECT a FROM t WHERE a = $1 AND b > $12"
+        );
+        assert!(
+            spoken("INSERT INTO t (a) VALUES (?1)").starts_with("INSERT INTO t (a) VALUES ($1) ON CONFLICT DO NOTHING")
+        );
+        for sql in
+            ["INSERT INTO t (a) SELECT 1 WHERE NOT EXISTS (SELECT 1)", "INSERT INTO t (a) VALUES (1) RETURNING a"]
+        {
+            assert_eq!(spoken(sql), sql);
+        }
+    }
+}

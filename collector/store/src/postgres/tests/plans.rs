@@ -1,0 +1,105 @@
+//! Every query that is written is understood by PostgreSQL, and none that runs often reads a whole table.
+
+use std::{fs, path::Path};
+
+use tokio_postgres::{SimpleQueryMessage, types::Type};
+
+use super::{options, server::Server};
+use crate::{
+    hot,
+    postgres::{connect::Address, open, query::spoken},
+};
+
+#[test]
+fn every_query_that_is_written_is_understood() {
+    let server = Server::shared();
+    let address = server.database();
+    drop(open(&address, &options(&server)).unwrap());
+    let database = address.rsplit('/').next().unwrap();
+    let queries = written();
+    assert!(queries.len() > 130, "{}", queries.len());
+    let texts: Vec<_> =
+        queries.iter().enumerate().map(|(number, sql)| format!("PREPARE q{number} AS {};", spoken(sql))).collect();
+    server.sql(database, &texts.join("\n"));
+}
+
+/// The texts of all `query!` in the aggregates' files.
+fn written() -> Vec<String> {
+    let mut found = Vec::new();
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|end| end != "rs") || path.ends_with("sql.rs") {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        for block in source.split("query!(").skip(1) {
+            let literals: Vec<_> = block.split("\n)").next().unwrap().split('"').skip(1).step_by(2).collect();
+            let Some(sql) = literals.get(1) else { continue };
+            let lines: Vec<_> = sql.split("\\\n").map(str::trim_start).collect();
+            found.push(lines.concat());
+        }
+    }
+    found
+}
+
+#[test]
+fn no_hot_query_scans_a_table() {
+    let server = Server::shared();
+    let address = server.database();
+    drop(open(&address, &options(&server)).unwrap());
+    server.sql(address.rsplit('/').next().unwrap(), include_str!("plans.sql"));
+    let io = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    io.block_on(async {
+        let pool = Address::read(&address).unwrap().pool(&options(&server), 1).unwrap();
+        let client = pool.get().await.unwrap();
+        let mut seen = 0;
+        for query in hot::queries() {
+            let sql = spoken(query.sql);
+            let types = client.prepare(&sql).await.unwrap().params().to_vec();
+            // A query for what is before an instant is narrow at the first one, a query for what is after it at the last.
+            let mut plans = Vec::new();
+            for instant in ["1", "5000"] {
+                let explained =
+                    client.simple_query(&format!("EXPLAIN {}", filled(&sql, &types, instant))).await.unwrap();
+                plans.push(lines(&explained));
+            }
+            assert!(plans.iter().any(|plan| reads_little(plan, &sql)), "{}: {plans:#?}", query.name);
+            seen += 1;
+        }
+        assert!(seen > 40, "{seen}");
+        let scan = client.simple_query("EXPLAIN SELECT * FROM agents WHERE host = 'x1'").await.unwrap();
+        assert!(!reads_little(&lines(&scan), ""), "a scan is seen for what it is: {scan:?}");
+    });
+}
+
+/// The text with values in the place of its parameters.
+fn filled(sql: &str, types: &[Type], instant: &str) -> String {
+    let mut text = sql.to_owned();
+    for (number, ty) in types.iter().enumerate().rev() {
+        let value = match *ty {
+            Type::TEXT => "'c1'".to_owned(),
+            Type::BYTEA => "'\\x00'::bytea".to_owned(),
+            _ => format!("{instant}::bigint"),
+        };
+        text = text.replace(&format!("${}", number + 1), &value);
+    }
+    text
+}
+
+fn lines(answer: &[SimpleQueryMessage]) -> Vec<String> {
+    let row = |message: &SimpleQueryMessage| {
+        let SimpleQueryMessage::Row(row) = message else { return None };
+        row.get(0).map(str::to_owned)
+    };
+    answer.iter().filter_map(row).collect()
+}
+
+fn reads_little(plan: &[String], sql: &str) -> bool {
+    plan.iter().all(|step| !step.contains("Seq Scan on") || is_small(step))
+        && !(sql.contains(" LIMIT ") && plan.iter().any(|step| step.contains("Sort Key")))
+}
+
+/// Tables that have a row for each client: reading them whole is what an index would do.
+fn is_small(step: &str) -> bool {
+    ["numbers", "digests"].iter().any(|table| step.contains(&format!("Seq Scan on {table}")))
+}

@@ -1,0 +1,211 @@
+//! A PostgreSQL of the tests' own: Debian's, in a temporary folder, on a free port of loopback, with TLS and scram.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    net::{Ipv4Addr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+
+const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+const GET_IT: &str = "PostgreSQL 15 is missing: apt-get install -y postgresql-15";
+/// PostgreSQL refuses to run as root; its package has this user.
+const USER: &str = "postgres";
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server. It ends with the last test that holds it.
+pub(super) struct Server {
+    folder: TempDir,
+    pub(super) port: u16,
+    process: u32,
+    stop: Option<mpsc::Sender<()>>,
+    waiter: Option<JoinHandle<()>>,
+    databases: AtomicU32,
+}
+
+impl Server {
+    /// The server that all tests of this process share.
+    pub(super) fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start());
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// A server of one test's own, which it may stop and kill.
+    pub(super) fn start() -> Self {
+        assert!(Path::new(PROGRAMS).join("postgres").exists(), "{GET_IT}");
+        let folder = tempfile::Builder::new().prefix("upheld-pg").tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(folder.path().join("password"), "upheld").unwrap();
+        owned_by_postgres(&data);
+        owned_by_postgres(&folder.path().join("password"));
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let made = program("initdb")
+            .args(["--username=upheld", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .arg("--pwfile")
+            .arg(folder.path().join("password"))
+            .arg(&data)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        certificates(folder.path(), &data);
+        let (stop, waiter, process) = run(folder.path(), port);
+        Self { folder, port, process, stop: Some(stop), waiter: Some(waiter), databases: AtomicU32::new(0) }
+    }
+
+    /// The address of a new database, whose locale sorts as a dictionary does.
+    pub(super) fn database(&self) -> String {
+        let name = format!("desk_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.sql(
+            "postgres",
+            &format!(
+                "CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' STRATEGY file_copy"
+            ),
+        );
+        self.address(&name)
+    }
+
+    pub(super) fn address(&self, database: &str) -> String {
+        format!("postgres://upheld:upheld@localhost:{}/{database}", self.port)
+    }
+
+    /// The certificate of the authority that vouches for this server.
+    pub(super) fn ca(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// Runs a text as the administrator; what it answered.
+    pub(super) fn sql(&self, database: &str, text: &str) -> String {
+        let told = Command::new(Path::new(PROGRAMS).join("psql"))
+            .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "upheld", "-d", database, "-c", text])
+            .arg("-p")
+            .arg(self.port.to_string())
+            .env("PGPASSWORD", "upheld")
+            .env("PGSSLMODE", "require")
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "{text}: {}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8(told.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Ends the server at once, as a crash does, and starts it again.
+    pub(super) fn crash(&mut self) {
+        self.end("QUIT");
+        let (stop, waiter, process) = run(self.folder.path(), self.port);
+        (self.stop, self.waiter, self.process) = (Some(stop), Some(waiter), process);
+    }
+
+    fn end(&mut self, signal: &str) {
+        let told = Command::new("kill").args(["-s", signal]).arg(self.process.to_string()).status();
+        if let (Ok(_), Some(stop), Some(waiter)) = (told, self.stop.take(), self.waiter.take()) {
+            let _ = stop.send(());
+            drop(waiter.join());
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end("INT");
+    }
+}
+
+/// Starts the server; its thread waits for its end, and it ends when this process is killed.
+fn run(folder: &Path, port: u16) -> (mpsc::Sender<()>, JoinHandle<()>, u32) {
+    let (stop, stopped) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
+    let mut command = program("postgres");
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    command
+        .arg("-D")
+        .arg(folder.join("data"))
+        .args(["-p", &port.to_string(), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"])
+        .args(["-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=400"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    let waiter = thread::spawn(move || {
+        let mut child = command.spawn().unwrap();
+        tell.send(child.id()).unwrap();
+        // The kernel ends the child with the thread that made it, so this one stays.
+        let _ = stopped.recv();
+        drop(child.wait());
+    });
+    let process = told.recv().unwrap();
+    let begun = Instant::now();
+    loop {
+        let asked = Command::new(Path::new(PROGRAMS).join("pg_isready"))
+            .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
+            .status()
+            .unwrap();
+        if asked.success() {
+            return (stop, waiter, process);
+        }
+        let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
+        assert!(begun.elapsed() < PATIENCE, "PostgreSQL does not start: {}", log());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A program of PostgreSQL's, as its own user when we are root, ended by the kernel when we are.
+fn program(name: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "INT"]);
+    if is_root() {
+        command.args(["--reuid", USER, "--regid", USER, "--init-groups"]);
+    }
+    command.arg("--").arg(Path::new(PROGRAMS).join(name)).current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match fs::metadata("/proc/self") {
+        Ok(own) => own.uid() == 0,
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => std::panic::panic_any(error.to_string()),
+    }
+}
+
+fn owned_by_postgres(path: &Path) {
+    if is_root() {
+        let told = Command::new("chown").arg("-R").arg(format!("{USER}:")).arg(path).status().unwrap();
+        assert!(told.success(), "{GET_IT}");
+    }
+    let mode = if path.is_dir() { 0o700 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// An authority, and the server's certificate by it for `localhost` alone.
+fn certificates(folder: &Path, data: &Path) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    fs::write(data.join("server.crt"), server.pem()).unwrap();
+    fs::write(data.join("server.key"), key.serialize_pem()).unwrap();
+    for file in ["server.crt", "server.key"] {
+        owned_by_postgres(&data.join(file));
+    }
+}
