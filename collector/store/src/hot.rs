@@ -25,6 +25,7 @@ pub(crate) fn queries() -> impl Iterator<Item = &'static Query> {
         outages::HOT,
         outbox::HOT,
         people::HOT,
+        proposals::HOT,
         records::HOT,
         restores::HOT,
         sealed::HOT,

@@ -1,15 +1,11 @@
 //! What hosts propose to watch, and what people decided of it.
 
 use jiff::Timestamp;
-use rusqlite::{Row, params};
 use upheld_model::{AgentId, ClientId, SiteId};
 
 use crate::{
     StoreError,
-    sqlite::{
-        columns::{At, Parsed},
-        query::{Query, SqliteTx, query},
-    },
+    sql::{At, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 /// The last proposal of an agent.
@@ -81,22 +77,22 @@ const DECIDE: Query = query!(
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[OF_SITE, DECISIONS];
 
-fn proposal_row(row: &Row<'_>) -> rusqlite::Result<ProposalRow> {
-    let (client, site) = (row.get::<_, Parsed<_>>(0)?.0, row.get::<_, Parsed<_>>(1)?.0);
-    let (agent, sent_at) = (row.get::<_, Parsed<_>>(2)?.0, row.get::<_, At>(3)?.0);
+fn proposal_row(row: &Row<'_>) -> Read<ProposalRow> {
+    let (client, site) = (row.get::<Parsed<_>>(0)?.0, row.get::<Parsed<_>>(1)?.0);
+    let (agent, sent_at) = (row.get::<Parsed<_>>(2)?.0, row.get::<At>(3)?.0);
     Ok(ProposalRow { client, site, agent, sent_at, assets: row.get(4)? })
 }
 
-fn decision_row(row: &Row<'_>) -> rusqlite::Result<DecisionRow> {
-    let decided_at = row.get::<_, At>(2)?.0;
+fn decision_row(row: &Row<'_>) -> Read<DecisionRow> {
+    let decided_at = row.get::<At>(2)?.0;
     Ok(DecisionRow { item: row.get(0)?, is_taken: row.get(1)?, decided_at, decided_by: row.get(3)? })
 }
 
-impl ProposalReads for SqliteTx<'_> {
+impl ProposalReads for Sql<'_> {
     fn proposals(&self, of: Option<(&ClientId, &SiteId)>) -> Result<Vec<ProposalRow>, StoreError> {
         match of {
             Some((client, site)) => self.all(&OF_SITE, [client.as_str(), site.as_str()], proposal_row),
-            None => self.all(&ALL, [], proposal_row),
+            None => self.all(&ALL, params![], proposal_row),
         }
     }
 
@@ -105,7 +101,7 @@ impl ProposalReads for SqliteTx<'_> {
     }
 }
 
-impl ProposalWrites for SqliteTx<'_> {
+impl ProposalWrites for Sql<'_> {
     fn put_proposal(&mut self, row: &ProposalRow) -> Result<(), StoreError> {
         let ProposalRow { client, site, agent, sent_at, assets } = row;
         self.run(&PUT, params![client.as_str(), site.as_str(), agent.as_str(), At(*sent_at), assets])?;
@@ -115,7 +111,7 @@ impl ProposalWrites for SqliteTx<'_> {
     fn put_proposal_decision(&mut self, client: &ClientId, site: &SiteId, row: &DecisionRow) -> Result<(), StoreError> {
         let DecisionRow { item, is_taken, decided_at, decided_by } = row;
         let decided_at = At(*decided_at);
-        self.run(&DECIDE, params![client.as_str(), site.as_str(), item, is_taken, decided_at, decided_by])?;
+        self.run(&DECIDE, params![client.as_str(), site.as_str(), item, i64::from(*is_taken), decided_at, decided_by])?;
         Ok(())
     }
 }

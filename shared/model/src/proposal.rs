@@ -217,6 +217,8 @@ fn refused(probe: &ProbeSpec) -> Option<String> {
         | ProbeSpec::NetPath(_)
         | ProbeSpec::PowerBoot {}
         | ProbeSpec::Service { .. }
+        | ProbeSpec::Process(_)
+        | ProbeSpec::EventLog(_)
         | ProbeSpec::ExecNagios { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)

@@ -348,6 +348,18 @@ CREATE TABLE sealed_versions (
     PRIMARY KEY (client, site)
 );
 
+-- What hosts propose to watch: the last proposal of each agent, and what people decided of each thing in it.
+CREATE TABLE proposals (
+    client TEXT COLLATE "C" NOT NULL, site TEXT COLLATE "C" NOT NULL, agent TEXT COLLATE "C" NOT NULL,
+    sent_at BIGINT NOT NULL, assets TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (client, site, agent)
+);
+CREATE TABLE proposal_decisions (
+    client TEXT COLLATE "C" NOT NULL, site TEXT COLLATE "C" NOT NULL, item TEXT COLLATE "C" NOT NULL,
+    is_taken BIGINT NOT NULL, decided_at BIGINT NOT NULL, decided_by TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (client, site, item)
+);
+
 -- Ledger, audit and acceptances are appended to, nothing else.
 CREATE FUNCTION upheld_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END

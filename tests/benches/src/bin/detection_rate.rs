@@ -141,6 +141,7 @@ fn on_battery(begin: i64) -> OnBattery {
         low: None,
         received: at(begin),
         ended_received: Some(at(begin + 3)),
+        dip: None,
     }
 }
 
