@@ -7,7 +7,7 @@ use upheld_detection::{
     uptime::{Span, partition, totals},
 };
 use upheld_model::{
-    AgentEvent, Counter, ObservedAt, Outcome, Sample, UnknownReason, finding::CheckState, sample::Value,
+    AgentEvent, Counter, IncidentKind, ObservedAt, Outcome, Sample, UnknownReason, finding::CheckState, sample::Value,
 };
 
 use super::world::{World, book};
