@@ -57,6 +57,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::NetTls(_) => "certificates and keys",
         ProbeSpec::NetLink { .. } => "this host's network ports",
         ProbeSpec::UpsNut { .. } | ProbeSpec::UpsApcupsd { .. } | ProbeSpec::UpsSnmp(_) => "power supplies",
+        ProbeSpec::UpsBattery { .. } => "this host's batteries",
         ProbeSpec::Snmp(_) => "ports of switches",
         ProbeSpec::Service { .. } => "this host's services",
         ProbeSpec::ExecNagios { .. } => "commands of this site's own",
@@ -155,6 +156,10 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::UpsSnmp(access) => (
             format!("SNMP {}, the supply's tables", snmp(access)),
             "status, voltages, charge, load, temperature, model, alarms, how often its input was bad",
+        ),
+        ProbeSpec::UpsBattery { battery } => (
+            format!("this host's battery {}", battery.as_deref().unwrap_or("(the only one)")),
+            "whether it is in use, charge, voltage, temperature, model, how much it still holds",
         ),
         ProbeSpec::Snmp(port) => (
             format!("SNMP {}, port {}", snmp(&port.access), port.port),

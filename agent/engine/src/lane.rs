@@ -132,6 +132,7 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)
+        | ProbeSpec::UpsBattery { .. }
         | ProbeSpec::ExecNagios { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_) => true,

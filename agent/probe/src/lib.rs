@@ -50,6 +50,7 @@ mod testing;
 mod tls;
 mod udp;
 mod ups;
+mod ups_kernel;
 mod ups_snmp;
 mod words;
 
@@ -90,6 +91,7 @@ use switch::Ports;
 use target::Targets;
 use tls::Tls;
 use ups::battery::{Batteries, Moment};
+use ups_kernel::KernelSupplies;
 use ups_snmp::SnmpSupplies;
 
 /// Runs checks. Cheap to clone; clones share sockets and the memory of earlier runs (growth, processor time).
@@ -116,6 +118,7 @@ struct Inner {
     switch_ports: Ports,
     secrets: Shelf,
     apcupsd: Apcupsd,
+    kernel_supplies: KernelSupplies,
     services: Services,
     tls: Tls,
     plugins: Plugins,
@@ -145,6 +148,7 @@ impl Prober {
             switch_ports: Ports::default(),
             secrets: Shelf::default(),
             apcupsd: Apcupsd::new(),
+            kernel_supplies: KernelSupplies::new(),
             services: Services::new(),
             tls: Tls::new(),
             plugins: Plugins::new(),
@@ -312,6 +316,10 @@ impl Inner {
             ProbeSpec::UpsSnmp(access) => {
                 let Self { sessions, targets, secrets, .. } = self;
                 let result = self.snmp_supplies.run(sessions, targets, secrets, &spec.id, access, deadline).await;
+                self.supply(spec, result)
+            }
+            ProbeSpec::UpsBattery { battery } => {
+                let result = self.kernel_supplies.run(&self.blocking, &spec.id, battery.as_deref(), deadline).await;
                 self.supply(spec, result)
             }
             ProbeSpec::Snmp(port) => {

@@ -224,6 +224,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::UpsNut { .. }
         | ProbeSpec::UpsApcupsd { .. }
         | ProbeSpec::UpsSnmp(_)
+        | ProbeSpec::UpsBattery { .. }
         | ProbeSpec::Snmp(_)
         | ProbeSpec::Service { .. }
         | ProbeSpec::ExecNagios { .. }

@@ -126,6 +126,8 @@ impl CheckSpec {
             ProbeSpec::UpsApcupsd { .. } => (5, 3, 2, 2),
             // Each question is put twice, two seconds apart: UDP loses some.
             ProbeSpec::UpsSnmp(_) => (15, 5, 2, 2),
+            // The kernel counts no transfers: what is shorter is not seen.
+            ProbeSpec::UpsBattery { .. } => (5, 3, 2, 2),
             // Down for a minute, as at a port of the host itself: what is shorter is a drop, and is counted.
             ProbeSpec::Snmp(_) => (30, 5, 3, 2),
             ProbeSpec::Service { .. } => (30, 5, 2, 2),
@@ -205,6 +207,7 @@ impl CheckSpec {
                 self.bound("port", (*port).into(), 1, 65_535)
             }
             ProbeSpec::UpsSnmp(access) => self.snmp(access),
+            ProbeSpec::UpsBattery { battery } => battery.as_deref().map_or(Ok(()), |battery| self.battery(battery)),
             ProbeSpec::Snmp(port) => {
                 self.snmp(&port.access)?;
                 if !(1..=255).contains(&port.port.len()) || port.port.chars().any(char::is_control) {
@@ -281,6 +284,17 @@ impl CheckSpec {
             Ok(())
         } else {
             Err(self.parameter("ups", ups, "must be 1 to 64 letters, digits, dots, dashes or underscores"))
+        }
+    }
+
+    /// A name that is one folder of /sys/class/power_supply, and none above it.
+    fn battery(&self, battery: &str) -> Result<(), SpecError> {
+        let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_' | b':');
+        let is_dots = matches!(battery, "." | "..");
+        if (1..=64).contains(&battery.len()) && battery.bytes().all(fits) && !is_dots {
+            Ok(())
+        } else {
+            Err(self.parameter("battery", battery, "must be a battery of the agent's host, such as BAT0"))
         }
     }
 
@@ -375,6 +389,7 @@ mod tests {
             r#"{"kind":"ups.nut","target":"127.0.0.1","ups":"ups1"}"#,
             r#"{"kind":"ups.apcupsd","target":"127.0.0.1"}"#,
             r#"{"kind":"ups.snmp","target":"10.0.0.9"}"#,
+            r#"{"kind":"ups.battery"}"#,
             r#"{"kind":"snmp","access":{"target":"10.0.0.2"},"port":"Gi0/7"}"#,
             r#"{"kind":"power.boot"}"#,
             r#"{"kind":"service","unit":"recorder.service"}"#,
@@ -421,6 +436,9 @@ mod tests {
         for probe in
             ["", "/bin/sh", "check_raid -w 1", "a;b"].map(|name| ProbeSpec::ExecNagios { command: name.into() })
         {
+            assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
+        }
+        for probe in ["", "..", "../BAT0", "a b"].map(|name| ProbeSpec::UpsBattery { battery: Some(name.into()) }) {
             assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
         }
         for probe in ["", "..", "../../etc", "a b", "an-interface-too-long"].map(link) {

@@ -168,6 +168,9 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "ups.nut" => Some(read_nut),
         "ups.apcupsd" => Some(read_apcupsd),
         "ups.snmp" => Some(snmp::read_ups),
+        "ups.battery" => {
+            Some(|fields, reading| Some(ProbeSpec::UpsBattery { battery: fields.optional("battery", reading) }))
+        }
         "snmp" => Some(snmp::read_port),
         "service" => Some(read_service),
         "exec.nagios" => Some(read_plugin),

@@ -84,6 +84,7 @@ const SAMPLE: &[(&str, &str)] = &[
          { kind = \"ups.nut\", target = \"10.0.0.1\", ups = \"u\" },\n\
          { kind = \"ups.apcupsd\", target = \"10.0.0.1\" },\n\
          { kind = \"ups.snmp\", target = \"10.0.0.1\", user = \"upheld\", auth_secret = \"a\", privacy_secret = \"b\" },\n\
+         { kind = \"ups.battery\", battery = \"BAT0\" },\n\
          { kind = \"snmp\", target = \"10.0.0.1\", port = \"7\" },\n\
          { kind = \"service\", unit = \"recorder.service\" },\n\
          { kind = \"exec.nagios\", command = \"check_a\" },\n\

@@ -51,6 +51,10 @@ fn failure(probe: &ProbeSpec) -> String {
         ProbeSpec::UpsApcupsd { target, .. } | ProbeSpec::UpsSnmp(SnmpAccess { target, .. }) => {
             format!("the power supply at {target} runs on battery, or its battery is low")
         }
+        ProbeSpec::UpsBattery { battery } => {
+            let name = battery.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            format!("the host runs on its battery{name}, or that is low")
+        }
         ProbeSpec::Snmp(SwitchPort { access, port, .. }) => {
             format!("port {port} of the switch at {} has no link", access.target)
         }
@@ -191,6 +195,10 @@ mod tests {
             (
                 ProbeSpec::UpsApcupsd { target: "10.0.0.5".to_owned(), port: 3551 },
                 "the power supply at 10.0.0.5 runs on battery, or its battery is low",
+            ),
+            (
+                ProbeSpec::UpsBattery { battery: Some("BAT0".to_owned()) },
+                "the host runs on its battery BAT0, or that is low",
             ),
             (
                 ProbeSpec::Snmp(SwitchPort {

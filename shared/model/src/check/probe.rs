@@ -114,6 +114,13 @@ pub enum ProbeSpec {
     /// A power supply with a battery, as its network card tells by SNMP.
     #[serde(rename = "ups.snmp")]
     UpsSnmp(SnmpAccess),
+    /// A battery that this host's own kernel sees.
+    #[serde(rename = "ups.battery")]
+    UpsBattery {
+        /// Its name there, such as `BAT0`; the only one when it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        battery: Option<String>,
+    },
     /// A port of a switch, as the switch tells by SNMP.
     #[serde(rename = "snmp")]
     Snmp(SwitchPort),
@@ -204,6 +211,7 @@ impl ProbeSpec {
         "ups.nut",
         "ups.apcupsd",
         "ups.snmp",
+        "ups.battery",
         "snmp",
         "power.boot",
         "service",
@@ -231,6 +239,7 @@ impl ProbeSpec {
             Self::UpsNut { .. } => "ups.nut",
             Self::UpsApcupsd { .. } => "ups.apcupsd",
             Self::UpsSnmp(_) => "ups.snmp",
+            Self::UpsBattery { .. } => "ups.battery",
             Self::Snmp(_) => "snmp",
             Self::Service { .. } => "service",
             Self::ExecNagios { .. } => "exec.nagios",
@@ -259,6 +268,7 @@ impl ProbeSpec {
             | Self::NetLink { .. }
             | Self::UpsNut { .. }
             | Self::UpsApcupsd { .. }
+            | Self::UpsBattery { .. }
             | Self::Service { .. }
             | Self::ExecNagios { .. }
             | Self::Process(_)
@@ -280,6 +290,7 @@ impl ProbeSpec {
             }
             Self::Snmp(_) => IncidentClass::NetworkLan,
             Self::UpsNut { .. } | Self::UpsApcupsd { .. } | Self::UpsSnmp(_) => IncidentClass::Power,
+            Self::UpsBattery { .. } => IncidentClass::Power,
             Self::NetQuality { .. } | Self::NetDns(_) | Self::NetTls(_) => IncidentClass::NetworkLan,
             Self::NetNtp(_) => IncidentClass::TimeSync,
             Self::Service { .. } | Self::ExecNagios { .. } => IncidentClass::Service,
