@@ -2,41 +2,23 @@
 //!
 //! What the agent wrote before and what the kernel kept tell it together: whether the agent was asked to end for a
 //! shutdown, whether a panic left its record in pstore, whether the supply was on battery last. When it ended lies
-//! between the last record of the journal and the start of the kernel. It opens nothing by itself: a start is a fact,
+//! between the last record of the journal and the start of the kernel. On Windows its own log tells. It opens nothing by itself: a start is a fact,
 //! and what fails around it is explained by it.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-};
+#[cfg(not(windows))]
+mod linux;
+#[cfg_attr(not(windows), allow(dead_code))]
+mod told;
+#[cfg(windows)]
+mod windows;
 
-use jiff::{SignedDuration, Timestamp};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use upheld_model::{BootEnd, CheckId, Outcome, UnknownReason, sample::Value};
+use upheld_model::{BootEnd, sample::Value};
 
-use crate::{ProbeResult, host::boot_id};
-
-/// Where the system tells of its start, and of the end before it.
-#[derive(Debug, Clone)]
-pub(crate) struct Places {
-    /// The name of this run of the kernel.
-    boot_id: PathBuf,
-    /// Its `btime` line is the start.
-    stat: PathBuf,
-    /// Folders in which a panic leaves its record: the kernel's, and systemd's, which clears that one at each start.
-    panics: Vec<PathBuf>,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self {
-            boot_id: "/proc/sys/kernel/random/boot_id".into(),
-            stat: "/proc/stat".into(),
-            panics: vec!["/sys/fs/pstore".into(), "/var/lib/systemd/pstore".into()],
-        }
-    }
-}
+use crate::ProbeResult;
 
 /// What is known from before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +40,9 @@ struct Story {
     how: BootEnd,
     /// The agent is known to have lived then.
     alive: Option<Timestamp>,
+    /// What Windows says beside it.
+    #[serde(default)]
+    says: Option<String>,
 }
 
 /// What the end left behind.
@@ -84,10 +69,13 @@ fn how(traces: Traces<'_>) -> BootEnd {
 /// The check of this host's starts.
 #[derive(Debug, Default)]
 pub(crate) struct Boots {
-    places: Places,
+    #[cfg(not(windows))]
+    places: linux::Places,
     memory: Mutex<BootMemory>,
     /// The supplies that were on battery when they were asked last.
     on_battery: Mutex<BTreeSet<CheckId>>,
+    #[cfg(windows)]
+    last: windows::Last,
 }
 
 impl Boots {
@@ -99,19 +87,6 @@ impl Boots {
     /// Goes on with what outlived the last one.
     pub(crate) fn recall(&self, memory: BootMemory) {
         *self.lock() = memory;
-    }
-
-    /// The agent starts; `alive` is the last moment at which it is known to have lived before.
-    pub(crate) fn wake(&self, alive: Option<Timestamp>) {
-        let mut memory = self.lock();
-        let id = self.id();
-        if let Some(_before) = memory.id.as_ref().filter(|before| **before != id) {
-            let has_panicked = self.places.panics.iter().any(|folder| has_record(folder, alive));
-            let traces = Traces { asked: memory.asked.as_deref(), has_panicked, is_on_battery: memory.is_on_battery };
-            memory.story = Some(Story { how: how(traces), alive });
-            memory.is_on_battery = false;
-        }
-        (memory.id, memory.asked) = (Some(id), None);
     }
 
     /// The agent was asked to end.
@@ -133,34 +108,6 @@ impl Boots {
         self.lock().is_on_battery = !on_battery.is_empty();
     }
 
-    pub(crate) fn run(&self, now: Timestamp) -> ProbeResult {
-        let Some(started) = self.started() else {
-            let why = "when this host started cannot be read here (/proc/stat)";
-            return ProbeResult::unknown(UnknownReason::CannotProbe, why);
-        };
-        let memory = self.lock().clone();
-        let result = ProbeResult::new(Outcome::Ok)
-            .value("boot_id", self.id().as_str())
-            .value("uptime_s", now.duration_since(started).as_secs_f64().max(0.0));
-        match memory.story {
-            None => {
-                result.evidence(format!("this host runs since {started}; it has not started while this agent watched"))
-            }
-            Some(story) => result.value("ended", story.how.as_str()).evidence(sentence(&story, started)),
-        }
-    }
-
-    fn id(&self) -> String {
-        let id = std::fs::read_to_string(&self.places.boot_id).ok().map(|id| id.trim().to_owned());
-        id.filter(|id| !id.is_empty()).unwrap_or_else(|| boot_id().as_str().to_owned())
-    }
-
-    fn started(&self) -> Option<Timestamp> {
-        let text = std::fs::read_to_string(&self.places.stat).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix("btime "))?;
-        Timestamp::from_second(line.trim().parse().ok()?).ok()
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, BootMemory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,26 +119,24 @@ fn sentence(story: &Story, started: Timestamp) -> String {
         Some(alive) => format!("between {} and {started}", alive.round(jiff::Unit::Second).unwrap_or(alive)),
         None => format!("before {started}"),
     };
-    match story.how {
-        BootEnd::Clean => format!("this host was shut down as asked, {when}, and runs since then"),
-        BootEnd::Crash => format!("this host's kernel panicked {when}: its record is in pstore"),
-        BootEnd::Power => format!("this host lost its power {when}: its supply was on battery last"),
-        BootEnd::Unclean => format!("this host ended without a word {when}: no power, a reset, or a freeze"),
+    match (story.how, &story.says) {
+        (BootEnd::Clean, None) => format!("this host was shut down as asked, {when}, and runs since then"),
+        (BootEnd::Clean, Some(says)) => {
+            format!("this host was shut down as asked, {when}, and runs since then: {says}")
+        }
+        (BootEnd::Crash, None) => format!("this host's kernel panicked {when}: its record is in pstore"),
+        (BootEnd::Crash, Some(says)) => format!("Windows crashed on this host {when}: {says}"),
+        (BootEnd::Power, _) => format!("this host lost its power {when}: its supply was on battery last"),
+        (BootEnd::Unclean, None) => format!("this host ended without a word {when}: no power, a reset, or a freeze"),
+        (BootEnd::Unclean, Some(says)) => format!("this host ended without a word {when}: {says}"),
     }
 }
 
-/// Whether a panic left a record in a folder since then. A folder that may not be read holds none that we know of.
-fn has_record(folder: &Path, since: Option<Timestamp>) -> bool {
-    // A clock that was set meanwhile, and a record that is dated by its archiving.
-    let since = since.and_then(|at| at.checked_sub(SignedDuration::from_mins(1)).ok());
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let dated = entries.filter_map(|entry| Timestamp::try_from(entry.metadata().ok()?.modified().ok()?).ok());
-    dated.into_iter().any(|at| since.is_none_or(|since| since <= at))
-}
-
-#[cfg(test)]
+#[cfg(all(test, not(windows)))]
 mod tests {
-    use super::*;
+    use upheld_model::Outcome;
+
+    use super::{linux::Places, *};
 
     #[test]
     fn how_a_host_ended_is_told_by_what_it_left_behind() {

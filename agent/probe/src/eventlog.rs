@@ -6,7 +6,7 @@
 //! Elsewhere than on Windows the check is unknown.
 
 #[cfg_attr(not(windows), allow(dead_code))]
-mod event;
+pub(crate) mod event;
 #[cfg_attr(not(windows), allow(dead_code))]
 mod query;
 #[cfg_attr(not(windows), allow(dead_code))]
@@ -23,6 +23,8 @@ use upheld_model::{CheckId, check::EventLogSpec};
 
 use crate::{ProbeResult, blocking::Blocking, deadline::Deadline};
 use tally::Tally;
+#[cfg(windows)]
+pub(crate) use windows::{Unread, latest};
 
 /// What the checks of event logs remember.
 pub(crate) type EventLogMemory = BTreeMap<CheckId, Tally>;
@@ -81,7 +83,7 @@ fn look(logs: &EventLogs, check: &CheckId, spec: &EventLogSpec, deadline: Deadli
             logs.lock().insert(check.clone(), tally);
             result
         }
-        Err(windows::Unread { reason, why }) => ProbeResult::unknown(reason, format!("{}: {why}", spec.channel)),
+        Err(Unread { reason, why }) => ProbeResult::unknown(reason, format!("{}: {why}", spec.channel)),
     }
 }
 

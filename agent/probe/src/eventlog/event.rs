@@ -36,13 +36,11 @@ pub(crate) struct Event {
 
 impl Event {
     /// A piece of its data by name.
-    #[cfg(test)]
     pub(crate) fn named(&self, name: &str) -> Option<&str> {
         self.data.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str())
     }
 
     /// A piece of its data by place.
-    #[cfg(test)]
     pub(crate) fn nth(&self, place: usize) -> Option<&str> {
         self.data.get(place).map(|(_, text)| text.as_str())
     }

@@ -57,6 +57,20 @@ pub(super) fn end(channel: &str, query: &str) -> Result<Option<String>, Unread> 
     newest.first().map(bookmark_of).transpose()
 }
 
+/// The newest events of a query, at most `max`, the newest first, without sentences; what cannot be read is left out.
+pub(crate) fn latest(channel: &str, query: &str, max: usize) -> Result<Vec<Event>, Unread> {
+    let found = Handle::query(channel, query, EvtQueryReverseDirection)?;
+    let mut events = Vec::new();
+    while events.len() < max {
+        let batch = next(&found, max - events.len(), 1_000)?;
+        if batch.is_empty() {
+            break;
+        }
+        events.extend(batch.iter().filter_map(|event| event::read(&render(event, EvtRenderEventXml).ok()?).ok()));
+    }
+    Ok(events)
+}
+
 /// What a query has beyond `place`, a bookmark. Where the log has lost that event (it was cleared, or is full and goes
 /// round), `newer`, the same query for all that was written after it, is read from its begin.
 pub(super) fn read(
