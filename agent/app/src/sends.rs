@@ -43,7 +43,8 @@ pub(crate) const ALWAYS: &[&str] = &[
 ];
 
 /// What is never sent.
-pub(crate) const NEVER: &str = "never: pictures, sound, the content of files, secrets, what other programs do";
+pub(crate) const NEVER: &str = "never: pictures, sound, the content of files but for the lines of logs above, secrets, command lines, what other \
+     programs do beyond that";
 
 fn subject(probe: &ProbeSpec) -> &'static str {
     match probe {
@@ -63,6 +64,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::ExecNagios { .. } => "commands of this site's own",
         ProbeSpec::Process(_) => "this host's processes",
         ProbeSpec::EventLog(_) => "events of this host's logs",
+        ProbeSpec::Log(_) => "lines of this host's logs",
         ProbeSpec::NetPath(_) => "the way out of this site",
         ProbeSpec::PowerBoot {} => "this host's starts",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
@@ -183,6 +185,14 @@ fn describe(check: &CheckSpec) -> String {
         ProbeSpec::EventLog(spec) => (
             format!("events of the log {}{}", spec.channel, event_words(spec)),
             "how many there were lately, the text of the first three",
+        ),
+        ProbeSpec::Log(spec) => (
+            format!(
+                "the log {}, if this site's allow.toml names it, for lines that match {}",
+                spec.log,
+                spec.patterns.join(" or ")
+            ),
+            "how many lines match, and the beginning of the first three",
         ),
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")

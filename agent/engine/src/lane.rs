@@ -119,6 +119,8 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         ProbeSpec::Service { .. } | ProbeSpec::Process(_) => false,
         // Nor what Windows has written down.
         ProbeSpec::EventLog(_) => false,
+        // The check itself waits for more lines.
+        ProbeSpec::Log(_) => false,
         // Nor a round of twenty echoes.
         ProbeSpec::NetQuality { .. } | ProbeSpec::Later(_) => false,
         ProbeSpec::NetIcmp { .. }

@@ -15,8 +15,10 @@
 //! paths = ["/srv/rec"]                # folders beneath which ages and sizes of files may be read
 //! [commands]                          # programs that checks may name, each with all of its arguments
 //! check_raid = ["/usr/lib/nagios/plugins/check_raid", "--warn-on-rebuild"]
+//! [logs]                              # logs of which checks may read lines
+//! nginx-error = "/var/log/nginx/error.log"
 //! ```
-//! Every key may be left out; these are the defaults, with no port, host, path or command allowed. `private_subnets = true`
+//! Every key may be left out; these are the defaults, with no port, host, path, command or log allowed. `private_subnets = true`
 //! is RFC 1918 and RFC 4193; addresses that a provider shares (100.64.0.0/10) are allowed only by a list.
 
 mod file;
@@ -48,6 +50,7 @@ pub struct AllowList {
     public_hosts: Vec<PublicHost>,
     paths: Vec<PathBuf>,
     commands: BTreeMap<String, Vec<String>>,
+    logs: BTreeMap<String, PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +114,7 @@ impl Default for AllowList {
             public_hosts: Vec::new(),
             paths: Vec::new(),
             commands: BTreeMap::new(),
+            logs: BTreeMap::new(),
         }
     }
 }
@@ -121,7 +125,11 @@ impl AllowList {
         match std::fs::read_to_string(path) {
             Ok(text) => {
                 let list = Self::parse(&text, path)?;
-                if list.commands.is_empty() { Ok(list) } else { file::refuse_anybodys(path).map(|()| list) }
+                let of_danger = [("commands", !list.commands.is_empty()), ("logs", !list.logs.is_empty())];
+                for (key, _) in of_danger.into_iter().filter(|(_, is_there)| *is_there) {
+                    file::refuse_anybodys(path, key)?;
+                }
+                Ok(list)
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(AllowError::Read { path: path.to_owned(), source }),
@@ -178,6 +186,11 @@ impl AllowList {
         self.commands.get(name).map(Vec::as_slice)
     }
 
+    /// The file behind a log's name.
+    pub(crate) fn log(&self, name: &str) -> Option<&Path> {
+        self.logs.get(name).map(PathBuf::as_path)
+    }
+
     /// The root that `path` lies beneath, or is; both as they are written.
     pub(crate) fn root_of<'a>(&'a self, path: &Path) -> Result<&'a Path, Refusal> {
         let roots = self.paths.iter().filter(|root| path.starts_with(root));
@@ -209,6 +222,7 @@ impl AllowList {
         }));
         lines.extend(self.paths.iter().map(|root| format!("ages and sizes of files beneath {}", root.display())));
         lines.extend(self.commands.iter().map(|(name, words)| format!("the command {name}: {}", words.join(" "))));
+        lines.extend(self.logs.iter().map(|(name, path)| format!("lines of the log {name}: {}", path.display())));
         lines
     }
 
@@ -338,6 +352,8 @@ mod tests {
         paths = ["/srv/rec", "/srv/rec/north"]
         [commands]
         check_raid = ["/usr/lib/nagios/plugins/check_raid", "-w", "5"]
+        [logs]
+        nginx-error = "/var/log/nginx/error.log"
     "#;
 
     fn list(text: &str) -> AllowList {
@@ -481,6 +497,7 @@ mod tests {
             "status.example.net: echo and port 443",
             "beneath /srv/rec",
             "check_raid -w 5",
+            "nginx-error: /var/log/nginx/error.log",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

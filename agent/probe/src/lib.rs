@@ -31,6 +31,7 @@ pub mod host;
 mod http;
 mod icmp;
 mod link;
+mod log;
 mod memory;
 mod ntp;
 mod nut;
@@ -81,6 +82,7 @@ use host::Host;
 use http::{Expectation, Http, Login};
 use icmp::{Echoes, Quality};
 use link::Links;
+use log::Logs;
 use nut::{Looks, Nut};
 use path::{Paths, REACHED};
 use process::Processes;
@@ -123,6 +125,7 @@ struct Inner {
     tls: Tls,
     plugins: Plugins,
     processes: Processes,
+    logs: Logs,
     paths: Paths,
     boots: Boots,
     batteries: Batteries,
@@ -153,6 +156,7 @@ impl Prober {
             tls: Tls::new(),
             plugins: Plugins::new(),
             processes: Processes::new(),
+            logs: Logs::default(),
             paths: Paths::default(),
             boots: Boots::default(),
             batteries: Batteries::new(host::boot_id().as_str()),
@@ -192,6 +196,7 @@ impl Prober {
             processes: self.inner.processes.memory(),
             batteries: self.inner.batteries.memory(),
             event_logs: self.inner.event_logs.memory(),
+            logs: self.inner.logs.memory(),
         }
     }
 
@@ -207,6 +212,7 @@ impl Prober {
             paths,
             boots,
             processes,
+            logs,
             batteries,
             event_logs,
         } = memory;
@@ -221,6 +227,7 @@ impl Prober {
         self.inner.processes.recall(processes);
         self.inner.batteries.recall(batteries);
         self.inner.event_logs.recall(event_logs);
+        self.inner.logs.recall(logs);
     }
 
     /// Tells that this host's agent starts, once, after [`Prober::recall`]; `alive` is the last moment at which it is known
@@ -330,6 +337,7 @@ impl Inner {
             ProbeSpec::ExecNagios { command } => self.plugins.run(self.targets.allow(), command, deadline).await,
             ProbeSpec::Process(process) => self.processes.run(&self.blocking, &spec.id, process, deadline).await,
             ProbeSpec::EventLog(log) => self.event_logs.run(&self.blocking, &spec.id, log, deadline).await,
+            ProbeSpec::Log(log) => self.logs.run(&self.blocking, self.targets.allow(), &spec.id, log, deadline).await,
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await
             }

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    boot, eventlog::EventLogMemory, host::DiskMemory, link::LinkMemory, path::PathMemory, process::ProcessMemory,
-    service::ServiceMemory, snmp, switch::SwitchMemory, tls::KeyMemory, ups::battery::BatteryMemory,
+    boot, eventlog::EventLogMemory, host::DiskMemory, link::LinkMemory, log::LogMemory, path::PathMemory,
+    process::ProcessMemory, service::ServiceMemory, snmp, switch::SwitchMemory, tls::KeyMemory,
+    ups::battery::BatteryMemory,
 };
 
 /// The part of a prober's memory that outlives a process. Whoever runs it keeps it; a memory that is lost costs what was
@@ -44,4 +45,7 @@ pub struct Memory {
     /// Where the checks of event logs read on.
     #[serde(default)]
     pub(crate) event_logs: EventLogMemory,
+    /// How far logs were read.
+    #[serde(default)]
+    pub(crate) logs: LogMemory,
 }

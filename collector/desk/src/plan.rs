@@ -230,6 +230,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::ExecNagios { .. }
         | ProbeSpec::Process(_)
         | ProbeSpec::EventLog(_)
+        | ProbeSpec::Log(_)
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)
         | ProbeSpec::Later(_) => None,

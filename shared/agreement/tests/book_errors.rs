@@ -220,6 +220,24 @@ const CASES: &[Case] = &[
         )],
         &[Code::CheckRefused, Code::OutOfBounds, Code::UnknownWord],
     ),
+    (
+        "processes-and-logs-are-named",
+        &[(
+            SITE,
+            r#"  { kind = "service", name = "recorder.service" },"#,
+            r#"  { kind = "process", process = "/usr/bin/recorder" },
+  { kind = "process", name = "few", process = "recorder", at_least = 4, at_most = 2 },
+  { kind = "process", name = "memory", process = "recorder", memory_max = "2GB" },
+  { kind = "log", log = "/etc/shadow", match = "root" },
+  { kind = "log", name = "group", log = "app", match = ["ok", "(error"] },
+  { kind = "log", name = "all", log = "app", match = ".*" },
+  { kind = "log", name = "never", log = "app", match = "x", severity = "warn", bad_after = 3 },
+  { kind = "log", name = "word", log = "app", match = "x", severity = "fatal" },
+  { kind = "log", name = "none", log = "app" },
+  { kind = "log", name = "short", log = "app", match = "x", within = "5s" },"#,
+        )],
+        &[Code::CheckRefused, Code::BadValue, Code::UnknownWord, Code::MissingKey],
+    ),
 ];
 
 /// The sample's window of work.

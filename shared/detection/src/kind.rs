@@ -162,6 +162,7 @@ mod tests {
             ("exec.nagios", "service"),
             ("process", "service"),
             ("eventlog", "host"),
+            ("log", "host"),
             ("host", "host"),
             ("what.ever", "monitoring"),
         ] {

@@ -6,6 +6,7 @@
 mod auth;
 mod eventlog;
 mod later;
+mod log;
 mod net;
 mod probe;
 mod process;
@@ -13,6 +14,7 @@ mod process;
 pub use auth::{HttpAuth, HttpScheme, HttpTrust};
 pub use eventlog::{EVENT_IDS_MAX, EventLevel, EventLogSpec};
 pub use later::LaterProbe;
+pub use log::{LogSeverity, LogSpec, PATTERNS_MAX, compiled, pattern_refused};
 pub use net::{
     ANCHORS_MAX, DNS_PORT, DnsSpec, NTP_PORT, NtpSpec, PIN_PREFIX, PathSpec, RESOLVER, RecordKind, TLS_PORT, TlsSpec,
 };
@@ -135,6 +137,8 @@ impl CheckSpec {
             ProbeSpec::Process(_) => (30, 5, 2, 2),
             // An event has happened: to look again makes it no surer.
             ProbeSpec::EventLog(_) => (30, 10, 1, 1),
+            // How many lines, within how long, and how long it must be quiet: the check says that itself.
+            ProbeSpec::Log(_) => (30, 5, 1, 1),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
             ProbeSpec::Later(_) => (300, 1, 3, 2),
         };
@@ -226,6 +230,7 @@ impl CheckSpec {
             }
             ProbeSpec::Process(spec) => spec.validate(self),
             ProbeSpec::EventLog(spec) => spec.validate(self),
+            ProbeSpec::Log(spec) => spec.validate(self),
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
                     || spec.path.len() > 1_000
@@ -396,6 +401,7 @@ mod tests {
             r#"{"kind":"exec.nagios","command":"check_raid"}"#,
             r#"{"kind":"process","process":"nginx"}"#,
             r#"{"kind":"eventlog","channel":"System","level":"error"}"#,
+            r#"{"kind":"log","log":"nginx-error","match":["error"]}"#,
             r#"{"kind":"rec.freshness","path":"/srv/rec","age_max_s":120}"#,
             r#"{"kind":"backup.files","path":"/srv/bak","age_max_s":120}"#,
         ];

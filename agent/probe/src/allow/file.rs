@@ -20,8 +20,13 @@ const KEYS: &[&str] = &[
     "public_hosts",
     "paths",
     "commands",
+    "logs",
 ];
 
+/// So many logs.
+const LOGS_MAX: usize = 64;
+/// Places whose files are no logs, whatever they are called: what reads them asks the kernel or a device.
+const NO_LOGS_IN: &[&str] = &["/proc", "/sys", "/dev"];
 /// So many commands, words of one, and bytes of those.
 const COMMANDS_MAX: usize = 64;
 const WORDS_MAX: usize = 64;
@@ -44,6 +49,19 @@ struct Raw {
     paths: Vec<PathBuf>,
     #[serde(default)]
     commands: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    logs: BTreeMap<String, RawLog>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "the path of a log, such as \"/var/log/nginx/error.log\"")]
+enum RawLog {
+    File(PathBuf),
+    /// What is known and not built: `{ journal = "ssh.service" }`.
+    Journal {
+        #[serde(rename = "journal")]
+        _journal: toml::Value,
+    },
 }
 
 #[derive(Deserialize)]
@@ -79,10 +97,14 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<AllowList, AllowError> {
     if raw.commands.len() > COMMANDS_MAX {
         return Err(refuse("commands", &raw.commands.len().to_string(), "at most 64 commands"));
     }
+    if raw.logs.len() > LOGS_MAX {
+        return Err(refuse("logs", &raw.logs.len().to_string(), "at most 64 logs"));
+    }
     for (name, words) in &raw.commands {
         is_name(name).map_err(|why| refuse("commands", name, why))?;
         is_command(words).map_err(|why| refuse("commands", name, why))?;
     }
+    let logs = raw.logs.into_iter().map(|(name, log)| read_log(name, log, &refuse)).collect::<Result<_, _>>()?;
     Ok(AllowList {
         private,
         gateway: raw.gateway.unwrap_or(true),
@@ -93,7 +115,31 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<AllowList, AllowError> {
         public_hosts,
         paths: raw.paths,
         commands: raw.commands,
+        logs,
     })
+}
+
+/// A log by its name; `refuse` makes the error of a key, a value and what is wrong.
+fn read_log(
+    name: String,
+    log: RawLog,
+    refuse: &impl Fn(&'static str, &str, &'static str) -> AllowError,
+) -> Result<(String, PathBuf), AllowError> {
+    if is_name(&name).is_err() {
+        return Err(refuse("logs", &name, "a log's name is 1 to 64 letters, digits, dots, dashes or underscores"));
+    }
+    let RawLog::File(path) = log else {
+        let why = "the systemd journal cannot be read in this version; name a file that rsyslog or the program writes";
+        return Err(refuse("logs", &name, why));
+    };
+    if !is_plain_root(&path) {
+        let why = "write the absolute path of one file, without \".\", \"..\" and patterns";
+        return Err(refuse("logs", &name, why));
+    }
+    if NO_LOGS_IN.iter().any(|place| path.starts_with(place)) {
+        return Err(refuse("logs", &name, "what lies in /proc, /sys and /dev is no log"));
+    }
+    Ok((name, path))
 }
 
 /// A host name as it is compared: lower case, without the final dot and the brackets of an IPv6 address.
@@ -128,21 +174,21 @@ fn public_host(text: &str) -> Result<PublicHost, &'static str> {
     Ok(PublicHost { name, port })
 }
 
-/// Refuses a file that anybody on this host may write: whoever does would choose what the agent runs.
-pub(super) fn refuse_anybodys(path: &Path) -> Result<(), AllowError> {
+/// Refuses a file that anybody on this host may write: whoever does would choose what the agent runs and reads.
+pub(super) fn refuse_anybodys(path: &Path, key: &'static str) -> Result<(), AllowError> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let read = |source| AllowError::Read { path: path.to_owned(), source };
         if std::fs::metadata(path).map_err(read)?.permissions().mode() & 0o002 != 0 {
-            let why = "a file that spells out commands must not be writable by everybody: chmod o-w";
+            let why = "a file that spells out commands or logs must not be writable by everybody: chmod o-w";
             let value = path.display().to_string();
-            return Err(AllowError::Value { path: path.to_owned(), key: "commands", value, why });
+            return Err(AllowError::Value { path: path.to_owned(), key, value, why });
         }
     }
-    // Elsewhere no command is run.
+    // Elsewhere no command is run, and rights are not bits.
     #[cfg(not(unix))]
-    let _ = path;
+    let _ = (path, key);
     Ok(())
 }
 
@@ -231,6 +277,12 @@ mod tests {
             ("[commands]\nraid = \"/bin/x -w\"", "sequence"),
             ("[commands]\n\"a b\" = [\"/bin/x\"]", "letters"),
             ("[commands]\nraid = [\"/bin/x\", \"a\\u0000b\"]", "without NUL"),
+            ("[logs]\nsyslog = \"var/log/syslog\"", "absolute path"),
+            ("[logs]\nsyslog = \"/var/log/../../etc/shadow\"", "absolute path"),
+            ("[logs]\nkernel = \"/proc/kmsg\"", "no log"),
+            ("[logs]\n\"a b\" = \"/var/log/syslog\"", "a log's name"),
+            ("[logs]\nssh = { journal = \"ssh.service\" }", "journal cannot be read"),
+            ("[logs]\nssh = 7", "the path of a log"),
             ("gateway = 1", "gateway"),
             ("gateway", "line 1"),
         ] {

@@ -24,6 +24,7 @@ use crate::ratio::Ratio;
 mod auth;
 mod eventlog;
 mod job;
+mod log;
 mod net;
 mod process;
 mod snmp;
@@ -37,7 +38,6 @@ pub const JOBS: &[&str] = &["backup.job", "job"];
 
 /// Kinds of PROBES that no agent can run yet. A check of one of these is kept and judged by nobody: unknown, never up.
 pub const NOT_BUILT: &[&str] = &[
-    "log",
     "cam.onvif",
     "cam.rtsp",
     "rec.retention",
@@ -176,6 +176,7 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "exec.nagios" => Some(read_plugin),
         "process" => Some(process::read),
         "eventlog" => Some(eventlog::read),
+        "log" => Some(log::read),
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,

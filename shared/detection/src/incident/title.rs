@@ -2,7 +2,7 @@
 
 use upheld_model::{
     ProbeSpec,
-    check::{EventLogSpec, ProcessSpec, RESOLVER},
+    check::{EventLogSpec, LogSpec, ProcessSpec, RESOLVER},
     snmp::{SnmpAccess, SwitchPort},
 };
 
@@ -66,6 +66,11 @@ fn failure(probe: &ProbeSpec) -> String {
         }
         ProbeSpec::Process(ProcessSpec { process, .. }) => format!("process {process} does not run as it should"),
         ProbeSpec::EventLog(spec) => events(spec),
+        ProbeSpec::Log(LogSpec { log, bad_after: 1, .. }) => format!("the log {log} has a line that must not be there"),
+        ProbeSpec::Log(LogSpec { log, bad_after, within_s, .. }) => {
+            let within = duration(*within_s);
+            format!("the log {log} has {bad_after} or more lines within {within} that must not be there")
+        }
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
         // No collector makes such a check, and no agent says that one failed.
@@ -131,6 +136,10 @@ mod tests {
         let icmp = |target: &str| ProbeSpec::NetIcmp { target: target.to_owned(), tcp_port: None };
         let url = "https://ana:pw@nvr.local:8443/login?token=s3cret".to_owned();
         let files = |age_max_s| FreshnessSpec { path: "/x".to_owned(), age_max_s, bytes_min: 1, ends_with: None };
+        let log = |bad_after| {
+            let spec = LogSpec::new("nginx-error".to_owned(), vec!["token=s3cret".to_owned()]);
+            ProbeSpec::Log(LogSpec { bad_after, ..spec })
+        };
         let process = |at_least| {
             ProbeSpec::Process(ProcessSpec {
                 process: "nginx".to_owned(),
@@ -215,6 +224,8 @@ mod tests {
             ),
             (ProbeSpec::Service { unit: None }, "a service that starts with this host does not run"),
             (ProbeSpec::ExecNagios { command: "check_raid".to_owned() }, "the site's command check_raid says critical"),
+            (log(1), "the log nginx-error has a line that must not be there"),
+            (log(3), "the log nginx-error has 3 or more lines within 10 min that must not be there"),
             (process(1), "process nginx does not run as it should"),
             (process(0), "process nginx runs too often, or takes too much"),
             (eventlog(r#""provider":"disk","ids":[153]"#), "event 153 of disk in its log System"),

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    APCUPSD_PORT, DnsSpec, EventLogSpec, HttpAuth, LaterProbe, NUT_PORT, NtpSpec, PathSpec, ProcessSpec, TlsSpec,
+    APCUPSD_PORT, DnsSpec, EventLogSpec, HttpAuth, LaterProbe, LogSpec, NUT_PORT, NtpSpec, PathSpec, ProcessSpec,
+    TlsSpec,
 };
 use crate::{
     ids::SecretName,
@@ -144,6 +145,9 @@ pub enum ProbeSpec {
     /// Events of a log of Windows.
     #[serde(rename = "eventlog")]
     EventLog(EventLogSpec),
+    /// Lines of a log of this host that match; which log it is the site's own file says.
+    #[serde(rename = "log")]
+    Log(LogSpec),
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -218,6 +222,7 @@ impl ProbeSpec {
         "exec.nagios",
         "process",
         "eventlog",
+        "log",
         "rec.freshness",
         "backup.files",
     ];
@@ -245,6 +250,7 @@ impl ProbeSpec {
             Self::ExecNagios { .. } => "exec.nagios",
             Self::Process(_) => "process",
             Self::EventLog(_) => "eventlog",
+            Self::Log(_) => "log",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
             Self::Later(later) => later.kind(),
@@ -273,6 +279,7 @@ impl ProbeSpec {
             | Self::ExecNagios { .. }
             | Self::Process(_)
             | Self::EventLog(_)
+            | Self::Log(_)
             | Self::RecFreshness(_)
             | Self::BackupFiles(_)
             | Self::PowerBoot {}
@@ -295,6 +302,7 @@ impl ProbeSpec {
             Self::NetNtp(_) => IncidentClass::TimeSync,
             Self::Service { .. } | Self::ExecNagios { .. } => IncidentClass::Service,
             Self::Process(_) => IncidentClass::Service,
+            Self::Log(_) => IncidentClass::Host,
             // Where nobody is named; see [`crate::Culprit::class`].
             Self::NetPath(_) => IncidentClass::NetworkLan,
             Self::RecFreshness(_) => IncidentClass::Recording,
