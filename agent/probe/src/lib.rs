@@ -280,9 +280,12 @@ impl Inner {
         if matches!(spec.probe, ProbeSpec::NetPath(_)) { result } else { self.paths.judge(result, &reached) }
     }
 
+    /// A future is as large as its largest part: all but the echo's and the connection's are boxed, since those run most.
     async fn dispatch(&self, spec: &CheckSpec, deadline: Deadline) -> ProbeResult {
         match &spec.probe {
-            ProbeSpec::Host { disk_bad_percent } => self.host.run(&self.blocking, *disk_bad_percent, deadline).await,
+            ProbeSpec::Host { disk_bad_percent } => {
+                Box::pin(self.host.run(&self.blocking, *disk_bad_percent, deadline)).await
+            }
             ProbeSpec::NetIcmp { target, tcp_port } => {
                 icmp::run(&self.echoes, &self.targets, target, *tcp_port, deadline).await
             }
@@ -294,35 +297,36 @@ impl Inner {
                 };
                 let certificate = tls::certificate::Days { warn: *tls_warn_days, bad: *tls_bad_days };
                 let expected = Expectation { status: *status, certificate };
-                self.http.run(&self.targets, url, login, expected, deadline).await
+                Box::pin(self.http.run(&self.targets, url, login, expected, deadline)).await
             }
             ProbeSpec::NetQuality { target } => {
-                self.quality.run(&self.echoes, &self.targets, &spec.id, target, deadline).await
+                Box::pin(self.quality.run(&self.echoes, &self.targets, &spec.id, target, deadline)).await
             }
-            ProbeSpec::NetDns(spec) => dns::run(&self.targets, spec, deadline).await,
-            ProbeSpec::NetNtp(spec) => ntp::run(&self.targets, spec, deadline).await,
-            ProbeSpec::NetTls(tls) => self.tls.run(&self.targets, &spec.id, tls, deadline).await,
+            ProbeSpec::NetDns(spec) => Box::pin(dns::run(&self.targets, spec, deadline)).await,
+            ProbeSpec::NetNtp(spec) => Box::pin(ntp::run(&self.targets, spec, deadline)).await,
+            ProbeSpec::NetTls(tls) => Box::pin(self.tls.run(&self.targets, &spec.id, tls, deadline)).await,
             ProbeSpec::NetLink { interface, speed_mbps } => {
-                self.links.run(&self.blocking, &spec.id, interface.as_deref(), *speed_mbps, deadline).await
+                Box::pin(self.links.run(&self.blocking, &spec.id, interface.as_deref(), *speed_mbps, deadline)).await
             }
             ProbeSpec::NetPath(path) => {
                 // Until the next run but one: a run may be late.
                 let good_for = 2 * spec.every() + spec.timeout();
-                self.paths.run(&self.targets, &self.echoes, path, good_for, deadline).await
+                Box::pin(self.paths.run(&self.targets, &self.echoes, path, good_for, deadline)).await
             }
             ProbeSpec::PowerBoot {} => self.boots.run(jiff::Timestamp::now()),
             ProbeSpec::UpsNut { target, port, ups } => {
                 let address = nut::Address { target: target.clone(), port: *port, ups: ups.clone() };
-                let result = self.nut.run(&self.targets, &spec.id, &address, Looks::at(spec.every()), deadline).await;
+                let result =
+                    Box::pin(self.nut.run(&self.targets, &spec.id, &address, Looks::at(spec.every()), deadline)).await;
                 self.supply(spec, result)
             }
             ProbeSpec::UpsApcupsd { target, port } => {
-                let result = self.apcupsd.run(&self.targets, &spec.id, target, *port, deadline).await;
+                let result = Box::pin(self.apcupsd.run(&self.targets, &spec.id, target, *port, deadline)).await;
                 self.supply(spec, result)
             }
             ProbeSpec::UpsSnmp(access) => {
                 let Self { sessions, targets, secrets, .. } = self;
-                let result = self.snmp_supplies.run(sessions, targets, secrets, &spec.id, access, deadline).await;
+                let result = Box::pin(self.snmp_supplies.run(sessions, targets, secrets, &spec.id, access, deadline)).await;
                 self.supply(spec, result)
             }
             ProbeSpec::UpsBattery { battery } => {
@@ -331,15 +335,19 @@ impl Inner {
             }
             ProbeSpec::Snmp(port) => {
                 let Self { sessions, targets, secrets, .. } = self;
-                self.switch_ports.run(sessions, targets, secrets, &spec.id, port, deadline).await
+                Box::pin(self.switch_ports.run(sessions, targets, secrets, &spec.id, port, deadline)).await
             }
-            ProbeSpec::Service { unit } => self.services.run(&self.blocking, &spec.id, unit.as_deref(), deadline).await,
-            ProbeSpec::ExecNagios { command } => self.plugins.run(self.targets.allow(), command, deadline).await,
+            ProbeSpec::Service { unit } => {
+                Box::pin(self.services.run(&self.blocking, &spec.id, unit.as_deref(), deadline)).await
+            }
+            ProbeSpec::ExecNagios { command } => {
+                Box::pin(self.plugins.run(self.targets.allow(), command, deadline)).await
+            }
             ProbeSpec::Process(process) => self.processes.run(&self.blocking, &spec.id, process, deadline).await,
             ProbeSpec::EventLog(log) => self.event_logs.run(&self.blocking, &spec.id, log, deadline).await,
             ProbeSpec::Log(log) => self.logs.run(&self.blocking, self.targets.allow(), &spec.id, log, deadline).await,
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
-                self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline).await
+                Box::pin(self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline)).await
             }
             ProbeSpec::Later(later) => ProbeResult::unknown(UnknownReason::CannotProbe, later.words()),
         }

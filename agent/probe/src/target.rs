@@ -33,7 +33,7 @@ const SURROUNDINGS_KEPT: Duration = Duration::from_secs(30);
 /// Judges targets for one site.
 pub(crate) struct Targets {
     allow: AllowList,
-    around: Mutex<(Surroundings, Option<Instant>)>,
+    around: Mutex<(Arc<Surroundings>, Option<Instant>)>,
     look_ups: Arc<Semaphore>,
     is_proxied: AtomicBool,
 }
@@ -43,7 +43,7 @@ impl Targets {
         let around = Surroundings { collector, ..Surroundings::default() };
         Self {
             allow,
-            around: Mutex::new((around, None)),
+            around: Mutex::new((Arc::new(around), None)),
             look_ups: Arc::new(Semaphore::new(LOOK_UPS_MAX)),
             is_proxied: AtomicBool::new(false),
         }
@@ -63,7 +63,7 @@ impl Targets {
     }
 
     /// The network that this host is in.
-    pub(crate) fn surroundings(&self) -> Surroundings {
+    pub(crate) fn surroundings(&self) -> Arc<Surroundings> {
         self.around()
     }
 
@@ -73,7 +73,8 @@ impl Targets {
     }
 
     pub(crate) fn collector_is_at(&self, addresses: Vec<SocketAddr>) {
-        self.around.lock().unwrap_or_else(PoisonError::into_inner).0.collector = addresses;
+        let mut around = self.around.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut around.0).collector = addresses;
     }
 
     /// Refuses to send a secret to the collector, which asks for checks and must not come to know one: to any of its ports,
@@ -168,15 +169,16 @@ impl Targets {
         }
     }
 
-    fn around(&self) -> Surroundings {
+    fn around(&self) -> Arc<Surroundings> {
         let mut guard = self.around.lock().unwrap_or_else(PoisonError::into_inner);
         let (around, read_at) = &mut *guard;
         if read_at.is_none_or(|at| at.elapsed() > SURROUNDINGS_KEPT) {
+            let around = Arc::make_mut(around);
             around.gateways = surroundings::gateways();
             around.resolvers = surroundings::resolvers();
             *read_at = Some(Instant::now());
         }
-        around.clone()
+        Arc::clone(around)
     }
 }
 

@@ -1,29 +1,30 @@
-//! Echoes over surge-ping: one client per family, opened when first needed; at most 64 in flight on it and a raised
-//! receive buffer, because a reply that is dropped in our own buffer would be a false incident (128 of 10,000 were, at
-//! 256 in flight); and silence counts only while the receiver is known to live, by another reply or by a canary to this
-//! host itself. Measured from before the send: surge-ping's own time starts after it.
+//! Echoes over one socket per family, opened when first needed; at most 64 in flight on it and a raised receive buffer,
+//! because a reply that is dropped in our own buffer would be a false incident (128 of 10,000 were, at 256 in flight);
+//! and silence counts only while the receiver is known to live, by another reply or by a canary to this host itself.
 
-mod buffer;
+mod platform;
+mod post;
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU16, AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use pnet_packet::{
     icmp::{IcmpTypes, destination_unreachable::IcmpCodes},
     icmpv6::Icmpv6Types,
 };
-use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, SurgeError};
+use surge_ping::IcmpPacket;
 use tokio::sync::Semaphore;
 use upheld_model::UnknownReason;
 
-use super::{CANARY, Echo, IN_FLIGHT_MAX, PAYLOAD};
+use self::post::{Answer, Post};
+use super::{CANARY, Echo, IN_FLIGHT_MAX};
 use crate::{ProbeResult, deadline::Deadline, fault};
 
 /// The sockets of both families.
@@ -37,7 +38,7 @@ impl Echoes {
         // Raw sockets see the replies to every process of this host: a random identifier keeps ours apart. Should the
         // kernel give no random bytes, the process id does nearly as well.
         let random = getrandom::u32().unwrap_or_else(|_| std::process::id());
-        let identifier = PingIdentifier((random >> 16 ^ random) as u16);
+        let identifier = (random >> 16 ^ random) as u16;
         let canary = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let [v4, v6] = canary.map(|canary| Family::new(canary, identifier));
         Self { v4, v6 }
@@ -51,21 +52,19 @@ impl Echoes {
 /// One family's socket and what is known of its receiver.
 struct Family {
     canary: IpAddr,
-    identifier: PingIdentifier,
-    client: Mutex<Option<Client>>,
-    sequence: AtomicU16,
+    identifier: u16,
+    post: Mutex<Option<Arc<Post>>>,
     slots: Semaphore,
     /// Replies so far. A silent echo whose run saw this grow needs no canary.
     replies: AtomicU64,
 }
 
 impl Family {
-    fn new(canary: IpAddr, identifier: PingIdentifier) -> Self {
+    fn new(canary: IpAddr, identifier: u16) -> Self {
         Self {
             canary,
             identifier,
-            client: Mutex::new(None),
-            sequence: AtomicU16::new(0),
+            post: Mutex::new(None),
             slots: Semaphore::new(IN_FLIGHT_MAX),
             replies: AtomicU64::new(0),
         }
@@ -79,8 +78,8 @@ impl Family {
                 return Echo::Failed(ProbeResult::unknown(UnknownReason::Local, why));
             }
         };
-        let client = match self.open() {
-            Ok(client) => client,
+        let post = match self.open() {
+            Ok(post) => post,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Echo::NoRight,
             Err(error) => {
                 let why = format!("opening an ICMP socket: {}", fault::in_words(&error));
@@ -89,12 +88,12 @@ impl Family {
         };
         let replies_before = self.replies.load(Relaxed);
         let wait = deadline.left().saturating_sub(CANARY.min(deadline.left() / 4));
-        let echo = self.one(&client, address, wait).await;
+        let echo = self.one(&post, address, wait).await;
         let has_replied = self.replies.load(Relaxed) != replies_before;
         if !matches!(echo, Echo::Silent { .. }) || has_replied {
             return echo;
         }
-        if let Echo::Reply { .. } = self.one(&client, self.canary, deadline.left().min(CANARY)).await {
+        if let Echo::Reply { .. } = self.one(&post, self.canary, deadline.left().min(CANARY)).await {
             return echo;
         }
         self.discard();
@@ -102,52 +101,40 @@ impl Family {
         Echo::Failed(ProbeResult::unknown(UnknownReason::CannotProbe, why))
     }
 
-    async fn one(&self, client: &Client, address: IpAddr, wait: Duration) -> Echo {
-        let sequence = PingSequence(self.sequence.fetch_add(1, Relaxed));
-        let mut pinger = client.pinger(address, self.identifier).await;
-        pinger.timeout(wait);
-        let started = Instant::now();
-        match pinger.ping(sequence, &PAYLOAD).await {
-            Ok((packet, _)) => {
-                let rtt = started.elapsed();
+    async fn one(&self, post: &Post, address: IpAddr, wait: Duration) -> Echo {
+        match post.echo(address, wait).await {
+            Answer::Came { packet, rtt } => {
                 self.replies.fetch_add(1, Relaxed);
                 match refusal(&packet) {
                     None => Echo::Reply { rtt },
                     Some(why) => Echo::Refused { why },
                 }
             }
-            Err(SurgeError::Timeout { .. }) => Echo::Silent { waited: wait },
-            Err(SurgeError::IOError(error)) => Echo::Failed(fault::judge(&error, address, "sending an echo to")),
-            Err(error) => {
+            Answer::Nothing => Echo::Silent { waited: wait },
+            Answer::NotSent(error) => Echo::Failed(fault::judge(&error, address, "sending an echo to")),
+            Answer::Broken => {
                 self.discard();
-                let why = format!("the prober failed: {error}");
-                Echo::Failed(ProbeResult::unknown(UnknownReason::CannotProbe, why))
+                Echo::Failed(ProbeResult::unknown(UnknownReason::CannotProbe, "the prober failed: its socket broke"))
             }
         }
     }
 
-    fn open(&self) -> io::Result<Client> {
-        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = &*client {
-            return Ok(open.clone());
+    fn open(&self) -> io::Result<Arc<Post>> {
+        let mut post = self.post.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = &*post {
+            return Ok(Arc::clone(open));
         }
-        let (kind, any) = match self.canary {
-            IpAddr::V4(_) => (ICMP::V4, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))),
-            IpAddr::V6(_) => (ICMP::V6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))),
-        };
-        let config = Config::builder().kind(kind).sock_type_hint(socket2::Type::DGRAM).bind(any).build();
-        let opened = Client::new(&config)?;
-        buffer::raise(&opened.get_socket());
-        Ok(client.insert(opened).clone())
+        let opened = Arc::new(Post::open(self.canary, self.identifier)?);
+        Ok(Arc::clone(post.insert(opened)))
     }
 
     /// Drops a socket that no longer works; the next echo opens another.
     fn discard(&self) {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.post.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
-/// `None` for an echo reply; the words of an ICMP error otherwise (surge-ping gives both as a success).
+/// `None` for an echo reply; the words of an ICMP error otherwise.
 pub(super) fn refusal(packet: &IcmpPacket) -> Option<String> {
     match packet {
         IcmpPacket::V4(packet) if packet.get_icmp_type() == IcmpTypes::EchoReply => None,

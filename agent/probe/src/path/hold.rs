@@ -5,6 +5,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -63,6 +64,18 @@ impl Standing {
     }
 }
 
+/// Half at once: to look for the oldest one at each answer took a fifth of the time of a sweep.
+fn forget_the_older_half(lately: &mut BTreeMap<IpAddr, Instant>) {
+    let mut times: Vec<Instant> = lately.values().copied().collect();
+    let middle = times.len() / 2;
+    let (_, middle, _) = times.select_nth_unstable(middle);
+    lately.retain(|_, at| *at >= *middle);
+    while lately.len() > LATELY_MAX {
+        // All of one instant.
+        lately.pop_first();
+    }
+}
+
 impl Paths {
     /// Judges the result of a check that reached for these addresses, and remembers who answered.
     pub(crate) fn judge(&self, result: ProbeResult, reached: &[IpAddr]) -> ProbeResult {
@@ -71,9 +84,8 @@ impl Paths {
                 let now = Instant::now();
                 let mut lately = lock(&self.lately);
                 lately.extend(reached.iter().map(|address| (*address, now)));
-                while lately.len() > LATELY_MAX {
-                    let oldest = lately.iter().min_by_key(|(_, at)| **at).map(|(address, _)| *address);
-                    oldest.and_then(|address| lately.remove(&address));
+                if lately.len() > LATELY_MAX {
+                    forget_the_older_half(&mut lately);
                 }
                 result
             }
@@ -93,5 +105,27 @@ impl Paths {
         let standing = lock(&self.standing).clone().filter(|standing| Instant::now() < standing.until)?;
         let are_behind = !reached.is_empty() && reached.iter().all(|address| standing.holds(*address));
         are_behind.then_some(standing.sentence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_was_reached_last_is_remembered() {
+        let (start, mut lately) = (Instant::now(), BTreeMap::new());
+        for place in 0..1_000_u32 {
+            lately.insert(IpAddr::V4(place.into()), start + Duration::from_millis(u64::from(place)));
+            if lately.len() > LATELY_MAX {
+                forget_the_older_half(&mut lately);
+            }
+            assert!((1..=LATELY_MAX).contains(&lately.len()));
+            assert!(lately.contains_key(&IpAddr::V4(place.into())));
+        }
+        assert!((900..1_000_u32).all(|place| lately.contains_key(&IpAddr::V4(place.into()))));
+        let mut at_once: BTreeMap<_, _> = (0..400_u32).map(|place| (IpAddr::V4(place.into()), start)).collect();
+        forget_the_older_half(&mut at_once);
+        assert_eq!(at_once.len(), LATELY_MAX);
     }
 }
