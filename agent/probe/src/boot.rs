@@ -2,8 +2,8 @@
 //!
 //! What the agent wrote before and what the kernel kept tell it together: whether the agent was asked to end for a
 //! shutdown, whether a panic left its record in pstore, whether the supply was on battery last. When it ended lies
-//! between the last record of the journal and the start of the kernel. On Windows its own log tells. It opens nothing by itself: a start is a fact,
-//! and what fails around it is explained by it.
+//! between the last record of the journal and the start of the kernel. On Windows its own log tells. It opens nothing by
+//! itself: a start is a fact, and what fails around it is explained by it.
 
 #[cfg(not(windows))]
 mod linux;
@@ -12,11 +12,14 @@ mod told;
 #[cfg(windows)]
 mod windows;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use upheld_model::{BootEnd, sample::Value};
+use upheld_model::{BootEnd, CheckId, sample::Value};
 
 use crate::ProbeResult;
 

@@ -326,7 +326,8 @@ impl Inner {
             }
             ProbeSpec::UpsSnmp(access) => {
                 let Self { sessions, targets, secrets, .. } = self;
-                let result = Box::pin(self.snmp_supplies.run(sessions, targets, secrets, &spec.id, access, deadline)).await;
+                let result =
+                    Box::pin(self.snmp_supplies.run(sessions, targets, secrets, &spec.id, access, deadline)).await;
                 self.supply(spec, result)
             }
             ProbeSpec::UpsBattery { battery } => {

@@ -2,7 +2,8 @@
 
 use crate::{
     acceptances, access, agents, audit, certificates, clocks, commands, digests, facts, findings, incidents, jobs,
-    ledger, maintenance, outages, outbox, people, records, restores, sealed, site_tokens, sql::Query, tokens, users,
+    ledger, maintenance, outages, outbox, people, proposals, records, restores, sealed, site_tokens, sql::Query,
+    tokens, users,
 };
 
 /// All of them.

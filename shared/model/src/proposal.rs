@@ -209,20 +209,7 @@ fn refused(probe: &ProbeSpec) -> Option<String> {
         | ProbeSpec::UpsApcupsd { target, .. } => Some(target),
         ProbeSpec::UpsSnmp(access) => Some(&access.target),
         ProbeSpec::Snmp(port) => Some(&port.access.target),
-        ProbeSpec::NetHttp { .. }
-        | ProbeSpec::NetQuality { .. }
-        | ProbeSpec::NetDns(_)
-        | ProbeSpec::NetNtp(_)
-        | ProbeSpec::NetTls(_)
-        | ProbeSpec::NetPath(_)
-        | ProbeSpec::PowerBoot {}
-        | ProbeSpec::Service { .. }
-        | ProbeSpec::Process(_)
-        | ProbeSpec::EventLog(_)
-        | ProbeSpec::ExecNagios { .. }
-        | ProbeSpec::RecFreshness(_)
-        | ProbeSpec::BackupFiles(_)
-        | ProbeSpec::Later(_) => return Some("a check of a kind that is not proposed".to_owned()),
+        _ => return Some("a check of a kind that is not proposed".to_owned()),
     };
     if let Some(target) = target {
         match target.parse::<IpAddr>().map(Place::of) {
