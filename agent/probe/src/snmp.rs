@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, fmt};
 
 use upheld_model::{DeviceText, UnknownReason, snmp::SnmpLogin};
 
-use crate::ProbeResult;
+use crate::{ProbeResult, deadline::Deadline};
 
 /// The most rows of one walk: a chassis of many modules has some thousand interfaces.
 const ROWS_MAX: usize = 4_096;
@@ -131,8 +131,8 @@ pub(crate) trait Agent {
     /// What these objects hold; those that are not there are left out.
     async fn get(&self, objects: &[Oid]) -> Result<Table, SnmpError>;
 
-    /// Everything beneath `base`.
-    async fn walk(&self, base: &[u32]) -> Result<Table, SnmpError>;
+    /// Everything beneath `base`. A table of which rows came, and no end in time, is [`SnmpError::Unfinished`].
+    async fn walk(&self, base: &[u32], deadline: Deadline) -> Result<Table, SnmpError>;
 }
 
 /// Why an agent tells nothing.
@@ -154,6 +154,8 @@ pub(crate) enum SnmpError {
     Refused(String),
     /// It answered with what no agent says.
     Strange(String),
+    /// It answered with a table whose end did not come in time.
+    Unfinished,
     /// This host could not ask.
     Local(String),
 }
@@ -184,6 +186,10 @@ impl SnmpError {
             Self::Refused(what) => (UnknownReason::CannotProbe, format!("{at} answers with an error: {what}")),
             Self::Strange(what) => {
                 (UnknownReason::CannotProbe, format!("{at} cannot be understood: {}", DeviceText::new(what)))
+            }
+            Self::Unfinished => {
+                let why = format!("{at} answers, but the end of its table did not come in time");
+                (UnknownReason::Stale, why)
             }
             Self::Local(what) => (UnknownReason::Local, format!("{at} could not be asked: {what}")),
         };

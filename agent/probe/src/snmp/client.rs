@@ -22,7 +22,7 @@ use tracing::{instrument::WithSubscriber, subscriber::NoSubscriber};
 use upheld_model::snmp::{SnmpAuth, SnmpLogin, SnmpPrivacy};
 
 use super::{Agent, BYTES_MAX, Oid, ROWS_MAX, SnmpError, Table, Value};
-use crate::secret::Secret;
+use crate::{deadline::Deadline, secret::Secret};
 
 /// Rows that are asked for at once while walking. Some devices answer more of them in pieces that get lost.
 const ROWS_AT_ONCE: u32 = 20;
@@ -130,26 +130,31 @@ impl Agent for Session {
         Ok(table)
     }
 
-    async fn walk(&self, base: &[u32]) -> Result<Table, SnmpError> {
+    async fn walk(&self, base: &[u32], deadline: Deadline) -> Result<Table, SnmpError> {
         let options = WalkOptions { max_repetitions: ROWS_AT_ONCE, ..WalkOptions::default() };
         let walking = async {
             let mut rows = self.client.walk_with(async_snmp::Oid::from_slice(base), options)?;
-            let (mut table, mut bytes) = (Table::default(), 0);
-            while let Some(found) = rows.next().await {
-                let found = found?;
+            let (mut table, mut bytes, mut count) = (Table::default(), 0, 0);
+            loop {
+                let found = match deadline.bound(rows.next()).await {
+                    Some(Some(found)) => found?,
+                    Some(None) => return Ok(Ok(table)),
+                    None if count == 0 => return Ok(Err(SnmpError::Silence)),
+                    None => return Ok(Err(SnmpError::Unfinished)),
+                };
+                // Rows that hold nothing are rows.
+                count += 1;
                 if let Some(value) = value(&found.value) {
                     bytes += 4 * found.oid.len() + if let Value::Octets(octets) = &value { octets.len() } else { 8 };
                     table.insert(Oid(found.oid.arcs().to_vec()), value);
                 }
-                if table.0.len() > ROWS_MAX || bytes > BYTES_MAX {
-                    return Ok(None);
+                if count > ROWS_MAX || bytes > BYTES_MAX {
+                    return Ok(Err(SnmpError::Strange("its table does not end".to_owned())));
                 }
             }
-            Ok(Some(table))
         };
         match walking.with_subscriber(NoSubscriber::new()).await {
-            Ok(Some(table)) => Ok(table),
-            Ok(None) => Err(SnmpError::Strange("its table does not end".to_owned())),
+            Ok(walked) => walked,
             Err(error) => {
                 let error: Box<Error> = error;
                 Err(read(&error))

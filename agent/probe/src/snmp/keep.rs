@@ -134,7 +134,7 @@ impl Asked {
 
     /// Everything beneath `base`, in the same way.
     pub(crate) async fn walk(&self, base: &[u32]) -> Result<Table, ProbeResult> {
-        self.heard(self.deadline.bound(self.session.walk(base)).await)
+        self.heard(Some(self.session.walk(base, self.deadline).await))
     }
 
     fn heard(&self, answer: Option<Result<Table, SnmpError>>) -> Result<Table, ProbeResult> {
@@ -143,7 +143,7 @@ impl Asked {
         if let Some(kept) = kept.iter_mut().find(|kept| kept.address == self.address && kept.login == self.login) {
             match &answer {
                 Ok(_) => kept.silences = 0,
-                Err(SnmpError::Silence) => kept.silences += 1,
+                Err(SnmpError::Silence | SnmpError::Unfinished) => kept.silences += 1,
                 // A user or a key that is wrong here may be right for the engine that answers now.
                 Err(_) => kept.silences = SILENCES_MAX,
             }
