@@ -105,21 +105,22 @@ fn judge(command: &str, ran: &process::Ran) -> ProbeResult {
         // One line: evidence has no line ends.
         (text, _) => text.replace('\n', "; "),
     };
-    let cut = if ran.is_cut { " (it printed more than 8 KiB: the rest was not read)" } else { "" };
+    // In front of it: what is said in evidence is cut behind.
+    let said = if ran.is_cut { format!("(of more than 8 KiB that it printed) {said}") } else { said };
     let result = match ran.end {
-        process::End::Exited(0) => ProbeResult::new(Outcome::Ok).evidence(format!("{command}: {said}{cut}")),
-        process::End::Exited(1) => ProbeResult::new(Outcome::Warn).evidence(format!("{command}: {said}{cut}")),
-        process::End::Exited(2) => ProbeResult::bad(format!("{command}: {said}{cut}")),
+        process::End::Exited(0) => ProbeResult::new(Outcome::Ok).evidence(format!("{command}: {said}")),
+        process::End::Exited(1) => ProbeResult::new(Outcome::Warn).evidence(format!("{command}: {said}")),
+        process::End::Exited(2) => ProbeResult::bad(format!("{command}: {said}")),
         process::End::Exited(3) => {
-            let why = format!("{command} says that it cannot tell: {said}{cut}");
+            let why = format!("{command} says that it cannot tell: {said}");
             return ProbeResult::unknown(UnknownReason::CannotProbe, why);
         }
         process::End::Exited(status) => {
-            let why = format!("{command} ended with status {status}, which says nothing (0 to 3 do): {said}{cut}");
+            let why = format!("{command} ended with status {status}, which says nothing (0 to 3 do): {said}");
             return ProbeResult::unknown(UnknownReason::CannotProbe, why);
         }
         process::End::Signal(signal) => {
-            let why = format!("{command} was ended by signal {signal}: {said}{cut}");
+            let why = format!("{command} was ended by signal {signal}: {said}");
             return ProbeResult::unknown(UnknownReason::Local, why);
         }
         process::End::TooLate => {
