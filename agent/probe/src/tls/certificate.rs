@@ -11,7 +11,8 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, InvalidMessage, RootCertStore,
+    SignatureScheme,
     client::{
         Resumption, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -220,6 +221,10 @@ fn judge_handshake(error: &std::io::Error, host: &str) -> ProbeResult {
         ) => {
             let why = format!("{host} speaks no version of TLS from 1.2 on that this agent does: {error}");
             ProbeResult::unknown(UnknownReason::CannotProbe, why)
+        }
+        Some(Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge)) => {
+            let why = "a message of its handshake is longer than 64 KiB, as no usual chain of certificates is";
+            ProbeResult::bad(format!("TLS with {host} failed: {why}"))
         }
         Some(_) => ProbeResult::bad(format!("TLS with {host} failed: {error}")),
         None => ProbeResult::bad(format!("TLS with {host} broke off: {}", fault::in_words(error))),
