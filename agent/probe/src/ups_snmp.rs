@@ -158,8 +158,9 @@ async fn ask(asked: &Asked, system: &Table) -> Result<Told, ProbeResult> {
     let told = ietf::read(&table);
     if told.said.is_empty() {
         let tables = if is_apc { "neither by PowerNet nor by UPS-MIB (RFC 1628)" } else { "by UPS-MIB (RFC 1628)" };
-        let what = system.text(SYS_DESCR, &[0]).unwrap_or_else(|| "nothing".to_owned());
-        let why = format!("{} tells of no supply {tables}; it calls itself {what:?}", asked.at());
+        let named = system.text(SYS_DESCR, &[0]).map(|name| format!("it calls itself {name:?}"));
+        let named = named.unwrap_or_else(|| "it does not say what it is".to_owned());
+        let why = format!("{} tells of no supply {tables}; {named}", asked.at());
         return Err(ProbeResult::unknown(UnknownReason::CannotProbe, why));
     }
     Ok(told)
