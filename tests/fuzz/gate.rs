@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-/// Damaged seeds of each entry. The same ones each time.
+/// Damaged seeds of each entry, the same ones each time. `UPHELD_FUZZ_CASES=100000` is for a night without libFuzzer.
 const CASES: usize = 400;
 /// A case is cut behind so many bytes.
 const BYTES_MAX: usize = 16 << 10;
@@ -52,11 +52,12 @@ type Entry = (&'static str, fn(&[u8]));
 
 /// Runs each entry over the seeds in the folder of its name. Panics with the bytes that broke one.
 pub(crate) fn hold(seeds: &Path, entries: &[Entry]) {
+    let cases = std::env::var("UPHELD_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
     for (name, run) in entries {
         let seeds = read(&seeds.join(name));
         let mut dice = Dice::of(name);
-        let damaged = (0..CASES).map(|_| damaged(&seeds, &mut dice));
-        for bytes in seeds.iter().cloned().chain(damaged.collect::<Vec<_>>()) {
+        let damaged = (0..cases).map(|_| damaged(&seeds, &mut dice));
+        for bytes in seeds.iter().cloned().chain(damaged) {
             if catch_unwind(AssertUnwindSafe(|| run(&bytes))).is_err() {
                 let seed = format!("tests/fuzz/seeds/{name}/found");
                 panic!("{name} broke; mend it and keep the seed: printf '{}' > {seed}", in_octal(&bytes));
