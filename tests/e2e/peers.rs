@@ -8,6 +8,8 @@ mod apcupsd;
 mod discover;
 #[path = "peers/dns.rs"]
 mod dns;
+#[path = "peers/hostile.rs"]
+mod hostile;
 #[path = "peers/https.rs"]
 mod https;
 #[path = "peers/icmp.rs"]
@@ -48,11 +50,15 @@ struct Seen {
     reason: Option<String>,
     evidence: String,
     values: Value,
+    took_ms: u64,
 }
 
 /// What `check now --json` says, in the order of the book.
 fn look(command: &mut Command) -> Vec<Seen> {
-    let report = program::json(command);
+    read(&program::json(command))
+}
+
+fn read(report: &Value) -> Vec<Seen> {
     let word = |value: &Value| value.as_str().map(str::to_owned);
     let checks = report["checks"].as_array().expect("a list of checks");
     checks
@@ -63,6 +69,7 @@ fn look(command: &mut Command) -> Vec<Seen> {
             reason: word(&check["outcome"]["reason"]),
             evidence: word(&check["evidence"]).unwrap_or_default(),
             values: check["values"].clone(),
+            took_ms: check["took_ms"].as_u64().expect("how long it took"),
         })
         .collect()
 }
