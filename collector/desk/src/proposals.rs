@@ -19,7 +19,7 @@ use upheld_agreement::book::{
     Files, Site,
     proposed::{CannotWrite, Item, look, patch, written},
 };
-use upheld_model::{AgentId, ClientId, SiteId, proposal::ProposedAsset};
+use upheld_model::{AgentId, AssetId, ClientId, SiteId, proposal::ProposedAsset};
 use upheld_store::{
     ReadTx,
     proposals::{DecisionRow, ProposalRow},
@@ -288,7 +288,21 @@ impl Beside {
         }
         let looked = look(site, &assets);
         let decided = decided.into_iter().map(|row| (row.item.clone(), row)).collect();
-        Ok(Self { items: looked.items, watched: looked.watched, decided })
+        let mut beside = Self { items: looked.items, watched: looked.watched, decided };
+        // Nothing hangs on what was dismissed, and it hangs on nothing.
+        let mut gone: BTreeSet<AssetId> = BTreeSet::new();
+        for item in &beside.items {
+            if let Item::Asset(asset) = item
+                && item.keys().iter().all(|key| beside.is_taken(key) == Some(false))
+            {
+                gone.insert(asset.asset.clone());
+            }
+        }
+        beside.items.retain(|item| match item {
+            Item::Edge { asset, edge } => !gone.contains(asset) && !gone.contains(&edge.to),
+            Item::Asset(_) | Item::Checks { .. } => true,
+        });
+        Ok(beside)
     }
 
     fn is_taken(&self, key: &str) -> Option<bool> {

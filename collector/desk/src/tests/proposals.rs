@@ -94,6 +94,8 @@ async fn what_is_taken_is_a_patch_and_what_is_dismissed_is_asked_for_no_more() {
     let sent = json!([router(), camera("cam-a", "10.99.0.21"), camera("cam-b", "10.99.0.22")]);
     assert_eq!(site.send(sent.clone()).await.waiting, 3);
     assert_eq!(site.dismiss(&["cam-b"]).await.unwrap(), ["cam-b"]);
+    let left = site.names(|standing| *standing == Standing::Waiting).await;
+    assert_eq!(left, ["router", "cam-a", "cam-a:routed_via:router"], "and what would hang on it");
     let version = site.world.desk.current_book().await.unwrap().version;
     let taken = site.take(&["cam-a"]).await.unwrap();
     assert!(matches!(taken.way, Way::Patch { .. }) && taken.version.is_none(), "{taken:?}");

@@ -252,7 +252,8 @@ impl Entry {
         Self {
             name: item.name.clone(),
             why: item.why.clone(),
-            text: item.lines.join("\n"),
+            // Why it is there stands above it.
+            text: item.lines.iter().skip_while(|line| line.starts_with('#')).cloned().collect::<Vec<_>>().join("\n"),
             by: match &item.standing {
                 Standing::Waiting => String::new(),
                 Standing::Taken { by: who, at } => by("taken", who, *at),

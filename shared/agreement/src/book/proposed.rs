@@ -68,7 +68,11 @@ impl Item {
     pub fn why(&self) -> String {
         match self {
             Self::Asset(proposed) => proposed.seen.to_string(),
-            Self::Checks { proposed, .. } => format!("the book has it; {}", proposed.seen),
+            Self::Checks { proposed, .. } => {
+                let kinds: BTreeSet<&str> = proposed.checks.iter().map(ProbeSpec::kind).collect();
+                let kinds: Vec<&str> = kinds.into_iter().collect();
+                format!("the book has it without {}; {}", kinds.join(", "), proposed.seen)
+            }
             Self::Edge { edge, .. } => edge.why.to_string(),
         }
     }
