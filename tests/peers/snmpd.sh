@@ -19,6 +19,7 @@ sysName upheld-peer
 ${4:+sysObjectID $4}
 pass_persist .1.3.6.1.2.1.2 /usr/bin/python3 $here/snmp-data.py $work/data
 pass_persist .1.3.6.1.2.1.10 /usr/bin/python3 $here/snmp-data.py $work/data
+pass_persist .1.3.6.1.2.1.17 /usr/bin/python3 $here/snmp-data.py $work/data
 pass_persist .1.3.6.1.2.1.31 /usr/bin/python3 $here/snmp-data.py $work/data
 pass_persist .1.3.6.1.2.1.33 /usr/bin/python3 $here/snmp-data.py $work/data
 pass_persist .1.3.6.1.2.1.105 /usr/bin/python3 $here/snmp-data.py $work/data

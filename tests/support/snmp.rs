@@ -53,10 +53,15 @@ impl Snmpd {
     /// Starts an agent that answers from these lines, `OID TYPE VALUE`; `object_id` is what it says it is, or net-snmp's own
     /// where that is empty.
     pub fn start(lines: &str, object_id: &str) -> Self {
+        Self::start_at(free_port(), lines, object_id)
+    }
+
+    /// The same at a port of its own, such as 161 in a network of one's own.
+    pub fn start_at(port: u16, lines: &str, object_id: &str) -> Self {
         let rows = lines.lines().filter_map(|line| line.split_once(' '));
         let rows = rows.map(|(oid, value)| (oid.to_owned(), value.to_owned())).collect();
         let work = TempDir::new().expect("a folder");
-        let agent = Self { port: free_port(), object_id: object_id.to_owned(), rows: Mutex::new(rows), work };
+        let agent = Self { port, object_id: object_id.to_owned(), rows: Mutex::new(rows), work };
         agent.write();
         agent.begin();
         agent

@@ -113,6 +113,13 @@ pub(crate) enum Verb {
         /// leads to the gateway.
         #[arg(long, value_name = "CIDR")]
         network: Vec<Network>,
+        /// Ask hosts that answer by SNMP too (version 2c), with the community that is kept here under this name; may be given
+        /// several times. Each of them is then shown it, in clear text.
+        #[arg(long, value_name = "SECRET")]
+        snmp: Vec<SecretName>,
+        /// Ask hosts that answer by SNMP with the community `public`.
+        #[arg(long)]
+        snmp_public: bool,
         /// Send what nobody watches yet to the collector, where a person decides of it; nothing changes before.
         #[arg(long)]
         propose: bool,

@@ -17,16 +17,16 @@ use serde::Serialize;
 use upheld_model::proposal::PORTS;
 use upheld_probe::{
     Prober,
-    discover::{DiscoverError, Network, Seen},
+    discover::{Communities, DiscoverError, Look, Network, Seen},
 };
 use upheld_wire::v1::proposals::ProposalAnswer;
 
 use crate::{
     cli::Common,
     failure::{Code, Failure},
-    output,
+    output, secret,
     settings::Settings,
-    state::StateFolder,
+    state::{Identity, StateFolder},
     uplink::{self, Reach},
 };
 use proposal::{Proposal, Watched};
@@ -67,6 +67,8 @@ struct PortReport {
 pub(crate) struct Wanted<'a> {
     /// The networks to look through; none: that of the port which leads to the gateway.
     pub(crate) networks: &'a [Network],
+    /// With what SNMP agents are asked.
+    pub(crate) communities: Communities,
     /// Whether it goes to the collector as a proposal.
     pub(crate) propose: bool,
     /// The cryptography of the line.
@@ -75,7 +77,7 @@ pub(crate) struct Wanted<'a> {
 
 /// Looks, and prints what it would propose.
 pub(crate) async fn discover(common: &Common, wanted: Wanted<'_>) -> Result<(), Failure> {
-    let Wanted { networks, propose, provider } = wanted;
+    let Wanted { networks, communities, propose, provider } = wanted;
     let state = StateFolder::new(&common.state);
     let identity = state.identity()?;
     if propose && identity.is_none() {
@@ -88,7 +90,11 @@ pub(crate) async fn discover(common: &Common, wanted: Wanted<'_>) -> Result<(), 
         Some(identity) => uplink::addresses(&identity.collector).await,
         None => Vec::new(),
     };
-    let seen = look(&Prober::new(allow, collector), networks).await?;
+    let prober = Prober::new(allow, collector);
+    if !communities.secrets.is_empty() {
+        give_secrets(&state, identity.as_ref(), &communities, &prober)?;
+    }
+    let seen = look(&prober, Look { networks, communities: &communities }).await?;
     let watched: Vec<Watched> = configured
         .into_iter()
         .flat_map(|config| config.checks)
@@ -110,7 +116,30 @@ pub(crate) async fn discover(common: &Common, wanted: Wanted<'_>) -> Result<(), 
     output::lines(&lines)
 }
 
-async fn look(prober: &Prober, networks: &[Network]) -> Result<Seen, Failure> {
+/// Gives the prober this host's secrets; those that are asked for by name must be there.
+fn give_secrets(
+    state: &StateFolder,
+    identity: Option<&Identity>,
+    communities: &Communities,
+    prober: &Prober,
+) -> Result<(), Failure> {
+    let Some(identity) = identity else {
+        return Err(Failure::new(
+            Code::NotEnrolled,
+            "secrets are kept on hosts that are enrolled, and this one is not",
+        )
+        .help("upheld-agent enroll '<link>', or leave --snmp out"));
+    };
+    let (secrets, _) = secret::all(state, identity);
+    for name in &communities.secrets {
+        let cannot = |why| Failure::new(Code::Failed, why).help(format!("upheld-agent secret set {name}"));
+        secrets.find(name).map_err(cannot)?;
+    }
+    prober.secrets_are(secrets);
+    Ok(())
+}
+
+async fn look(prober: &Prober, wanted: Look<'_>) -> Result<Seen, Failure> {
     let shows = std::io::stderr().is_terminal();
     let last = std::cell::Cell::new(None::<std::time::Instant>);
     let told = |done: usize, total: usize| {
@@ -121,7 +150,7 @@ async fn look(prober: &Prober, networks: &[Network]) -> Result<Seen, Failure> {
             let _ = write!(std::io::stderr(), "\r{done} of {total} addresses{}", if done == total { "\n" } else { "" });
         }
     };
-    prober.discover(networks, told).await.map_err(|error| {
+    prober.discover(wanted, told).await.map_err(|error| {
         let refused = Failure::new(Code::Failed, error.to_string());
         match error {
             DiscoverError::TooMany { .. } => refused.help("name a part of it, such as --network 10.40.0.0/24"),

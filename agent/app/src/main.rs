@@ -48,6 +48,7 @@ use tracing_subscriber::filter::Targets;
 
 use cli::{CheckVerb, Cli, Verb};
 use failure::{Code, Failure};
+use upheld_probe::discover::Communities;
 
 fn main() -> ExitCode {
     let provider = Arc::new(ring::default_provider());
@@ -118,8 +119,9 @@ async fn dispatch(cli: &Cli, provider: &Arc<CryptoProvider>) -> Result<(), Failu
             let wanted = record::Wanted { lasts: lasts.clone(), since: since.clone(), out: out.clone() };
             record::record(&cli.common, wanted).await
         }
-        Verb::Discover { network, propose } => {
-            let wanted = discover::Wanted { networks: network, propose: *propose, provider };
+        Verb::Discover { network, snmp, snmp_public, propose } => {
+            let communities = Communities { secrets: snmp.clone(), public: *snmp_public };
+            let wanted = discover::Wanted { networks: network, communities, propose: *propose, provider };
             discover::discover(&cli.common, wanted).await
         }
         Verb::Service { verb } => service::service(&cli.common, verb).await,

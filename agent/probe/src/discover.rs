@@ -2,13 +2,19 @@
 //!
 //! Everything that is sent is judged by the site's rules first, as a check's is; what they forbid is not asked and is
 //! counted. A host that answers an echo, or takes or refuses a connection, is there. Nothing is said to a port but to
-//! a NUT server, which is asked for the names of its supplies: that is all that a proposal needs, and a device that
+//! a NUT server, which is asked for the names of its supplies, and, where a person says with which community, to SNMP
+//! agents. Cameras are asked for as ONVIF has it: one question to the group of each network (`onvif`). A device that
 //! reacts badly to strangers hears none. Which address is which device is a person's to say.
 
+#[cfg(target_os = "linux")]
+mod neighbours;
 mod networks;
+#[cfg(unix)]
+mod onvif;
+mod snmp;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
     path::Path,
     sync::{
@@ -19,9 +25,10 @@ use std::{
 };
 
 use tokio::task::JoinSet;
-use upheld_model::{Outcome, UnknownReason, check::NUT_PORT, proposal::PORTS};
+use upheld_model::{DeviceText, Outcome, UnknownReason, check::NUT_PORT, proposal::PORTS};
 
 pub use networks::Network;
+pub use snmp::{Communities, Managed, ManagedKind};
 
 use crate::{ProbeResult, Prober, allow::Reach, deadline::Deadline, icmp, nut, surroundings, tcp};
 
@@ -90,6 +97,28 @@ pub struct Answering {
     pub ports: BTreeSet<u16>,
     /// The supplies that its NUT server knows.
     pub supplies: Vec<String>,
+    /// What it says of itself as a camera.
+    pub camera: Option<Camera>,
+    /// What it tells by SNMP, where it was asked.
+    pub managed: Option<Managed>,
+}
+
+/// What a device that sends video says of itself by ONVIF.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Camera {
+    /// Its name.
+    pub name: Option<DeviceText>,
+    /// Its model.
+    pub hardware: Option<DeviceText>,
+}
+
+/// Where and how to look.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// The networks to look through; none: those of the port that leads to the gateway.
+    pub networks: &'a [Network],
+    /// With what SNMP agents are asked; with nothing nobody is.
+    pub communities: &'a Communities,
 }
 
 /// Why there was nothing to look through.
@@ -100,18 +129,18 @@ pub enum DiscoverError {
     TooMany {
         /// The network.
         network: Network,
-        /// How many it has; of IPv6 more than can be counted here.
+        /// How many it has.
         addresses: u64,
     },
 }
 
 impl Prober {
-    /// Looks through `wanted`, or through the networks of the port that leads to the gateway when none is given, and at
-    /// this host itself. `told` hears how many addresses are done, of how many. Ends: each address has a bound.
+    /// Looks through the networks that are asked for, and at this host itself. `told` hears how many addresses are done, of how many. Ends: each address has a bound.
     ///
     /// # Errors
     /// When the networks that were named hold more than [`ADDRESSES_MAX`] addresses.
-    pub async fn discover(&self, wanted: &[Network], told: impl Fn(usize, usize)) -> Result<Seen, DiscoverError> {
+    pub async fn discover(&self, look: Look<'_>, told: impl Fn(usize, usize)) -> Result<Seen, DiscoverError> {
+        let Look { networks: wanted, communities } = look;
         let own = own().await;
         let (networks, left_out) = if wanted.is_empty() {
             networks::of_this_host(own.interface.as_deref(), own.gateway)
@@ -121,6 +150,9 @@ impl Prober {
         let mine = networks::own_addresses();
         let mut addresses: BTreeSet<IpAddr> = BTreeSet::new();
         for network in &networks {
+            if !network.is_swept() {
+                continue;
+            }
             let count = network.hosts_count();
             if count.saturating_add(addresses.len() as u64) > ADDRESSES_MAX as u64 {
                 return Err(DiscoverError::TooMany { network: *network, addresses: count });
@@ -128,35 +160,36 @@ impl Prober {
             addresses.extend(network.hosts().filter(|address| !mine.contains(address)));
         }
         addresses.insert(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let total = addresses.len();
-        let forbidden = Arc::new(AtomicUsize::new(0));
-        let (mut waiting, mut running, mut hosts, mut done) = (addresses.into_iter(), JoinSet::new(), Vec::new(), 0);
-        loop {
-            while running.len() < AT_ONCE
-                && let Some(address) = waiting.next()
-            {
-                let (prober, forbidden) = (self.clone(), Arc::clone(&forbidden));
-                running.spawn(async move { prober.look_at(address, &forbidden).await });
-            }
-            let Some(looked) = running.join_next().await else { break };
-            done += 1;
-            told(done, total);
-            match looked {
-                Ok(found) => hosts.extend(found),
-                Err(error) => {
-                    tracing::error!(%error, "Looking at an address crashed; report this as a fault of upheld-agent.");
-                }
-            }
-        }
+        let cameras = self.cameras(&networks, &mine).await;
+        let mut looking = Looking {
+            prober: self,
+            cameras,
+            communities: Arc::new(communities.clone()),
+            forbidden: Arc::new(AtomicUsize::new(0)),
+            hosts: Vec::new(),
+        };
+        let swept = addresses.len();
+        looking.at(addresses, |done| told(done, swept)).await;
+        // Whoever has answered by another address is no second device.
+        let others = looking.others(&networks, &mine).await;
+        let total = swept + others.len();
+        looking.at(others, |_| ()).await;
+        let Looking { mut hosts, forbidden, .. } = looking;
         hosts.sort_by_key(|host: &Answering| host.address);
         let forbidden = forbidden.load(Ordering::Relaxed);
         Ok(Seen { own, networks, left_out, asked: total - forbidden, forbidden, hosts })
     }
 
     /// Who is at an address; `None` for nobody, and for one that may not be asked.
-    async fn look_at(&self, address: IpAddr, forbidden: &AtomicUsize) -> Option<Answering> {
-        let is_this_host = address.is_loopback();
-        if !is_this_host {
+    async fn look_at(
+        &self,
+        address: IpAddr,
+        camera: Option<Camera>,
+        communities: &Communities,
+        forbidden: &AtomicUsize,
+    ) -> Option<Answering> {
+        // Who has answered the question for cameras is there.
+        if !address.is_loopback() && camera.is_none() {
             match self.is_there(address).await {
                 Answer::There => {}
                 Answer::Nobody => return None,
@@ -166,7 +199,7 @@ impl Prober {
                 }
             }
         }
-        let mut found = Answering { address, ports: BTreeSet::new(), supplies: Vec::new() };
+        let mut found = Answering { address, ports: BTreeSet::new(), supplies: Vec::new(), camera, managed: None };
         for (port, _) in PORTS {
             if self.connects(address, *port).await == Answer::There {
                 found.ports.insert(*port);
@@ -175,7 +208,19 @@ impl Prober {
         if found.ports.contains(&NUT_PORT) {
             found.supplies = self.supplies(address).await;
         }
+        found.managed = self.managed(address, communities).await;
         Some(found)
+    }
+
+    #[cfg(unix)]
+    async fn cameras(&self, networks: &[Network], mine: &BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Camera> {
+        onvif::cameras(&self.inner.targets, networks, mine.iter().copied()).await
+    }
+
+    /// Not asked for elsewhere.
+    #[cfg(not(unix))]
+    async fn cameras(&self, _: &[Network], _: &BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Camera> {
+        BTreeMap::new()
     }
 
     async fn is_there(&self, address: IpAddr) -> Answer {
@@ -214,6 +259,61 @@ impl Prober {
     async fn supplies(&self, address: IpAddr) -> Vec<String> {
         let deadline = Deadline::after(2 * PATIENCE);
         nut::supplies(&self.inner.targets, &address.to_string(), NUT_PORT, deadline).await
+    }
+}
+
+/// A look under way.
+struct Looking<'a> {
+    prober: &'a Prober,
+    cameras: BTreeMap<IpAddr, Camera>,
+    communities: Arc<Communities>,
+    forbidden: Arc<AtomicUsize>,
+    hosts: Vec<Answering>,
+}
+
+impl Looking<'_> {
+    /// Looks at each of these; `told` hears how many are done.
+    async fn at(&mut self, addresses: BTreeSet<IpAddr>, told: impl Fn(usize)) {
+        let (mut waiting, mut running, mut done) = (addresses.into_iter(), JoinSet::new(), 0);
+        loop {
+            while running.len() < AT_ONCE
+                && let Some(address) = waiting.next()
+            {
+                let (prober, forbidden) = (self.prober.clone(), Arc::clone(&self.forbidden));
+                let (camera, communities) = (self.cameras.get(&address).cloned(), Arc::clone(&self.communities));
+                running.spawn(async move { prober.look_at(address, camera, &communities, &forbidden).await });
+            }
+            let Some(looked) = running.join_next().await else { break };
+            done += 1;
+            told(done);
+            match looked {
+                Ok(found) => self.hosts.extend(found),
+                Err(error) => {
+                    tracing::error!(%error, "Looking at an address crashed; report this as a fault of upheld-agent.");
+                }
+            }
+        }
+    }
+
+    /// The addresses of networks that are not gone through, as far as this host knows them as neighbours, but those of
+    /// devices that have answered already.
+    #[cfg(target_os = "linux")]
+    async fn others(&self, networks: &[Network], mine: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
+        let known = neighbours::known().await;
+        let answered: BTreeSet<&Vec<u8>> = self.hosts.iter().filter_map(|host| known.get(&host.address)).collect();
+        let mut seen: BTreeSet<&Vec<u8>> = BTreeSet::new();
+        let is_there = |address: &IpAddr| {
+            networks.iter().any(|network| !network.is_swept() && network.contains(*address)) && !mine.contains(address)
+        };
+        let new = known.iter().filter(|(address, hardware)| is_there(address) && !answered.contains(hardware));
+        // One address a device: it may have several that change each day (RFC 8981).
+        new.filter(|(_, hardware)| seen.insert(hardware)).map(|(address, _)| *address).take(ADDRESSES_MAX).collect()
+    }
+
+    /// Not known elsewhere.
+    #[cfg(not(target_os = "linux"))]
+    async fn others(&self, _: &[Network], _: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
+        BTreeSet::new()
     }
 }
 

@@ -105,6 +105,28 @@ pub enum Seen {
         /// Those of [`PORTS`] that took a connection.
         ports: BTreeSet<u16>,
     },
+    /// It says by ONVIF that it sends video.
+    Onvif {
+        /// What it calls itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<DeviceText>,
+        /// Its model.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hardware: Option<DeviceText>,
+        /// Those of [`PORTS`] that took a connection.
+        ports: BTreeSet<u16>,
+    },
+    /// It tells by SNMP.
+    Snmp {
+        /// Where.
+        address: IpAddr,
+        /// What it calls itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<DeviceText>,
+        /// What its maker calls it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        description: Option<DeviceText>,
+    },
     /// What this version does not know.
     #[serde(other)]
     Later,
@@ -155,6 +177,15 @@ impl fmt::Display for Seen {
                 write!(f, "{}: a camera, or a recorder", services(ports))
             }
             Self::Serves { ports } => f.write_str(&services(ports)),
+            Self::Onvif { name, hardware, ports } => {
+                f.write_str("it says by ONVIF that it sends video")?;
+                said(f, name.as_ref(), hardware.as_ref())?;
+                if ports.is_empty() { Ok(()) } else { write!(f, ", {}", services(ports)) }
+            }
+            Self::Snmp { address, name, description } => {
+                write!(f, "SNMP at {address}")?;
+                said(f, name.as_ref(), description.as_ref())
+            }
             Self::Later => f.write_str("seen by an agent that is newer than this collector"),
         }
     }
@@ -170,6 +201,15 @@ impl fmt::Display for EdgeWhy {
             Self::Said => f.write_str("as was said when it was taken"),
             Self::Later => f.write_str("for a reason that this collector does not know"),
         }
+    }
+}
+
+/// What a device says of itself, behind what was seen.
+fn said(f: &mut fmt::Formatter<'_>, name: Option<&DeviceText>, model: Option<&DeviceText>) -> fmt::Result {
+    match (name, model) {
+        (Some(name), Some(model)) => write!(f, ", as {name} ({model})"),
+        (Some(word), None) | (None, Some(word)) => write!(f, ", as {word}"),
+        (None, None) => Ok(()),
     }
 }
 

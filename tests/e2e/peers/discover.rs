@@ -7,10 +7,12 @@ use upheld_tests::{
     Agent, Collector, binary, book,
     namespace::{self, Own, sh},
     nut::{self, Nut},
-    program, wait_for,
+    program,
+    snmp::{Snmpd, UPS},
+    wait_for,
 };
 
-use super::{check_now, look};
+use super::{check_now, look, snmp::SWITCH};
 
 #[test]
 fn what_discover_prints_is_taken_by_the_book_and_watched() {
@@ -140,6 +142,72 @@ fn what_a_host_proposes_is_taken_by_a_person_into_the_book_and_watched() {
             assert_eq!((collector.audited("proposal.sent"), collector.audited("proposal.taken")), (2, 2));
             assert_eq!(collector.audited("proposal.dismissed"), 1);
             agent.program().stop();
+            collector.program().assert_no_errors();
+        },
+    );
+}
+
+/// That it is a bridge, and that its ports have sockets.
+const BRIDGE: &str =
+    ".1.3.6.1.2.1.17.1.2.0 integer 24\n.1.3.6.1.2.1.2.2.1.3.10107 integer 6\n.1.3.6.1.2.1.2.2.1.3.10152 integer 6\n";
+
+#[test]
+fn what_tells_by_snmp_is_proposed_where_a_person_says_with_which_community() {
+    namespace::inside(
+        Own::Network,
+        "discover::what_tells_by_snmp_is_proposed_where_a_person_says_with_which_community",
+        || {
+            let mut collector = Collector::new();
+            let book = collector.folder().join("book");
+            book::write_book(
+                &book,
+                "\n[[asset]]\nid = \"srv-1\"\nclass = \"server\"\nchecks = [{ kind = \"host\" }]\n",
+                None,
+            );
+            collector.apply(&book);
+            collector.serve();
+            let agent = Agent::enroll(&collector.link(collector.port), "loopback_ports = [161]\n");
+            let discover = |more: &[&str]| {
+                let arguments = [&["discover", "--network", "127.0.0.1/32"], more].concat();
+                let (code, printed, said) = program::run(&mut agent.command(&arguments));
+                assert_eq!(code, Some(0), "{printed}{said}");
+                printed
+            };
+            let card = Snmpd::start_at(161, UPS, "");
+            assert!(!discover(&[]).contains("snmp"), "nobody is asked by itself");
+            let supply = discover(&["--snmp-public"]);
+            println!("{supply}");
+            assert!(supply.contains("checks = [{ kind = \"ups.snmp\", target = \"127.0.0.1\" }]"), "{supply}");
+            let unknown = program::refused(|| agent.command(&["discover", "--snmp", "nobody"]));
+            assert!(unknown.text.contains("secret set nobody"), "{unknown:?}");
+            card.stop();
+
+            let _switch = Snmpd::start_at(161, &format!("{SWITCH}{BRIDGE}"), "");
+            let mut set = agent.command(&["secret", "set", "switches"]);
+            let file = collector.folder().join("word");
+            std::fs::write(&file, "upheld").expect("the file");
+            let (code, _, said) = program::run_given(&mut set, std::fs::File::open(&file).expect("the file"));
+            assert_eq!(code, Some(0), "{said}");
+            let switch = discover(&["--snmp", "switches"]);
+            println!("{switch}");
+            let port = "{ kind = \"snmp\", target = \"127.0.0.1\", community_secret = \"switches\", port = \"Gi0/7\" }";
+            assert!(switch.contains("class = \"switch\"") && switch.contains(port), "{switch}");
+            assert!(!switch.contains("Gi0/52"), "a port without a link is not watched: {switch}");
+
+            // What it prints is taken as it stands, and proposed it becomes the same.
+            book::write_book(&book, &switch, None);
+            collector.cli_json(&["book", "check", &book.to_string_lossy()]);
+            let (_, printed, _) = program::run(&mut agent.command(&[
+                "discover",
+                "--network",
+                "127.0.0.1/32",
+                "--snmp",
+                "switches",
+                "--propose",
+            ]));
+            assert!(printed.contains("for a person to decide") && !printed.contains("Not taken"), "{printed}");
+            let shown = collector.cli_json(&["proposals", "show", "northgate/plant-2"]);
+            assert!(shown["proposal"]["patch"].as_str().is_some_and(|patch| patch.contains(port)), "{shown}");
             collector.program().assert_no_errors();
         },
     );

@@ -28,7 +28,7 @@ const POWERNET: &str = "\
 const APC: &str = ".1.3.6.1.4.1.318.1.3.27";
 
 /// Port 7 of a switch, up and feeding a camera, and its uplink.
-const SWITCH: &str = "\
+pub(super) const SWITCH: &str = "\
 .1.3.6.1.2.1.2.2.1.2.10107 string GigabitEthernet0/7
 .1.3.6.1.2.1.2.2.1.2.10152 string GigabitEthernet0/52
 .1.3.6.1.2.1.2.2.1.7.10107 integer 1

@@ -11,8 +11,9 @@ use upheld_model::{
     AssetClass, CheckSpec, DeviceText, EdgeKind, ProbeSpec,
     check::{APCUPSD_PORT, NUT_PORT},
     proposal::{EdgeWhy, ProposedAsset, ProposedEdge, Seen as Why, asset_lines, far_address, is_same, services},
+    snmp::{SNMP_PORT, SnmpAccess, SwitchPort},
 };
-use upheld_probe::discover::{Answering, Seen};
+use upheld_probe::discover::{Answering, Camera, Managed, ManagedKind, Network, Seen};
 
 /// A configured check: its name, and what it asks.
 pub(super) type Watched = (String, ProbeSpec);
@@ -143,7 +144,34 @@ fn supplies(host: &Answering) -> Vec<Draft> {
         checks: vec![ProbeSpec::UpsApcupsd { target: target.clone(), port: APCUPSD_PORT }],
     });
     // A server may call a supply anything; what no check could name is not proposed.
-    host.supplies.iter().map(of).filter(|draft| draft.checks.iter().all(can_be_asked)).chain(apcupsd).collect()
+    let by_nut = host.supplies.iter().map(of).filter(|draft| draft.checks.iter().all(can_be_asked));
+    by_nut.chain(apcupsd).chain(managed(host)).collect()
+}
+
+/// What a device is that tells by SNMP: a supply, or a switch whose ports with a link are watched.
+fn managed(host: &Answering) -> Option<Draft> {
+    let Managed { login, name, description, kind } = host.managed.as_ref()?;
+    let access = SnmpAccess { target: host.address.to_string(), udp_port: SNMP_PORT, login: login.clone() };
+    let word = name.as_ref().map(|name| slug(name.as_str())).filter(|word| !word.is_empty());
+    let (class, word, checks) = match kind {
+        ManagedKind::Supply => {
+            let name = supply_id(word.as_deref().unwrap_or(&slug(&host.address.to_string())));
+            (AssetClass::Ups, name, vec![ProbeSpec::UpsSnmp(access)])
+        }
+        ManagedKind::Switch { ports } => {
+            let name = word.unwrap_or_else(|| named("switch", host.address));
+            let port = |port: &String| {
+                let access = access.clone();
+                ProbeSpec::Snmp(SwitchPort { access, port: port.clone(), speed_mbps: None, poe_port: None })
+            };
+            let reached = ProbeSpec::NetIcmp { target: host.address.to_string(), tcp_port: None };
+            let ports = ports.iter().map(port).filter(can_be_asked);
+            (AssetClass::Switch, name, std::iter::once(reached).chain(ports).collect())
+        }
+        ManagedKind::Other => return None,
+    };
+    let why = Why::Snmp { address: host.address, name: name.clone(), description: description.clone() };
+    Some(Draft { name: word, class, why, powered_by: None, checks })
 }
 
 fn can_be_asked(probe: &ProbeSpec) -> bool {
@@ -151,15 +179,24 @@ fn can_be_asked(probe: &ProbeSpec) -> bool {
 }
 
 fn recognised(host: &Answering) -> Option<Draft> {
-    let (port, class, word) = KNOWN.iter().find(|(port, _, _)| host.ports.contains(port))?;
-    let target = host.address.to_string();
-    Some(Draft {
-        name: named(word, host.address),
-        class: *class,
-        why: Why::Serves { ports: host.ports.clone() },
-        powered_by: None,
-        checks: vec![ProbeSpec::NetTcp { target, port: *port }],
-    })
+    let known = KNOWN.iter().find(|(port, _, _)| host.ports.contains(port));
+    let (target, ports) = (host.address.to_string(), host.ports.clone());
+    let tcp = known.map(|(port, _, _)| ProbeSpec::NetTcp { target: target.clone(), port: *port });
+    let (class, word) = match (known, &host.camera) {
+        (Some((_, class, word)), _) => (*class, *word),
+        (None, Some(_)) => (AssetClass::Camera, "camera"),
+        (None, None) => return None,
+    };
+    let (why, checks) = match &host.camera {
+        // It is there, whether it shows anything or not.
+        Some(Camera { name, hardware }) => {
+            let echo = ProbeSpec::NetIcmp { target, tcp_port: None };
+            let why = Why::Onvif { name: name.clone(), hardware: hardware.clone(), ports };
+            (why, std::iter::once(echo).chain(tcp).collect())
+        }
+        None => (Why::Serves { ports }, tcp.into_iter().collect()),
+    };
+    Some(Draft { name: named(word, host.address), class, why, powered_by: None, checks })
 }
 
 /// `camera-10-40-0-21`.
@@ -189,7 +226,11 @@ pub(super) fn text(seen: &Seen, proposals: &[Proposal]) -> Vec<String> {
         lines.push(format!("# Watched already, as {by}: {}", proposal.why));
     }
     for host in seen.hosts.iter().filter(|host| !is_proposed(host, seen)) {
-        let serves = if host.ports.is_empty() { "it answers an echo".to_owned() } else { services(&host.ports) };
+        let mut serves = if host.ports.is_empty() { "it answers an echo".to_owned() } else { services(&host.ports) };
+        if let Some(Managed { name, description, .. }) = &host.managed {
+            let why = Why::Snmp { address: host.address, name: name.clone(), description: description.clone() };
+            serves = format!("{serves}; {why}");
+        }
         lines.push(format!("# Also there, and not proposed: {} ({serves})", host.address));
     }
     lines.extend(seen.left_out.iter().map(|why| format!("# Not looked at: {why}")));
@@ -198,6 +239,11 @@ pub(super) fn text(seen: &Seen, proposals: &[Proposal]) -> Vec<String> {
         lines.push(format!(
             "# This host makes backups with {tools}: name each as a job with its schedule, and end its script with: upheld-agent ran JOB --status $?"
         ));
+    }
+    if new.iter().any(|proposal| matches!(proposal.asset.seen, Why::Onvif { .. })) {
+        lines.push(
+            "# Of cameras only echo and video port are watched: what they show (cam.onvif, cam.rtsp) no agent of this version looks at.".to_owned(),
+        );
     }
     if new.is_empty() {
         lines.push("# Nothing new to watch.".to_owned());
@@ -221,7 +267,13 @@ fn is_proposed(host: &Answering, seen: &Seen) -> bool {
 fn looked_at(seen: &Seen) -> String {
     let networks = match seen.networks.as_slice() {
         [] => "this host alone".to_owned(),
-        networks => networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        networks => {
+            let said = |network: &Network| match network.is_swept() {
+                true => network.to_string(),
+                false => format!("whom this host knows of {network}"),
+            };
+            networks.iter().map(said).collect::<Vec<_>>().join(", ")
+        }
     };
     let others = seen.hosts.iter().filter(|host| !host.address.is_loopback()).count();
     let forbidden = match seen.forbidden {
@@ -242,6 +294,8 @@ mod tests {
             address: address.parse().unwrap(),
             ports: ports.iter().copied().collect(),
             supplies: supplies.iter().map(|&name| name.to_owned()).collect(),
+            camera: None,
+            managed: None,
         }
     }
 

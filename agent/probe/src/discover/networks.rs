@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fmt, net::IpAddr, str::FromStr};
 
 use sysinfo::{IpNetwork, Networks};
+use upheld_model::address::Place;
 
 use super::ADDRESSES_MAX;
 use crate::allow::Subnet;
@@ -27,6 +28,11 @@ impl Network {
     /// Whether the address is in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(address)
+    }
+
+    /// Whether its addresses can be gone through; else those of it that this host knows as neighbours are looked at.
+    pub fn is_swept(&self) -> bool {
+        self.first().is_ipv4() || self.hosts_count() <= ADDRESSES_MAX as u64
     }
 
     /// How many hosts it can have; the most that can be counted where there are more.
@@ -67,7 +73,10 @@ impl Network {
                 let mask = u32::MAX.checked_shl(32_u32.checked_sub(prefix.into())?).unwrap_or(0);
                 IpAddr::V4((address.to_bits() & mask).into())
             }
-            IpAddr::V6(_) => return None,
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128_u32.checked_sub(prefix.into())?).unwrap_or(0);
+                IpAddr::V6((address.to_bits() & mask).into())
+            }
         };
         format!("{first}/{prefix}").parse().ok()
     }
@@ -113,7 +122,9 @@ pub(super) fn own_addresses() -> BTreeSet<IpAddr> {
 /// networks that hold the gateway are its.
 pub(super) fn of_this_host(interface: Option<&str>, gateway: Option<IpAddr>) -> (Vec<Network>, Vec<String>) {
     let known = ports().into_iter().flat_map(|(name, networks)| {
-        let networks = networks.into_iter().filter(|network| !network.addr.is_loopback());
+        // Link-local addresses are never asked (SECURITY 3).
+        let is_askable = |network: &IpNetwork| !matches!(Place::of(network.addr), Place::Loopback | Place::Never(_));
+        let networks = networks.into_iter().filter(is_askable);
         networks.filter_map(move |network| Some((name.clone(), Network::around(network.addr, network.prefix)?)))
     });
     choose(known, interface, gateway)
@@ -125,16 +136,18 @@ fn choose(
     gateway: Option<IpAddr>,
 ) -> (Vec<Network>, Vec<String>) {
     let (mut chosen, mut left_out): (Vec<Network>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut taken = 0_u64;
     for (port, network) in known {
         let leads_out = match (interface, gateway) {
             (Some(interface), _) => port == interface,
             (None, Some(gateway)) => network.0.contains(gateway),
             (None, None) => false,
         };
-        let count = network.hosts_count();
-        let fits = chosen.iter().map(Network::hosts_count).sum::<u64>().saturating_add(count) <= ADDRESSES_MAX as u64;
+        let count = if network.is_swept() { network.hosts_count() } else { 0 };
+        let fits = taken.saturating_add(count) <= ADDRESSES_MAX as u64;
         if leads_out && fits {
             if !chosen.contains(&network) {
+                taken += count;
                 chosen.push(network);
             }
         } else if leads_out {
