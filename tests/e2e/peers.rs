@@ -20,6 +20,8 @@ mod link;
 mod ntp;
 #[path = "peers/nut.rs"]
 mod nut;
+#[path = "peers/smart.rs"]
+mod smart;
 #[path = "peers/snmp.rs"]
 mod snmp;
 #[path = "peers/tls.rs"]

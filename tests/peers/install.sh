@@ -21,6 +21,7 @@ snmpget|snmp|libsnmp40
 dnsmasq|dnsmasq-base|libnetfilter-conntrack3 libnfnetlink0 libnftables1 libedit2 libbsd0 libmd0 libgmp10 libjansson4 libmnl0 libnftnl11 libxtables12
 chronyd|chrony|libedit2 libbsd0 libmd0
 check_load|monitoring-plugins-basic|
+smartctl|smartmontools|
 LIST
 }
 

@@ -65,6 +65,7 @@ fn subject(probe: &ProbeSpec) -> &'static str {
         ProbeSpec::Process(_) => "this host's processes",
         ProbeSpec::EventLog(_) => "events of this host's logs",
         ProbeSpec::Log(_) => "lines of this host's logs",
+        ProbeSpec::HostSmart { .. } => "health of this host's disks",
         ProbeSpec::NetPath(_) => "the way out of this site",
         ProbeSpec::PowerBoot {} => "this host's starts",
         ProbeSpec::RecFreshness(_) => "ages of recordings",
@@ -193,6 +194,10 @@ fn describe(check: &CheckSpec) -> String {
                 spec.patterns.join(" or ")
             ),
             "how many lines match, and the beginning of the first three",
+        ),
+        ProbeSpec::HostSmart { command } => (
+            format!("the command {command}, if this site's allow.toml spells it out"),
+            "a disk's model, counts of bad sectors and errors (under its serial number), temperature, self-tests",
         ),
         ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
             (format!("the newest file beneath {}", spec.path), "its age and size, how many there are; no content")

@@ -136,6 +136,7 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         | ProbeSpec::UpsSnmp(_)
         | ProbeSpec::UpsBattery { .. }
         | ProbeSpec::ExecNagios { .. }
+        | ProbeSpec::HostSmart { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_) => true,
     }

@@ -23,6 +23,19 @@ use upheld_model::{Counter, Outcome};
 
 use crate::{AllowList, ProbeResult, deadline::Deadline};
 
+/// The most that is kept of what a plugin prints.
+#[cfg(target_os = "linux")]
+const OUT_MAX: usize = 8 << 10;
+
+/// What a command printed.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    /// All that it printed.
+    pub(crate) out: Vec<u8>,
+    /// The beginning of what it wrote to its standard error.
+    pub(crate) complaint: String,
+}
+
 /// Plugins that run at once; a fifth waits.
 #[cfg(target_os = "linux")]
 const AT_ONCE: usize = 4;
@@ -42,6 +55,18 @@ impl Plugins {
     pub(crate) async fn run(&self, _: &AllowList, _: &str, _: Deadline) -> ProbeResult {
         ProbeResult::unknown(UnknownReason::CannotProbe, "monitoring plugins are run on Linux only in this version")
     }
+
+    pub(crate) async fn print(
+        &self,
+        _: &AllowList,
+        _: &str,
+        _: &str,
+        _: usize,
+        _: Deadline,
+    ) -> Result<Printed, ProbeResult> {
+        let why = "commands of the site are run on Linux only in this version";
+        Err(ProbeResult::unknown(UnknownReason::CannotProbe, why))
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -50,34 +75,72 @@ impl Plugins {
         Self { places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Runs the command of this name, if the site's administrator has spelt it out.
+    /// Runs the command of this name as a plugin, if the site's administrator has spelt it out.
     pub(crate) async fn run(&self, allow: &AllowList, command: &str, deadline: Deadline) -> ProbeResult {
+        let example = format!("[\"/usr/lib/nagios/plugins/{command}\"]");
+        match self.ran(allow, command, &example, OUT_MAX, deadline).await {
+            Ok(ran) => judge(command, &ran),
+            Err(result) => result,
+        }
+    }
+
+    /// What the command of this name prints, however it ends by itself; `example` is what its administrator might write.
+    pub(crate) async fn print(
+        &self,
+        allow: &AllowList,
+        command: &str,
+        example: &str,
+        out_max: usize,
+        deadline: Deadline,
+    ) -> Result<Printed, ProbeResult> {
+        let ran = self.ran(allow, command, example, out_max, deadline).await?;
+        match ran.end {
+            process::End::Exited(_) if ran.is_cut => {
+                let why = format!("{command} printed more than {} KiB", out_max >> 10);
+                Err(ProbeResult::unknown(UnknownReason::CannotProbe, why))
+            }
+            process::End::Exited(_) => Ok(Printed { out: ran.out, complaint: ran.complaint }),
+            process::End::Signal(_) | process::End::TooLate => Err(judge(command, &ran)),
+        }
+    }
+
+    async fn ran(
+        &self,
+        allow: &AllowList,
+        command: &str,
+        example: &str,
+        out_max: usize,
+        deadline: Deadline,
+    ) -> Result<process::Ran, ProbeResult> {
         let Some(argv) = allow.command(command).map(<[String]>::to_vec) else {
             let why = format!(
                 "the site's allow.toml has no command {command}; its administrator would write there: [commands] \
-                 {command} = [\"/usr/lib/nagios/plugins/{command}\"]"
+                 {command} = {example}"
             );
-            return ProbeResult::unknown(UnknownReason::NotAllowed, why);
+            return Err(ProbeResult::unknown(UnknownReason::NotAllowed, why));
         };
         let Some(Ok(place)) = deadline.bound(Arc::clone(&self.places).acquire_owned()).await else {
             let why = format!("{command} did not get its turn: {AT_ONCE} other commands take long");
-            return ProbeResult::unknown(UnknownReason::Local, why);
+            return Err(ProbeResult::unknown(UnknownReason::Local, why));
         };
         let (tell, told) = oneshot::channel();
         // A thread of its own: it gives up rights before it starts the program, and the program may hang.
         let begun = std::thread::Builder::new().name("plugin".to_owned()).stack_size(128 << 10).spawn(move || {
-            let ran = process::run(&argv, deadline);
+            let ran = process::run(&argv, out_max, deadline);
             drop(place);
             // Nobody listens when the run was given up.
             let _ = tell.send(ran);
         });
         if let Err(error) = begun {
-            return ProbeResult::unknown(UnknownReason::Local, format!("{command}: no thread for it: {error}"));
+            return Err(ProbeResult::unknown(UnknownReason::Local, format!("{command}: no thread for it: {error}")));
         }
         match told.await {
-            Ok(Ok(ran)) => judge(command, &ran),
-            Ok(Err(error)) => not_run(command, &error),
-            Err(_) => ProbeResult::unknown(UnknownReason::CannotProbe, format!("{command}: its thread ended early")),
+            Ok(Ok(ran)) => Ok(ran),
+            Ok(Err(error)) => Err(not_run(command, &error)),
+            Err(_) => {
+                let why = format!("{command}: its thread ended early");
+                Err(ProbeResult::unknown(UnknownReason::CannotProbe, why))
+            }
         }
     }
 }

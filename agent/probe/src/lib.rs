@@ -41,6 +41,7 @@ mod process;
 mod result;
 mod secret;
 mod service;
+mod smart;
 mod snmp;
 mod surroundings;
 mod switch;
@@ -88,6 +89,7 @@ use path::{Paths, REACHED};
 use process::Processes;
 use secret::Shelf;
 use service::Services;
+use smart::Disks;
 use snmp::Sessions;
 use switch::Ports;
 use target::Targets;
@@ -126,6 +128,7 @@ struct Inner {
     plugins: Plugins,
     processes: Processes,
     logs: Logs,
+    smart: Disks,
     paths: Paths,
     boots: Boots,
     batteries: Batteries,
@@ -157,6 +160,7 @@ impl Prober {
             plugins: Plugins::new(),
             processes: Processes::new(),
             logs: Logs::default(),
+            smart: Disks::default(),
             paths: Paths::default(),
             boots: Boots::default(),
             batteries: Batteries::new(host::boot_id().as_str()),
@@ -197,6 +201,7 @@ impl Prober {
             batteries: self.inner.batteries.memory(),
             event_logs: self.inner.event_logs.memory(),
             logs: self.inner.logs.memory(),
+            smart: self.inner.smart.memory(),
         }
     }
 
@@ -214,6 +219,7 @@ impl Prober {
             processes,
             logs,
             batteries,
+            smart,
             event_logs,
         } = memory;
         self.inner.links.recall(links);
@@ -228,6 +234,7 @@ impl Prober {
         self.inner.batteries.recall(batteries);
         self.inner.event_logs.recall(event_logs);
         self.inner.logs.recall(logs);
+        self.inner.smart.recall(smart);
     }
 
     /// Tells that this host's agent starts, once, after [`Prober::recall`]; `alive` is the last moment at which it is known
@@ -347,6 +354,9 @@ impl Inner {
             ProbeSpec::Process(process) => self.processes.run(&self.blocking, &spec.id, process, deadline).await,
             ProbeSpec::EventLog(log) => self.event_logs.run(&self.blocking, &spec.id, log, deadline).await,
             ProbeSpec::Log(log) => self.logs.run(&self.blocking, self.targets.allow(), &spec.id, log, deadline).await,
+            ProbeSpec::HostSmart { command } => {
+                self.smart.run(&self.plugins, self.targets.allow(), &spec.id, command, deadline).await
+            }
             ProbeSpec::RecFreshness(freshness) | ProbeSpec::BackupFiles(freshness) => {
                 Box::pin(self.freshness.run(&self.blocking, self.targets.allow(), &spec.id, freshness, deadline)).await
             }

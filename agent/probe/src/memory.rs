@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     boot, eventlog::EventLogMemory, host::DiskMemory, link::LinkMemory, log::LogMemory, path::PathMemory,
-    process::ProcessMemory, service::ServiceMemory, snmp, switch::SwitchMemory, tls::KeyMemory,
+    process::ProcessMemory, service::ServiceMemory, smart::SmartMemory, snmp, switch::SwitchMemory, tls::KeyMemory,
     ups::battery::BatteryMemory,
 };
 
@@ -48,4 +48,7 @@ pub struct Memory {
     /// How far logs were read.
     #[serde(default)]
     pub(crate) logs: LogMemory,
+    /// What disks counted within a week.
+    #[serde(default)]
+    pub(crate) smart: SmartMemory,
 }

@@ -231,6 +231,7 @@ fn promised(probe: &ProbeSpec) -> Promised {
         | ProbeSpec::Process(_)
         | ProbeSpec::EventLog(_)
         | ProbeSpec::Log(_)
+        | ProbeSpec::HostSmart { .. }
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_)
         | ProbeSpec::Later(_) => None,

@@ -163,6 +163,7 @@ mod tests {
             ("process", "service"),
             ("eventlog", "host"),
             ("log", "host"),
+            ("host.smart", "host"),
             ("host", "host"),
             ("what.ever", "monitoring"),
         ] {

@@ -139,6 +139,8 @@ impl CheckSpec {
             ProbeSpec::EventLog(_) => (30, 10, 1, 1),
             // How many lines, within how long, and how long it must be quiet: the check says that itself.
             ProbeSpec::Log(_) => (30, 5, 1, 1),
+            // A disk's counts move slowly, and a timer of the site may write its report once a day.
+            ProbeSpec::HostSmart { .. } => (1_800, 30, 2, 1),
             ProbeSpec::RecFreshness(_) | ProbeSpec::BackupFiles(_) => (60, 10, 2, 2),
             ProbeSpec::Later(_) => (300, 1, 3, 2),
         };
@@ -231,6 +233,10 @@ impl CheckSpec {
             ProbeSpec::Process(spec) => spec.validate(self),
             ProbeSpec::EventLog(spec) => spec.validate(self),
             ProbeSpec::Log(spec) => spec.validate(self),
+            ProbeSpec::HostSmart { command } => {
+                self.bound("every_ms", self.every_ms, 60_000, 86_400_000)?;
+                self.command(command)
+            }
             ProbeSpec::RecFreshness(spec) | ProbeSpec::BackupFiles(spec) => {
                 if !(spec.path.starts_with('/') || spec.path.as_bytes().get(1) == Some(&b':'))
                     || spec.path.len() > 1_000
@@ -402,6 +408,7 @@ mod tests {
             r#"{"kind":"process","process":"nginx"}"#,
             r#"{"kind":"eventlog","channel":"System","level":"error"}"#,
             r#"{"kind":"log","log":"nginx-error","match":["error"]}"#,
+            r#"{"kind":"host.smart","command":"smart_sda"}"#,
             r#"{"kind":"rec.freshness","path":"/srv/rec","age_max_s":120}"#,
             r#"{"kind":"backup.files","path":"/srv/bak","age_max_s":120}"#,
         ];

@@ -23,8 +23,6 @@ use rustix::{
 
 use crate::deadline::Deadline;
 
-/// The most that is kept of what a program prints.
-pub(super) const OUT_MAX: usize = 8 << 10;
 /// The most that is kept of what it complains about.
 const COMPLAINT_MAX: usize = 512;
 /// A program that prints without end is not read for longer than this before its end is looked for again.
@@ -45,7 +43,7 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) end: End,
-    /// At most [`OUT_MAX`] bytes.
+    /// At most as many bytes as were asked for.
     pub(super) out: Vec<u8>,
     /// Whether it printed more than that.
     pub(super) is_cut: bool,
@@ -54,7 +52,8 @@ pub(super) struct Ran {
 }
 
 /// Runs a program to its end, or to a little before the deadline. Call it on a thread that does nothing else.
-pub(super) fn run(argv: &[String], deadline: Deadline) -> io::Result<Ran> {
+/// `out_max` bytes of what it prints are kept.
+pub(super) fn run(argv: &[String], out_max: usize, deadline: Deadline) -> io::Result<Ran> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     rustix::thread::clear_ambient_capability_set()?;
     rustix::thread::set_no_new_privs(true)?;
@@ -67,7 +66,7 @@ pub(super) fn run(argv: &[String], deadline: Deadline) -> io::Result<Ran> {
         command.uid(NOBODY).gid(NOBODY);
     }
     let mut child = command.spawn()?;
-    let attended = attend(&mut child, deadline);
+    let attended = attend(&mut child, out_max, deadline);
     // The program is not waited for yet: its number, and its group's, is nobody else's.
     if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
         // Gone with all of its own: what is wanted.
@@ -95,10 +94,10 @@ fn end_of(status: ExitStatus) -> End {
 }
 
 /// Reads what the program prints until it ends; whether its time ended before.
-fn attend(child: &mut Child, deadline: Deadline) -> io::Result<([Pipe; 2], bool)> {
+fn attend(child: &mut Child, out_max: usize, deadline: Deadline) -> io::Result<([Pipe; 2], bool)> {
     let out = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
     let err = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let mut pipes = [Pipe::new(out.into(), OUT_MAX)?, Pipe::new(err.into(), COMPLAINT_MAX)?];
+    let mut pipes = [Pipe::new(out.into(), out_max)?, Pipe::new(err.into(), COMPLAINT_MAX)?];
     let number = Pid::from_raw(child.id().cast_signed()).ok_or(io::ErrorKind::NotFound)?;
     let ends = pidfd_open(number, PidfdFlags::empty())?;
     // Some of the time is for ending it.

@@ -177,6 +177,9 @@ fn reader_of(kind: &str) -> Option<ReadProbe> {
         "process" => Some(process::read),
         "eventlog" => Some(eventlog::read),
         "log" => Some(log::read),
+        "host.smart" => {
+            Some(|fields, reading| Some(ProbeSpec::HostSmart { command: fields.required("command", reading)? }))
+        }
         "rec.freshness" => Some(read_recording),
         "backup.files" => Some(read_backup),
         _ => None,

@@ -91,6 +91,7 @@ const SAMPLE: &[(&str, &str)] = &[
          { kind = \"process\", process = \"nginx\" },\n\
          { kind = \"eventlog\", channel = \"System\", ids = [41] },\n\
          { kind = \"log\", log = \"nginx-error\", match = \"error\" },\n\
+         { kind = \"host.smart\", command = \"smart_a\" },\n\
          { kind = \"rec.freshness\", path = \"/srv/rec\" },\n\
          { kind = \"backup.files\", path = \"/srv/bak\", age = \"1d\" },\n\
          { kind = \"backup.job\", schedule = \"every 1d\" },\n]\n\

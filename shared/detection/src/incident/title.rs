@@ -71,6 +71,7 @@ fn failure(probe: &ProbeSpec) -> String {
             let within = duration(*within_s);
             format!("the log {log} has {bad_after} or more lines within {within} that must not be there")
         }
+        ProbeSpec::HostSmart { command } => format!("a disk fails, as the site's command {command} tells"),
         ProbeSpec::RecFreshness(spec) => format!("no new recording for more than {}", duration(spec.age_max_s)),
         ProbeSpec::BackupFiles(spec) => format!("no new backup for more than {}", duration(spec.age_max_s)),
         // No collector makes such a check, and no agent says that one failed.
@@ -232,6 +233,10 @@ mod tests {
             (
                 eventlog(r#""level":"error","contains":"VSS","bad_after":3"#),
                 "events that are error or graver with \"VSS\" in its log System, 3 times within 60 min",
+            ),
+            (
+                ProbeSpec::HostSmart { command: "smart_sda".to_owned() },
+                "a disk fails, as the site's command smart_sda tells",
             ),
             (ProbeSpec::RecFreshness(files(119)), "no new recording for more than 119 s"),
             (ProbeSpec::RecFreshness(files(600)), "no new recording for more than 10 min"),

@@ -148,6 +148,13 @@ pub enum ProbeSpec {
     /// Lines of a log of this host that match; which log it is the site's own file says.
     #[serde(rename = "log")]
     Log(LogSpec),
+    /// What a disk says of its health: a program that the site's own file spells out under this name and that prints what
+    /// `smartctl --json` does.
+    #[serde(rename = "host.smart")]
+    HostSmart {
+        /// The name, such as `smart_sda`; program and arguments stand at the site.
+        command: String,
+    },
     /// The newest file of a recorder's folder: age, size, growth.
     #[serde(rename = "rec.freshness")]
     RecFreshness(FreshnessSpec),
@@ -223,6 +230,7 @@ impl ProbeSpec {
         "process",
         "eventlog",
         "log",
+        "host.smart",
         "rec.freshness",
         "backup.files",
     ];
@@ -251,6 +259,7 @@ impl ProbeSpec {
             Self::Process(_) => "process",
             Self::EventLog(_) => "eventlog",
             Self::Log(_) => "log",
+            Self::HostSmart { .. } => "host.smart",
             Self::RecFreshness(_) => "rec.freshness",
             Self::BackupFiles(_) => "backup.files",
             Self::Later(later) => later.kind(),
@@ -280,6 +289,7 @@ impl ProbeSpec {
             | Self::Process(_)
             | Self::EventLog(_)
             | Self::Log(_)
+            | Self::HostSmart { .. }
             | Self::RecFreshness(_)
             | Self::BackupFiles(_)
             | Self::PowerBoot {}
@@ -292,6 +302,7 @@ impl ProbeSpec {
     pub fn class(&self) -> IncidentClass {
         match self {
             Self::Host { .. } | Self::PowerBoot {} | Self::EventLog(_) => IncidentClass::Host,
+            Self::HostSmart { .. } => IncidentClass::Host,
             Self::NetIcmp { .. } | Self::NetTcp { .. } | Self::NetHttp { .. } | Self::NetLink { .. } => {
                 IncidentClass::NetworkLan
             }
