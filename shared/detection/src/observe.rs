@@ -285,6 +285,24 @@ mod tests {
         assert!(facts.findings.len() > 10);
     }
 
+    #[test]
+    fn what_a_dip_was_belongs_to_the_stretch_that_it_ends_and_to_none_before() {
+        let on = |second, is_low| Reading {
+            supply: Some(Supply::Battery { is_low }),
+            ..Reading::new(at(second), Outcome::Warn)
+        };
+        let back = |second, dip: Option<i32>| Reading {
+            supply: Some(Supply::Mains),
+            dip: dip.map(|volts| Dip { lowest_v: Some(volts), cause: None }),
+            ..Reading::new(at(second), Outcome::Ok)
+        };
+        let readings =
+            [back(0, None), on(1, false), back(2, Some(96)), on(10, false), back(11, None), back(12, Some(80))];
+        let told = seen("ups.nut", &readings, &[]).on_battery;
+        let lowest: Vec<_> = told.iter().map(|stretch| stretch.dip.as_ref().and_then(|dip| dip.lowest_v)).collect();
+        assert_eq!(lowest, [Some(96), None]);
+    }
+
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }

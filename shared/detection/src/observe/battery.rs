@@ -14,7 +14,8 @@ pub(super) fn stretches(plan: &Check, readings: &[Reading]) -> Vec<OnBattery> {
     }
     let (mut last_on_mains, mut is_open): (Option<Timestamp>, bool) = (None, false);
     for reading in readings {
-        if let (Some(dip), Some(stretch)) = (&reading.dip, found.last_mut()) {
+        // Of one that no sample saw the counter tells; it is not the one before.
+        if let (Some(dip), Some(stretch), true) = (&reading.dip, found.last_mut(), is_open) {
             stretch.dip.get_or_insert_with(|| dip.clone());
         }
         match supply(reading) {
