@@ -36,11 +36,21 @@ impl Collector {
 
     /// The same, with something done to the place of its data folder before.
     pub fn prepared(prepare: impl FnOnce(&Path)) -> Self {
+        Self::made(prepare, &[])
+    }
+
+    /// One whose `init` is told more.
+    pub fn made_with(options: &[&str]) -> Self {
+        Self::made(|_| {}, options)
+    }
+
+    fn made(prepare: impl FnOnce(&Path), options: &[&str]) -> Self {
         let folder = TempDir::new().expect("a folder");
         prepare(&folder.path().join("data"));
         let port = free_port();
         let collector = Self { port, program: None, folder, surroundings: Vec::new() };
-        collector.cli_json(&["init", "--listen", &format!("127.0.0.1:{port}")]);
+        let listen = format!("127.0.0.1:{port}");
+        collector.cli_json(&[&["init", "--listen", &listen], options].concat());
         collector
     }
 

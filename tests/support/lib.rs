@@ -18,6 +18,7 @@ pub mod nginx;
 pub mod nut;
 pub mod office;
 pub mod peers;
+pub mod postgresql;
 pub mod program;
 pub mod sink;
 pub mod snmp;

@@ -103,6 +103,11 @@ impl Desk {
         Self { store, shared: Arc::default(), once: None }
     }
 
+    /// Whether its store has a book or a host: not one that a new collector begins with.
+    pub async fn is_in_use(&self) -> Result<bool, DeskError> {
+        self.store.read("desk.is_in_use", |tx| Ok(tx.book_version()? > 0 || !tx.agents(None)?.is_empty())).await
+    }
+
     /// The same with passwords hashed at another cost than the usual one ([`accounts::Cost`]).
     pub fn with_cost(store: Store, cost: accounts::Cost) -> Self {
         let shared = Shared { hasher: accounts::Hasher::at(cost), ..Shared::default() };

@@ -2,15 +2,18 @@
 //!
 //! The file is read once; a wrong one is refused with its line and the nearest known key. Secrets are not in it.
 
+mod database;
 mod listen;
 mod mail;
 mod outbound;
+mod password;
 
 use std::path::Path;
 
 use serde::Deserialize;
 use upheld_outbound::notify::mail::Mail as Transport;
 
+pub(crate) use database::Database;
 pub(crate) use listen::Listen;
 pub(crate) use mail::Mail;
 pub(crate) use outbound::{Outbound, SecretsFile};
@@ -29,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) outbound: Outbound,
     /// The server that takes mail, if one is set.
     pub(crate) mail: Option<Mail>,
+    /// The PostgreSQL that holds its facts; `None` for the file in the data folder.
+    pub(crate) database: Option<Database>,
 }
 
 /// Said wherever a book that tells people by mail meets a collector without a mail server.
@@ -47,9 +52,10 @@ struct Raw {
     #[serde(default)]
     webhook_private_hosts: Vec<String>,
     mail: Option<mail::Raw>,
+    database: Option<database::Raw>,
 }
 
-const KEYS: &[&str] = &["listen", "public", "public_port", "secrets", "webhook_private_hosts", "mail"];
+const KEYS: &[&str] = &["listen", "public", "public_port", "secrets", "webhook_private_hosts", "mail", "database"];
 
 impl Config {
     /// Reads and checks the file.
@@ -65,6 +71,11 @@ impl Config {
             outbound: Outbound::check(folder, &raw.secrets, raw.webhook_private_hosts)
                 .map_err(|why| invalid(path, why))?,
             mail: raw.mail.map(|raw| Mail::check(folder, raw)).transpose().map_err(|why| invalid(path, why))?,
+            database: raw
+                .database
+                .map(|raw| Database::check(folder, raw))
+                .transpose()
+                .map_err(|why| invalid(path, why))?,
         })
     }
 
@@ -74,7 +85,7 @@ impl Config {
     }
 
     /// The text of a new file.
-    pub(crate) fn template(listen: &Listen, webhook_private_hosts: &[String]) -> String {
+    pub(crate) fn template(listen: &Listen, webhook_private_hosts: &[String], database: Option<&Database>) -> String {
         let list = |names: &[String]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
         format!(
             "# Where the one port is bound; agents, people and the API all come here.\n\
@@ -88,10 +99,11 @@ impl Config {
              # [mail]                             # the server that takes mail for the addresses of the book\n\
              # server = \"smtp.example\"           # tls = \"starttls\" or \"implicit\"\n\
              # from = \"Upheld <upheld@collector.example>\"\n\
-             # user = \"upheld\"                   # its password: mail = \"…\" in secrets.toml\n",
+             # user = \"upheld\"                   # its password: mail = \"…\" in secrets.toml\n{}",
             listen.address,
             list(&listen.public),
             list(webhook_private_hosts),
+            database.map(Database::template).unwrap_or_default(),
         )
     }
 }
@@ -109,7 +121,8 @@ fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
 fn unknown_key(text: &str) -> Option<(String, Option<&'static str>, &'static [&'static str])> {
     let table: toml::Table = text.parse().ok()?;
     let of_mail = table.get("mail").and_then(toml::Value::as_table);
-    for (table, known) in [(Some(&table), KEYS), (of_mail, mail::KEYS)] {
+    let of_database = table.get("database").and_then(toml::Value::as_table);
+    for (table, known) in [(Some(&table), KEYS), (of_mail, mail::KEYS), (of_database, database::KEYS)] {
         let mut keys = table.into_iter().flat_map(toml::Table::keys);
         if let Some(unknown) = keys.find(|key| !known.contains(&key.as_str())) {
             return Some((unknown.clone(), nearest(unknown, known), known));
@@ -144,7 +157,7 @@ mod tests {
     fn the_template_reads_back() {
         let listen =
             Listen::check("127.0.0.1:7443", vec!["127.0.0.1".into(), "collector.example".into()], None).unwrap();
-        let config = parse(&Config::template(&listen, &["127.0.0.1".into()])).unwrap();
+        let config = parse(&Config::template(&listen, &["127.0.0.1".into()], None)).unwrap();
         assert_eq!(config.outbound.private_hosts, ["127.0.0.1"]);
         assert_eq!(config.listen, listen);
         assert_eq!(config.outbound.secrets_file, Path::new("/data/secrets.toml"));

@@ -18,7 +18,7 @@ use upheld_desk::Desk;
 
 use crate::{
     beside::StarterBook,
-    config::Config,
+    config::{Config, Database, Outbound},
     failure::{Exit, Failure},
     files::{FileError, create_private_folder},
 };
@@ -69,9 +69,24 @@ impl DataDir {
         self.0.join("packages")
     }
 
-    /// The database.
+    /// The database, where it is a file.
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join("upheld.db")
+    }
+
+    /// What is done with the file alone is refused where the facts are in PostgreSQL.
+    pub(crate) fn only_with_a_file(&self, what: &str) -> Result<(), Failure> {
+        if self.config()?.database.is_none() {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Missing, format!("`upheld-collector {what}` is for a database in the data folder"))
+            .because("this collector's facts are in PostgreSQL, which has its own backup, replicas and archive")
+            .todo("see docs/postgresql.md: pg_dump, and a copy of collector.toml, secrets.toml and pki/"))
+    }
+
+    /// The secrets of a folder whose configuration is being made.
+    pub(crate) fn usual_secrets(&self) -> Outbound {
+        Outbound::usual(&self.0)
     }
 
     /// The configuration; a folder without one is told how to get one.
@@ -87,13 +102,24 @@ impl DataDir {
 
     /// The desk over this folder's database, beside a running server or without one.
     pub(crate) fn desk(&self) -> Result<Desk, Failure> {
-        self.config()?;
-        self.open_database()
+        let Config { database, outbound, .. } = self.config()?;
+        self.open_database(database.as_ref(), &outbound)
+    }
+
+    /// The desk of the one who serves.
+    pub(crate) fn serving_desk(&self, config: &Config) -> Result<Desk, Failure> {
+        Ok(Desk::new(match &config.database {
+            Some(database) => database.open(&config.outbound, true)?,
+            None => upheld_store::sqlite::open(&self.database())?,
+        }))
     }
 
     /// The desk of a folder whose configuration is being made.
-    pub(crate) fn open_database(&self) -> Result<Desk, Failure> {
-        let desk = Desk::new(upheld_store::sqlite::open(&self.database())?);
+    pub(crate) fn open_database(&self, database: Option<&Database>, outbound: &Outbound) -> Result<Desk, Failure> {
+        let desk = Desk::new(match database {
+            Some(database) => database.open(outbound, false)?,
+            None => upheld_store::sqlite::open(&self.database())?,
+        });
         desk.keeps_book_in(Arc::new(StarterBook(self.book())));
         Ok(desk)
     }

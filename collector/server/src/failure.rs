@@ -155,6 +155,7 @@ impl From<StoreError> for Failure {
             | StoreError::Foreign { .. }
             | StoreError::Open { .. }
             | StoreError::Unreachable { .. } => Exit::Config,
+            StoreError::Served { .. } => Exit::AlreadyRunning,
             StoreError::Exists { .. }
             | StoreError::Damaged { .. }
             | StoreError::Stopped { .. }

@@ -77,7 +77,7 @@ impl House {
         let mail = config.mail_transport()?;
         let pki = Pki::open(&data.pki(), &config.listen.public)?;
         let pki = pki.renewed(Timestamp::now())?.unwrap_or(pki);
-        let desk = data.open_database()?;
+        let desk = data.serving_desk(&config)?;
         let metrics = PrometheusBuilder::new()
             .install_recorder()
             .map_err(|error| Failure::new(Exit::Failed, "cannot keep metrics").because(error.to_string()))?;

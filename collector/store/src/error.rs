@@ -52,6 +52,14 @@ pub enum StoreError {
         /// What it or the network said.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// Another collector serves this database.
+    #[error(
+        "the database at {address} is being served already; two collectors would send messages twice: stop that one first"
+    )]
+    Served {
+        /// Where it is.
+        address: String,
+    },
     /// The connection to the database was lost. What was not committed is undone.
     #[error("the connection to the database was lost during {name}: nothing was stored, try again")]
     Lost {
@@ -108,6 +116,7 @@ impl StoreError {
             | Self::Foreign { .. }
             | Self::Open { .. }
             | Self::Unreachable { .. }
+            | Self::Served { .. }
             | Self::Unsure
             | Self::Exists { .. }
             | Self::Damaged { .. }

@@ -20,8 +20,9 @@ mod readers;
 mod retry;
 mod writer;
 
-use std::{path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, thread, time::Duration};
 
+use deadpool_postgres::{HookError, PoolError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
@@ -35,6 +36,9 @@ use migrate::STEPS;
 /// The advisory lock that whoever writes holds: "UPHD".
 const WRITERS: i64 = 0x5550_4844;
 
+/// The advisory lock that the session of the one who serves holds.
+const SERVES: i64 = WRITERS + 1;
+
 /// The oldest server that will do, as it numbers itself.
 const OLDEST: i32 = 150_000;
 
@@ -47,17 +51,52 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// Connections that read; one more writes.
     pub readers: usize,
+    /// Whether this is the one that serves: a second one is refused ([`StoreError::Served`]), and one whose connection was
+    /// lost writes nothing once another has taken its place.
+    pub serves: bool,
+    /// What the user of the address logs in with, where the address does not say it.
+    pub password: Option<Password>,
     /// The authority of the server's certificate, a PEM file; Mozilla's list when `None`.
     pub ca: Option<PathBuf>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { lock_wait: Duration::from_secs(5), statement_timeout: Duration::from_secs(30), readers: 4, ca: None }
+/// A password, which no log shows.
+#[derive(Clone)]
+pub struct Password(String);
+
+impl Password {
+    /// This one.
+    pub fn new(text: String) -> Self {
+        Self(text)
     }
 }
 
-/// Opens the database at `url` (`postgres://USER:PASSWORD@HOST:PORT/DATABASE`), making or migrating its tables where
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("REDACTED")
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lock_wait: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+            readers: 4,
+            serves: false,
+            password: None,
+            ca: None,
+        }
+    }
+}
+
+/// Whether an address can be used, as far as that is known without the network. It stands in a file that people read, so
+/// a password in it is refused.
+pub fn check(url: &str) -> Result<(), StoreError> {
+    Address::read(url, None)?.refuse_password()
+}
+
+/// Opens the database at `url` (`postgres://USER@HOST:PORT/DATABASE`), making or migrating its tables where
 /// needed. A database of a newer version, or one with other tables and none of ours, is refused and left alone. Waits for
 /// the network; on another thread, so that it may be called from anywhere.
 pub fn open(url: &str, options: &Options) -> Result<Store, StoreError> {
@@ -68,17 +107,20 @@ pub fn open(url: &str, options: &Options) -> Result<Store, StoreError> {
 }
 
 fn open_here(url: &str, options: &Options) -> Result<Store, StoreError> {
-    let address = Address::read(url)?;
+    let address = Address::read(url, options.password.as_ref())?;
     let io = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("store-io")
         .enable_all()
         .build()
         .map_err(|error| address.unreachable(error))?;
-    let writing = address.pool(options, 1)?;
-    let reading = address.pool(options, options.readers.max(1))?;
+    let writing = address.pool(options, 1, options.serves)?;
+    let reading = address.pool(options, options.readers.max(1), false)?;
     io.block_on(async {
-        let client = writing.get().await.map_err(|error| address.unreachable(error))?;
+        let client = writing.get().await.map_err(|error| match error {
+            PoolError::PostCreateHook(HookError::Message(_)) => StoreError::Served { address: address.shown.clone() },
+            error => address.unreachable(error),
+        })?;
         refuse_too_old(&client, &address).await?;
         migrate::migrate(&client, &address.shown, STEPS).await
     })?;

@@ -112,6 +112,7 @@ struct Run {
 
 impl Run {
     fn begin(data: &DataDir, folder: Folder, keep: usize, last: u64) -> Result<Self, Failure> {
+        data.only_with_a_file("backup --follow")?;
         let follower = Follower::begin(&data.database())?;
         let (head_at, base_at) = (Timestamp::MIN, Timestamp::MIN);
         let (previous, files) = (String::new(), BTreeMap::new());

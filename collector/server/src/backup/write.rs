@@ -30,6 +30,7 @@ pub(crate) struct Written {
 /// Writes a backup of the folder to `out`, which must not exist. A collector may be serving the folder.
 pub(crate) fn write(data: &DataDir, out: &Path, now: Timestamp) -> Result<Written, Failure> {
     let config = data.config()?;
+    data.only_with_a_file("backup")?;
     if out.exists() {
         return Err(Failure::new(Exit::Failed, format!("{} exists already", out.display()))
             .because("a backup never replaces another one")

@@ -14,7 +14,7 @@ use upheld_wire::v1::enroll::EnrollLink;
 
 use super::{Context, book, runtime, serve, typist};
 use crate::{
-    config::{Config, Listen},
+    config::{Config, Database, Listen},
     failure::{Exit, Failure},
     files::{read_text, write_private},
     output::write_line,
@@ -35,6 +35,15 @@ pub(super) struct Args {
     /// A host at a private or loopback address that webhooks may reach; repeat for more.
     #[arg(long = "webhook-private-host", value_name = "NAME")]
     webhook_private_hosts: Vec<String>,
+    /// Facts in a PostgreSQL in place of a file in the data folder: postgres://USER@HOST:PORT/DATABASE, an empty database.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// With --database: the file that holds its password.
+    #[arg(long, value_name = "FILE", requires = "database")]
+    database_password_file: Option<PathBuf>,
+    /// With --database: the authority of its certificate, where that is none of the public ones.
+    #[arg(long, value_name = "FILE", requires = "database")]
+    database_ca: Option<PathBuf>,
     /// Serve at once, with a book and the line that adds the first host.
     #[arg(long)]
     serve: bool,
@@ -55,7 +64,9 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let listen = reached_by(&args.listen, args.hosts)?;
     let begun = if args.serve { Some(Begun::read(args.book.as_deref(), &args.client, context)?) } else { None };
-    let made = make(&listen, &args.webhook_private_hosts, context)?;
+    let (password, ca) = (args.database_password_file.as_deref(), args.database_ca.as_deref());
+    let database = args.database.map(|url| Database::given(&url, ca, password)).transpose()?;
+    let made = make(&listen, &args.webhook_private_hosts, database.as_ref(), context)?;
     let packages = Packages::of(&context.data);
     if let Some(file) = &args.release_key {
         packages.set_key(&read_text(file)?, file)?;
@@ -74,7 +85,12 @@ struct Made {
     login_link: String,
 }
 
-fn make(listen: &Listen, private_hosts: &[String], context: &Context) -> Result<Made, Failure> {
+fn make(
+    listen: &Listen,
+    private_hosts: &[String],
+    database: Option<&Database>,
+    context: &Context,
+) -> Result<Made, Failure> {
     let data = &context.data;
     if data.is_initialised() {
         return Err(Failure::new(Exit::Config, format!("there is a collector in {} already", data.path().display()))
@@ -84,11 +100,18 @@ fn make(listen: &Listen, private_hosts: &[String], context: &Context) -> Result<
     }
     data.create()?;
     let now = Timestamp::now();
+    // Before anything is made: a database that cannot be reached leaves nothing behind.
+    let desk = data.open_database(database, &data.usual_secrets())?;
+    if database.is_some() && runtime()?.block_on(desk.is_in_use())? {
+        return Err(Failure::new(Exit::Config, "the database holds a collector's facts already: nothing was made")
+            .because("a new collector has new keys, which that one's agents would not trust")
+            .todo("name an empty database")
+            .todo("or put that collector's folder back (collector.toml, secrets.toml, pki/) and serve it"));
+    }
     let pki = Pki::create(&data.pki(), &listen.public, now)?;
-    let desk = data.open_database()?;
     let secret = runtime()?.block_on(desk.new_login_link("admin", &typist(), now))?;
     // Last: a folder with a configuration is a whole collector.
-    write_private(&data.config_file(), Config::template(listen, private_hosts).as_bytes())?;
+    write_private(&data.config_file(), Config::template(listen, private_hosts, database).as_bytes())?;
     Ok(Made { pki, login_link: format!("{}/in/{secret}", listen.url()) })
 }
 

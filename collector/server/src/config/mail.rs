@@ -1,24 +1,20 @@
 //! `[mail]`: the server that takes mail, and as whom.
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde::Deserialize;
-use upheld_desk::Secrets as _;
 use upheld_outbound::notify::mail::{HostRule, Login, Mail as Transport, MailConfig, Sender, Tls};
 
-use super::{Outbound, nearest};
+use super::{Outbound, nearest, password::Password};
 use crate::failure::{Exit, Failure};
 
 /// The longest one try may take: as for a webhook, well below the lease of a message.
 const TRY_TIMEOUT: Duration = Duration::from_secs(20);
 /// The secret that is the password unless the file names another.
 const PASSWORD: &str = "mail";
-/// The longest file of a password.
-const PASSWORD_BYTES_MAX: u64 = 4_096;
 
 /// The table as it stands.
 #[derive(Debug, Deserialize)]
@@ -49,24 +45,6 @@ pub(crate) struct Mail {
     reply_to: Option<String>,
     login: Option<(String, Password)>,
     root: Option<PathBuf>,
-}
-
-/// Where the password is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Password {
-    /// In the secrets file, by this name.
-    Secret(String),
-    /// In a file of its own, as a service manager hands out credentials.
-    File(PathBuf),
-}
-
-impl fmt::Display for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Secret(name) => write!(f, "the secret {name}"),
-            Self::File(path) => write!(f, "{}", path.display()),
-        }
-    }
 }
 
 impl Mail {
@@ -125,7 +103,7 @@ impl Mail {
         let login = match &self.login {
             None => None,
             Some((user, password)) => {
-                let password = self.password(password, outbound)?;
+                let password = password.read("mail.user", outbound, wrong)?;
                 Some(Login { user: user.clone(), password })
             }
         };
@@ -148,35 +126,6 @@ impl Mail {
             timeout: TRY_TIMEOUT,
         })
         .map_err(|error| wrong(error.to_string()))
-    }
-
-    fn password(&self, place: &Password, outbound: &Outbound) -> Result<String, Failure> {
-        let missing = |why: String| wrong(format!("the password of mail.user is missing: {place}")).because(why);
-        match place {
-            Password::Secret(name) => {
-                let secret = outbound.secrets()?.secret(name).ok_or_else(|| {
-                    missing(format!("{} has no {name}", outbound.secrets_file.display()))
-                        .todo(format!("add a line to {}: {name} = \"…\"", outbound.secrets_file.display()))
-                        .todo("or name another secret, or a file: password = \"NAME\", password_file = \"PATH\"")
-                })?;
-                String::from_utf8(secret.expose().to_vec()).map_err(|_| missing("it is not UTF-8".to_owned()))
-            }
-            Password::File(path) => {
-                let read = || -> std::io::Result<String> {
-                    let mut text = String::new();
-                    std::io::Read::read_to_string(
-                        &mut std::io::Read::take(std::fs::File::open(path)?, PASSWORD_BYTES_MAX),
-                        &mut text,
-                    )?;
-                    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-                };
-                match read() {
-                    Ok(text) if text.is_empty() => Err(missing("the file is empty".to_owned())),
-                    Ok(text) => Ok(text),
-                    Err(error) => Err(missing(error.to_string())),
-                }
-            }
-        }
     }
 }
 
@@ -237,7 +186,8 @@ mod tests {
         assert!(!format!("{transport:?}").contains("p4ssword"));
         std::fs::write(folder.path().join("pass"), "from-a-file\n").unwrap();
         let file = mail("password_file = \"pass\"");
-        assert_eq!(file.password(&file.login.as_ref().unwrap().1, &outbound).unwrap(), "from-a-file");
+        let password = &file.login.as_ref().unwrap().1;
+        assert_eq!(password.read("mail.user", &outbound, wrong).unwrap(), "from-a-file");
         let none = mail("password_file = \"none\"").transport(&outbound, "https://c.example").unwrap_err();
         assert_eq!(none.exit(), Exit::Config);
         let no_root = mail("root = \"ca.pem\"").transport(&outbound, "https://c.example").unwrap_err().text(false);

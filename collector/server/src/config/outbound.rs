@@ -33,6 +33,11 @@ impl Outbound {
         Ok(Self { secrets_file: folder.join(secrets), private_hosts })
     }
 
+    /// What a folder has whose file says nothing.
+    pub(crate) fn usual(folder: &Path) -> Self {
+        Self { secrets_file: folder.join(default_secrets()), private_hosts: Vec::new() }
+    }
+
     /// The secrets; none when the file does not exist.
     pub(crate) fn secrets(&self) -> Result<SecretsFile, Failure> {
         SecretsFile::read(&self.secrets_file)
@@ -57,6 +62,13 @@ impl SecretsFile {
         })?;
         let values = values.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         Ok(Self { values })
+    }
+}
+
+impl SecretsFile {
+    /// Whether there is one of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
     }
 }
 

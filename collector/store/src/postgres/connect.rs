@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::{ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tokio_postgres::{
@@ -11,7 +11,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::Options;
+use super::{Options, Password, SERVES};
 use crate::StoreError;
 
 /// Shown in `pg_stat_activity`.
@@ -28,18 +28,16 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Reads `postgres://user:password@host:port/name`, or PostgreSQL's `key=value` form. A database on another host is
+    /// Reads `postgres://user@host:port/name`, or PostgreSQL's `key=value` form. A database on another host is
     /// talked to over TLS only.
-    pub(super) fn read(url: &str) -> Result<Self, StoreError> {
+    pub(super) fn read(url: &str, password: Option<&Password>) -> Result<Self, StoreError> {
         let wrong = |why: String| unusable("postgres://…", why);
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
             let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            wrong(format!("{why}: write postgres://USER:PASSWORD@HOST:PORT/DATABASE"))
+            wrong(format!("{why}: write postgres://USER@HOST:PORT/DATABASE"))
         })?;
         if config.get_dbname().is_none() {
-            return Err(wrong(
-                "the address names no database: write postgres://USER:PASSWORD@HOST:PORT/DATABASE".into(),
-            ));
+            return Err(wrong("the address names no database: write postgres://USER@HOST:PORT/DATABASE".into()));
         }
         let here =
             config.get_hosts().iter().all(is_this_host) && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
@@ -51,6 +49,9 @@ impl Address {
         if !clear {
             config.ssl_mode(SslMode::Require);
         }
+        if let Some(Password(password)) = password {
+            config.password(password);
+        }
         config.application_name(APPLICATION);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
@@ -59,8 +60,19 @@ impl Address {
         Ok(Self { shown: shown(&config), clear, config })
     }
 
-    /// A pool of at most `size` connections.
-    pub(super) fn pool(&self, options: &Options, size: usize) -> Result<Pool, StoreError> {
+    /// Refuses an address with a password in it.
+    pub(super) fn refuse_password(&self) -> Result<(), StoreError> {
+        match self.config.get_password() {
+            None => Ok(()),
+            Some(_) => Err(unusable(
+                &self.shown,
+                "the address has a password in it, and its place is a secret or a file of its own".to_owned(),
+            )),
+        }
+    }
+
+    /// A pool of at most `size` connections; `serves` where each is that of the one who serves.
+    pub(super) fn pool(&self, options: &Options, size: usize, serves: bool) -> Result<Pool, StoreError> {
         let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if self.clear {
             Manager::from_config(self.config.clone(), NoTls, how)
@@ -68,9 +80,12 @@ impl Address {
             Manager::from_config(self.config.clone(), MakeRustlsConnect::new(self.tls(options.ca.as_deref())?), how)
         };
         let first = first_words(options);
-        let hook = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+        let hook = Hook::async_fn(move |client: &mut ClientWrapper, _| {
             let first = first.clone();
-            Box::pin(async move { client.batch_execute(&first).await.map_err(HookError::Backend) })
+            Box::pin(async move {
+                client.batch_execute(&first).await.map_err(HookError::Backend)?;
+                if serves { take_the_place(client).await } else { Ok(()) }
+            })
         });
         Pool::builder(manager).max_size(size).post_create(hook).build().map_err(|error| self.unreachable(error))
     }
@@ -100,11 +115,18 @@ impl Address {
     }
 }
 
-/// What each session is told first. An answered write is on the disk: a role that was set to answer sooner is overruled.
+/// Takes the right to serve for as long as this session lasts.
+async fn take_the_place(client: &ClientWrapper) -> Result<(), HookError> {
+    let asked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&SERVES]).await.map_err(HookError::Backend)?;
+    if asked.get(0) { Ok(()) } else { Err(HookError::message("another collector serves this database")) }
+}
+
+/// What each session is told first. A server that hears nothing of us for a minute ends the session, and its locks. An answered write is on the disk: a role that was set to answer sooner is overruled.
 fn first_words(options: &Options) -> String {
     let Options { lock_wait, statement_timeout, .. } = options;
     format!(
-        "SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 60000; \
+        "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
+         SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 60000; \
          SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning; \
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         lock_wait.as_millis(),
@@ -140,7 +162,7 @@ mod tests {
     use super::*;
 
     fn refused(url: &str) -> String {
-        match Address::read(url).err() {
+        match Address::read(url, None).err() {
             Some(StoreError::Unreachable { source, .. }) => source.to_string(),
             other => panic!("{other:?}"),
         }
@@ -148,21 +170,21 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_its_password() {
-        let address = Address::read("postgres://upheld:s3cret@db.example:6432/desk").unwrap();
+        let address = Address::read("postgres://upheld:s3cret@db.example:6432/desk", None).unwrap();
         assert_eq!(address.shown, "postgres://db.example:6432/desk");
         assert!(!address.clear);
     }
 
     #[test]
     fn only_a_database_on_this_host_is_talked_to_in_the_clear() {
-        assert!(Address::read("postgres://u@127.0.0.1/desk?sslmode=disable").unwrap().clear);
-        assert!(!Address::read("postgres://u@127.0.0.1/desk").unwrap().clear);
+        assert!(Address::read("postgres://u@127.0.0.1/desk?sslmode=disable", None).unwrap().clear);
+        assert!(!Address::read("postgres://u@127.0.0.1/desk", None).unwrap().clear);
         assert!(refused("postgres://u@db.example/desk?sslmode=disable").contains("on this host alone"));
     }
 
     #[test]
     fn an_address_that_cannot_be_read_says_how_one_is_written() {
-        assert!(refused("postgres://u@h:port/desk").contains("postgres://USER:PASSWORD@HOST:PORT/DATABASE"));
+        assert!(refused("postgres://u@h:port/desk").contains("postgres://USER@HOST:PORT/DATABASE"));
         assert!(refused("postgres://u@h").contains("names no database"));
     }
 }

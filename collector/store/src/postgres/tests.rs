@@ -3,6 +3,8 @@
 mod migrations;
 mod plans;
 mod proxy;
+#[path = "../../../../tests/support/postgresql.rs"]
+#[expect(unreachable_pub, reason = "the end-to-end tests use the same file")]
 mod server;
 
 use std::time::Duration;
@@ -151,6 +153,25 @@ async fn a_lock_that_another_holds_is_waited_for_and_then_named() {
         .unwrap();
     assert!(matches!(refused, Err(StoreError::Locked)), "{refused:?}");
     assert_eq!(held(&one).await, 1);
+}
+
+#[tokio::test]
+async fn only_one_serves_and_who_was_cut_off_writes_nothing_once_another_does() {
+    let server = Server::shared();
+    let address = server.database();
+    let serving = Options { serves: true, ..options(&server) };
+    let first = open(&address, &serving).unwrap();
+    insert(&first, "a-1").await.unwrap();
+    assert!(matches!(open(&address, &serving).err(), Some(StoreError::Served { .. })));
+    // The command line works beside it.
+    insert(&open(&address, &options(&server)).unwrap(), "a-2").await.unwrap();
+    server.sql("postgres", &cut_all(address.rsplit('/').next().unwrap()));
+    let second = open(&address, &serving).unwrap();
+    let late = insert(&first, "a-3").await;
+    assert!(matches!(&late, Err(error) if error.is_transient()), "{late:?}");
+    drop(second);
+    insert(&first, "a-3").await.unwrap();
+    assert_eq!(held(&first).await, 3);
 }
 
 #[test]

@@ -54,7 +54,7 @@ async fn a_step_is_taken_once_while_others_read_and_write() {
     let address = server.database();
     let store = open(&address, &options(&server)).unwrap();
     insert(&store, "a-1").await.unwrap();
-    let pool = Address::read(&address).unwrap().pool(&options(&server), 2).unwrap();
+    let pool = Address::read(&address, None).unwrap().pool(&options(&server), 2, false).unwrap();
     let (one, two) = (pool.get().await.unwrap(), pool.get().await.unwrap());
     let next = migrate::STEPS.last().unwrap().0 + 1;
     let mut steps = migrate::STEPS.to_vec();
@@ -85,7 +85,7 @@ async fn a_step_that_fails_leaves_the_database_as_it_was() {
     let server = Server::shared();
     let address = server.database();
     let store = open(&address, &options(&server)).unwrap();
-    let pool = Address::read(&address).unwrap().pool(&options(&server), 1).unwrap();
+    let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, false).unwrap();
     let client = pool.get().await.unwrap();
     let mut steps = migrate::STEPS.to_vec();
     steps.push((99, "CREATE TABLE half (a BIGINT); SELECT 1 / 0"));

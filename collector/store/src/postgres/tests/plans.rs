@@ -50,7 +50,7 @@ fn no_hot_query_scans_a_table() {
     server.sql(address.rsplit('/').next().unwrap(), include_str!("plans.sql"));
     let io = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     io.block_on(async {
-        let pool = Address::read(&address).unwrap().pool(&options(&server), 1).unwrap();
+        let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, false).unwrap();
         let client = pool.get().await.unwrap();
         let mut seen = 0;
         for query in hot::queries() {

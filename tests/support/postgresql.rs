@@ -1,4 +1,5 @@
 //! A PostgreSQL of the tests' own: Debian's, in a temporary folder, on a free port of loopback, with TLS and scram.
+//! The store's tests include this file by its path.
 
 use std::{
     fs,
@@ -27,9 +28,10 @@ const USER: &str = "postgres";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server. It ends with the last test that holds it.
-pub(super) struct Server {
+pub struct Server {
     folder: TempDir,
-    pub(super) port: u16,
+    /// Its port.
+    pub port: u16,
     process: u32,
     stop: Option<mpsc::Sender<()>>,
     waiter: Option<JoinHandle<()>>,
@@ -38,7 +40,7 @@ pub(super) struct Server {
 
 impl Server {
     /// The server that all tests of this process share.
-    pub(super) fn shared() -> Arc<Self> {
+    pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
@@ -49,7 +51,7 @@ impl Server {
     }
 
     /// A server of one test's own, which it may stop and kill.
-    pub(super) fn start() -> Self {
+    pub fn start() -> Self {
         assert!(Path::new(PROGRAMS).join("postgres").exists(), "{GET_IT}");
         let folder = tempfile::Builder::new().prefix("upheld-pg").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -73,7 +75,7 @@ impl Server {
     }
 
     /// The address of a new database, whose locale sorts as a dictionary does.
-    pub(super) fn database(&self) -> String {
+    pub fn database(&self) -> String {
         let name = format!("desk_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql(
             "postgres",
@@ -84,17 +86,18 @@ impl Server {
         self.address(&name)
     }
 
-    pub(super) fn address(&self, database: &str) -> String {
+    /// The address of one of its databases.
+    pub fn address(&self, database: &str) -> String {
         format!("postgres://upheld:upheld@localhost:{}/{database}", self.port)
     }
 
     /// The certificate of the authority that vouches for this server.
-    pub(super) fn ca(&self) -> PathBuf {
+    pub fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
     /// Runs a text as the administrator; what it answered.
-    pub(super) fn sql(&self, database: &str, text: &str) -> String {
+    pub fn sql(&self, database: &str, text: &str) -> String {
         let told = Command::new(Path::new(PROGRAMS).join("psql"))
             .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "upheld", "-d", database, "-c", text])
             .arg("-p")
@@ -108,7 +111,7 @@ impl Server {
     }
 
     /// Ends the server at once, as a crash does, and starts it again.
-    pub(super) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         self.end("QUIT");
         let (stop, waiter, process) = run(self.folder.path(), self.port);
         (self.stop, self.waiter, self.process) = (Some(stop), Some(waiter), process);

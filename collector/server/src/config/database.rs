@@ -1,0 +1,130 @@
+//! `[database]`: a PostgreSQL in the place of the file `upheld.db`.
+
+use std::{
+    error::Error as _,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use upheld_store::{
+    Store, StoreError,
+    postgres::{self, Options},
+};
+
+use super::{Outbound, password::Password};
+use crate::failure::{Exit, Failure};
+
+/// The secret that is the password unless the file names another.
+const PASSWORD: &str = "database";
+
+/// The table as it stands.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    url: String,
+    ca: Option<PathBuf>,
+    password: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+/// Its keys, for whoever misspelt one.
+pub(super) const KEYS: &[&str] = &["url", "ca", "password", "password_file"];
+
+/// A PostgreSQL, checked as far as the file alone can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Database {
+    url: String,
+    /// Whose word its certificate needs, where that is not one of Mozilla's list.
+    ca: Option<PathBuf>,
+    password: Password,
+    /// Whether the file says where the password is; else none is needed where the server trusts the host.
+    password_is_named: bool,
+}
+
+impl Database {
+    /// Checks what the file says; `folder` is the data folder.
+    pub(super) fn check(folder: &Path, raw: Raw) -> Result<Self, String> {
+        let Raw { url, ca, password, password_file } = raw;
+        postgres::check(&url).map_err(|error| format!("database.url: {}", innermost(&error)))?;
+        let password_is_named = password.is_some() || password_file.is_some();
+        let password = match (password, password_file) {
+            (Some(_), Some(_)) => {
+                return Err("database.password names a secret and database.password_file a file: keep one".to_owned());
+            }
+            (Some(name), None) => Password::Secret(name),
+            (None, Some(file)) => Password::File(folder.join(file)),
+            (None, None) => Password::Secret(PASSWORD.to_owned()),
+        };
+        Ok(Self { url, ca: ca.map(|ca| folder.join(ca)), password, password_is_named })
+    }
+
+    /// The same as `init` is told it, with files where the person is.
+    pub(crate) fn given(url: &str, ca: Option<&Path>, password_file: Option<&Path>) -> Result<Self, Failure> {
+        let here = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let raw = Raw { url: url.to_owned(), ca: ca.map(here), password: None, password_file: password_file.map(here) };
+        Self::check(Path::new("."), raw).map_err(|why| Failure::new(Exit::Usage, why))
+    }
+
+    /// Opens it, making or migrating its tables where needed; `serves` for the one that sends and judges.
+    pub(crate) fn open(&self, outbound: &Outbound, serves: bool) -> Result<Store, Failure> {
+        let wanted = self.password_is_named || outbound.secrets()?.has(PASSWORD);
+        let password = match &self.password {
+            _ if !wanted => None,
+            password => Some(postgres::Password::new(password.read("database.url", outbound, wrong)?)),
+        };
+        let options = Options { ca: self.ca.clone(), password, serves, ..Options::default() };
+        Ok(postgres::open(&self.url, &options)?)
+    }
+
+    /// The table as it stands in a new file.
+    pub(super) fn template(&self) -> String {
+        let mut text = format!("\n[database]\nurl = {:?}\n", self.url);
+        if let Some(ca) = &self.ca {
+            text += &format!("ca = {:?}\n", ca.display().to_string());
+        }
+        if let Password::File(path) = &self.password {
+            text += &format!("password_file = {:?}\n", path.display().to_string());
+        }
+        text
+    }
+}
+
+fn innermost(error: &StoreError) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+fn wrong(what: String) -> Failure {
+    Failure::new(Exit::Config, what).todo("look at [database] in collector.toml; docs/postgresql.md shows each key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Database, String> {
+        Database::check(Path::new("/data"), toml::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn what_is_given_to_init_reads_back() {
+        let given = Database::given("postgres://u@db.example/desk", Some(Path::new("/ca.pem")), Some(Path::new("/pw")));
+        let given = given.unwrap();
+        let table: toml::Table = given.template().parse().unwrap();
+        let raw = table["database"].clone().try_into().unwrap();
+        assert_eq!(Database::check(Path::new("/data"), raw).unwrap(), given);
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_with_what_to_write() {
+        for (text, why) in [
+            ("url = \"postgres://u:secret@db.example/desk\"", "a password"),
+            ("url = \"postgres://u@db.example\"", "names no database"),
+            ("url = \"mysql://u@db.example/desk\"", "postgres://USER@HOST:PORT/DATABASE"),
+            ("url = \"postgres://u@db.example/desk?sslmode=disable\"", "on this host alone"),
+            ("url = \"postgres://u@db.example/desk\"\npassword = \"a\"\npassword_file = \"b\"", "keep one"),
+        ] {
+            let said = check(text).unwrap_err();
+            assert!(said.contains(why) && !said.contains("secret@"), "{text}: {said}");
+        }
+    }
+}
