@@ -1,8 +1,8 @@
 //! Any bytes as what a plugin prints.
 
 use super::{
-    judge,
-    process::{End, OUT_MAX, Ran},
+    OUT_MAX, judge,
+    process::{End, Ran},
 };
 use crate::fuzzing::hold;
 
