@@ -16,4 +16,4 @@ static RUN: LazyLock<fn(&[u8])> = LazyLock::new(|| {
     found.unwrap_or_else(|| panic!("UPHELD_FUZZ={name:?} names no folder of tests/fuzz/seeds")).1
 });
 
-fuzz_target!(|bytes: &[u8]| RUN(bytes));
+fuzz_target!(|bytes: &[u8]| (*RUN)(bytes));
