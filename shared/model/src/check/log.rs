@@ -130,6 +130,10 @@ pub fn pattern_refused(pattern: &str) -> Option<String> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Some(format!("it has more than {PATTERN_BYTES_MAX} bytes"));
     }
+    // A terminal shows it to whoever asks what is sent.
+    if pattern.chars().any(crate::text::is_hostile) {
+        return Some(r"it holds a character that cannot be seen: write it as \x1b".to_owned());
+    }
     match compiled(&[pattern.to_owned()]) {
         Err(why) => Some(why),
         Ok(set) if set.is_match(b"") => Some("it matches an empty line, and so every line".to_owned()),
@@ -177,6 +181,7 @@ mod tests {
             (spec("(((a{1000}){1000}){1000})"), "regular expression"),
             (spec(&"(".repeat(40)), "regular expression"),
             (spec(&"x".repeat(513)), "512 bytes"),
+            (spec("a\u{1b}[2J"), "regular expression"),
             (LogSpec { bad_after: 0, ..spec("x") }, "bad_after is 0"),
             (LogSpec { within_s: 5, ..spec("x") }, "within_s is 5"),
         ] {
