@@ -105,7 +105,6 @@ pub(crate) enum Echo {
 }
 
 /// What an echo that lives for two hops came to.
-#[cfg_attr(windows, expect(dead_code, reason = "Windows' half does not ask so yet"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Beyond {
     /// A router answered, or the target itself.

@@ -45,6 +45,8 @@ mod smart;
 mod snmp;
 mod surroundings;
 mod switch;
+#[cfg(windows)]
+mod tables;
 mod target;
 mod tcp;
 #[cfg(test)]

@@ -6,24 +6,27 @@
 //! restart ([`crate::Memory`]).
 //!
 //! Read from `/sys/class/net`, which shows the network namespace in which it was mounted: where that is another than
-//! ours the check is unknown. Linux only. Windows would need GetIfTable2 (MIB_IF_ROW2: MediaConnectState,
-//! TransmitLinkSpeed, InErrors, OutErrors), the events 27 and 32 of the adapters' drivers for the count of drops, since
-//! LastChange cannot be relied on, and NotifyIpInterfaceChange; until then the check says there that it cannot probe.
+//! ours the check is unknown. Windows tells of its interfaces by a table (`GetIfTable2`), and counts no drops there: a
+//! drop that no look falls into is not seen.
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod diagnose;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod drops;
 #[cfg(target_os = "linux")]
 mod judge;
+#[cfg(any(target_os = "linux", windows))]
+mod seen;
 #[cfg(target_os = "linux")]
 mod netlink;
 #[cfg(target_os = "linux")]
 mod sysfs;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod watch;
 #[cfg(target_os = "linux")]
 mod window;
+#[cfg(windows)]
+mod windows;
 
 use std::{
     collections::BTreeMap,
@@ -34,6 +37,12 @@ use serde::{Deserialize, Serialize};
 use upheld_model::{CheckId, UnknownReason};
 
 use crate::{ProbeResult, blocking::Blocking, deadline::Deadline};
+#[cfg(any(target_os = "linux", windows))]
+use seen::Unseen;
+#[cfg(target_os = "linux")]
+use sysfs::read;
+#[cfg(windows)]
+use windows::read;
 
 /// What the checks of ports remember.
 pub(crate) type LinkMemory = BTreeMap<CheckId, Usual>;
@@ -53,7 +62,7 @@ pub(crate) struct Usual {
 #[derive(Clone)]
 pub(crate) struct Links {
     memory: Arc<Mutex<LinkMemory>>,
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     windows: Arc<Mutex<BTreeMap<CheckId, window::Window>>>,
     #[cfg(target_os = "linux")]
     watch: watch::Watch,
@@ -63,7 +72,7 @@ impl Links {
     pub(crate) fn new() -> Self {
         Self {
             memory: Arc::default(),
-            #[cfg(target_os = "linux")]
+            #[cfg(any(target_os = "linux", windows))]
             windows: Arc::default(),
             #[cfg(target_os = "linux")]
             watch: watch::Watch::default(),
@@ -96,21 +105,18 @@ impl Links {
 }
 
 /// Whether an interface has carrier; `None` where that cannot be read.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub(crate) fn has_carrier(interface: &str) -> Option<bool> {
-    match sysfs::read(interface) {
-        Ok(seen) => Some(seen.is_enabled && seen.has_carrier),
-        Err(sysfs::Unseen::Missing { .. } | sysfs::Unseen::OtherNamespace | sysfs::Unseen::Unreadable { .. }) => None,
-    }
+    read(interface).ok().map(|seen| seen.is_enabled && seen.has_carrier)
 }
 
 /// Not built here: see the head of this file.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 pub(crate) fn has_carrier(_: &str) -> Option<bool> {
     None
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 fn look(links: &Links, check: &CheckId, named: Option<String>, meant_mbps: Option<u32>) -> ProbeResult {
     let Links { memory, windows, watch } = links;
     let usual = memory.lock().unwrap_or_else(PoisonError::into_inner).get(check).cloned().unwrap_or_default();
@@ -119,14 +125,15 @@ fn look(links: &Links, check: &CheckId, named: Option<String>, meant_mbps: Optio
     let Some(interface) = named.or_else(by_route).or_else(remembered) else {
         return ProbeResult::unknown(UnknownReason::Local, "this host has no default route; name the interface");
     };
-    let seen = match sysfs::read(&interface) {
+    let seen = match read(&interface) {
         Ok(seen) => seen,
-        Err(sysfs::Unseen::Missing { others }) => return judge::missing(&interface, &usual, &others),
-        Err(sysfs::Unseen::OtherNamespace) => {
+        Err(Unseen::Missing { others }) => return judge::missing(&interface, &usual, &others),
+        #[cfg(target_os = "linux")]
+        Err(Unseen::OtherNamespace) => {
             let why = "/sys shows another network namespace than the agent's: mount it in the agent's own";
             return ProbeResult::unknown(UnknownReason::CannotProbe, why);
         }
-        Err(sysfs::Unseen::Unreadable { error }) => {
+        Err(Unseen::Unreadable { error }) => {
             let why = format!("{interface}: {}", crate::fault::in_words(&error));
             return ProbeResult::unknown(UnknownReason::Local, why);
         }
@@ -140,9 +147,9 @@ fn look(links: &Links, check: &CheckId, named: Option<String>, meant_mbps: Optio
     result
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 fn look(_: &Links, _: &CheckId, _: Option<String>, _: Option<u32>) -> ProbeResult {
-    ProbeResult::unknown(UnknownReason::CannotProbe, "net.link is built for Linux only in this version")
+    ProbeResult::unknown(UnknownReason::CannotProbe, "net.link is built for Linux and Windows in this version")
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -8,7 +8,6 @@
 pub(crate) mod fuzzing;
 
 use std::net::IpAddr;
-#[cfg(any(not(windows), test))]
 use std::net::Ipv4Addr;
 
 /// The default gateways, those of the lowest metric first.
@@ -24,7 +23,7 @@ pub(crate) fn resolvers() -> Vec<IpAddr> {
 }
 
 #[cfg(windows)]
-pub(crate) use windows::{gateways, resolvers};
+pub(crate) use windows::{default_interface, gateways, has_neighbour, resolvers, way_to};
 
 #[cfg(windows)]
 mod windows {
@@ -33,6 +32,9 @@ mod windows {
     use std::net::IpAddr;
 
     use ipconfig::{Adapter, OperStatus, get_adapters};
+
+    use super::Hop;
+    use crate::tables;
 
     /// The default gateways of the adapters that are up, those of the lowest metric first.
     pub(crate) fn gateways() -> Vec<IpAddr> {
@@ -43,6 +45,30 @@ mod windows {
     /// The resolvers of the adapters that are up.
     pub(crate) fn resolvers() -> Vec<IpAddr> {
         adapters().iter().flat_map(Adapter::dns_servers).copied().collect()
+    }
+
+    /// The interface of the default route of the lowest metric.
+    pub(crate) fn default_interface() -> Option<String> {
+        name_of(tables::default_way()?.index)
+    }
+
+    /// How Windows sends to an address; `None` where no route leads there, and for IPv6.
+    pub(crate) fn way_to(address: IpAddr) -> Option<Hop> {
+        let IpAddr::V4(address) = address.to_canonical() else { return None };
+        let route = tables::way_to(address)?;
+        Some(Hop { interface: name_of(route.index)?, gateway: route.gateway.map(IpAddr::V4) })
+    }
+
+    /// Whether the hardware address behind an address is known; `None` where nobody asked for it lately.
+    pub(crate) fn has_neighbour(address: IpAddr, interface: &str) -> Option<bool> {
+        let IpAddr::V4(address) = address.to_canonical() else { return None };
+        let interfaces = tables::interfaces().ok()?;
+        let index = interfaces.iter().find(|known| known.name == interface)?.index;
+        tables::has_neighbour(address, index)
+    }
+
+    fn name_of(index: u32) -> Option<String> {
+        tables::interfaces().ok()?.into_iter().find(|known| known.index == index).map(|known| known.name)
     }
 
     fn adapters() -> Vec<Adapter> {
@@ -61,7 +87,7 @@ pub(crate) fn default_interface() -> Option<String> {
 }
 
 /// Not known elsewhere.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 pub(crate) fn default_interface() -> Option<String> {
     None
 }
@@ -73,7 +99,7 @@ pub(crate) fn way_to(address: IpAddr) -> Option<Hop> {
 }
 
 /// Not known elsewhere.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 pub(crate) fn way_to(_: IpAddr) -> Option<Hop> {
     None
 }
@@ -86,7 +112,7 @@ pub(crate) fn has_neighbour(address: IpAddr, interface: &str) -> Option<bool> {
 }
 
 /// Not known elsewhere.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 pub(crate) fn has_neighbour(_: IpAddr, _: &str) -> Option<bool> {
     None
 }
@@ -98,6 +124,31 @@ pub(crate) struct Hop {
     pub(crate) interface: String,
     /// The router; `None` for an address of the interface's own network.
     pub(crate) gateway: Option<IpAddr>,
+}
+
+/// A route of Windows.
+#[cfg(any(windows, test))]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// The network that it leads to, and the bits of its prefix.
+    pub(crate) to: Ipv4Addr,
+    pub(crate) length: u8,
+    /// With that of its interface.
+    pub(crate) metric: u32,
+    /// Windows' number for the interface.
+    pub(crate) index: u32,
+    /// `None` for the interface's own network.
+    pub(crate) gateway: Option<Ipv4Addr>,
+}
+
+/// The longest prefix wins, then the lowest metric.
+#[cfg(any(windows, test))]
+pub(crate) fn best(routes: &[Route], address: Ipv4Addr) -> Option<Route> {
+    let leads = |route: &&Route| {
+        let mask = u32::MAX.checked_shl(32 - u32::from(route.length.min(32))).unwrap_or(0);
+        address.to_bits() & mask == route.to.to_bits() & mask
+    };
+    routes.iter().filter(leads).max_by_key(|route| (route.length, std::cmp::Reverse(route.metric))).cloned()
 }
 
 /// The longest prefix wins, then the lowest metric. Columns as in [`default_routes`]; flag 0x200 is "reject".
@@ -131,7 +182,7 @@ fn parse_neighbour(table: &str, address: IpAddr, interface: &str) -> Option<bool
 
 #[cfg(any(not(windows), test))]
 /// A default route that leads over a gateway.
-struct Route {
+struct DefaultRoute {
     metric: u32,
     interface: String,
     gateway: IpAddr,
@@ -145,16 +196,16 @@ fn parse_routes(table: &str) -> Vec<IpAddr> {
 #[cfg(any(not(windows), test))]
 /// Columns: Iface Destination Gateway Flags RefCnt Use Metric Mask …, addresses as the kernel's own words in
 /// hexadecimal. Flags 1 is "up", 2 is "gateway". By metric.
-fn default_routes(table: &str) -> Vec<Route> {
+fn default_routes(table: &str) -> Vec<DefaultRoute> {
     let route = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let hex = |at: usize| u32::from_str_radix(columns.get(at)?, 16).ok();
         let is_default = hex(1)? == 0 && hex(7)? == 0 && hex(3)? & 3 == 3;
         let gateway = IpAddr::V4(Ipv4Addr::from(hex(2)?.to_ne_bytes()));
         let (metric, interface) = (columns.get(6)?.parse().ok()?, (*columns.first()?).to_owned());
-        is_default.then_some(Route { metric, interface, gateway })
+        is_default.then_some(DefaultRoute { metric, interface, gateway })
     };
-    let mut routes: Vec<Route> = table.lines().skip(1).filter_map(route).collect();
+    let mut routes: Vec<DefaultRoute> = table.lines().skip(1).filter_map(route).collect();
     routes.sort_by_key(|route| route.metric);
     routes
 }
@@ -201,6 +252,31 @@ mod tests {
         assert_eq!(way("10.30.7.7"), Some(("eth0".to_owned(), Some("10.20.0.2".to_owned()))));
         assert_eq!(way("192.0.2.1"), Some(("eth0".to_owned(), Some("10.20.0.1".to_owned()))));
         assert_eq!(way("2001:db8::1"), None);
+    }
+
+    #[test]
+    fn windows_sends_by_the_longest_route_too() {
+        let route = |to: &str, length, metric, index, gateway: Option<&str>| Route {
+            to: to.parse().unwrap(),
+            length,
+            metric,
+            index,
+            gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+        };
+        let routes = [
+            route("0.0.0.0", 0, 35, 7, Some("10.20.0.1")),
+            route("0.0.0.0", 0, 25, 8, Some("10.20.0.9")),
+            route("10.20.0.0", 16, 291, 7, None),
+            route("10.20.0.0", 16, 281, 8, None),
+            route("10.30.0.0", 16, 500, 7, Some("10.20.0.2")),
+            route("10.20.0.5", 32, 500, 1, None),
+        ];
+        let by = |to: &str| best(&routes, to.parse().unwrap()).map(|route| (route.index, route.gateway.is_some()));
+        assert_eq!(by("192.0.2.1"), Some((8, true)));
+        assert_eq!(by("10.20.7.7"), Some((8, false)));
+        assert_eq!(by("10.30.7.7"), Some((7, true)));
+        assert_eq!(by("10.20.0.5"), Some((1, false)));
+        assert_eq!(best(&routes[2..], "192.0.2.1".parse().unwrap()), None);
     }
 
     #[test]

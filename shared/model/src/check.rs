@@ -330,14 +330,15 @@ impl CheckSpec {
         }
     }
 
-    /// A name that is one folder of /sys/class/net, and none above it.
+    /// A name that is one folder of /sys/class/net, and none above it; on Windows what its owner calls it.
     fn interface(&self, interface: &str) -> Result<(), SpecError> {
-        let fits = |c: u8| c.is_ascii_graphic() && !matches!(c, b'/' | b':' | b'\\');
-        let is_dots = matches!(interface, "." | "..");
-        if (1..=15).contains(&interface.len()) && interface.bytes().all(fits) && !is_dots {
+        let fits = |c: char| !c.is_control() && !matches!(c, '/' | ':' | '\\');
+        let is_odd = matches!(interface, "." | "..") || interface.trim() != interface;
+        if (1..=128).contains(&interface.len()) && interface.chars().all(fits) && !is_odd {
             Ok(())
         } else {
-            Err(self.parameter("interface", interface, "must be an interface of the agent's host, such as eth0"))
+            let why = "must be an interface of the agent's host, such as eth0 or Ethernet 2";
+            Err(self.parameter("interface", interface, why))
         }
     }
 
@@ -454,8 +455,11 @@ mod tests {
         for probe in ["", "..", "../BAT0", "a b"].map(|name| ProbeSpec::UpsBattery { battery: Some(name.into()) }) {
             assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
         }
-        for probe in ["", "..", "../../etc", "a b", "an-interface-too-long"].map(link) {
+        for probe in ["", "..", "../../etc", " a", "a\nb", &"long".repeat(40)].map(link) {
             assert!(CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().is_err());
+        }
+        for probe in ["eth0", "Ethernet 2", "LAN-Verbindung"].map(link) {
+            CheckSpec::with_defaults("a/b".parse().unwrap(), probe).validate().unwrap();
         }
     }
 

@@ -19,8 +19,9 @@ use windows_sys::Win32::{
     Foundation::{HANDLE, INVALID_HANDLE_VALUE},
     NetworkManagement::IpHelper::{
         ICMP_ECHO_REPLY, ICMPV6_ECHO_REPLY_LH, IP_DEST_HOST_UNREACHABLE, IP_DEST_NET_UNREACHABLE,
-        IP_DEST_PORT_UNREACHABLE, IP_DEST_PROHIBITED, IP_GENERAL_FAILURE, IP_REQ_TIMED_OUT, IP_STATUS_BASE, IP_SUCCESS,
-        IP_TTL_EXPIRED_TRANSIT, Icmp6CreateFile, Icmp6SendEcho2, IcmpCloseHandle, IcmpCreateFile, IcmpSendEcho,
+        IP_DEST_PORT_UNREACHABLE, IP_DEST_PROHIBITED, IP_GENERAL_FAILURE, IP_OPTION_INFORMATION, IP_REQ_TIMED_OUT,
+        IP_STATUS_BASE, IP_SUCCESS, IP_TTL_EXPIRED_TRANSIT, Icmp6CreateFile, Icmp6SendEcho2, IcmpCloseHandle,
+        IcmpCreateFile, IcmpSendEcho,
     },
     Networking::WinSock::{AF_INET6, IN6_ADDR, IN6_ADDR_0, SOCKADDR_IN6},
 };
@@ -38,9 +39,37 @@ pub(crate) struct Echoes {
     slots: Semaphore,
 }
 
-/// An echo that lives for two hops: `IcmpSendEcho` takes a time to live, and this version does not use that.
-pub(crate) async fn beyond(_: IpAddr, _: Deadline) -> Beyond {
-    Beyond::NotAsked
+/// The gateway is the first.
+const HOPS: u8 = 2;
+
+/// Sends an echo that lives for two hops: who answers is the first router beyond the gateway, or lies before it.
+pub(crate) async fn beyond(target: IpAddr, deadline: Deadline) -> Beyond {
+    let IpAddr::V4(target) = target else { return Beyond::NotAsked };
+    let (tell, told) = oneshot::channel();
+    let wait = deadline.left();
+    let ask = move || {
+        let asked = Opened::v4().and_then(|opened| {
+            let started = Instant::now();
+            let (status, by) = opened.send_v4(target, wait, Some(HOPS))?;
+            Ok((status, IpAddr::V4(by), started.elapsed()))
+        });
+        // Whoever asked may have gone.
+        let _ = tell.send(asked);
+    };
+    if std::thread::Builder::new().stack_size(STACK_BYTES).spawn(ask).is_err() {
+        return Beyond::NotAsked;
+    }
+    match told.await {
+        Ok(Ok((IP_SUCCESS | IP_TTL_EXPIRED_TRANSIT, by, rtt))) => Beyond::Answers { by, rtt },
+        Ok(Ok((IP_REQ_TIMED_OUT, ..))) => Beyond::Silent,
+        Ok(Ok((_, by, _))) => Beyond::Refused { by },
+        Ok(Err(error)) => match u32::try_from(error.raw_os_error().unwrap_or_default()) {
+            // Nobody says who refused: nothing came from beyond.
+            Ok(IP_STATUS_BASE..IP_GENERAL_FAILURE) => Beyond::Silent,
+            Ok(_) | Err(_) => Beyond::NotAsked,
+        },
+        Err(_) => Beyond::NotAsked,
+    }
 }
 
 impl Echoes {
@@ -104,7 +133,7 @@ fn ask(address: IpAddr, wait: Duration) -> Echo {
     };
     let started = Instant::now();
     let status = match address {
-        IpAddr::V4(address) => opened.send_v4(address, wait),
+        IpAddr::V4(address) => opened.send_v4(address, wait, None).map(|(status, _)| status),
         IpAddr::V6(address) => opened.send_v6(address, wait),
     };
     let rtt = started.elapsed();
@@ -150,21 +179,24 @@ impl Opened {
         if handle == INVALID_HANDLE_VALUE { Err(io::Error::last_os_error()) } else { Ok(Self(handle)) }
     }
 
-    /// The status of the reply, or why there is none.
-    fn send_v4(&self, to: Ipv4Addr, wait: Duration) -> io::Result<u32> {
+    /// The status of the reply and who sent it, or why there is none; `hops` is for how many the echo lives.
+    fn send_v4(&self, to: Ipv4Addr, wait: Duration, hops: Option<u8>) -> io::Result<(u32, Ipv4Addr)> {
+        let options = hops.map(|hops| IP_OPTION_INFORMATION { Ttl: hops, ..IP_OPTION_INFORMATION::default() });
+        let options = options.as_ref().map_or(null(), |options| &raw const *options);
         // Of words, so that the structure at its begin is aligned.
         let mut reply = [0_u64; REPLY_WORDS];
         let (at, room) = buffer(&mut reply);
         let to = u32::from_ne_bytes(to.octets());
         // SAFETY: the handle is open; what is sent and the buffer are as long as they are said to be.
         let replies = unsafe {
-            IcmpSendEcho(self.0, to, PAYLOAD.as_ptr().cast(), PAYLOAD.len() as u16, null(), at, room, millis(wait))
+            IcmpSendEcho(self.0, to, PAYLOAD.as_ptr().cast(), PAYLOAD.len() as u16, options, at, room, millis(wait))
         };
         if replies == 0 {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: one reply at least is at the buffer's begin, which is aligned.
-        Ok(unsafe { (*at.cast::<ICMP_ECHO_REPLY>()).Status })
+        let reply = unsafe { &*at.cast::<ICMP_ECHO_REPLY>() };
+        Ok((reply.Status, Ipv4Addr::from(reply.Address.to_ne_bytes())))
     }
 
     /// As [`Opened::send_v4`].

@@ -7,7 +7,7 @@ use super::{
     Usual,
     diagnose::{Diagnosis, Shown, diagnose},
     drops::Told,
-    sysfs::Seen,
+    seen::Seen,
     window::Lately,
 };
 use crate::{ProbeResult, host::boot_id, words};

@@ -4,6 +4,8 @@ use std::{fs, io, path::PathBuf};
 
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 
+use super::seen::{Seen, Unseen};
+
 /// Counted by the kernel, as they are named there.
 const COUNTERS: &[&str] = &[
     "rx_crc_errors",
@@ -15,37 +17,6 @@ const COUNTERS: &[&str] = &[
     "tx_aborted_errors",
     "collisions",
 ];
-
-/// An interface at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Seen {
-    /// The kernel's number for it: an adapter that is unplugged comes back with another.
-    pub(super) index: u32,
-    /// Its hardware address.
-    pub(super) address: String,
-    /// Whether it is meant to be up.
-    pub(super) is_enabled: bool,
-    pub(super) has_carrier: bool,
-    /// `None` where there is no such thing: without carrier, on most virtual adapters, on radio.
-    pub(super) speed_mbps: Option<u32>,
-    pub(super) is_half_duplex: Option<bool>,
-    /// By name, since the kernel made the interface.
-    pub(super) counters: Vec<(&'static str, u64)>,
-}
-
-/// Why an interface cannot be told about.
-#[derive(Debug)]
-pub(super) enum Unseen {
-    /// There is none of this name; these are there.
-    Missing {
-        others: Vec<String>,
-    },
-    /// What `/sys` shows are another namespace's interfaces.
-    OtherNamespace,
-    Unreadable {
-        error: io::Error,
-    },
-}
 
 pub(super) fn read(interface: &str) -> Result<Seen, Unseen> {
     let folder = PathBuf::from("/sys/class/net").join(interface);

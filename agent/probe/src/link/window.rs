@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::sysfs::Seen;
+use super::seen::Seen;
 
 /// A count is begun anew after this; what is told covers up to twice as long.
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Frames that arrived damaged.
-const DAMAGED: &[&str] = &["rx_crc_errors", "rx_frame_errors", "rx_length_errors"];
+/// Frames that arrived damaged; Windows counts them as one (`rx_errors`).
+const DAMAGED: &[&str] = &["rx_crc_errors", "rx_frame_errors", "rx_length_errors", "rx_errors"];
 
 /// Differences of counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -79,7 +79,7 @@ pub enum ProbeSpec {
     /// A port of this host: carrier and its drops as the kernel counts them, speed, duplex, errors.
     #[serde(rename = "net.link")]
     NetLink {
-        /// The interface, such as `eth0`; that of the default route when it is left out.
+        /// The interface, such as `eth0` or `Ethernet 2`; that of the default route when it is left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         interface: Option<String>,
         /// The speed that is meant, in Mbit/s; the best that was seen when it is left out.
