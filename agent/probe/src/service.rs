@@ -10,6 +10,8 @@
 pub(crate) mod fuzzing;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod judge;
+#[cfg(any(windows, test))]
+mod scm;
 #[cfg(target_os = "linux")]
 mod systemd;
 #[cfg(windows)]
@@ -69,8 +71,7 @@ impl Services {
         deadline: Deadline,
     ) -> ProbeResult {
         let Some(unit) = unit.map(str::to_owned) else {
-            let why = "all services of a Windows host at once are not built in this version: name one by `unit`";
-            return ProbeResult::unknown(UnknownReason::CannotProbe, why);
+            return blocking.run(&check.to_string(), deadline, windows::all).await;
         };
         let (state, owned) = (Arc::clone(&self.state), check.clone());
         blocking.run(&check.to_string(), deadline, move || windows::look(&state, &owned, &unit)).await
@@ -89,6 +90,20 @@ impl Services {
     /// Goes on with what outlived the last one.
     pub(crate) fn recall(&self, memory: ServiceMemory) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).found = memory;
+    }
+}
+
+/// So many are named of those that do not run.
+#[cfg(any(target_os = "linux", windows))]
+const NAMED_MAX: usize = 10;
+
+/// The first of them, and how many more there are.
+#[cfg(any(target_os = "linux", windows))]
+fn listed(all: &[String]) -> String {
+    let named = all.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match all.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named}; and {more} more"),
     }
 }
 

@@ -13,13 +13,12 @@ use zbus::{Connection, OwnedObjectPath, OwnedVariant, Proxy};
 use super::{
     State,
     judge::{self, Unit, Verdict},
+    listed,
 };
 use crate::{ProbeResult, deadline::Deadline, host::boot_id};
 
 const NAME: &str = "org.freedesktop.systemd1";
 const MANAGER: &str = "/org/freedesktop/systemd1";
-/// So many units are named; the others are counted.
-const NAMED_MAX: usize = 10;
 /// So many services of one host are looked at.
 const UNITS_MAX: usize = 512;
 
@@ -226,14 +225,6 @@ fn with_restarts(why: String, unit: &Unit) -> String {
         None | Some(0) => why,
         Some(1) => format!("{why}; restarted once since somebody started it"),
         Some(often) => format!("{why}; restarted {often} times since somebody started it"),
-    }
-}
-
-fn listed(all: &[String]) -> String {
-    let named = all.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
-    match all.len().saturating_sub(NAMED_MAX) {
-        0 => named,
-        more => format!("{named}; and {more} more"),
     }
 }
 

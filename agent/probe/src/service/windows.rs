@@ -1,5 +1,7 @@
 //! Services as Windows' manager tells.
 
+mod all;
+
 use std::sync::Mutex;
 
 use upheld_model::{CheckId, Outcome, UnknownReason};
@@ -10,6 +12,7 @@ use windows_service::{
 
 use super::State;
 use crate::ProbeResult;
+pub(in crate::service) use all::look as all;
 
 /// Windows' number for "no such service" (ERROR_SERVICE_DOES_NOT_EXIST).
 const NO_SUCH_SERVICE: i32 = 1060;
