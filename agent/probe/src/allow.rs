@@ -181,7 +181,7 @@ impl AllowList {
     }
 
     /// The program and arguments behind a command's name.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     pub(crate) fn command(&self, name: &str) -> Option<&[String]> {
         self.commands.get(name).map(Vec::as_slice)
     }

@@ -7,24 +7,32 @@
 
 #[cfg(all(target_os = "linux", any(test, feature = "fuzzing")))]
 pub(crate) mod fuzzing;
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+#[cfg_attr(not(any(target_os = "linux", windows)), allow(dead_code))]
 mod output;
 #[cfg(target_os = "linux")]
 mod process;
+#[cfg(any(target_os = "linux", windows))]
+mod ran;
+#[cfg(windows)]
+mod windows;
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 use std::{io, sync::Arc};
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 use tokio::sync::{Semaphore, oneshot};
 use upheld_model::UnknownReason;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 use upheld_model::{Counter, Outcome};
 
 use crate::{AllowList, ProbeResult, deadline::Deadline};
+#[cfg(target_os = "linux")]
+use process::run;
+#[cfg(windows)]
+use windows::run;
 
 /// The most that is kept of what a plugin prints.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 const OUT_MAX: usize = 8 << 10;
 
 /// What a command printed.
@@ -37,23 +45,26 @@ pub(crate) struct Printed {
 }
 
 /// Plugins that run at once; a fifth waits.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 const AT_ONCE: usize = 4;
 
 /// The checks by plugins.
 pub(crate) struct Plugins {
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     places: Arc<Semaphore>,
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 impl Plugins {
     pub(crate) fn new() -> Self {
         Self {}
     }
 
     pub(crate) async fn run(&self, _: &AllowList, _: &str, _: Deadline) -> ProbeResult {
-        ProbeResult::unknown(UnknownReason::CannotProbe, "monitoring plugins are run on Linux only in this version")
+        ProbeResult::unknown(
+            UnknownReason::CannotProbe,
+            "monitoring plugins are run on Linux and Windows only in this version",
+        )
     }
 
     pub(crate) async fn print(
@@ -64,12 +75,12 @@ impl Plugins {
         _: usize,
         _: Deadline,
     ) -> Result<Printed, ProbeResult> {
-        let why = "commands of the site are run on Linux only in this version";
+        let why = "commands of the site are run on Linux and Windows only in this version";
         Err(ProbeResult::unknown(UnknownReason::CannotProbe, why))
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 impl Plugins {
     pub(crate) fn new() -> Self {
         Self { places: Arc::new(Semaphore::new(AT_ONCE)) }
@@ -77,7 +88,11 @@ impl Plugins {
 
     /// Runs the command of this name as a plugin, if the site's administrator has spelt it out.
     pub(crate) async fn run(&self, allow: &AllowList, command: &str, deadline: Deadline) -> ProbeResult {
-        let example = format!("[\"/usr/lib/nagios/plugins/{command}\"]");
+        let example = if cfg!(windows) {
+            format!("[\"C:/plugins/{command}.exe\"]")
+        } else {
+            format!("[\"/usr/lib/nagios/plugins/{command}\"]")
+        };
         match self.ran(allow, command, &example, OUT_MAX, deadline).await {
             Ok(ran) => judge(command, &ran),
             Err(result) => result,
@@ -95,12 +110,12 @@ impl Plugins {
     ) -> Result<Printed, ProbeResult> {
         let ran = self.ran(allow, command, example, out_max, deadline).await?;
         match ran.end {
-            process::End::Exited(_) if ran.is_cut => {
+            ran::End::Exited(_) if ran.is_cut => {
                 let why = format!("{command} printed more than {} KiB", out_max >> 10);
                 Err(ProbeResult::unknown(UnknownReason::CannotProbe, why))
             }
-            process::End::Exited(_) => Ok(Printed { out: ran.out, complaint: ran.complaint }),
-            process::End::Signal(_) | process::End::TooLate => Err(judge(command, &ran)),
+            ran::End::Exited(_) => Ok(Printed { out: ran.out, complaint: ran.complaint }),
+            ran::End::Signal(_) | ran::End::TooLate => Err(judge(command, &ran)),
         }
     }
 
@@ -111,7 +126,7 @@ impl Plugins {
         example: &str,
         out_max: usize,
         deadline: Deadline,
-    ) -> Result<process::Ran, ProbeResult> {
+    ) -> Result<ran::Ran, ProbeResult> {
         let Some(argv) = allow.command(command).map(<[String]>::to_vec) else {
             let why = format!(
                 "the site's allow.toml has no command {command}; its administrator would write there: [commands] \
@@ -126,7 +141,7 @@ impl Plugins {
         let (tell, told) = oneshot::channel();
         // A thread of its own: it gives up rights before it starts the program, and the program may hang.
         let begun = std::thread::Builder::new().name("plugin".to_owned()).stack_size(128 << 10).spawn(move || {
-            let ran = process::run(&argv, out_max, deadline);
+            let ran = run(&argv, out_max, deadline);
             drop(place);
             // Nobody listens when the run was given up.
             let _ = tell.send(ran);
@@ -145,11 +160,13 @@ impl Plugins {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 fn not_run(command: &str, error: &io::Error) -> ProbeResult {
     let words = crate::fault::in_words(error);
     let why = if error.kind() == io::ErrorKind::NotFound {
         "its program is not on this host"
+    } else if error.kind() == io::ErrorKind::InvalidInput {
+        "on Windows a program ends with .exe and lies on a drive of this host; what a script would need quotes for is not run"
     } else if error.kind() == io::ErrorKind::PermissionDenied {
         "the agent's user may not run its program"
     } else {
@@ -159,8 +176,8 @@ fn not_run(command: &str, error: &io::Error) -> ProbeResult {
 }
 
 /// What a run of a plugin is worth.
-#[cfg(target_os = "linux")]
-fn judge(command: &str, ran: &process::Ran) -> ProbeResult {
+#[cfg(any(target_os = "linux", windows))]
+fn judge(command: &str, ran: &ran::Ran) -> ProbeResult {
     let output = output::read(&ran.out);
     let said = match (output.text.as_str(), ran.complaint.as_str()) {
         ("", "") => "it printed nothing".to_owned(),
@@ -171,22 +188,22 @@ fn judge(command: &str, ran: &process::Ran) -> ProbeResult {
     // In front of it: what is said in evidence is cut behind.
     let said = if ran.is_cut { format!("(of more than 8 KiB that it printed) {said}") } else { said };
     let result = match ran.end {
-        process::End::Exited(0) => ProbeResult::new(Outcome::Ok).evidence(format!("{command}: {said}")),
-        process::End::Exited(1) => ProbeResult::new(Outcome::Warn).evidence(format!("{command}: {said}")),
-        process::End::Exited(2) => ProbeResult::bad(format!("{command}: {said}")),
-        process::End::Exited(3) => {
+        ran::End::Exited(0) => ProbeResult::new(Outcome::Ok).evidence(format!("{command}: {said}")),
+        ran::End::Exited(1) => ProbeResult::new(Outcome::Warn).evidence(format!("{command}: {said}")),
+        ran::End::Exited(2) => ProbeResult::bad(format!("{command}: {said}")),
+        ran::End::Exited(3) => {
             let why = format!("{command} says that it cannot tell: {said}");
             return ProbeResult::unknown(UnknownReason::CannotProbe, why);
         }
-        process::End::Exited(status) => {
+        ran::End::Exited(status) => {
             let why = format!("{command} ended with status {status}, which says nothing (0 to 3 do): {said}");
             return ProbeResult::unknown(UnknownReason::CannotProbe, why);
         }
-        process::End::Signal(signal) => {
+        ran::End::Signal(signal) => {
             let why = format!("{command} was ended by signal {signal}: {said}");
             return ProbeResult::unknown(UnknownReason::Local, why);
         }
-        process::End::TooLate => {
+        ran::End::TooLate => {
             let why = format!("{command} did not end in time: it was ended, with all that it had started");
             return ProbeResult::unknown(UnknownReason::Local, why);
         }
@@ -202,6 +219,16 @@ fn judge(command: &str, ran: &process::Ran) -> ProbeResult {
             result.counter(&format!("perf {}", perf.label), Counter(epoch.as_str().into(), count))
         }
     })
+}
+
+/// Whether Windows can be asked to start this without a shell: a program on a drive of this host. A `.bat` or `.cmd` is
+/// read by `cmd.exe`, for which no argument can be quoted safely.
+#[cfg_attr(not(windows), allow(dead_code))]
+pub(crate) fn is_windows_program(program: &str) -> bool {
+    let bytes = program.as_bytes();
+    let is_on_drive = bytes.first().is_some_and(u8::is_ascii_alphabetic) && bytes.get(1) == Some(&b':');
+    // `x.bat.exe ` or `x.exe.`: Windows drops spaces and dots at the end, so what ends otherwise is another file.
+    is_on_drive && program.to_ascii_lowercase().ends_with(".exe") && !program[2..].contains(':')
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -15,10 +15,10 @@ mod diagnose;
 mod drops;
 #[cfg(target_os = "linux")]
 mod judge;
-#[cfg(any(target_os = "linux", windows))]
-mod seen;
 #[cfg(target_os = "linux")]
 mod netlink;
+#[cfg(any(target_os = "linux", windows))]
+mod seen;
 #[cfg(target_os = "linux")]
 mod sysfs;
 #[cfg(any(target_os = "linux", windows))]

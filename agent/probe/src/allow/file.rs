@@ -186,7 +186,7 @@ pub(super) fn refuse_anybodys(path: &Path, key: &'static str) -> Result<(), Allo
             return Err(AllowError::Value { path: path.to_owned(), key, value, why });
         }
     }
-    // Elsewhere no command is run, and rights are not bits.
+    // On Windows it lies in the agent's folder, whose access list keeps others out, and rights are not bits.
     #[cfg(not(unix))]
     let _ = (path, key);
     Ok(())
@@ -204,6 +204,9 @@ fn is_command(words: &[String]) -> Result<(), &'static str> {
     };
     if !is_plain_root(Path::new(program)) {
         return Err("the program must be an absolute path without \".\" and \"..\"; no shell looks for it");
+    }
+    if cfg!(windows) && !crate::exec::is_windows_program(program) {
+        return Err("the program must end with .exe and lie on a drive of this host; a .bat or .cmd is not run");
     }
     let bytes = words.iter().map(String::len).sum::<usize>();
     if words.len() > WORDS_MAX || bytes > WORDS_BYTES_MAX || words.iter().any(|word| word.contains('\0')) {

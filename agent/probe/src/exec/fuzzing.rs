@@ -2,7 +2,7 @@
 
 use super::{
     OUT_MAX, judge,
-    process::{End, Ran},
+    ran::{End, Ran},
 };
 use crate::fuzzing::hold;
 

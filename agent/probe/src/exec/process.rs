@@ -1,4 +1,4 @@
-//! The one place of the agent that starts a program.
+//! The one place of the agent that starts a program, where it is not Windows.
 //!
 //! Without a shell, with an environment of two words, nothing to read, a group of its own, and no more rights than any
 //! user: the thread that starts it gives up its ambient rights (the service's right to send echoes) and the way to any
@@ -21,35 +21,13 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
 };
 
+use super::ran::{COMPLAINT_MAX, End, Ran};
 use crate::deadline::Deadline;
 
-/// The most that is kept of what it complains about.
-const COMPLAINT_MAX: usize = 512;
 /// A program that prints without end is not read for longer than this before its end is looked for again.
 const READS_AT_ONCE: usize = 64;
 /// `nobody` and `nogroup` of Debian and of the kernel (the overflow ids).
 const NOBODY: u32 = 65_534;
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    Exited(i32),
-    Signal(i32),
-    /// It was ended at its deadline.
-    TooLate,
-}
-
-/// A run, and what it printed.
-#[derive(Debug)]
-pub(super) struct Ran {
-    pub(super) end: End,
-    /// At most as many bytes as were asked for.
-    pub(super) out: Vec<u8>,
-    /// Whether it printed more than that.
-    pub(super) is_cut: bool,
-    /// The beginning of what it wrote to its standard error.
-    pub(super) complaint: String,
-}
 
 /// Runs a program to its end, or to a little before the deadline. Call it on a thread that does nothing else.
 /// `out_max` bytes of what it prints are kept.

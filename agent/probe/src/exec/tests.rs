@@ -193,3 +193,25 @@ fn a_file_that_everybody_may_write_spells_out_no_command() {
         crate::AllowList::read(&path).unwrap().describe().iter().any(|line| line.starts_with("the command plugin"))
     );
 }
+
+#[test]
+fn windows_is_asked_to_start_programs_only_and_never_what_a_shell_reads() {
+    for program in ["C:/plugins/check_raid.exe", "d:\\Nagios\\CHECK.EXE"] {
+        assert!(super::is_windows_program(program), "{program}");
+    }
+    for program in [
+        "C:/plugins/check.bat",
+        "C:/plugins/check.cmd",
+        "C:/plugins/check.exe.bat",
+        "C:/plugins/check.bat:x.exe",
+        "C:/plugins/check.exe.",
+        "C:/plugins/check",
+        "check.exe",
+        "\\\\server\\share\\check.exe",
+        "//server/share/check.exe",
+        "/usr/lib/check.exe",
+        "",
+    ] {
+        assert!(!super::is_windows_program(program), "{program}");
+    }
+}
