@@ -26,9 +26,11 @@ windows_smoke() {
     shown 0 '^upheld-agent [0-9]' agent --version
     shown 10 'this host is not enrolled' agent status
     link=$(windows_link)
+    shown 78 'a .bat or .cmd is not run' agent enroll "$link" --allow "Z:$work/script.toml"
     shown 0 'Enrolled as' agent enroll "$link" --allow "Z:$work/allow.toml"
     shown 1 'already enrolled' agent enroll "$link"
     shown 0 'srv-1/net.tcp +ok' agent check now
+    windows_looked
     shown 1 'no agent runs' agent status
 
     say '$ upheld-agent.exe run &'
@@ -37,7 +39,13 @@ windows_smoke() {
     windows_wait 'enrolled, reporting, last accepted' agent status
     windows_wait 'srv-1/net.tcp +ok' agent status
     windows_wait 'srv-1/net.icmp +ok' agent status
-    windows_wait 'srv-1/net.link +(ok|warn|bad|unknown)' agent status
+    windows_wait 'srv-1/net.link +ok' agent status
+    windows_wait 'srv-1/net.path +(ok|warn|bad|unknown)' agent status
+    windows_wait 'srv-1/raid +ok' agent status
+    windows_wait 'srv-1/autostart +(ok|warn|bad)' agent status
+    # Wine has no event log.
+    windows_wait 'srv-1/eventlog +unknown .*cannot probe' agent status
+    windows_wait 'srv-1/power.boot +unknown .*cannot probe' agent status
     shown 11 'an agent already runs' agent run
     shown 0 'MiB free' agent doctor
     windows_reports
@@ -85,6 +93,18 @@ shown() {
 # A command as a person would type it; a link's token is nobody else's business.
 windows_words() {
     printf '%s' "$*" | sed -E 's|^agent |upheld-agent.exe |; s|^.*/upheld-collector |upheld-collector |; s|/e/[^# ]*|/e/…|; s| --data [^ ]*||'
+}
+
+# What the last `check now` said of the checks that have a half of their own for Windows.
+windows_looked() {
+    local wanted
+    for wanted in 'net\.link +ok .*is up' 'raid +ok .*RAID OK: two words' 'hung .*was ended, with all that it had started' \
+        'autostart .*services that start with this host' 'eventlog +unknown .*no event log' 'power\.boot +unknown .*no event log'
+    do
+        tr '\n' ' ' < "$work/said.txt" | tr -s ' ' | grep -qE "$wanted" || windows_failed "check now did not say: $wanted"
+    done
+    # Neither the plugin that hung nor what it started outlives its check.
+    if wine tasklist 2>/dev/null | grep -i 'plugin\.exe'; then windows_failed "a plugin is left"; fi
 }
 
 # windows_wait PATTERN COMMAND...: until it says so, for a minute.
@@ -138,7 +158,12 @@ windows_collector() {
 loopback_echo = true
 loopback_ports = [$port]
 paths = ["C:/windows/system32"]
+[commands]
+raid = ["Z:$work/plugin.exe", "two words"]
+hung = ["Z:$work/plugin.exe", "hang"]
 ALLOW
+    sed 's|plugin\.exe|plugin.bat|' "$work/allow.toml" > "$work/script.toml"
+    x86_64-w64-mingw32-gcc -O1 -o "$work/plugin.exe" tests/windows/plugin.c
     export UPHELD_DATA=$work/data
     "$collector" init --listen "127.0.0.1:$port" > "$work/init.txt"
     "$collector" book apply "$work/book" > "$work/apply.txt"
@@ -204,6 +229,12 @@ checks = [
   { kind = "net.icmp", target = "127.0.0.1", every = "2s" },
   { kind = "net.tcp", target = "127.0.0.1", port = $2, every = "2s" },
   { kind = "net.link", every = "5s" },
+  { kind = "net.path", every = "5s" },
+  { kind = "power.boot", every = "5s" },
+  { kind = "eventlog", channel = "System", ids = [41], every = "5s" },
+  { kind = "service", name = "autostart", every = "5s" },
+  { kind = "exec.nagios", name = "raid", command = "raid", every = "10s" },
+  { kind = "exec.nagios", name = "hung", command = "hung", every = "60s", timeout = "3s" },
   { kind = "rec.freshness", path = "C:/windows/system32", age_max = "365d", every = "5s" },
 ]
 BOOK
