@@ -38,6 +38,8 @@ peers_benches() {
 monit|monit|
 collectd|collectd-core|liboping0 libcurl3-gnutls
 zabbix_agentd|zabbix-agent|libmodbus5 libpcre2-8-0
+fping|fping|
+prometheus-blackbox-exporter|prometheus-blackbox-exporter|
 LIST
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn run(
         }
         (Echo::Refused { why }, _) => ProbeResult::bad(format!("{address}: {why}")),
         (Echo::Failed(result), _) => result,
-        (Echo::NoRight, Some(port)) => stand_in(targets, target, port, deadline).await,
+        (Echo::NoRight, Some(port)) => Box::pin(stand_in(targets, target, port, deadline)).await,
         (Echo::NoRight, None) => ProbeResult::unknown(
             UnknownReason::CannotProbe,
             "the agent may not open an ICMP socket: give its service CAP_NET_RAW, or name a tcp_port in the check",

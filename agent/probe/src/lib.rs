@@ -289,7 +289,8 @@ impl Inner {
         if matches!(spec.probe, ProbeSpec::NetPath(_)) { result } else { self.paths.judge(result, &reached) }
     }
 
-    /// A future is as large as its largest part: all but the echo's and the connection's are boxed, since those run most.
+    /// A future is as large as its largest part: all but the echo's are boxed, for of those thousands may be due at once,
+    /// and what is larger than a kilobyte costs the allocator more than the echo costs us.
     async fn dispatch(&self, spec: &CheckSpec, deadline: Deadline) -> ProbeResult {
         match &spec.probe {
             ProbeSpec::Host { disk_bad_percent } => {
@@ -298,7 +299,7 @@ impl Inner {
             ProbeSpec::NetIcmp { target, tcp_port } => {
                 icmp::run(&self.echoes, &self.targets, target, *tcp_port, deadline).await
             }
-            ProbeSpec::NetTcp { target, port } => tcp::run(&self.targets, target, *port, deadline).await,
+            ProbeSpec::NetTcp { target, port } => Box::pin(tcp::run(&self.targets, target, *port, deadline)).await,
             ProbeSpec::NetHttp { url, status, tls_warn_days, tls_bad_days, auth } => {
                 let login = match auth.as_ref().map(|auth| Login::of(auth, &self.secrets)).transpose() {
                     Ok(login) => login,

@@ -119,7 +119,7 @@ impl Targets {
         } else if let Ok(address) = target.trim_start_matches('[').trim_end_matches(']').parse() {
             vec![address]
         } else {
-            self.resolve(target, deadline).await?
+            Box::pin(self.resolve(target, deadline)).await?
         };
         self.permitted(target, found, reach).map_err(|refusal| {
             ProbeResult::unknown(UnknownReason::NotAllowed, format!("{target} is not allowed: {refusal}"))
