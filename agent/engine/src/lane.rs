@@ -13,8 +13,11 @@ use upheld_model::{
 
 use crate::{effect::ProbeResult, schedule::next_on_grid};
 
-/// The time between two runs of a suspect check (DETECTION 2).
+/// The time between two runs of a suspect check (DETECTION 2), at the most.
 const SUSPECT_EVERY: Duration = Duration::from_secs(2);
+/// A suspect check that asks whether somebody is there runs so many times in its interval: whoever asks each second wants
+/// to know in the next, and at a second apart the second and third look alone would take two.
+const SUSPECT_IN_ONE: u32 = 3;
 
 /// The time between two looks at the way out of the site while it is not whole (PROBES 6).
 const BROKEN_WAY_EVERY: Duration = Duration::from_secs(5);
@@ -84,7 +87,7 @@ impl Lane {
         let every = self.spec.every();
         let is_suspect = self.fold.state() == CheckState::Suspect;
         if is_suspect && confirms_fast(&self.spec.probe) {
-            return began.plus(SUSPECT_EVERY.min(every)).max(now);
+            return began.plus(self.suspect_every()).max(now);
         }
         if self.is_way_out() && matches!(self.fold.state(), CheckState::Failed | CheckState::Recovering) {
             return began.plus(BROKEN_WAY_EVERY.min(every)).max(now);
@@ -94,7 +97,13 @@ impl Lane {
 
     /// From its second bad sample to the one that confirms, at the least.
     pub(crate) fn least_until_confirmed(&self) -> Duration {
-        SUSPECT_EVERY.min(self.spec.every()).saturating_mul(self.spec.fail_after.saturating_sub(2))
+        self.suspect_every().saturating_mul(self.spec.fail_after.saturating_sub(2))
+    }
+
+    /// The time between two runs while it is suspect.
+    fn suspect_every(&self) -> Duration {
+        let every = self.spec.every();
+        SUSPECT_EVERY.min(if is_liveness(&self.spec.probe) { every / SUSPECT_IN_ONE } else { every })
     }
 
     /// Whether it looks at the way out of the site, by which the failures of other checks are judged.
@@ -140,6 +149,12 @@ fn confirms_fast(probe: &ProbeSpec) -> bool {
         | ProbeSpec::RecFreshness(_)
         | ProbeSpec::BackupFiles(_) => true,
     }
+}
+
+/// Whether a check of this kind asks whether somebody is there. Others count on the time between their looks: a supply that
+/// says "low" for a moment at a transfer is looked at again a second later.
+fn is_liveness(probe: &ProbeSpec) -> bool {
+    matches!(probe, ProbeSpec::NetIcmp { .. } | ProbeSpec::NetTcp { .. } | ProbeSpec::NetHttp { .. })
 }
 
 /// What a result says as a sample; a failure while the machine slept says nothing.

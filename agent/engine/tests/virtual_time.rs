@@ -116,6 +116,35 @@ fn a_suspect_check_is_probed_every_two_seconds_until_it_is_judged() {
 }
 
 #[test]
+fn a_check_of_each_second_is_confirmed_within_two_wherever_the_fault_falls_and_is_asked_no_more_often_while_all_is_well()
+ {
+    let mut took = Vec::new();
+    for phase in 0..40 {
+        let fault = 60 * S + 25 * phase;
+        let fast = CheckSpec { every_ms: S, ..tcp("srv-1/net.tcp") };
+        let mut world = World::new(vec![fast], move |_, now| if now < fault { good() } else { bad() });
+        world.run_until(fault + 10 * S);
+        let (written, _) = world.first(|event| matches!(event, AgentEvent::FindingOpened { .. }));
+        took.push(written - fault);
+        let starts = &world.starts_by_check()[&id("srv-1/net.tcp")];
+        let well = starts.iter().filter(|at| (10 * S..60 * S).contains(*at)).count();
+        assert_eq!(well, 50, "{starts:?}");
+    }
+    took.sort_unstable();
+    assert!(took[20] <= 1_300 && took[39] <= 1_800, "{took:?}");
+}
+
+#[test]
+fn a_supply_that_is_asked_each_second_keeps_its_second_while_it_is_suspect() {
+    let supply = ProbeSpec::UpsNut { target: "127.0.0.1".to_owned(), port: 3493, ups: "ups".to_owned() };
+    let supply = CheckSpec { probe: supply, every_ms: S, ..tcp("ups-1/ups.nut") };
+    let mut world = World::new(vec![supply], |_, now| if now < 20 * S { good() } else { bad() });
+    world.run_until(60 * S);
+    let starts = &world.starts_by_check()[&id("ups-1/ups.nut")];
+    assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= S), "{starts:?}");
+}
+
+#[test]
 fn what_an_asset_hangs_on_is_checked_at_once_when_it_fails_up_to_the_root() {
     let checks = ["cam-1/net.tcp", "sw-4/net.tcp", "ups-2/net.tcp", "srv-9/net.tcp"];
     for fault in [60 * S + 200, 63 * S + 700, 67 * S] {

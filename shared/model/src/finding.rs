@@ -54,7 +54,7 @@ pub struct FindingEnd {
 pub enum CheckState {
     /// Good.
     Ok,
-    /// Bad, but not often enough yet; probed every two seconds.
+    /// Bad, but not often enough yet; probed every two seconds, or sooner where it is usually probed so often.
     Suspect,
     /// Confirmed bad.
     Failed,
