@@ -125,6 +125,9 @@ impl Drop for Listener {
     }
 }
 
+/// What the receiver took.
+type Tickets = Arc<Mutex<Vec<(Instant, String)>>>;
+
 /// One asset and what was seen of its fault.
 struct Fault {
     client: String,
@@ -316,8 +319,8 @@ fn agent(collector: &Collector, client: &str, ports: &[u16]) -> Agent {
 }
 
 /// Whoever takes the tickets: each with the instant at which it was there whole.
-fn receiver() -> (u16, Arc<Mutex<Vec<(Instant, String)>>>) {
-    let taken = Arc::<Mutex<Vec<(Instant, String)>>>::default();
+fn receiver() -> (u16, Tickets) {
+    let taken = Tickets::default();
     let keep = Arc::clone(&taken);
     let port = serve(move |request| {
         keep.lock().expect("nobody panicked").push((Instant::now(), request));
