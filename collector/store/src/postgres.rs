@@ -13,6 +13,7 @@
 //! so that a store works from wherever it is called. A pooler between must keep sessions (not transactions) together.
 
 mod connect;
+pub mod copy;
 mod meaning;
 mod migrate;
 mod query;
@@ -22,7 +23,6 @@ mod writer;
 
 use std::{fmt, path::PathBuf, sync::Arc, thread, time::Duration};
 
-use deadpool_postgres::{HookError, PoolError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
@@ -100,27 +100,24 @@ pub fn check(url: &str) -> Result<(), StoreError> {
 /// needed. A database of a newer version, or one with other tables and none of ours, is refused and left alone. Waits for
 /// the network; on another thread, so that it may be called from anywhere.
 pub fn open(url: &str, options: &Options) -> Result<Store, StoreError> {
-    thread::scope(|scope| match scope.spawn(|| open_here(url, options)).join() {
-        Ok(opened) => opened,
+    on_a_thread(|| open_here(url, options))
+}
+
+/// Where a runtime of our own may be waited for, whoever calls.
+fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic),
     })
 }
 
 fn open_here(url: &str, options: &Options) -> Result<Store, StoreError> {
     let address = Address::read(url, options.password.as_ref())?;
-    let io = Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("store-io")
-        .enable_all()
-        .build()
-        .map_err(|error| address.unreachable(error))?;
+    let io = runtime().map_err(|error| address.unreachable(error))?;
     let writing = address.pool(options, 1, options.serves)?;
     let reading = address.pool(options, options.readers.max(1), false)?;
     io.block_on(async {
-        let client = writing.get().await.map_err(|error| match error {
-            PoolError::PostCreateHook(HookError::Message(_)) => StoreError::Served { address: address.shown.clone() },
-            error => address.unreachable(error),
-        })?;
+        let client = writing.get().await.map_err(|error| address.refused(error))?;
         refuse_too_old(&client, &address).await?;
         migrate::migrate(&client, &address.shown, STEPS).await
     })?;
@@ -128,6 +125,10 @@ fn open_here(url: &str, options: &Options) -> Result<Store, StoreError> {
     let pen = writer::Pen::over(writing, io.handle().clone());
     let writer = Writer::start(pen).map_err(|error| address.unreachable(error))?;
     Ok(Store::over(Arc::new(Postgres { readers, writer: Some(writer), io: Some(io), address: address.shown })))
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).thread_name("store-io").enable_all().build()
 }
 
 async fn refuse_too_old(client: &deadpool_postgres::ClientWrapper, address: &Address) -> Result<(), StoreError> {

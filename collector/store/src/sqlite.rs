@@ -27,6 +27,7 @@ use crate::{
 };
 
 pub use crate::writer::GROUP_MAX;
+pub(crate) use columns::meaning;
 pub use open::SCHEMA_VERSION;
 
 /// How the file is used.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
-use deadpool_postgres::{ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
+use deadpool_postgres::{ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use tokio_postgres::{
@@ -92,6 +92,17 @@ impl Address {
 
     pub(super) fn unreachable(&self, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
         StoreError::Unreachable { address: self.shown.clone(), source: Arc::new(error) }
+    }
+
+    /// Why the first connection was not had.
+    pub(super) fn refused(&self, error: PoolError) -> StoreError {
+        match error {
+            PoolError::PostCreateHook(HookError::Message(_)) => StoreError::Served { address: self.shown.clone() },
+            PoolError::PostCreateHook(HookError::Backend(error)) | PoolError::Backend(error) => self.unreachable(error),
+            other @ (PoolError::Timeout(_) | PoolError::Closed | PoolError::NoRuntimeSpecified) => {
+                self.unreachable(other)
+            }
+        }
     }
 
     /// The server's certificate is always verified: by the authority in `ca`, else by Mozilla's list.

@@ -49,9 +49,10 @@ impl Blocking {
         if !query.guarded {
             return self.try_ask(query, values);
         }
-        self.say(self.before_the_next(None).unwrap_or_default())
-            .and_then(|()| self.say("SAVEPOINT guard"))
-            .map_err(|error| meaning(query.name, error))?;
+        if let Some(text) = self.before_the_next(None) {
+            self.say(text).map_err(|error| meaning(query.name, error))?;
+        }
+        self.before_the_next(Some("SAVEPOINT guard"));
         let answer = self.try_ask(query, values);
         let end = if answer.is_ok() { "RELEASE guard" } else { "ROLLBACK TO guard; RELEASE guard" };
         match self.say(end) {

@@ -1,5 +1,6 @@
 //! PostgreSQL's own promises, on a real server: the conformance suite, who may connect, migrations, plans, lost lines.
 
+mod copies;
 mod migrations;
 mod plans;
 mod proxy;

@@ -15,12 +15,20 @@ fn every_query_that_is_written_is_understood() {
     let server = Server::shared();
     let address = server.database();
     drop(open(&address, &options(&server)).unwrap());
-    let database = address.rsplit('/').next().unwrap();
     let queries = written();
     assert!(queries.len() > 130, "{}", queries.len());
-    let texts: Vec<_> =
-        queries.iter().enumerate().map(|(number, sql)| format!("PREPARE q{number} AS {};", spoken(sql))).collect();
-    server.sql(database, &texts.join("\n"));
+    let io = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    io.block_on(async {
+        let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, false).unwrap();
+        let client = pool.get().await.unwrap();
+        for sql in queries {
+            let statement = client.prepare(&spoken(&sql)).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            for column in statement.columns() {
+                let readable = [Type::INT8, Type::INT4, Type::TEXT, Type::BYTEA].contains(column.type_());
+                assert!(readable, "{sql}: {} is {}", column.name(), column.type_());
+            }
+        }
+    });
 }
 
 /// The texts of all `query!` in the aggregates' files.
