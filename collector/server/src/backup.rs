@@ -71,6 +71,6 @@ fn seal(digest: &str) -> std::io::Result<Vec<u8>> {
 }
 
 /// Digits of a digest.
-fn hex(digest: &[u8]) -> String {
+pub(crate) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

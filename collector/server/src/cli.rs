@@ -30,6 +30,7 @@ mod runs;
 mod secret;
 mod serve;
 mod statement;
+mod store;
 mod unbuilt;
 mod uptime;
 mod user;
@@ -153,6 +154,9 @@ enum Command {
         /// The folder, which is made.
         folder: PathBuf,
     },
+    /// The database as a whole: copy it to PostgreSQL.
+    #[command(subcommand)]
+    Store(store::Command),
     #[command(flatten)]
     Unbuilt(unbuilt::Command),
 }
@@ -260,6 +264,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Recovery(command) => recovery::run(command, context),
         Command::ExplainError(args) => codes::run(&args, context),
         Command::Pages { folder } => pages::write(<Cli as clap::CommandFactory>::command(), &folder).map(|()| Exit::Ok),
+        Command::Store(command) => store::run(command, context),
         Command::Unbuilt(command) => Err(command.refusal()),
     }
 }

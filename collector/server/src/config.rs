@@ -103,7 +103,7 @@ impl Config {
             listen.address,
             list(&listen.public),
             list(webhook_private_hosts),
-            database.map(Database::template).unwrap_or_default(),
+            database.map(Database::table).unwrap_or_default(),
         )
     }
 }

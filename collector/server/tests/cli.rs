@@ -22,7 +22,6 @@ fn commands_of_later_issues_refuse_by_name() {
         &["report", "northgate", "--month", "2026-10", "-o", "x.pdf"][..],
         &["secret", "recovery-key", "0a1b"],
         &["secret", "reseal", "--with", "key"],
-        &["store", "copy"],
     ] {
         let run = collector(arguments);
         assert_eq!(run.code, 69, "{arguments:?}: {}", run.stderr);

@@ -17,8 +17,6 @@ pub(super) struct Anything {
 pub(super) enum Command {
     /// (not built yet) Monthly and quarterly reports.
     Report(Anything),
-    /// (not built yet) Copy a provider to another database.
-    Store(Anything),
 }
 
 impl Command {
@@ -26,7 +24,6 @@ impl Command {
     pub(super) fn refusal(&self) -> Failure {
         let name = match self {
             Self::Report(_) => "report",
-            Self::Store(_) => "store",
         };
         not_built(name)
     }

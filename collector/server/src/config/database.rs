@@ -8,7 +8,10 @@ use std::{
 use serde::Deserialize;
 use upheld_store::{
     Store, StoreError,
-    postgres::{self, Options},
+    postgres::{
+        self, Options,
+        copy::{Copied, copy},
+    },
 };
 
 use super::{Outbound, password::Password};
@@ -67,17 +70,23 @@ impl Database {
 
     /// Opens it, making or migrating its tables where needed; `serves` for the one that sends and judges.
     pub(crate) fn open(&self, outbound: &Outbound, serves: bool) -> Result<Store, Failure> {
-        let wanted = self.password_is_named || outbound.secrets()?.has(PASSWORD);
-        let password = match &self.password {
-            _ if !wanted => None,
-            password => Some(postgres::Password::new(password.read("database.url", outbound, wrong)?)),
-        };
-        let options = Options { ca: self.ca.clone(), password, serves, ..Options::default() };
-        Ok(postgres::open(&self.url, &options)?)
+        Ok(postgres::open(&self.url, &self.options(outbound, serves)?)?)
     }
 
-    /// The table as it stands in a new file.
-    pub(super) fn template(&self) -> String {
+    fn options(&self, outbound: &Outbound, serves: bool) -> Result<Options, Failure> {
+        let wanted = self.password_is_named || outbound.secrets()?.has(PASSWORD);
+        let read = || self.password.read("database.url", outbound, wrong).map(postgres::Password::new);
+        let password = wanted.then(read).transpose()?;
+        Ok(Options { ca: self.ca.clone(), password, serves, ..Options::default() })
+    }
+
+    /// Copies the facts of the file at `from` into it, which must be empty.
+    pub(crate) fn copy_from(&self, from: &Path, outbound: &Outbound) -> Result<Vec<Copied>, Failure> {
+        Ok(copy(from, &self.url, &self.options(outbound, true)?)?)
+    }
+
+    /// The table as it stands in a file.
+    pub(crate) fn table(&self) -> String {
         let mut text = format!("\n[database]\nurl = {:?}\n", self.url);
         if let Some(ca) = &self.ca {
             text += &format!("ca = {:?}\n", ca.display().to_string());
@@ -109,7 +118,7 @@ mod tests {
     fn what_is_given_to_init_reads_back() {
         let given = Database::given("postgres://u@db.example/desk", Some(Path::new("/ca.pem")), Some(Path::new("/pw")));
         let given = given.unwrap();
-        let table: toml::Table = given.template().parse().unwrap();
+        let table: toml::Table = given.table().parse().unwrap();
         let raw = table["database"].clone().try_into().unwrap();
         assert_eq!(Database::check(Path::new("/data"), raw).unwrap(), given);
     }
