@@ -240,18 +240,12 @@ impl ProposedAsset {
 
 /// Why a check is not taken from a proposal.
 fn refused(probe: &ProbeSpec) -> Option<String> {
-    let target = match probe {
-        ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. } => None,
-        ProbeSpec::NetIcmp { target, .. } if target == "gateway" => None,
-        ProbeSpec::NetIcmp { target, .. }
-        | ProbeSpec::NetTcp { target, .. }
-        | ProbeSpec::UpsNut { target, .. }
-        | ProbeSpec::UpsApcupsd { target, .. } => Some(target),
-        ProbeSpec::UpsSnmp(access) => Some(&access.target),
-        ProbeSpec::Snmp(port) => Some(&port.access.target),
-        _ => return Some("a check of a kind that is not proposed".to_owned()),
-    };
-    if let Some(target) = target {
+    let is_own = matches!(probe, ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. })
+        || matches!(probe, ProbeSpec::NetIcmp { target, .. } if target == "gateway");
+    let target = target(probe);
+    if !is_own && (target.is_none() || matches!(probe,return Some("a check of a kind that is not proposed".to_owned());
+    }
+    if let Some(target) = target.filter(|_| !is_own) {
         match target.parse::<IpAddr>().map(Place::of) {
             Ok(Place::Never(what)) => return Some(format!("a check of an address that is never asked ({what})")),
             Ok(Place::Loopback | Place::Private | Place::Shared | Place::Public) => {}
@@ -277,19 +271,27 @@ pub fn is_same(one: &ProbeSpec, other: &ProbeSpec) -> bool {
     }
 }
 
+/// What a check asks, where it is one that asks an address.
+fn target(probe: &ProbeSpec) -> Option<&String> {
+    if let ProbeSpec::NetIcmp { target, .. }
+    | ProbeSpec::NetTcp { target, .. }
+    | ProbeSpec::NetQuality { target }
+    | ProbeSpec::UpsNut { target, .. }
+    | ProbeSpec::UpsApcupsd { target, .. } = probe
+    {
+        Some(target)
+    } else if let ProbeSpec::UpsSnmp(access) = probe {
+        Some(&access.target)
+    } else if let ProbeSpec::Snmp(port) = probe {
+        Some(&port.access.target)
+    } else {
+        None
+    }
+}
+
 /// The address that a check asks, where it is not this host's own.
 pub fn far_address(probe: &ProbeSpec) -> Option<IpAddr> {
-    let target = match probe {
-        ProbeSpec::NetIcmp { target, .. }
-        | ProbeSpec::NetTcp { target, .. }
-        | ProbeSpec::NetQuality { target }
-        | ProbeSpec::UpsNut { target, .. }
-        | ProbeSpec::UpsApcupsd { target, .. } => target,
-        ProbeSpec::UpsSnmp(access) => &access.target,
-        ProbeSpec::Snmp(port) => &port.access.target,
-        _ => return None,
-    };
-    target.parse().ok().filter(|address: &IpAddr| !address.is_loopback())
+    target(probe)?.parse().ok().filter(|address: &IpAddr| !address.is_loopback())
 }
 
 #[cfg(test)]

@@ -127,19 +127,15 @@ fn what_a_host_proposes_is_taken_by_a_person_into_the_book_and_watched() {
 
             // The same book in the folder beside the data is the collector's to write.
             done(Command::new("cp").arg("-r").arg(&book).arg(collector.data().join("book")));
-            let taken = collector.cli_json(&[
-                "proposals",
-                "accept",
-                place,
-                "camera-10-40-0-3",
-                "camera-10-40-0-3:routed_via:router",
-            ]);
+            let taken = collector.cli_json(&["proposals", "accept", place, "camera-10-40-0-3"]);
+            assert_eq!(taken["taken"]["way"]["is"], "applied", "{taken}");
+            let taken = collector.cli_json(&["proposals", "accept", place, "camera-10-40-0-3:routed_via:router"]);
             assert_eq!(taken["taken"]["way"]["is"], "applied", "{taken}");
             let written = std::fs::read_to_string(collector.data().join("book/clients/northgate/sites/plant-2.toml"))
                 .expect("the file");
             assert!(written.contains("# the host itself") && written.contains("routed_via = \"router\""), "{written}");
             is_watched(&agent, "camera-10-40-0-3/net.tcp");
-            assert_eq!((collector.audited("proposal.sent"), collector.audited("proposal.taken")), (2, 2));
+            assert_eq!((collector.audited("proposal.sent"), collector.audited("proposal.taken")), (2, 3));
             assert_eq!(collector.audited("proposal.dismissed"), 1);
             agent.program().stop();
             collector.program().assert_no_errors();

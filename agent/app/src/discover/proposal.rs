@@ -99,13 +99,11 @@ fn unused(name: &str, used: &mut BTreeSet<String>) -> Option<upheld_model::Asset
 fn through_the_gateway(asset: &ProposedAsset, seen: &Seen) -> Option<ProposedEdge> {
     let gateway = seen.own.gateway?;
     let network = seen.networks.iter().find(|network| network.contains(gateway))?;
-    let is_there = match asset.seen {
-        Why::ThisHost { .. } => true,
-        // What feeds the site may stand in it; its world is the mains.
-        _ if asset.class == AssetClass::Ups => false,
-        Why::WayOut { .. } => false,
-        _ => asset.checks.iter().filter_map(far_address).any(|address| network.contains(address)),
-    };
+    // What feeds the site may stand in it; its world is the mains.
+    let is_beside = !matches!(asset.seen, Why::WayOut { .. }) && asset.class != AssetClass::Ups;
+    let is_there = is_beside
+        && (matches!(asset.seen, Why::ThisHost { .. })
+            || asset.checks.iter().filter_map(far_address).any(|address| network.contains(address)));
     let why = EdgeWhy::SameNetwork { network: network.first(), prefix: network.prefix(), gateway };
     is_there.then(|| Some(ProposedEdge { kind: EdgeKind::RoutedVia, to: ROUTER.parse().ok()?, why }))?
 }

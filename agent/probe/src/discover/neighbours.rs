@@ -54,11 +54,12 @@ fn neighbour(message: NeighbourMessage) -> Option<(IpAddr, Vec<u8>)> {
     }
     let (mut address, mut hardware) = (None, None);
     for attribute in message.attributes {
-        match attribute {
-            NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => address = Some(IpAddr::V4(v4)),
-            NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => address = Some(IpAddr::V6(v6)),
-            NeighbourAttribute::LinkLayerAddress(bytes) => hardware = Some(bytes),
-            _ => {}
+        if let NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) = attribute {
+            address = Some(IpAddr::V4(v4));
+        } else if let NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) = attribute {
+            address = Some(IpAddr::V6(v6));
+        } else if let NeighbourAttribute::LinkLayerAddress(bytes) = attribute {
+            hardware = Some(bytes);
         }
     }
     address.zip(hardware.filter(|bytes| !bytes.is_empty()))

@@ -173,7 +173,7 @@ pub fn look(site: &Site, proposed: &[ProposedAsset]) -> Looked {
             let edge = ProposedEdge { to, ..edge.clone() };
             let with_asset = looked.items.iter_mut().find_map(|item| match item {
                 Item::Asset(asset) if asset.asset == name && edge.why.is_sure() => Some(asset),
-                _ => None,
+                Item::Asset(_) | Item::Checks { .. } | Item::Edge { .. } => None,
             });
             match with_asset {
                 Some(asset) => asset.edges.push(edge),

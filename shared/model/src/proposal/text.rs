@@ -43,11 +43,14 @@ pub fn checks_text(checks: &[ProbeSpec], used: &mut BTreeSet<String>) -> Vec<Str
         if used.insert(kind.clone()) {
             return written(check, None);
         }
-        let by = match check {
-            ProbeSpec::NetTcp { port, .. } => port.to_string(),
-            ProbeSpec::Snmp(port) => plain(&port.port),
-            ProbeSpec::UpsNut { ups, .. } => plain(ups),
-            _ => String::new(),
+        let by = if let ProbeSpec::NetTcp { port, .. } = check {
+            port.to_string()
+        } else if let ProbeSpec::Snmp(port) = check {
+            plain(&port.port)
+        } else if let ProbeSpec::UpsNut { ups, .. } = check {
+            plain(ups)
+        } else {
+            String::new()
         };
         let first = if by.is_empty() { None } else { Some(format!("{kind}-{by}")) };
         let more = (2..).map(|number| format!("{kind}-{number}"));
@@ -75,35 +78,31 @@ fn written(check: &ProbeSpec, name: Option<&str>) -> String {
         // Writing to a text cannot fail.
         let _ = write!(said, ", {key} = {value}");
     };
-    match check {
-        ProbeSpec::NetIcmp { target, tcp_port } => {
-            add("target", quoted(target));
-            tcp_port.iter().for_each(|port| add("tcp_port", port.to_string()));
-        }
-        ProbeSpec::NetTcp { target, port } => {
-            add("target", quoted(target));
-            add("port", port.to_string());
-        }
-        ProbeSpec::UpsNut { target, port, ups } => {
-            add("target", quoted(target));
-            add_unless(*port, NUT_PORT, "port", &mut add);
-            add("ups", quoted(ups));
-        }
-        ProbeSpec::UpsApcupsd { target, port } => {
-            add("target", quoted(target));
-            add_unless(*port, APCUPSD_PORT, "port", &mut add);
-        }
-        ProbeSpec::NetLink { interface, speed_mbps } => {
-            interface.iter().for_each(|port| add("interface", quoted(port)));
-            speed_mbps.iter().for_each(|speed| add("speed_mbps", speed.to_string()));
-        }
-        ProbeSpec::UpsSnmp(access) => access_text(access, &mut add),
-        ProbeSpec::Snmp(port) => {
-            access_text(&port.access, &mut add);
-            add("port", quoted(&port.port));
-        }
-        // Without parameters, or never proposed ([`ProposedAsset::refused`]).
-        _ => {}
+    if let ProbeSpec::NetIcmp { target, .. }
+    | ProbeSpec::NetTcp { target, .. }
+    | ProbeSpec::UpsNut { target, .. }
+    | ProbeSpec::UpsApcupsd { target, .. } = check
+    {
+        add("target", quoted(target));
+    }
+    // What is not said below has no parameters, or is never proposed ([`ProposedAsset::refused`]).
+    if let ProbeSpec::NetIcmp { tcp_port: Some(port), .. } = check {
+        add("tcp_port", port.to_string());
+    } else if let ProbeSpec::NetTcp { port, .. } = check {
+        add("port", port.to_string());
+    } else if let ProbeSpec::UpsNut { port, ups, .. } = check {
+        add_unless(*port, NUT_PORT, "port", &mut add);
+        add("ups", quoted(ups));
+    } else if let ProbeSpec::UpsApcupsd { port, .. } = check {
+        add_unless(*port, APCUPSD_PORT, "port", &mut add);
+    } else if let ProbeSpec::NetLink { interface, speed_mbps } = check {
+        interface.iter().for_each(|port| add("interface", quoted(port)));
+        speed_mbps.iter().for_each(|speed| add("speed_mbps", speed.to_string()));
+    } else if let ProbeSpec::UpsSnmp(access) = check {
+        access_text(access, &mut add);
+    } else if let ProbeSpec::Snmp(port) = check {
+        access_text(&port.access, &mut add);
+        add("port", quoted(&port.port));
     }
     said + " }"
 }

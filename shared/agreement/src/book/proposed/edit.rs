@@ -62,7 +62,7 @@ pub fn written(text: &str, site: &Site, taken: &[Item]) -> Result<String, Cannot
                 let sure = asset.edges.iter().filter(|edge| is_there(&edge.to)).cloned();
                 let named = taken.iter().filter_map(|item| match item {
                     Item::Edge { asset: of, edge } if *of == asset.asset => Some(said(edge)),
-                    _ => None,
+                    Item::Asset(_) | Item::Checks { .. } | Item::Edge { .. } => None,
                 });
                 let whole = ProposedAsset { edges: sure.chain(named).collect(), ..asset.clone() };
                 behind += &format!("\n{}\n", asset_lines(&whole).join("\n"));
@@ -108,12 +108,10 @@ fn find<'t, 'i>(table: &'t Spanned<DeTable<'i>>, asset: &AssetId) -> Result<Tabl
     let Some(DeValue::Array(assets)) = table.get_ref().get("asset").map(Spanned::get_ref) else {
         return Err(not_there());
     };
-    let found = assets.iter().find_map(|entry| match entry.get_ref() {
-        DeValue::Table(entry) => {
-            let id = entry.get("id").map(Spanned::get_ref)?;
-            matches!(id, DeValue::String(id) if id.as_ref() == asset.as_str()).then_some(entry)
-        }
-        _ => None,
+    let found = assets.iter().find_map(|entry| {
+        let DeValue::Table(entry) = entry.get_ref() else { return None };
+        let id = entry.get("id").map(Spanned::get_ref)?;
+        matches!(id, DeValue::String(id) if id.as_ref() == asset.as_str()).then_some(entry)
     });
     found.ok_or_else(not_there)
 }
@@ -147,7 +145,7 @@ fn checks(
             let (indent, rest) = (&text[line..start], &text[at..]);
             let rest = rest.split_once('\n').map_or(rest, |(rest, _)| rest);
             let is_alone = indent.trim().is_empty();
-            if is_alone && rest.trim_start().strip_prefix(',').is_some_and(|more| is_nothing(more)) {
+            if is_alone && rest.trim_start().strip_prefix(',').is_some_and(is_nothing) {
                 let at = at + rest.trim_end_matches('\r').len();
                 let by: String = new.iter().map(|check| format!("\n{indent}{check},")).collect();
                 return Ok(Edit { at, end: at, by });
