@@ -179,11 +179,6 @@ impl ProposalView {
             if taken_patch.is_empty() { "nothing waits for the book" } else { "git apply FILE, in the book's folder" };
         format!("What was taken of proposals for {client}/{site}, {path}: {what}.\n\n{taken_patch}")
     }
-
-    /// How many things stand so, suggestions left out.
-    pub fn count(&self, fits: impl Fn(&Standing) -> bool) -> usize {
-        self.items.iter().filter(|item| !item.is_suggestion && fits(&item.standing)).count()
-    }
 }
 
 impl Desk {
@@ -213,14 +208,12 @@ impl Desk {
                     let Some(known) = current.book.site(&client, &site) else { continue };
                     let beside = Beside::of(known, &rows, tx.proposal_decisions(&client, &site)?)?;
                     let items = beside.items(tx)?;
-                    let count = |fits: &dyn Fn(&Standing) -> bool| {
-                        items.iter().filter(|item| !item.is_suggestion && fits(&item.standing)).count()
-                    };
+                    let Counts { waiting, taken, dismissed } = Counts::of(&items);
                     lines.push(ProposalLine {
                         sent_at: rows.iter().map(|row| row.sent_at).max().unwrap_or_default(),
-                        waiting: count(&|standing| matches!(standing, Standing::Waiting)),
-                        taken: count(&|standing| matches!(standing, Standing::Taken { .. })),
-                        dismissed: count(&|standing| matches!(standing, Standing::Dismissed { .. })),
+                        waiting,
+                        taken,
+                        dismissed,
                         client,
                         site,
                     });
@@ -243,6 +236,28 @@ impl Desk {
                 view(tx, &current, place, desk.way(&current))
             })
             .await
+    }
+}
+
+/// How many things stand how, suggestions left out.
+#[derive(Default)]
+struct Counts {
+    waiting: usize,
+    taken: usize,
+    dismissed: usize,
+}
+
+impl Counts {
+    fn of(items: &[ItemView]) -> Self {
+        let mut counts = Self::default();
+        for item in items.iter().filter(|item| !item.is_suggestion) {
+            *match item.standing {
+                Standing::Waiting => &mut counts.waiting,
+                Standing::Taken { .. } => &mut counts.taken,
+                Standing::Dismissed { .. } => &mut counts.dismissed,
+            } += 1;
+        }
+        counts
     }
 }
 

@@ -6,7 +6,7 @@ use upheld_model::proposal::{ASSETS_MAX, ProposedAsset};
 use upheld_store::proposals::ProposalRow;
 use upheld_wire::v1::proposals::{AnyAsset, ProposalAnswer, ProposalRequest};
 
-use super::{Beside, Place, Standing};
+use super::{Beside, Counts, Place};
 use crate::{Actor, AgentPeer, Desk, DeskError, audit, clock};
 
 /// The most lines about what is left out.
@@ -45,15 +45,13 @@ impl Desk {
                 }
                 let beside = Beside::of(known, &[row], tx.proposal_decisions(&client, &site)?)?;
                 let items = beside.items(&*tx)?;
-                let count = |fits: &dyn Fn(&Standing) -> bool| {
-                    items.iter().filter(|item| !item.is_suggestion && fits(&item.standing)).count()
-                };
+                let Counts { waiting, taken, dismissed } = Counts::of(&items);
                 Ok(ProposalAnswer {
                     place: place.to_string(),
-                    waiting: count(&|standing| matches!(standing, Standing::Waiting)),
+                    waiting,
                     watched: beside.watched,
-                    taken: count(&|standing| matches!(standing, Standing::Taken { .. })),
-                    dismissed: count(&|standing| matches!(standing, Standing::Dismissed { .. })),
+                    taken,
+                    dismissed,
                     left_out,
                 })
             })

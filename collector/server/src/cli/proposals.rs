@@ -125,7 +125,7 @@ fn in_words(view: &ProposalView, all: bool, context: &Context) -> String {
         lines.push(String::new());
         lines.push(format!("{dismissed} dismissed before: upheld-collector{option} proposals show {place} --all"));
     }
-    if view.count(|standing| *standing == Standing::Waiting) > 0 {
+    if view.items.iter().any(|item| item.standing == Standing::Waiting) {
         lines.push(String::new());
         lines.push(format!("Take it: upheld-collector{option} proposals accept {place} [NAME…]"));
         lines.push(format!("Or not:  upheld-collector{option} proposals dismiss {place} NAME…"));
