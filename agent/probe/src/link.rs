@@ -12,8 +12,9 @@
 #[cfg(any(target_os = "linux", windows))]
 mod diagnose;
 #[cfg(any(target_os = "linux", windows))]
+#[cfg_attr(windows, allow(dead_code))]
 mod drops;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 mod judge;
 #[cfg(target_os = "linux")]
 mod netlink;
@@ -21,9 +22,9 @@ mod netlink;
 mod seen;
 #[cfg(target_os = "linux")]
 mod sysfs;
-#[cfg(any(target_os = "linux", windows))]
-mod watch;
 #[cfg(target_os = "linux")]
+mod watch;
+#[cfg(any(target_os = "linux", windows))]
 mod window;
 #[cfg(windows)]
 mod windows;
@@ -118,7 +119,7 @@ pub(crate) fn has_carrier(_: &str) -> Option<bool> {
 
 #[cfg(any(target_os = "linux", windows))]
 fn look(links: &Links, check: &CheckId, named: Option<String>, meant_mbps: Option<u32>) -> ProbeResult {
-    let Links { memory, windows, watch } = links;
+    let Links { memory, windows, .. } = links;
     let usual = memory.lock().unwrap_or_else(PoisonError::into_inner).get(check).cloned().unwrap_or_default();
     let by_route = || crate::surroundings::default_interface();
     let remembered = || Some(usual.interface.clone()).filter(|name| !name.is_empty());
@@ -141,7 +142,11 @@ fn look(links: &Links, check: &CheckId, named: Option<String>, meant_mbps: Optio
     let usual = judge::learn(usual, &interface, &seen);
     let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
     let lately = windows.entry(check.clone()).or_default().take(&seen, std::time::Instant::now());
-    let told = watch.tell(check, &seen);
+    #[cfg(target_os = "linux")]
+    let told = links.watch.tell(check, &seen);
+    // Nothing announces drops there.
+    #[cfg(windows)]
+    let told = drops::Told::default();
     let result = judge::judge(&interface, &seen, meant_mbps, &usual, lately, &told);
     memory.lock().unwrap_or_else(PoisonError::into_inner).insert(check.clone(), usual);
     result

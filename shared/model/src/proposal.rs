@@ -243,7 +243,8 @@ fn refused(probe: &ProbeSpec) -> Option<String> {
     let is_own = matches!(probe, ProbeSpec::Host { .. } | ProbeSpec::NetLink { .. })
         || matches!(probe, ProbeSpec::NetIcmp { target, .. } if target == "gateway");
     let target = target(probe);
-    if !is_own && (target.is_none() || matches!(probe,return Some("a check of a kind that is not proposed".to_owned());
+    if !is_own && (target.is_none() || matches!(probe, ProbeSpec::NetQuality { .. })) {
+        return Some("a check of a kind that is not proposed".to_owned());
     }
     if let Some(target) = target.filter(|_| !is_own) {
         match target.parse::<IpAddr>().map(Place::of) {

@@ -10,7 +10,7 @@ use upheld_model::CheckId;
 use super::{
     drops::{Announced, Drops, Told},
     netlink::{Heard, Listener},
-    sysfs::Seen,
+    seen::Seen,
 };
 use crate::ups::battery::Moment;
 
