@@ -13,12 +13,14 @@
 //! loopback_echo = false               # echo to this host itself
 //! public_hosts = ["status.example.net:443", "9.9.9.9"]   # with a port: that port and echo; without: echo
 //! paths = ["/srv/rec"]                # folders beneath which ages and sizes of files may be read
+//! event_logs = ["System", "Application"]   # logs of a Windows host of which checks may read events
 //! [commands]                          # programs that checks may name, each with all of its arguments
 //! check_raid = ["/usr/lib/nagios/plugins/check_raid", "--warn-on-rebuild"]
 //! [logs]                              # logs of which checks may read lines
 //! nginx-error = "/var/log/nginx/error.log"
 //! ```
-//! Every key may be left out; these are the defaults, with no port, host, path, command or log allowed. `private_subnets = true`
+//! Every key may be left out; these are the defaults, with no port, host, path, command or
+//! log of a file allowed. `private_subnets = true`
 //! is RFC 1918 and RFC 4193; addresses that a provider shares (100.64.0.0/10) are allowed only by a list.
 
 mod file;
@@ -51,6 +53,7 @@ pub struct AllowList {
     paths: Vec<PathBuf>,
     commands: BTreeMap<String, Vec<String>>,
     logs: BTreeMap<String, PathBuf>,
+    event_logs: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +118,7 @@ impl Default for AllowList {
             paths: Vec::new(),
             commands: BTreeMap::new(),
             logs: BTreeMap::new(),
+            event_logs: file::EVENT_LOGS.map(str::to_owned).into(),
         }
     }
 }
@@ -191,6 +195,12 @@ impl AllowList {
         self.logs.get(name).map(PathBuf::as_path)
     }
 
+    /// Whether events of this log of Windows may be read; Windows does not tell its logs apart by case.
+    #[cfg_attr(not(windows), allow(dead_code))]
+    pub(crate) fn permits_event_log(&self, channel: &str) -> bool {
+        self.event_logs.iter().any(|log| log.eq_ignore_ascii_case(channel))
+    }
+
     /// The root that `path` lies beneath, or is; both as they are written.
     pub(crate) fn root_of<'a>(&'a self, path: &Path) -> Result<&'a Path, Refusal> {
         let roots = self.paths.iter().filter(|root| path.starts_with(root));
@@ -223,6 +233,9 @@ impl AllowList {
         lines.extend(self.paths.iter().map(|root| format!("ages and sizes of files beneath {}", root.display())));
         lines.extend(self.commands.iter().map(|(name, words)| format!("the command {name}: {}", words.join(" "))));
         lines.extend(self.logs.iter().map(|(name, path)| format!("lines of the log {name}: {}", path.display())));
+        if cfg!(windows) {
+            lines.extend(self.event_logs.iter().map(|log| format!("events of Windows' log {log}")));
+        }
         lines
     }
 

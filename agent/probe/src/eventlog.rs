@@ -21,7 +21,7 @@ use std::{
 
 use upheld_model::{CheckId, check::EventLogSpec};
 
-use crate::{ProbeResult, blocking::Blocking, deadline::Deadline};
+use crate::{AllowList, ProbeResult, blocking::Blocking, deadline::Deadline};
 use tally::Tally;
 #[cfg(windows)]
 pub(crate) use windows::{Unread, latest};
@@ -39,10 +39,22 @@ impl EventLogs {
     pub(crate) async fn run(
         &self,
         blocking: &Blocking,
+        allow: &AllowList,
         check: &CheckId,
         spec: &EventLogSpec,
         deadline: Deadline,
     ) -> ProbeResult {
+        #[cfg(windows)]
+        if !allow.permits_event_log(&spec.channel) {
+            let why = format!(
+                "the site's allow.toml has not the log {0}; its administrator would write there: event_logs = [\"System\", \
+                 \"Application\", \"{0}\"]",
+                spec.channel
+            );
+            return ProbeResult::unknown(upheld_model::UnknownReason::NotAllowed, why);
+        }
+        #[cfg(not(windows))]
+        let _ = allow;
         let (logs, owned, spec) = (self.clone(), check.clone(), spec.clone());
         blocking.run(&check.to_string(), deadline, move || look(&logs, &owned, &spec, deadline)).await
     }

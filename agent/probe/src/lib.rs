@@ -355,7 +355,9 @@ impl Inner {
                 Box::pin(self.plugins.run(self.targets.allow(), command, deadline)).await
             }
             ProbeSpec::Process(process) => self.processes.run(&self.blocking, &spec.id, process, deadline).await,
-            ProbeSpec::EventLog(log) => self.event_logs.run(&self.blocking, &spec.id, log, deadline).await,
+            ProbeSpec::EventLog(log) => {
+                self.event_logs.run(&self.blocking, self.targets.allow(), &spec.id, log, deadline).await
+            }
             ProbeSpec::Log(log) => self.logs.run(&self.blocking, self.targets.allow(), &spec.id, log, deadline).await,
             ProbeSpec::HostSmart { command } => {
                 self.smart.run(&self.plugins, self.targets.allow(), &spec.id, command, deadline).await

@@ -21,7 +21,13 @@ const KEYS: &[&str] = &[
     "paths",
     "commands",
     "logs",
+    "event_logs",
 ];
+
+/// What may be read where the site says nothing: what every user of a Windows host may read.
+pub(super) const EVENT_LOGS: [&str; 2] = ["System", "Application"];
+/// The longest name of a log that Windows takes.
+const EVENT_LOG_MAX: usize = 255;
 
 /// So many logs.
 const LOGS_MAX: usize = 64;
@@ -51,6 +57,7 @@ struct Raw {
     commands: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     logs: BTreeMap<String, RawLog>,
+    event_logs: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +107,10 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<AllowList, AllowError> {
     if raw.logs.len() > LOGS_MAX {
         return Err(refuse("logs", &raw.logs.len().to_string(), "at most 64 logs"));
     }
+    let event_logs = raw.event_logs.unwrap_or_else(|| EVENT_LOGS.map(str::to_owned).into());
+    if let Some(bad) = event_logs.iter().find(|log| log.is_empty() || log.len() > EVENT_LOG_MAX) {
+        return Err(refuse("event_logs", bad, "a log's name, as `wevtutil el` lists it, has 1 to 255 characters"));
+    }
     for (name, words) in &raw.commands {
         is_name(name).map_err(|why| refuse("commands", name, why))?;
         is_command(words).map_err(|why| refuse("commands", name, why))?;
@@ -116,6 +127,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<AllowList, AllowError> {
         paths: raw.paths,
         commands: raw.commands,
         logs,
+        event_logs,
     })
 }
 
@@ -245,6 +257,16 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_default() {
         assert_eq!(parse("", Path::new("x")).unwrap(), AllowList::default());
+    }
+
+    #[test]
+    fn a_site_says_which_event_logs_may_be_read() {
+        let allow = |text: &str| parse(text, Path::new("x")).unwrap();
+        let may = |text: &str, channel| allow(text).permits_event_log(channel);
+        assert!(may("", "system") && may("", "Application") && !may("", "Security"));
+        assert!(may("event_logs = [\"Security\"]", "Security") && !may("event_logs = [\"Security\"]", "System"));
+        assert!(!may("event_logs = []", "System"));
+        assert!(refused("event_logs = [\"\"]").contains("wevtutil el"));
     }
 
     #[test]
