@@ -51,7 +51,7 @@ fn every_refusal_is_one_line_for_a_machine_with_the_same_code() {
     let table: &[(i32, &dyn Fn() -> Command)] = &[
         (1, &|| at(&["explain", "INC-9"])),
         (1, &|| at(&["book", "check", "no/such/book"])),
-        (69, &|| at(&["store", "copy"])),
+        (69, &|| at(&["report"])),
         (78, &|| at(&["agent", "token", "--client", "c", "--site", "s"])),
         (78, &|| at(&["init"])),
         (78, &|| bare(&["serve", "--data", &nowhere])),
