@@ -12,7 +12,7 @@ pub(crate) fn span(from: Timestamp, to: Timestamp, lasted: Duration) -> String {
 }
 
 /// `2026-11-28 14:03:11.2 UTC`.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub(crate) fn instant(at: Timestamp) -> String {
     format!("{} {} UTC", at.strftime("%F"), clock(at))
 }

@@ -7,7 +7,8 @@ pub(super) const COMPLAINT_MAX: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Exited(i32),
-    #[cfg(unix)]
+    /// Windows has none.
+    #[cfg_attr(windows, allow(dead_code))]
     Signal(i32),
     /// It was ended at its deadline.
     TooLate,
