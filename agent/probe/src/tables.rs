@@ -4,14 +4,13 @@
 //! therefore `unsafe`. Each table is copied into values of ours and given back at once.
 #![allow(unsafe_code)]
 
-use std::{io, net::Ipv4Addr, ptr::null_mut};
+use std::{collections::BTreeMap, io, net::Ipv4Addr, ptr::null_mut};
 
 use windows_sys::Win32::{
     NetworkManagement::{
         IpHelper::{
-            FreeMibTable, GetIfTable2, GetIpForwardTable2, GetIpInterfaceEntry, GetIpNetTable2, MIB_IF_ROW2,
-            MIB_IF_TABLE2, MIB_IPFORWARD_ROW2, MIB_IPFORWARD_TABLE2, MIB_IPINTERFACE_ROW, MIB_IPNET_ROW2,
-            MIB_IPNET_TABLE2,
+            FreeMibTable, GetIfTable2, GetIpForwardTable2, GetIpNetTable2, MIB_IF_ROW2, MIB_IF_TABLE2,
+            MIB_IPFORWARD_ROW2, MIB_IPFORWARD_TABLE2, MIB_IPNET_ROW2, MIB_IPNET_TABLE2,
         },
         Ndis::{IfOperStatusUp, MediaConnectStateConnected, MediaConnectStateDisconnected, NET_IF_ADMIN_STATUS_UP},
     },
@@ -98,13 +97,14 @@ fn routes() -> io::Result<Vec<Route>> {
     // SAFETY: as in `interfaces`.
     let rows: &[MIB_IPFORWARD_ROW2] =
         unsafe { std::slice::from_raw_parts((&raw const (*table).Table).cast(), (*table).NumEntries as usize) };
+    let metrics = interface_metrics();
     let route = |row: &MIB_IPFORWARD_ROW2| {
         let gateway = address(&row.NextHop)?;
         Some(Route {
             to: address(&row.DestinationPrefix.Prefix)?,
             length: row.DestinationPrefix.PrefixLength,
             // Windows adds the interface's own.
-            metric: row.Metric.saturating_add(interface_metric(row.InterfaceIndex)),
+            metric: row.Metric.saturating_add(metrics.get(&row.InterfaceIndex).copied().unwrap_or_default()),
             index: row.InterfaceIndex,
             gateway: (!gateway.is_unspecified()).then_some(gateway),
         })
@@ -115,10 +115,11 @@ fn routes() -> io::Result<Vec<Route>> {
     Ok(routes)
 }
 
-fn interface_metric(index: u32) -> u32 {
-    let mut row = MIB_IPINTERFACE_ROW { Family: AF_INET, InterfaceIndex: index, ..MIB_IPINTERFACE_ROW::default() };
-    // SAFETY: the row names an interface and is filled in.
-    if unsafe { GetIpInterfaceEntry(&mut row) } == 0 { row.Metric } else { 0 }
+/// The metric of each interface, by its number. By the list of adapters: wine ends a program that asks for the entry of one
+/// (`GetIpInterfaceEntry`).
+fn interface_metrics() -> BTreeMap<u32, u32> {
+    let adapters = ipconfig::get_adapters().unwrap_or_default();
+    adapters.iter().map(|adapter| (adapter.ipv6_if_index(), adapter.ipv4_metric())).collect()
 }
 
 /// Whether the hardware address behind an IPv4 address of an interface is known; `None` where nobody asked lately.

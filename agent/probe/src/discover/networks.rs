@@ -137,6 +137,9 @@ fn choose(
 ) -> (Vec<Network>, Vec<String>) {
     let (mut chosen, mut left_out): (Vec<Network>, Vec<String>) = (Vec::new(), Vec::new());
     let mut taken = 0_u64;
+    // Whichever the system names first: a look twice says the same.
+    let mut known: Vec<_> = known.collect();
+    known.sort_by_key(|(_, network)| (network.first(), network.prefix()));
     for (port, network) in known {
         let leads_out = match (interface, gateway) {
             (Some(interface), _) => port == interface,

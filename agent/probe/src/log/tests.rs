@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use upheld_model::{Outcome, ProbeSpec};
 
 use super::*;
-use crate::testing::{check, evidence, number, prober};
+use crate::testing::{self, check, evidence, number, prober};
 
 /// A log, and a check that reads it.
 struct Site {
@@ -258,17 +258,15 @@ async fn only_a_log_that_the_site_names_is_read_and_a_restart_goes_on() {
     assert!(evidence(&result).ends_with(": ERROR while nobody looked"), "{result:?}");
 }
 
-#[tokio::test]
-async fn a_log_that_may_not_be_read_says_what_to_do() {
-    let site = Site::new();
-    site.write(b"x\n");
-    fs::set_permissions(site.path("app.log"), fs::Permissions::from_mode(0o000)).unwrap();
-    if fs::read(site.path("app.log")).is_ok() {
-        println!("NOT TESTED: root may read everything");
-        return;
-    }
-    let allow = format!("[logs]\napp = \"{}\"", site.path("app.log").display());
-    let result = prober(&allow).run(&check(ProbeSpec::Log(site.spec.clone()))).await;
-    assert_eq!(result.outcome, Outcome::unknown(UnknownReason::Permission));
-    assert!(evidence(&result).contains("setfacl"), "{result:?}");
+#[test]
+fn a_log_that_may_not_be_read_says_what_to_do() {
+    testing::in_namespace_as_nobody("log::tests::a_log_that_may_not_be_read_says_what_to_do", "true", async || {
+        let site = Site::new();
+        site.write(b"x\n");
+        fs::set_permissions(site.path("app.log"), fs::Permissions::from_mode(0o000)).unwrap();
+        let allow = format!("[logs]\napp = \"{}\"", site.path("app.log").display());
+        let result = prober(&allow).run(&check(ProbeSpec::Log(site.spec.clone()))).await;
+        assert_eq!(result.outcome, Outcome::unknown(UnknownReason::Permission));
+        assert!(evidence(&result).contains("setfacl"), "{result:?}");
+    });
 }
