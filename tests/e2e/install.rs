@@ -131,6 +131,17 @@ fn two_commands_lead_from_nothing_to_the_first_host_and_what_is_not_signed_is_no
     println!("{}{}", drill.1, drill.2);
     assert_eq!(drill.0, Some(3), "the starter book has no channel yet: {drill:?}");
 
+    // What it proposes is taken on the page, and stands in the starter book.
+    let proposed = machine.sh("upheld-agent discover --network 127.0.0.0/30 --propose 2>&1");
+    assert!(proposed.contains("for a person to decide"), "{proposed}");
+    let (url, _) = admin_link(&said).split_once("/in/").expect("the portal's address");
+    let curl = format!("curl -fsSk -H 'Origin: {url}' -c /root/jar -b /root/jar");
+    let page = machine.sh(&format!("{curl} {url}/proposals/first-client/main"));
+    assert!(page.contains("net.link") && !page.contains("does not write into them"), "{page}");
+    machine.sh(&format!("{curl} -d do=take-all {url}/proposals/first-client/main"));
+    let book = machine.sh(&format!("cat {DATA}/book/clients/first-client/sites/main.toml"));
+    assert!(book.contains("net.link"), "{book}");
+
     // Twice: it says so and changes nothing.
     let identity = machine.sh("cat /var/lib/upheld/identity.json");
     let again = machine.sh(&line);
@@ -168,8 +179,12 @@ fn built(key: &Path) -> PathBuf {
 }
 
 /// Logs in by the link that `init` printed, and asks the page for a line.
+fn admin_link(said: &str) -> &str {
+    said.lines().find_map(|line| line.strip_prefix("Admin link, valid 15 min:")).expect("a link").trim()
+}
+
 fn line_of_the_page(machine: &Machine, said: &str) -> String {
-    let admin = said.lines().find_map(|line| line.strip_prefix("Admin link, valid 15 min:")).expect("a link").trim();
+    let admin = admin_link(said);
     let (url, _) = admin.split_once("/in/").expect("the portal's address");
     let curl = format!("curl -fsSk -H 'Origin: {url}' -c /root/jar -b /root/jar");
     machine.sh(&format!("{curl} -d '' '{admin}'"));

@@ -108,16 +108,18 @@ impl DataDir {
 
     /// The desk of the one who serves.
     pub(crate) fn serving_desk(&self, config: &Config) -> Result<Desk, Failure> {
-        Ok(Desk::new(match &config.database {
-            Some(database) => database.open(&config.outbound, true)?,
-            None => upheld_store::sqlite::open(&self.database())?,
-        }))
+        self.desk_over(config.database.as_ref(), &config.outbound, true)
     }
 
     /// The desk of a folder whose configuration is being made.
     pub(crate) fn open_database(&self, database: Option<&Database>, outbound: &Outbound) -> Result<Desk, Failure> {
+        self.desk_over(database, outbound, false)
+    }
+
+    /// A desk over the facts of this folder, wherever they are kept.
+    fn desk_over(&self, database: Option<&Database>, outbound: &Outbound, serves: bool) -> Result<Desk, Failure> {
         let desk = Desk::new(match database {
-            Some(database) => database.open(outbound, false)?,
+            Some(database) => database.open(outbound, serves)?,
             None => upheld_store::sqlite::open(&self.database())?,
         });
         desk.keeps_book_in(Arc::new(StarterBook(self.book())));
