@@ -18,9 +18,10 @@
 //! check_raid = ["/usr/lib/nagios/plugins/check_raid", "--warn-on-rebuild"]
 //! [logs]                              # logs of which checks may read lines
 //! nginx-error = "/var/log/nginx/error.log"
+//! ssh = { journal = "ssh.service" }   # what this unit writes into the systemd journal, read by /usr/bin/journalctl
 //! ```
 //! Every key may be left out; these are the defaults, with no port, host, path, command or
-//! log of a file allowed. `private_subnets = true`
+//! log (but those of `event_logs`) allowed. `private_subnets = true`
 //! is RFC 1918 and RFC 4193; addresses that a provider shares (100.64.0.0/10) are allowed only by a list.
 
 mod file;
@@ -52,8 +53,40 @@ pub struct AllowList {
     public_hosts: Vec<PublicHost>,
     paths: Vec<PathBuf>,
     commands: BTreeMap<String, Vec<String>>,
-    logs: BTreeMap<String, PathBuf>,
+    logs: BTreeMap<String, LogSource>,
     event_logs: Vec<String>,
+}
+
+/// Where the lines of a log are read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "the path of a log, such as \"/var/log/nginx/error.log\", or { journal = \"ssh.service\" }"
+)]
+pub(crate) enum LogSource {
+    /// One file.
+    File(PathBuf),
+    /// The systemd journal.
+    Journal {
+        /// The unit whose lines they are; [`LogSource::WHOLE`] for those of all.
+        journal: String,
+    },
+}
+
+impl LogSource {
+    /// In place of a unit: all of the journal.
+    pub(crate) const WHOLE: &str = "*";
+}
+
+impl fmt::Display for LogSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Journal { journal } if journal == Self::WHOLE => f.write_str("the whole journal"),
+            Self::Journal { journal } => write!(f, "the journal of {journal}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,9 +223,9 @@ impl AllowList {
         self.commands.get(name).map(Vec::as_slice)
     }
 
-    /// The file behind a log's name.
-    pub(crate) fn log(&self, name: &str) -> Option<&Path> {
-        self.logs.get(name).map(PathBuf::as_path)
+    /// What is behind a log's name.
+    pub(crate) fn log(&self, name: &str) -> Option<&LogSource> {
+        self.logs.get(name)
     }
 
     /// Whether events of this log of Windows may be read; Windows does not tell its logs apart by case.
@@ -232,7 +265,7 @@ impl AllowList {
         }));
         lines.extend(self.paths.iter().map(|root| format!("ages and sizes of files beneath {}", root.display())));
         lines.extend(self.commands.iter().map(|(name, words)| format!("the command {name}: {}", words.join(" "))));
-        lines.extend(self.logs.iter().map(|(name, path)| format!("lines of the log {name}: {}", path.display())));
+        lines.extend(self.logs.iter().map(|(name, source)| format!("lines of the log {name}: {source}")));
         if cfg!(windows) {
             lines.extend(self.event_logs.iter().map(|log| format!("events of Windows' log {log}")));
         }
@@ -367,6 +400,7 @@ mod tests {
         check_raid = ["/usr/lib/nagios/plugins/check_raid", "-w", "5"]
         [logs]
         nginx-error = "/var/log/nginx/error.log"
+        ssh = { journal = "ssh.service" }
     "#;
 
     fn list(text: &str) -> AllowList {
@@ -511,6 +545,7 @@ mod tests {
             "beneath /srv/rec",
             "check_raid -w 5",
             "nginx-error: /var/log/nginx/error.log",
+            "ssh: the journal of ssh.service",
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }

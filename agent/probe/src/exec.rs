@@ -1,7 +1,7 @@
 //! `exec.nagios`: a monitoring plugin of this host, by the name under which the site's own file spells it out.
 //!
 //! What is run stands in `allow.toml` alone, which the collector neither reads nor writes (SECURITY 1): a check of the
-//! book only says the name. Where that file names no command, this module starts nothing, ever. A plugin's exit status
+//! book only says the name. Where that file names no command and no unit's journal, this module starts nothing, ever. A plugin's exit status
 //! is the judgement (Monitoring Plugins Development Guidelines): 0 ok, 1 warn, 2 bad; 3 and whatever else can happen
 //! to a program is unknown. Its performance data become values (`perf_s time`) and counters (`perf octets`).
 
@@ -40,6 +40,24 @@ const OUT_MAX: usize = 8 << 10;
 pub(crate) struct Printed {
     /// All that it printed.
     pub(crate) out: Vec<u8>,
+    /// The beginning of what it wrote to its standard error.
+    pub(crate) complaint: String,
+}
+
+/// The program that reads the systemd journal.
+#[cfg(target_os = "linux")]
+const JOURNALCTL: &str = "/usr/bin/journalctl";
+
+/// What journalctl answered.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// It ended with an error, which its complaint tells.
+    pub(crate) is_refused: bool,
+    /// The beginning of what it printed.
+    pub(crate) out: Vec<u8>,
+    /// It printed more than that.
+    pub(crate) is_cut: bool,
     /// The beginning of what it wrote to its standard error.
     pub(crate) complaint: String,
 }
@@ -119,6 +137,25 @@ impl Plugins {
         }
     }
 
+    /// Asks the systemd journal, which the site's own file allows by naming it among its logs; `question` are words of
+    /// this program's own and the unit that stands there. Of what it prints the beginning, and whether there was more.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn journalctl(
+        &self,
+        question: &[String],
+        out_max: usize,
+        deadline: Deadline,
+    ) -> Result<Answer, ProbeResult> {
+        let argv = [JOURNALCTL.to_owned()].into_iter().chain(question.iter().cloned()).collect();
+        let ran = self.start("journalctl", argv, out_max, deadline).await?;
+        match ran.end {
+            ran::End::Exited(status) => {
+                Ok(Answer { is_refused: status != 0, out: ran.out, is_cut: ran.is_cut, complaint: ran.complaint })
+            }
+            ran::End::Signal(_) | ran::End::TooLate => Err(judge("journalctl", &ran)),
+        }
+    }
+
     async fn ran(
         &self,
         allow: &AllowList,
@@ -134,6 +171,17 @@ impl Plugins {
             );
             return Err(ProbeResult::unknown(UnknownReason::NotAllowed, why));
         };
+        self.start(command, argv, out_max, deadline).await
+    }
+
+    /// Runs these words, which the site's own file spells out: the caller has looked. `command` is what they are called.
+    async fn start(
+        &self,
+        command: &str,
+        argv: Vec<String>,
+        out_max: usize,
+        deadline: Deadline,
+    ) -> Result<ran::Ran, ProbeResult> {
         let Some(Ok(place)) = deadline.bound(Arc::clone(&self.places).acquire_owned()).await else {
             let why = format!("{command} did not get its turn: {AT_ONCE} other commands take long");
             return Err(ProbeResult::unknown(UnknownReason::Local, why));

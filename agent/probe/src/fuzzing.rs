@@ -22,6 +22,8 @@ pub const ENTRIES: &[Entry] = &[
     ("http", crate::http::fuzzing::answer),
     #[cfg(unix)]
     ("icmp", crate::icmp::fuzzing::reply),
+    #[cfg(target_os = "linux")]
+    ("journalctl", crate::log::journal::fuzzing::printed),
     ("mdstat", crate::host::fuzzing::mdstat),
     ("mounts", crate::host::fuzzing::mounts),
     ("ntp", crate::ntp::fuzzing::reply),

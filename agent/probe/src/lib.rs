@@ -4,7 +4,7 @@
 //! timeout and never by a panic. What may be asked is decided here, at the site, by the [`AllowList`] and by rules
 //! that no file can lift (SECURITY 3); the collector only names what it would like to know.
 //!
-//! The crate knows neither journal nor uplink, starts no program but what the site's own file spells out, and never calls
+//! The crate knows neither the agent's journal nor its uplink, starts no program but what the site's own file spells out, and never calls
 //! a device down for a fault of its own: a name that does not resolve, a missing right, a full descriptor table are
 //! `Unknown` with a reason.
 //!
@@ -358,7 +358,10 @@ impl Inner {
             ProbeSpec::EventLog(log) => {
                 self.event_logs.run(&self.blocking, self.targets.allow(), &spec.id, log, deadline).await
             }
-            ProbeSpec::Log(log) => self.logs.run(&self.blocking, self.targets.allow(), &spec.id, log, deadline).await,
+            ProbeSpec::Log(log) => {
+                let Self { blocking, plugins, targets, .. } = self;
+                Box::pin(self.logs.run(blocking, plugins, targets.allow(), &spec.id, log, deadline)).await
+            }
             ProbeSpec::HostSmart { command } => {
                 self.smart.run(&self.plugins, self.targets.allow(), &spec.id, command, deadline).await
             }

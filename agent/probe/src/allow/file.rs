@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use upheld_model::address::Place;
 
-use super::{AllowError, AllowList, PrivateSubnets, PublicHost, Subnet};
+use super::{AllowError, AllowList, LogSource, PrivateSubnets, PublicHost, Subnet};
 
 const KEYS: &[&str] = &[
     "private_subnets",
@@ -33,6 +33,10 @@ const EVENT_LOG_MAX: usize = 255;
 const LOGS_MAX: usize = 64;
 /// Places whose files are no logs, whatever they are called: what reads them asks the kernel or a device.
 const NO_LOGS_IN: &[&str] = &["/proc", "/sys", "/dev"];
+/// What the name of a unit of systemd ends with, and its longest.
+const UNIT_KINDS: &[&str] =
+    &["automount", "device", "mount", "path", "scope", "service", "slice", "socket", "swap", "target", "timer"];
+const UNIT_MAX: usize = 255;
 /// So many commands, words of one, and bytes of those.
 const COMMANDS_MAX: usize = 64;
 const WORDS_MAX: usize = 64;
@@ -56,19 +60,8 @@ struct Raw {
     #[serde(default)]
     commands: BTreeMap<String, Vec<String>>,
     #[serde(default)]
-    logs: BTreeMap<String, RawLog>,
+    logs: BTreeMap<String, LogSource>,
     event_logs: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "the path of a log, such as \"/var/log/nginx/error.log\"")]
-enum RawLog {
-    File(PathBuf),
-    /// What is known and not built: `{ journal = "ssh.service" }`.
-    Journal {
-        #[serde(rename = "journal")]
-        _journal: toml::Value,
-    },
 }
 
 #[derive(Deserialize)]
@@ -134,24 +127,35 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<AllowList, AllowError> {
 /// A log by its name; `refuse` makes the error of a key, a value and what is wrong.
 fn read_log(
     name: String,
-    log: RawLog,
+    log: LogSource,
     refuse: &impl Fn(&'static str, &str, &'static str) -> AllowError,
-) -> Result<(String, PathBuf), AllowError> {
+) -> Result<(String, LogSource), AllowError> {
     if is_name(&name).is_err() {
         return Err(refuse("logs", &name, "a log's name is 1 to 64 letters, digits, dots, dashes or underscores"));
     }
-    let RawLog::File(path) = log else {
-        let why = "the systemd journal cannot be read in this version; name a file that rsyslog or the program writes";
-        return Err(refuse("logs", &name, why));
+    let path = match &log {
+        LogSource::File(path) => path,
+        LogSource::Journal { journal } if is_unit(journal) || journal == LogSource::WHOLE => return Ok((name, log)),
+        LogSource::Journal { journal } => {
+            let why = "write a unit's whole name, as in { journal = \"ssh.service\" }, or \"*\" for all of the journal";
+            return Err(refuse("logs", journal, why));
+        }
     };
-    if !is_plain_root(&path) {
+    if !is_plain_root(path) {
         let why = "write the absolute path of one file, without \".\", \"..\" and patterns";
         return Err(refuse("logs", &name, why));
     }
     if NO_LOGS_IN.iter().any(|place| path.starts_with(place)) {
         return Err(refuse("logs", &name, "what lies in /proc, /sys and /dev is no log"));
     }
-    Ok((name, path))
+    Ok((name, log))
+}
+
+/// A unit of systemd by its whole name: it becomes a word of a command, so nothing that journalctl takes for a pattern.
+fn is_unit(name: &str) -> bool {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b':' | b'-' | b'_' | b'.' | b'\\' | b'@');
+    let is_known = name.rsplit_once('.').is_some_and(|(stem, kind)| !stem.is_empty() && UNIT_KINDS.contains(&kind));
+    is_known && name.len() <= UNIT_MAX && name.bytes().all(fits)
 }
 
 /// A host name as it is compared: lower case, without the final dot and the brackets of an IPv6 address.
@@ -270,6 +274,22 @@ mod tests {
     }
 
     #[test]
+    fn a_log_is_a_file_or_what_a_unit_writes_into_the_journal() {
+        let list = parse(
+            "[logs]\napp = \"/var/log/app.log\"\nssh = { journal = \"ssh.service\" }\nvm = { journal = \"qemu@a\\\\x2d1.service\" }\n\
+             all = { journal = \"*\" }",
+            Path::new("x"),
+        );
+        let list = list.unwrap();
+        let said = |name: &str| list.log(name).map(ToString::to_string);
+        assert_eq!(said("app").as_deref(), Some("/var/log/app.log"));
+        assert_eq!(said("ssh").as_deref(), Some("the journal of ssh.service"));
+        assert_eq!(said("vm").as_deref(), Some("the journal of qemu@a\\x2d1.service"));
+        assert_eq!(said("all").as_deref(), Some("the whole journal"));
+        assert_eq!(said("other"), None);
+    }
+
+    #[test]
     fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
         let message = refused("gateway = true\nloopback_port = [80]\n");
         for part in ["/etc/upheld/allow.toml", "line 2", "loopback_port", "did you mean `loopback_ports`?"] {
@@ -306,7 +326,13 @@ mod tests {
             ("[logs]\nsyslog = \"/var/log/../../etc/shadow\"", "absolute path"),
             ("[logs]\nkernel = \"/proc/kmsg\"", "no log"),
             ("[logs]\n\"a b\" = \"/var/log/syslog\"", "a log's name"),
-            ("[logs]\nssh = { journal = \"ssh.service\" }", "journal cannot be read"),
+            ("[logs]\nssh = { journal = \"ssh\" }", "a unit's whole name"),
+            ("[logs]\nssh = { journal = \"ssh*.service\" }", "a unit's whole name"),
+            ("[logs]\nssh = { journal = \"ssh.service --merge\" }", "a unit's whole name"),
+            ("[logs]\nssh = { journal = \".service\" }", "a unit's whole name"),
+            ("[logs]\nssh = { journal = \"\" }", "a unit's whole name"),
+            ("[logs]\nssh = { journal = true }", "{ journal = \"ssh.service\" }"),
+            ("[logs]\nssh = { journal = \"ssh.service\", since = 1 }", "{ journal = \"ssh.service\" }"),
             ("[logs]\nssh = 7", "the path of a log"),
             ("gateway = 1", "gateway"),
             ("gateway", "line 1"),

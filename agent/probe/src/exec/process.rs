@@ -1,4 +1,5 @@
-//! The one place of the agent that starts a program, where it is not Windows.
+//! The one place of the agent that starts a program, where it is not Windows: one whose words stand under `[commands]` of
+//! the site's own file, or `/usr/bin/journalctl`, which that file asks for where it names the journal under `[logs]`.
 //!
 //! Without a shell, with an environment of two words, nothing to read, a group of its own, and no more rights than any
 //! user: the thread that starts it gives up its ambient rights (the service's right to send echoes) and the way to any

@@ -53,9 +53,9 @@ impl Site {
     }
 
     fn look(&mut self) -> ProbeResult {
-        let mut kept = Kept::of(self.kept.take(), &self.path("app.log"), &self.spec);
+        let mut kept = Kept::of(self.kept.take(), &LogSource::File(self.path("app.log")), &self.spec);
         let soon = Deadline::after(Duration::from_secs(30));
-        let result = kept.look(&self.spec, Timestamp::now(), self.limits, soon);
+        let result = kept.look(&self.path("app.log"), &self.spec, Timestamp::now(), self.limits, soon);
         // What is kept outlives a restart.
         let text = serde_json::to_string(&kept).unwrap();
         self.kept = Some(serde_json::from_str(&text).unwrap());
@@ -186,7 +186,8 @@ fn a_look_that_has_no_time_goes_on_where_it_was() {
     let mut site = Site::begun();
     site.write(b"ERROR one\nERROR two\n");
     let mut kept = site.kept.take().unwrap();
-    let result = kept.look(&site.spec, Timestamp::now(), site.limits, Deadline::after(Duration::ZERO));
+    let result =
+        kept.look(&site.path("app.log"), &site.spec, Timestamp::now(), site.limits, Deadline::after(Duration::ZERO));
     assert!(evidence(&result).contains("the rest is read at the next look"), "{result:?}");
     site.kept = Some(kept);
     assert_eq!(site.found(), 2);

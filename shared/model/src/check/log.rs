@@ -26,7 +26,7 @@ vocabulary!(
     }
 );
 
-/// A log of the agent's host.
+/// A log of the agent's host: a file, or a part of the systemd journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogSpec {
