@@ -1,4 +1,5 @@
-//! Services of a machine with the real systemd, asked by the real agent as a user without any right.
+//! Services of a machine with the real systemd, asked by the real agent as a user without any right; and what they write
+//! into its journal, read by one with the right to it.
 
 use std::{process::Command, time::Duration};
 
@@ -22,6 +23,11 @@ const UNITS: &[(&str, &str)] = &[
         "elsewhere.service",
         "[Unit]\nConditionPathExists=/nowhere\n[Service]\nExecStart=/bin/sleep infinity\n[Install]\n\
          WantedBy=multi-user.target\n",
+    ),
+    (
+        "talking.service",
+        "[Service]\nType=oneshot\nExecStart=/bin/echo all well\nExecStart=/bin/echo ERROR disk 3 is lost\n\
+         ExecStart=/bin/printf 'ERROR but \\377 harmless\\n'\n",
     ),
 ];
 
@@ -68,10 +74,72 @@ fn services_are_told_as_systemd_has_them_and_never_up_where_nobody_can_say() {
     assert_eq!(row(&seen, "stopped")["outcome"]["is"], "ok");
     assert!(row(&seen, "good")["evidence"].as_str().expect("evidence").contains("good.service is masked"));
 
+    the_journal_is_read_by_whoever_may_and_is_unknown_to_all_others(&site);
+
     site.machine.sh("systemctl stop dbus.socket dbus.service 2>/dev/null; rm -f /run/dbus/system_bus_socket");
     for row in &site.look() {
         assert_eq!(row["outcome"]["is"], "unknown", "nobody can say: {row}");
     }
+}
+
+fn the_journal_is_read_by_whoever_may_and_is_unknown_to_all_others(site: &Site) {
+    const ALLOW: &str = "[logs]\ntalking = { journal = \"talking.service\" }\n";
+    program::write(&site.machine.path("srv/allow.toml"), ALLOW);
+    // Tom has a journal of his own, of which journalctl shows him what there is (nothing) without a complaint.
+    site.machine
+        .sh("useradd tom; cp -r /srv/state /srv/toms; chown -R tom /srv/toms; runuser -u tom -- systemd-cat echo mine
+         systemctl start talking.service; journalctl --sync");
+    assert_eq!(site.machine.try_sh("runuser -u tom -- journalctl -u talking.service").1.trim(), "-- No entries --");
+    let toms = agent_line("check now talking --json").replace("/srv/state", "/srv/toms").replace("nobody", "tom");
+    let as_root = agent_line("check now talking --json").replace("runuser -u nobody -- ", "");
+    for (line, part) in [
+        (agent_line("check now talking --json"), "usermod -aG systemd-journal nobody; systemctl restart upheld-agent"),
+        (toms, "usermod -aG systemd-journal tom; "),
+        (as_root, "run the agent as a user of its own"),
+    ] {
+        let row = row(&rows(&site.machine.sh(&line)), "talking").clone();
+        println!("{row}");
+        assert_eq!(
+            (&row["outcome"]["is"], &row["outcome"]["reason"]),
+            (&"unknown".into(), &"permission".into()),
+            "{row}"
+        );
+        assert!(row["evidence"].as_str().expect("evidence").contains(part), "{part}: {row}");
+    }
+
+    // As the package's unit has it, with the group.
+    let unit =
+        std::fs::read_to_string(format!("{}/../agent/app/dist/upheld-agent.service", env!("CARGO_MANIFEST_DIR")));
+    let unit = unit.expect("the package's unit");
+    let fence = unit.split("# One right").nth(1).and_then(|rest| rest.split("[Install]").next()).expect("its fence");
+    let fence: String = fence.lines().filter(|line| line.contains('=')).map(|line| format!(" -p '{line}'")).collect();
+    site.machine.sh(&format!(
+        "systemd-run --quiet --unit=looks -p User=nobody -p SupplementaryGroups=systemd-journal{fence} \
+         -p ReadWritePaths=/srv -p StandardOutput=file:/srv/seen \
+         upheld-agent --state /srv/state --allow /srv/allow.toml record --for 100s"
+    ));
+    let seen = |what: &str, is_it: &dyn Fn(&Value) -> bool| {
+        wait_for(what, Duration::from_secs(40), || {
+            let text = std::fs::read_to_string(site.machine.path("srv/seen")).ok()?;
+            let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let found = lines.filter(|line| line["check"] == "talking").find(|line| is_it(line));
+            found.inspect(|line| println!("{line}"))
+        })
+    };
+    let matches = |line: &Value| line["counters"]["matches"][1].as_u64();
+    let first = seen("a first look", &|line| line["outcome"] == "ok");
+    assert_eq!((matches(&first), &first["values"]["lines_read"]), (Some(0), &0.0.into()), "what was there is not read");
+
+    site.machine.sh("systemctl start talking.service");
+    let bad = seen("lines that match", &|line| matches(line) > Some(0));
+    assert_eq!((&bad["outcome"], matches(&bad)), (&"bad".into(), Some(1)), "{bad}");
+    assert_eq!(bad["values"]["line 1"], "ERROR disk 3 is lost", "{bad}");
+
+    // What was read is deleted; what comes is read, and none of it twice.
+    site.machine.sh("journalctl --rotate; journalctl --vacuum-size=1; systemctl start talking.service");
+    let anew = seen("lines behind the place that is gone", &|line| matches(line) > Some(1));
+    assert_eq!((matches(&anew), &anew["values"]["matches"]), (Some(2), &2.0.into()), "{anew}");
+    site.machine.sh("systemctl stop looks.service");
 }
 
 /// The machine, and in it the state of an agent that has its checks.
@@ -105,9 +173,7 @@ impl Site {
 
     /// What each check says once.
     fn look(&self) -> Vec<Value> {
-        let said = self.machine.sh(&agent_line("check now --json"));
-        let report: Value = serde_json::from_str(&said).expect("JSON");
-        report["checks"].as_array().expect("checks").clone()
+        rows(&self.machine.sh(&agent_line("check now --json")))
     }
 
     /// What one check says for a while.
@@ -120,6 +186,11 @@ impl Site {
 
 fn agent_line(verb: &str) -> String {
     format!("runuser -u nobody -- upheld-agent --state /srv/state --allow /srv/allow.toml {verb}")
+}
+
+fn rows(said: &str) -> Vec<Value> {
+    let report: Value = serde_json::from_str(said).expect("JSON");
+    report["checks"].as_array().expect("checks").clone()
 }
 
 fn row<'a>(rows: &'a [Value], check: &str) -> &'a Value {
@@ -138,6 +209,10 @@ fn configured() -> Agent {
         .collect();
     checks.push(r#"{ kind = "service", name = "timer", unit = "timed.timer", every = "1s" }"#.to_owned());
     checks.push(r#"{ kind = "service", name = "enabled", every = "1s" }"#.to_owned());
+    checks.push(
+        r#"{ kind = "log", name = "talking", log = "talking", match = ["ERROR"], ignore = ["harmless"], every = "5s" }"#
+            .to_owned(),
+    );
     let asset =
         format!("\n[[asset]]\nid = \"srv-1\"\nclass = \"server\"\nchecks = [\n  {},\n]\n", checks.join(",\n  "));
     book::write_book(&folder, &asset, None);
