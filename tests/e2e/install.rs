@@ -132,6 +132,8 @@ fn two_commands_lead_from_nothing_to_the_first_host_and_what_is_not_signed_is_no
     assert_eq!(drill.0, Some(3), "the starter book has no channel yet: {drill:?}");
 
     // What it proposes is taken on the page, and stands in the starter book.
+    machine.sh("ip link add way0 type veth peer name way1; ip link set way1 up; ip link set way0 up
+         ip addr add 192.0.2.9/24 dev way0; ip route add default via 192.0.2.1");
     let proposed = machine.sh("upheld-agent discover --network 127.0.0.0/30 --propose 2>&1");
     assert!(proposed.contains("for a person to decide"), "{proposed}");
     let (url, _) = admin_link(&said).split_once("/in/").expect("the portal's address");
