@@ -203,7 +203,7 @@ fn ask_zabbix(agent: u16, port: u16) {
     .map(str::to_owned)
     .into();
     items.extend((1..=7).map(|number| format!("net.tcp.service[tcp,127.0.1.{number},{port}]")));
-    items.extend((1..=6).map(|number| format!("web.page.perf[127.0.1.{number},/,{port}]")));
+    items.extend((1..=6).map(|number| format!("net.tcp.service[http,127.0.1.{number},{port}]")));
     loop {
         for item in &items {
             let mut answer = Vec::new();
