@@ -22,7 +22,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use upheld_model::{CheckId, UnknownReason};
+use upheld_model::{CheckId, Outcome, UnknownReason};
 
 use crate::{ProbeResult, blocking::Blocking, deadline::Deadline};
 #[cfg(target_os = "linux")]
@@ -96,6 +96,22 @@ impl Services {
 /// So many are named of those that do not run.
 #[cfg(any(target_os = "linux", windows))]
 const NAMED_MAX: usize = 10;
+
+/// What is told of all services that start with this host: those that do not run as they should, and those that are about to.
+#[cfg(any(target_os = "linux", windows))]
+fn all_that_start(looked_at: usize, wrong: &[String], turning: &[String]) -> ProbeResult {
+    let result = match (wrong, turning) {
+        ([], []) => ProbeResult::new(Outcome::Ok)
+            .evidence(format!("all {looked_at} services that start with this host are as they should be")),
+        ([], turning) => ProbeResult::new(Outcome::Warn).evidence(listed(turning)),
+        (wrong, _) => ProbeResult::bad(format!(
+            "{} of the {looked_at} services that start with this host do not run: {}",
+            wrong.len(),
+            listed(wrong)
+        )),
+    };
+    result.value("services", looked_at as f64).value("not_running", wrong.len() as f64)
+}
 
 /// The first of them, and how many more there are.
 #[cfg(any(target_os = "linux", windows))]

@@ -32,6 +32,16 @@ pub(crate) fn length(seconds: f64) -> String {
     }
 }
 
+/// `10 min`, in the largest unit of which there are at least two: for times that somebody set.
+pub(crate) fn whole(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        172_800.. => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// A time of day to the tenth of a second.
 fn clock(at: Timestamp) -> String {
     let tenths = at.subsec_millisecond().rem_euclid(1_000) / 100;

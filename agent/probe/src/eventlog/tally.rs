@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use upheld_model::{Counter, Outcome, check::EventLogSpec};
 
 use super::event::Event;
-use crate::ProbeResult;
+use crate::{ProbeResult, words};
 
 /// So many events are quoted, the first of those that count; the others are counted.
 const QUOTED_MAX: usize = 3;
@@ -110,7 +110,7 @@ impl Tally {
         self.lately.retain(|(piece, _)| (oldest..=newest).contains(piece));
         self.quotes.retain(|quote| oldest <= piece(spec, quote.at) && piece(spec, quote.at) <= newest);
         let lately = self.lately.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
-        let span = in_words(spec.within_s);
+        let span = words::whole(spec.within_s);
         let log = &spec.channel;
         let more = if self.is_more { "; more wait to be read with the next look" } else { "" };
         // What is shown with a result has 256 characters: the first stands there, and each in a value of its own.
@@ -162,15 +162,6 @@ fn piece(spec: &EventLogSpec, at: Timestamp) -> i64 {
 fn asked(spec: &EventLogSpec) -> String {
     let EventLogSpec { channel, contains, within_s, .. } = spec;
     format!("{channel}: {} with {contains:?} within {within_s}", super::query::of(spec, None))
-}
-
-fn in_words(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        172_800.. => format!("{} days", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 use upheld_model::check::{LogSeverity, LogSpec};
 
+use crate::words;
+
 /// So many lines of a bout are quoted.
 const QUOTED_MAX: usize = 3;
 /// So many characters of each.
@@ -116,23 +118,13 @@ fn words(bout: &Bout, count: u64, spec: &LogSpec) -> String {
     let line = bout.lines.first().map(String::as_str).unwrap_or_default();
     let first: String = line.chars().take(IN_EVIDENCE).collect();
     let first = if first.len() < line.len() && !first.ends_with('…') { first + "…" } else { first };
-    format!("{count} {verb} within {}, since {since}: {first}", span(spec.within_s))
+    format!("{count} {verb} within {}, since {since}: {first}", words::whole(spec.within_s))
 }
 
 /// The part of the stretch in which an instant lies.
 fn part(spec: &LogSpec, at: Timestamp) -> u64 {
     let width = (spec.within_s / PARTS).max(1);
     u64::try_from(at.as_second()).unwrap_or(0) / width
-}
-
-/// `10 min`, in the largest unit of which there are at least two.
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        172_800.. => format!("{} days", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use upheld_model::Outcome;
-
-use super::listed;
+use super::all_that_start;
 use crate::ProbeResult;
 
 /// No attempt was made since the host started (`ERROR_SERVICE_NEVER_STARTED`).
@@ -58,18 +56,7 @@ pub(super) fn judge(services: &[Automatic], up: Duration) -> ProbeResult {
             },
         }
     }
-    let looked_at = services.len();
-    let result = match (wrong.as_slice(), turning.as_slice()) {
-        ([], []) => ProbeResult::new(Outcome::Ok)
-            .evidence(format!("all {looked_at} services that start with this host are as they should be")),
-        ([], turning) => ProbeResult::new(Outcome::Warn).evidence(listed(turning)),
-        (wrong, _) => ProbeResult::bad(format!(
-            "{} of the {looked_at} services that start with this host do not run: {}",
-            wrong.len(),
-            listed(wrong)
-        )),
-    };
-    result.value("services", looked_at as f64).value("not_running", wrong.len() as f64)
+    all_that_start(services.len(), &wrong, &turning)
 }
 
 /// How a stopped service failed, to be read after its name; `None` where it did not.
@@ -83,6 +70,8 @@ fn ended(service: &Automatic) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use upheld_model::Outcome;
+
     use super::*;
 
     const LONG: Duration = Duration::from_secs(86_400);

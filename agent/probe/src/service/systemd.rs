@@ -11,9 +11,8 @@ use upheld_model::{CheckId, Counter, Outcome, UnknownReason};
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Proxy};
 
 use super::{
-    State,
+    State, all_that_start,
     judge::{self, Unit, Verdict},
-    listed,
 };
 use crate::{ProbeResult, deadline::Deadline, host::boot_id};
 
@@ -124,17 +123,7 @@ impl Manager {
                 Verdict::Good(_) | Verdict::Missing => {}
             }
         }
-        let result = match (wrong.as_slice(), turning.as_slice()) {
-            ([], []) => ProbeResult::new(Outcome::Ok)
-                .evidence(format!("all {looked_at} services that start with this host are as they should be")),
-            ([], turning) => ProbeResult::new(Outcome::Warn).evidence(listed(turning)),
-            (wrong, _) => ProbeResult::bad(format!(
-                "{} of the {looked_at} services that start with this host do not run: {}",
-                wrong.len(),
-                listed(wrong)
-            )),
-        };
-        Ok(result.value("services", looked_at as f64).value("not_running", wrong.len() as f64))
+        Ok(all_that_start(looked_at, &wrong, &turning))
     }
 
     /// The services whose unit files are enabled, without templates, which stand for none by themselves.
@@ -248,6 +237,6 @@ mod tests {
     #[test]
     fn a_long_list_is_cut_and_counted() {
         let all: Vec<String> = (0..12).map(|number| format!("u{number}")).collect();
-        assert!(listed(&all).ends_with("u9; and 2 more"), "{}", listed(&all));
+        assert!(super::super::listed(&all).ends_with("u9; and 2 more"), "{}", super::super::listed(&all));
     }
 }
