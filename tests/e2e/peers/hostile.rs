@@ -28,10 +28,12 @@ struct Case {
     /// `unknown`, `bad`, `warn`, `ok`.
     is: &'static str,
     words: &'static str,
+    /// What a machine says that is too slow to see it to its end in time.
+    or: &'static str,
 }
 
 fn case(name: &'static str, check: impl Into<String>, port: u16, is: &'static str, words: &'static str) -> Case {
-    Case { name, check: check.into(), port: Some(port), is, words }
+    Case { name, check: check.into(), port: Some(port), is, words, or: words }
 }
 
 fn nut() -> Vec<Case> {
@@ -74,11 +76,14 @@ fn snmp() -> Vec<Case> {
     let supply = |name, port: u16, words| {
         case(name, format!("kind = \"ups.snmp\", target = \"127.0.0.1\", udp_port = {port}"), port, "unknown", words)
     };
+    // Whichever bound it meets first: the rows that a table may have, or the time that the check has.
+    let endless =
+        |name, port| Case { or: "the end of its table did not come", ..port_of(name, port, "its table does not end") };
     vec![
         port_of("snmp-same", snmp::same_row(), "its table goes round in circles"),
         port_of("snmp-back", snmp::backwards(), "its table goes round in circles"),
-        port_of("snmp-endless", snmp::endless(b"\x04\x01x"), "its table does not end"),
-        port_of("snmp-nothing", snmp::endless(b"\x05\x00"), "its table does not end"),
+        endless("snmp-endless", snmp::endless(b"\x04\x01x")),
+        endless("snmp-nothing", snmp::endless(b"\x05\x00")),
         supply("snmp-huge", snmp::huge_text(), "it does not say what it is"),
         supply("snmp-number", snmp::other_number(), "does not answer"),
         supply("snmp-types", snmp::other_types(), r"it calls itself"),
@@ -233,7 +238,7 @@ fn security_21_no_device_holds_the_agent_up_fills_it_or_writes_on_its_terminal()
     cases.extend(http(elsewhere.local_addr().expect("its address").port()));
     cases.extend(PLUGINS.iter().map(|(name, _, is, words)| {
         let check = format!("kind = \"exec.nagios\", command = \"{name}\"");
-        Case { name, check, port: None, is, words }
+        Case { name, check, port: None, is, words, or: words }
     }));
     let checks: Vec<String> = cases
         .iter()
@@ -253,7 +258,8 @@ fn security_21_no_device_holds_the_agent_up_fills_it_or_writes_on_its_terminal()
     for (case, seen) in cases.iter().zip(&seen) {
         println!("{:14} {:8} {:>5} ms  {}", seen.name, seen.is, seen.took_ms, seen.evidence);
         let in_time = Duration::from_millis(seen.took_ms) < TIMEOUT + Duration::from_secs(1);
-        if seen.name != case.name || seen.is != case.is || !seen.evidence.contains(case.words) || !in_time {
+        let as_meant = [case.words, case.or].iter().any(|words| seen.evidence.contains(words));
+        if seen.name != case.name || seen.is != case.is || !as_meant || !in_time {
             wrong.push(format!("{}: meant {:?} {:?}, seen {seen:?}", case.name, case.is, case.words));
         }
     }
