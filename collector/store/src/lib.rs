@@ -25,6 +25,8 @@ pub mod digests;
 mod error;
 pub mod facts;
 pub mod findings;
+#[cfg(test)]
+mod golden;
 mod handle;
 #[cfg(test)]
 mod hot;

@@ -16,7 +16,7 @@ mod connect;
 pub mod copy;
 mod meaning;
 mod migrate;
-mod query;
+pub(crate) mod query;
 mod readers;
 mod retry;
 mod writer;

@@ -120,7 +120,7 @@ type Refused = Box<dyn std::error::Error + Sync + Send>;
 const UNLESS_THERE: &str = " ON CONFLICT DO NOTHING /* unless it is there */";
 
 /// The shared text as PostgreSQL reads it: `$1` for `?1`, no hint of which index to use, and [`UNLESS_THERE`].
-pub(super) fn spoken(sql: &str) -> String {
+pub(crate) fn spoken(sql: &str) -> String {
     let mut said = String::with_capacity(sql.len());
     let mut words = sql.split(' ');
     while let Some(word) = words.next() {

@@ -1,11 +1,10 @@
 //! Every query that is written is understood by PostgreSQL, and none that runs often reads a whole table.
 
-use std::{fs, path::Path};
-
 use tokio_postgres::{SimpleQueryMessage, types::Type};
 
 use super::{options, server::Server};
 use crate::{
+    golden::{Written, written},
     hot,
     postgres::{connect::Address, open, query::spoken},
 };
@@ -21,7 +20,7 @@ fn every_query_that_is_written_is_understood() {
     io.block_on(async {
         let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, false).unwrap();
         let client = pool.get().await.unwrap();
-        for sql in queries {
+        for Written { sql, .. } in queries {
             let statement = client.prepare(&spoken(&sql)).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
             for column in statement.columns() {
                 let readable = [Type::INT8, Type::INT4, Type::TEXT, Type::BYTEA].contains(column.type_());
@@ -29,25 +28,6 @@ fn every_query_that_is_written_is_understood() {
             }
         }
     });
-}
-
-/// The texts of all `query!` in the aggregates' files.
-fn written() -> Vec<String> {
-    let mut found = Vec::new();
-    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_none_or(|end| end != "rs") || path.ends_with("sql.rs") {
-            continue;
-        }
-        let source = fs::read_to_string(&path).unwrap();
-        for block in source.split("query!(").skip(1) {
-            let literals: Vec<_> = block.split("\n)").next().unwrap().split('"').skip(1).step_by(2).collect();
-            let Some(sql) = literals.get(1) else { continue };
-            let lines: Vec<_> = sql.split("\\\n").map(str::trim_start).collect();
-            found.push(lines.concat());
-        }
-    }
-    found
 }
 
 #[test]
