@@ -26,7 +26,7 @@ pub mod watched;
 
 use std::{
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -48,11 +48,17 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A program of this workspace, of the same profile as the running test or bench.
+/// A program of this workspace, of the same profile as the running test or bench; beside a release build the agent as
+/// it is shipped, which has a profile of its own.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own file");
     // A test stands in target/PROFILE/deps, a bench in target/PROFILE.
-    let folders = test.ancestors().skip(1).take(2);
+    let folders = test.ancestors().skip(1).take(2).map(Path::to_owned);
+    if name == "upheld-agent" && folders.clone().any(|folder| folder.ends_with("release")) {
+        let shipped = test.with_file_name("../agent/upheld-agent");
+        assert!(shipped.exists(), "the agent is missing: run `cargo build --profile agent -p upheld-agent` first");
+        return shipped;
+    }
     let found = folders.map(|folder| folder.join(name)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{name} is missing beside {}: run `cargo build --bins` first", test.display()))
 }

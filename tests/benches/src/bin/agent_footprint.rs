@@ -1,6 +1,7 @@
 //! The agent's processor time and memory for 20 checks every 10 s plus host metrics, beside monit, collectd and
 //! zabbix_agentd doing what they can of it, in one run. Usage: `agent_footprint [SECONDS]` (default 600: processor time
-//! is counted in ticks of 10 ms), after `cargo build --release --bins`.
+//! is counted in ticks of 10 ms), after `cargo build --release --bins` and
+//! `cargo build --profile agent -p upheld-agent`.
 //!
 //! monit does all of it. collectd has no TCP check; its pings, pages and host metrics are the same. zabbix_agentd has no
 //! echo, asks nobody by itself and is asked here for its items as a server would ask it.

@@ -1,6 +1,7 @@
 //! From the instant of a fault to its incident in the database and to its ticket at the receiver: the real agent and the
 //! real collector, and faults that really happen (a listener closed, a server that begins to refuse, an address gone).
-//! Usage: `fault_to_incident [FAULTS]` (default 100, for each of two settings), after `cargo build --release --bins`.
+//! Usage: `fault_to_incident [FAULTS]` (default 100, for each of two settings), after `cargo build --release --bins` and
+//! `cargo build --profile agent -p upheld-agent`.
 //! Ends by itself within ten minutes. Needs root: it runs in network namespaces of its own.
 //!
 //! Each client has one site and at most twenty assets that hang on nothing, so that neither the brake on storms nor one
