@@ -1,8 +1,9 @@
 //! When to send what, and what an answer means (DELIVERY 2). Pure: it reads no journal and opens no connection.
 //!
 //! One request is under way at a time. Transitions go at once, samples with the next heartbeat, a backlog without
-//! pause, oldest epoch first; every request carries the present state, so that a backlog never hides it. An answer
-//! acknowledges exactly the batch whose digest it names, and nothing else ever does.
+//! pause, oldest epoch first; every request carries the present state, so that a backlog never hides it. After an outage
+//! the present goes alone before any record does, and the backlog begins small: many agents that come back at once first
+//! say how things stand. An answer acknowledges exactly the batch whose digest it names, and nothing else ever does.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -31,6 +32,9 @@ const FETCH_AGAIN: Duration = Duration::from_secs(300);
 const BATCH_BYTES: usize = 512 << 10;
 /// So many waiting samples do not wait for a heartbeat.
 const BACKLOG: u64 = 50;
+/// After so many failures one after another (some fifteen seconds) it is an outage: the first request that may be taken
+/// again carries the present alone, which costs a disk and a line little however long it lasts.
+const OUTAGE: u32 = 5;
 /// So many conflicts one after another are not settled by answering at once.
 const CONFLICTS_AT_ONCE: u32 = 3;
 
@@ -310,7 +314,8 @@ impl Sender {
         self.next_heartbeat = now.plus(self.pace);
         self.hold_until = None;
         self.wants_to_speak = false;
-        let oldest = self.view.iter().find(|epoch| epoch.acked.len < epoch.len).filter(|_| self.may_send_records());
+        let takes_records = self.may_send_records() && self.failures < OUTAGE;
+        let oldest = self.view.iter().find(|epoch| epoch.acked.len < epoch.len).filter(|_| takes_records);
         let batch = oldest.map(|epoch| Batch {
             epoch: epoch.acked.epoch,
             from: Seq(epoch.acked.len),
@@ -334,7 +339,11 @@ impl Sender {
             Answer::Delivered(delivered) => self.delivered(sent, &delivered, now),
             Answer::Conflict(conflict) => self.conflict(conflict, now),
             Answer::Refused { status, code, retry_after } => self.refused(status, &code, retry_after, now),
-            Answer::Failed { what } => self.fail(what, None, now),
+            Answer::Failed { what } => {
+                // A line that is too slow for a batch would be too slow for it for ever.
+                self.records_max = (self.records_max / 2).max(1);
+                self.fail(what, None, now);
+            }
         }
     }
 
@@ -409,9 +418,13 @@ impl Sender {
         self.failures = self.failures.saturating_add(1);
         let doubled = BACKOFF.0.saturating_mul(1 << (self.failures - 1).min(10)).min(BACKOFF.1);
         // Between half and all of it, so that many agents do not come back together.
-        let share = u32::try_from(self.roll() % 512).unwrap_or(0) + 512;
-        let spread = doubled * share / 1024;
-        let wait = retry_after.map_or(spread, |asked| asked.clamp(BACKOFF.0, RETRY_AFTER_MAX) + spread / 4);
+        let part = u32::try_from(self.roll() % 512).unwrap_or(0);
+        let spread = doubled * (part + 512) / 1024;
+        // Never sooner than asked, and up to a quarter of it later: all were told the same number.
+        let wait = retry_after.map_or(spread, |asked| {
+            let asked = asked.clamp(BACKOFF.0, RETRY_AFTER_MAX);
+            asked + asked * part / 2048 + spread / 4
+        });
         self.hold_until = Some(now.plus(wait));
         self.wants_to_speak = true;
         self.stand(Standing::Unreachable { why });

@@ -197,15 +197,16 @@ fn retry_after_is_obeyed_and_too_large_makes_smaller_batches() {
     let retry_after = Some(Duration::from_secs(120));
     answer(&mut sender, &busy, Answer::Refused { status: 429, code: codes::TOO_MANY.to_owned(), retry_after }, 1);
     assert!(sender.poll_timeout() >= Some(at(121)));
-    sender.handle_timeout(at(130));
+    assert!(sender.poll_timeout() <= Some(at(152)));
+    sender.handle_timeout(at(152));
     let large = post(&mut sender).unwrap();
     answer(
         &mut sender,
         &large,
         Answer::Refused { status: 413, code: codes::TOO_LARGE.to_owned(), retry_after: None },
-        130,
+        152,
     );
-    sender.handle_timeout(at(140));
+    sender.handle_timeout(at(160));
     assert_eq!(post(&mut sender).unwrap().batch.map(|batch| batch.records_max), Some(RECORDS_MAX / 4));
 }
 
@@ -259,4 +260,103 @@ fn an_early_renewal_is_asked_for_once_in_a_while_and_at_once_when_the_last_was_d
     let again = [(10, true), (100, true), (309, true), (310, true)].map(&mut wanted);
     assert_eq!(again, [true, false, false, true]);
     assert_eq!([(320, false), (330, true), (340, true)].map(&mut wanted), [false, true, false]);
+}
+
+#[test]
+fn after_an_outage_the_present_goes_first_and_the_backlog_begins_small() {
+    let mut sender = greeted();
+    sender.look(view(0, 200, 200), at(1));
+    let mut second = 1;
+    for failure in 0..20 {
+        let failed = post(&mut sender).unwrap();
+        assert_eq!(failed.batch.is_some(), failure < OUTAGE, "failure {failure}");
+        answer(&mut sender, &failed, Answer::Failed { what: "refused".to_owned() }, second);
+        second = sender.poll_timeout().unwrap().0.div_ceil(1_000_000_000);
+        sender.handle_timeout(at(second));
+    }
+    let hello = post(&mut sender).unwrap();
+    assert_eq!(hello.batch, None, "the present alone");
+    let digest = sent(&mut sender, &hello, 0);
+    answer(&mut sender, &hello, delivered(digest), second);
+    let (mut held, mut sizes) = (0, Vec::new());
+    while let Some(next) = post(&mut sender) {
+        let batch = next.batch.unwrap();
+        sizes.push(batch.records_max);
+        held = (held + batch.records_max as u64).min(200);
+        let digest = sent(&mut sender, &next, held);
+        answer(&mut sender, &next, delivered(digest), second);
+        sender.look(view(held, 200, 200), at(second));
+    }
+    assert_eq!((held, &sizes[..4]), (200, &[2, 4, 8, 16][..]), "{sizes:?}");
+}
+
+#[test]
+fn a_batch_that_is_too_much_for_its_line_becomes_small_enough() {
+    let mut sender = greeted();
+    sender.look(view(0, 100, 100), at(1));
+    let (mut second, mut held) = (1, 0);
+    // No more than twelve records arrive within the time that an answer may take.
+    for _ in 0..200 {
+        let Some(next) = post(&mut sender) else { break };
+        let size = next.batch.map_or(0, |batch| batch.records_max);
+        if size <= 12 {
+            held = (held + size as u64).min(100);
+            let digest = sent(&mut sender, &next, held);
+            answer(&mut sender, &next, delivered(digest), second);
+            sender.look(view(held, 100, 100), at(second));
+        } else {
+            second += 30;
+            sender.handle_timeout(at(second));
+            second = sender.poll_timeout().unwrap().0.div_ceil(1_000_000_000);
+            sender.handle_timeout(at(second));
+        }
+    }
+    assert_eq!(held, 100, "after {second} s");
+    assert!(second < 1800, "{second} s");
+}
+
+/// A collector that is away for two hours comes back to a thousand agents.
+#[test]
+fn a_thousand_agents_come_back_spread_within_a_minute_and_a_half() {
+    let back = 7200;
+    let mut arrivals = std::collections::BTreeMap::<u64, u32>::new();
+    for seed in 0..1000 {
+        let mut sender = Sender::new(seed, at(0));
+        sender.look(view(0, 200, 200), at(0));
+        // All of them notice in the same second.
+        let mut second = 0;
+        loop {
+            let next = post(&mut sender).unwrap();
+            if second >= back {
+                assert_eq!(next.batch, None, "seed {seed}");
+                *arrivals.entry(second).or_default() += 1;
+                break;
+            }
+            answer(&mut sender, &next, Answer::Failed { what: "refused".to_owned() }, second);
+            second = sender.poll_timeout().unwrap().0.div_ceil(1_000_000_000);
+            sender.handle_timeout(at(second));
+        }
+    }
+    let (busiest, last) = (arrivals.values().max().unwrap(), arrivals.keys().last().unwrap() - back);
+    println!("a thousand agents: {busiest} in the busiest second, the last after {last} s");
+    assert!(*busiest <= 60, "{arrivals:?}");
+    assert!(last <= 90, "{last} s");
+}
+
+#[test]
+fn who_was_told_the_same_number_does_not_come_at_the_same_moment() {
+    let mut dues: Vec<u64> = (0..200)
+        .map(|seed| {
+            let mut sender = Sender::new(seed, at(0));
+            sender.look(view(0, 1, 1), at(0));
+            let busy = post(&mut sender).unwrap();
+            let retry_after = Some(Duration::from_secs(40));
+            let code = codes::TOO_MANY.to_owned();
+            answer(&mut sender, &busy, Answer::Refused { status: 429, code, retry_after }, 0);
+            sender.poll_timeout().unwrap().since(at(0)).as_millis().try_into().unwrap()
+        })
+        .collect();
+    dues.sort_unstable();
+    assert!(dues[0] >= 40_000 && dues[199] <= 50_250, "{dues:?}");
+    assert!(dues[199] - dues[0] > 8_000, "{dues:?}");
 }
