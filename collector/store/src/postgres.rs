@@ -14,6 +14,7 @@
 
 mod connect;
 pub mod copy;
+mod export;
 mod meaning;
 mod migrate;
 pub(crate) mod query;
@@ -31,6 +32,7 @@ use crate::{
     writer::Writer,
 };
 use connect::Address;
+pub use export::export;
 use migrate::STEPS;
 
 /// The advisory lock that whoever writes holds: "UPHD".

@@ -90,28 +90,28 @@ const NUMBERED: &[(&str, &str)] =
     &[("audit", "entry"), ("runs", "run"), ("restores", "restore"), ("incidents", "rowid")];
 
 /// A column: its name, and its type in PostgreSQL.
-struct Column {
+pub(super) struct Column {
     name: String,
     ty: Type,
 }
 
 /// The file, at one moment.
-struct Source(rusqlite::Connection);
+pub(super) struct Source(pub(super) rusqlite::Connection);
 
 impl Source {
-    fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = rusqlite::Connection::open(path).map_err(unread)?;
         connection.execute_batch("PRAGMA query_only = 1; BEGIN").map_err(unread)?;
         Ok(Self(connection))
     }
 
-    fn tables(&self) -> Result<Vec<String>, StoreError> {
+    pub(super) fn tables(&self) -> Result<Vec<String>, StoreError> {
         let text = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
         let mut statement = self.0.prepare(text).map_err(unread)?;
         statement.query_map([], |row| row.get(0)).and_then(Iterator::collect).map_err(unread)
     }
 
-    fn columns(&self, table: &str) -> Result<Vec<Column>, StoreError> {
+    pub(super) fn columns(&self, table: &str) -> Result<Vec<Column>, StoreError> {
         let mut statement = self.0.prepare("SELECT name, type FROM pragma_table_info(?1)").map_err(unread)?;
         let read = |row: &rusqlite::Row<'_>| {
             let (name, kind): (String, String) = (row.get(0)?, row.get(1)?);
@@ -130,10 +130,30 @@ impl Source {
         }
         Ok(columns)
     }
+
+    /// What a table of the file holds.
+    pub(super) fn sum(&self, table: &str, columns: &[Column]) -> Result<Copied, StoreError> {
+        let mut statement = self.0.prepare(&format!("SELECT {} FROM {table}", names(columns))).map_err(unread)?;
+        let mut rows = statement.query([]).map_err(unread)?;
+        let mut sum = Sum::default();
+        while let Some(row) = rows.next().map_err(unread)? {
+            sum.add(&values_of(row, table, columns)?);
+        }
+        Ok(sum.of(table))
+    }
+}
+
+/// A row of the file's.
+fn values_of<'r>(row: &'r rusqlite::Row<'_>, table: &str, columns: &[Column]) -> Result<Vec<Value<'r>>, StoreError> {
+    (0..columns.len()).map(|column| row.cell(column)).collect::<Result<_, _>>().map_err(|misread| StoreError::Damaged {
+        name: NAME,
+        column: misread.column,
+        why: format!("{table}: {}", misread.why),
+    })
 }
 
 async fn send(source: &Source, to: &Transaction<'_>, table: &str, columns: &[Column]) -> Result<Copied, StoreError> {
-    let names = columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = names(columns);
     let sink = to.copy_in(&format!("COPY {table} ({names}) FROM STDIN BINARY")).await.map_err(refused)?;
     let types: Vec<Type> = columns.iter().map(|column| column.ty.clone()).collect();
     let writer = BinaryCopyInWriter::new(sink, &types);
@@ -142,10 +162,7 @@ async fn send(source: &Source, to: &Transaction<'_>, table: &str, columns: &[Col
     let mut rows = statement.query([]).map_err(unread)?;
     let mut sum = Sum::default();
     while let Some(row) = rows.next().map_err(unread)? {
-        let values: Vec<Value<'_>> =
-            (0..columns.len()).map(|column| row.cell(column)).collect::<Result<_, _>>().map_err(|misread| {
-                StoreError::Damaged { name: NAME, column: misread.column, why: format!("{table}: {}", misread.why) }
-            })?;
+        let values = values_of(row, table, columns)?;
         sum.add(&values);
         let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
         writer.as_mut().write(&params).await.map_err(refused)?;
@@ -155,30 +172,48 @@ async fn send(source: &Source, to: &Transaction<'_>, table: &str, columns: &[Col
 }
 
 async fn read_back(to: &Transaction<'_>, table: &str, columns: &[Column]) -> Result<Copied, StoreError> {
-    let names = columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
-    let none: [&(dyn ToSql + Sync); 0] = [];
-    let rows = to.query_raw(&format!("SELECT {names} FROM {table}"), none).await.map_err(refused)?;
-    tokio::pin!(rows);
     let mut sum = Sum::default();
-    while let Some(row) = rows.try_next().await.map_err(refused)? {
+    each_row(to, table, columns, |values| {
+        sum.add(values);
+        Ok(())
+    })
+    .await?;
+    Ok(sum.of(table))
+}
+
+/// Hands out a table's rows one by one, however many there are.
+pub(super) async fn each_row(
+    of: &Transaction<'_>,
+    table: &str,
+    columns: &[Column],
+    mut row: impl FnMut(&[Value<'_>]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let none: [&(dyn ToSql + Sync); 0] = [];
+    let rows = of.query_raw(&format!("SELECT {} FROM {table}", names(columns)), none).await.map_err(refused)?;
+    tokio::pin!(rows);
+    while let Some(found) = rows.try_next().await.map_err(refused)? {
         let values: Vec<Value<'_>> = (0..columns.len())
-            .map(|column| row.cell(column))
+            .map(|column| found.cell(column))
             .collect::<Result<_, _>>()
             .map_err(|misread| misread.of(NAME))?;
-        sum.add(&values);
+        row(&values)?;
     }
-    Ok(sum.of(table))
+    Ok(())
+}
+
+pub(super) fn names(columns: &[Column]) -> String {
+    columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Rows, and the sum of their digests: a sum, since neither side promises an order.
 #[derive(Default)]
-struct Sum {
+pub(super) struct Sum {
     rows: u64,
     words: [u64; 4],
 }
 
 impl Sum {
-    fn add(&mut self, values: &[Value<'_>]) {
+    pub(super) fn add(&mut self, values: &[Value<'_>]) {
         let mut context = Context::new(&SHA256);
         for value in values {
             let mut add = |kind: u8, bytes: &[u8]| {
@@ -200,7 +235,7 @@ impl Sum {
         self.rows += 1;
     }
 
-    fn of(self, table: &str) -> Copied {
+    pub(super) fn of(self, table: &str) -> Copied {
         let mut digest = [0; 32];
         for (bytes, word) in digest.as_chunks_mut::<8>().0.iter_mut().zip(self.words) {
             *bytes = word.to_be_bytes();
@@ -209,10 +244,10 @@ impl Sum {
     }
 }
 
-fn refused(error: tokio_postgres::Error) -> StoreError {
+pub(super) fn refused(error: tokio_postgres::Error) -> StoreError {
     meaning(NAME, error)
 }
 
-fn unread(error: rusqlite::Error) -> StoreError {
+pub(super) fn unread(error: rusqlite::Error) -> StoreError {
     sqlite::meaning(NAME, error)
 }

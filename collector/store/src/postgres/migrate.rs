@@ -15,6 +15,11 @@ pub(super) const STEPS: &[(i64, &str)] = &[(12, include_str!("schema.sql"))];
 
 const NAME: &str = "open.migrate";
 
+/// The newest version that this program knows.
+pub(super) fn known() -> i64 {
+    STEPS.last().map_or(0, |step| step.0)
+}
+
 /// Brings the database to the last of `steps`. One of a newer version, or one that is not ours, is left alone.
 pub(super) async fn migrate(client: &ClientWrapper, address: &str, steps: &[(i64, &str)]) -> Result<(), StoreError> {
     let known = steps.last().map_or(0, |step| step.0);
@@ -49,7 +54,7 @@ async fn run_missing(client: &ClientWrapper, address: &str, steps: &[(i64, &str)
 }
 
 /// The version of the database; 0 when it is empty.
-async fn version(client: &ClientWrapper, address: &str, known: i64) -> Result<i64, StoreError> {
+pub(super) async fn version(client: &ClientWrapper, address: &str, known: i64) -> Result<i64, StoreError> {
     let path = || PathBuf::from(address);
     let tables = "SELECT count(*), count(*) FILTER (WHERE c.relname = 'upheld_migrations') FROM pg_catalog.pg_class c \
                   WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";

@@ -51,6 +51,18 @@ pub fn inspect(path: &Path) -> Result<i64, StoreError> {
     copy.pragma_query_value(None, "user_version", |row| row.get(0)).named("backup.schema")
 }
 
+/// A new file of its owner's alone, with the tables of `schema` and nothing in them, for whoever fills it and syncs it.
+pub(crate) fn make(path: &Path, schema: i64) -> Result<Connection, StoreError> {
+    create_empty(path)?;
+    let connection =
+        Connection::open(path).map_err(|error| StoreError::Open { path: path.to_owned(), source: Arc::new(error) })?;
+    // What is not whole at its end is thrown away.
+    connection.pragma_update(None, "journal_mode", "OFF").named("backup.make")?;
+    connection.pragma_update(None, "synchronous", "OFF").named("backup.make")?;
+    open::make(&connection, schema)?;
+    Ok(connection)
+}
+
 /// A file of its owner's alone, empty: what an interrupted copy left is written over.
 fn create_empty(path: &Path) -> Result<(), StoreError> {
     let mut how = OpenOptions::new();

@@ -107,14 +107,25 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).named(name)?;
     let found = pragma(&transaction, "user_version")?;
     refuse_newer(found, path)?;
-    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(step).named(name)?;
-    }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID).named(name)?;
-    transaction.pragma_update(None, "user_version", SCHEMA_VERSION).named(name)?;
+    steps(&transaction, found, SCHEMA_VERSION)?;
     transaction.commit().named(name)?;
     tracing::info!(from = found, to = SCHEMA_VERSION, path = %path.display(), "the database's schema was brought up to date");
     Ok(())
+}
+
+/// Makes the tables of `schema` in an empty file.
+pub(super) fn make(connection: &Connection, schema: i64) -> Result<(), StoreError> {
+    steps(connection, 0, schema)
+}
+
+fn steps(connection: &Connection, from: i64, to: i64) -> Result<(), StoreError> {
+    let name = "open.migrate";
+    let count = |version: i64| usize::try_from(version).unwrap_or(0);
+    for step in MIGRATIONS.iter().take(count(to)).skip(count(from)) {
+        connection.execute_batch(step).named(name)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID).named(name)?;
+    connection.pragma_update(None, "user_version", to).named(name)
 }
 
 fn pragma(connection: &Connection, which: &str) -> Result<i64, StoreError> {

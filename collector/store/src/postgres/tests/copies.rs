@@ -7,7 +7,10 @@ use crate::{
     StoreError,
     audit::AuditRow,
     conformance::agent,
-    postgres::{copy::copy, open},
+    postgres::{
+        copy::{Source, copy},
+        export, open,
+    },
     sqlite,
 };
 
@@ -59,6 +62,16 @@ fn fill(connection: &Connection, table: &str, number: i64) {
     connection.execute(&text, []).unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
+fn entry() -> AuditRow {
+    AuditRow {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        who: "p".to_owned(),
+        client: None,
+        what: "x".to_owned(),
+        detail: "{}".to_owned(),
+    }
+}
+
 #[tokio::test]
 async fn every_table_arrives_whole_and_what_is_counted_goes_on() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -72,13 +85,7 @@ async fn every_table_arrives_whole_and_what_is_counted_goes_on() {
 
     let store = open(&address, &options(&server)).unwrap();
     assert_eq!(held(&store).await, 2);
-    let entry = AuditRow {
-        at: jiff::Timestamp::UNIX_EPOCH,
-        who: "p".to_owned(),
-        client: None,
-        what: "x".to_owned(),
-        detail: "{}".to_owned(),
-    };
+    let entry = entry();
     store
         .write::<_, StoreError, _>("goes on", move |tx| {
             tx.append_audit(&entry)?;
@@ -107,4 +114,59 @@ fn a_row_that_did_not_arrive_as_it_was_undoes_the_whole() {
     let refused = copy(&path, &address, &options(&server));
     assert!(matches!(&refused, Err(StoreError::Damaged { why, .. }) if why.contains("people")), "{refused:?}");
     assert_eq!(server.sql(database, "SELECT count(*) FROM agents"), "0");
+}
+
+#[tokio::test]
+async fn the_way_back_brings_every_value_and_what_it_brings_is_of_one_moment() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (path, back) = (full_file(folder.path()), folder.path().join("back.db"));
+    let server = Server::shared();
+    let address = server.database();
+    copy(&path, &address, &options(&server)).unwrap();
+    assert_eq!(export(&address, &options(&server), &back).unwrap(), sqlite::SCHEMA_VERSION);
+    let [was, is] = [&path, &back].map(|path| Source::open(path).unwrap());
+    for table in was.tables().unwrap() {
+        let columns = was.columns(&table).unwrap();
+        assert_eq!(was.sum(&table, &columns).unwrap(), is.sum(&table, &columns).unwrap());
+    }
+    drop((was, is));
+    assert_eq!(sqlite::backup::inspect(&back).unwrap(), sqlite::SCHEMA_VERSION);
+
+    // Each transaction brings an agent and an entry of the audit: at each moment there are as many of the one as of the
+    // other.
+    let store = open(&address, &options(&server)).unwrap();
+    let busy = tokio::spawn(async move {
+        for number in 0..400 {
+            let (row, entry) = (agent("acme", &format!("b-{number}")), entry());
+            let write = store.write::<_, StoreError, _>("pair", move |tx| {
+                tx.insert_agent(&row)?;
+                tx.append_audit(&entry)
+            });
+            write.await.unwrap();
+        }
+    });
+    let mut met = 0;
+    while !busy.is_finished() {
+        let options = options(&server);
+        let (address, to) = (address.clone(), back.clone());
+        tokio::task::spawn_blocking(move || export(&address, &options, &to).map(drop)).await.unwrap().unwrap();
+        let count = |table: &str| -> i64 {
+            let text = format!("SELECT count(*) FROM {table}");
+            Connection::open(&back).unwrap().query_row(&text, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(count("agents"), count("audit"));
+        met += usize::from((3..402).contains(&count("agents")));
+    }
+    busy.await.unwrap();
+    println!("{met} exports while it was written");
+    assert!(met > 0, "none of them met a writer");
+}
+
+#[test]
+fn a_database_without_facts_is_not_backed_up() {
+    let server = Server::shared();
+    let folder = tempfile::TempDir::new().unwrap();
+    let refused = export(&server.database(), &options(&server), &folder.path().join("back.db"));
+    let Err(StoreError::Unreachable { source, .. }) = refused else { panic!("{refused:?}") };
+    assert!(source.to_string().contains("no facts"));
 }
