@@ -57,8 +57,7 @@ fn a_host_is_enrolled_an_incident_told_and_worked_on_and_a_restart_forgets_nothi
     // A second one on the same database is refused, and says why.
     let second = refused(|| collector.command(&["serve"]));
     assert_eq!(second.code, 11, "{}", second.text);
-    let backup = refused(|| collector.command(&["backup"]));
-    assert!(backup.text.contains("PostgreSQL"), "{}", backup.text);
+    a_backup_restores_onto_either_store(&collector, &server, &password);
 
     collector.kill();
     collector.serve();
@@ -70,6 +69,44 @@ fn a_host_is_enrolled_an_incident_told_and_worked_on_and_a_restart_forgets_nothi
     wait_for("it goes on after the restart", SOON, || (records() > before).then_some(()));
     agent.program().stop();
     collector.program().assert_no_errors();
+}
+
+/// The archive holds the facts of one moment, is read without a server, and becomes a collector with a file or with
+/// another database, in recovery.
+fn a_backup_restores_onto_either_store(collector: &Collector, server: &Server, password: &Path) {
+    let file = collector.folder().join("b1");
+    let written = collector.cli_json(&["backup", "--out", text(&file)]);
+    assert!(written["manifest"]["parts"].to_string().contains("upheld.db"), "{written}");
+    collector.cli_json(&["backup", "verify", text(&file)]);
+    let following = refused(|| collector.command(&["backup", "--follow", text(&collector.folder().join("away"))]));
+    assert!(following.text.contains("archive of the log") && following.code == 69, "{}", following.text);
+
+    let restore = |into: &str, more: &[&str]| {
+        let into = collector.folder().join(into);
+        let mut command = std::process::Command::new(upheld_tests::binary("upheld-collector"));
+        command.args(["restore", text(&file), "--into", text(&into)]).args(more);
+        (command, into)
+    };
+    // The settings name the database of the one who serves.
+    let full = refused(|| restore("full", &[]).0);
+    assert!(full.text.contains("is being served already") && full.text.contains("--as-file"), "{}", full.text);
+    assert!(!collector.folder().join("full").exists());
+    let show = |into: &Path| {
+        let mut command = std::process::Command::new(upheld_tests::binary("upheld-collector"));
+        program::json(command.args(["recovery", "show", "--json", "--data", text(into)]))
+    };
+    let (mut as_file, into) = restore("as-file", &["--as-file", "--json"]);
+    assert!(program::json(&mut as_file)["database"].is_null());
+    assert!(into.join("upheld.db").exists() && show(&into)["recovery"]["missing_from"].is_string());
+    let other = server.database();
+    let url = other.replace("upheld:upheld@", "upheld@");
+    let ca = server.ca();
+    let to_other =
+        ["--database", &url, "--database-ca", text(&ca), "--database-password-file", text(password), "--json"];
+    let (mut to_other, into) = restore("to-other", &to_other);
+    println!("{}", program::json(&mut to_other));
+    assert!(!into.join("upheld.db").exists() && show(&into)["recovery"]["missing_from"].is_string());
+    assert_eq!(server.sql(name(&other), "SELECT state FROM incidents"), "taken");
 }
 
 #[test]

@@ -106,6 +106,21 @@ impl Config {
             database.map(Database::table).unwrap_or_default(),
         )
     }
+
+    /// The text of a file with this database in the place of the one that it names.
+    pub(crate) fn with_database(text: &str, database: Option<&Database>) -> String {
+        let mut is_old = false;
+        let mut kept = String::new();
+        for line in text.lines() {
+            let line_begins_a_table = line.trim_start().starts_with('[');
+            is_old = if line_begins_a_table { line.trim_start().starts_with("[database]") } else { is_old };
+            if !is_old {
+                kept.push_str(line);
+                kept.push('\n');
+            }
+        }
+        kept + &database.map(Database::table).unwrap_or_default()
+    }
 }
 
 fn unreadable(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
@@ -161,6 +176,17 @@ mod tests {
         assert_eq!(config.outbound.private_hosts, ["127.0.0.1"]);
         assert_eq!(config.listen, listen);
         assert_eq!(config.outbound.secrets_file, Path::new("/data/secrets.toml"));
+    }
+
+    #[test]
+    fn a_database_is_put_in_the_place_of_another_and_the_rest_of_the_file_stays() {
+        let text = "listen = \"127.0.0.1:7443\"\n# ours\n\n[database]\nurl = \"postgres://u@a.example/one\"\n\n[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\n";
+        let two = Database::given("postgres://u@b.example/two", None, None).unwrap();
+        let there = parse(&Config::with_database(text, Some(&two))).unwrap();
+        assert_eq!(there.database.map(|database| database.url().to_owned()).unwrap(), two.url());
+        let here = Config::with_database(text, None);
+        assert!(here.contains("# ours") && here.contains("[mail]"), "{here}");
+        assert!(parse(&here).unwrap().database.is_none());
     }
 
     #[test]

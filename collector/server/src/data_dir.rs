@@ -81,7 +81,7 @@ impl DataDir {
         }
         Err(Failure::new(Exit::Missing, format!("`upheld-collector {what}` is for a database in the data folder"))
             .because("this collector's facts are in PostgreSQL, which has its own backup, replicas and archive")
-            .todo("see docs/postgresql.md: pg_dump, and a copy of collector.toml, secrets.toml and pki/"))
+            .todo("see docs/postgresql.md, \"Backup\""))
     }
 
     /// The secrets of a folder whose configuration is being made.

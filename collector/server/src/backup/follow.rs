@@ -112,7 +112,20 @@ struct Run {
 
 impl Run {
     fn begin(data: &DataDir, folder: Folder, keep: usize, last: u64) -> Result<Self, Failure> {
-        data.only_with_a_file("backup --follow")?;
+        if data.config()?.database.is_some() {
+            return Err(Failure::new(
+                Exit::Missing,
+                "`upheld-collector backup --follow` is for a database in the data folder",
+            )
+            .because(
+                "this collector's facts are in PostgreSQL, whose own archive of the log follows it to the last commit",
+            )
+            .todo("set up pg_basebackup and pg_receivewal: docs/postgresql.md, \"Backup\"")
+            .todo(format!(
+                "or take copies of the whole: upheld-collector backup --out DIR --data {}",
+                data.path().display()
+            )));
+        }
         let follower = Follower::begin(&data.database())?;
         let (head_at, base_at) = (Timestamp::MIN, Timestamp::MIN);
         let (previous, files) = (String::new(), BTreeMap::new());

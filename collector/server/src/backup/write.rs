@@ -30,7 +30,6 @@ pub(crate) struct Written {
 /// Writes a backup of the folder to `out`, which must not exist. A collector may be serving the folder.
 pub(crate) fn write(data: &DataDir, out: &Path, now: Timestamp) -> Result<Written, Failure> {
     let config = data.config()?;
-    data.only_with_a_file("backup")?;
     if out.exists() {
         return Err(Failure::new(Exit::Failed, format!("{} exists already", out.display()))
             .because("a backup never replaces another one")
@@ -38,7 +37,10 @@ pub(crate) fn write(data: &DataDir, out: &Path, now: Timestamp) -> Result<Writte
     }
     let partial = with_end(out, ".partial");
     let copy = Removed(with_end(out, ".partial-db"));
-    let schema = upheld_store::sqlite::backup::snapshot(&data.database(), &copy.0)?;
+    let schema = match &config.database {
+        None => upheld_store::sqlite::backup::snapshot(&data.database(), &copy.0)?,
+        Some(database) => database.copy_to(&copy.0, &config.outbound)?,
+    };
     upheld_store::sqlite::backup::inspect(&copy.0)?;
     let mut sources = vec![("collector.toml".to_owned(), data.config_file())];
     let secrets = &config.outbound.secrets_file;

@@ -12,9 +12,10 @@ use upheld_desk::{Actor, Desk};
 use super::Context;
 use crate::{
     backup::{self, DATABASE, Folder},
+    config::{Config, Database},
     data_dir::DataDir,
     failure::{Exit, Failure},
-    files::{FileError, create_private_folder, sync_folder},
+    files::{FileError, create_private_folder, read_text, sync_folder, write_private},
 };
 
 /// From what, to where.
@@ -35,6 +36,18 @@ pub(super) struct RestoreArgs {
     /// This person says that the collector wrote nothing after the last segment: nothing is void, and no recovery.
     #[arg(long, value_name = "WHO", requires = "segments", conflicts_with = "as_far_as_whole")]
     nothing_after_by: Option<String>,
+    /// The facts go to this empty PostgreSQL, whatever the settings in the backup say: postgres://USER@HOST:PORT/DATABASE.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// With --database: the file that holds its password.
+    #[arg(long, value_name = "FILE", requires = "database")]
+    database_password_file: Option<PathBuf>,
+    /// With --database: the authority of its certificate, where that is none of the public ones.
+    #[arg(long, value_name = "FILE", requires = "database")]
+    database_ca: Option<PathBuf>,
+    /// The facts stay in the file upheld.db of the folder, whatever the settings in the backup say.
+    #[arg(long, conflicts_with = "database")]
+    as_file: bool,
 }
 
 pub(super) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
@@ -55,12 +68,15 @@ pub(super) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
         _ => None,
     };
     upheld_store::sqlite::backup::inspect(&database)?;
-    DataDir::at(scratch.0.clone()).config()?;
+    let made = DataDir::at(scratch.0.clone());
+    let config = made.config()?;
+    let place = args.place(&config)?;
     let restored = Restored {
         file,
         into,
         segments: applied.map(|applied| applied.segments),
         up_to: applied.map_or(taken_at, |applied| applied.up_to),
+        url: place.as_ref().map(|place| place.url().to_owned()),
     };
     let said = {
         // Opening migrates what an older version wrote.
@@ -70,11 +86,49 @@ pub(super) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
             None => restored.in_recovery(&desk)?,
         }
     };
+    if let Some(place) = &place {
+        move_to(place, &config, &made)?;
+    }
+    if place != config.database {
+        let text = Config::with_database(&read_text(&made.config_file())?, place.as_ref());
+        write_private(&made.config_file(), text.as_bytes())?;
+    }
     let beside = into.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::rename(&scratch.0, into).map_err(FileError::of("name", into))?;
     sync_folder(beside).map_err(FileError::of("sync the folder", beside))?;
     context.output.result(&said.0, || said.1)?;
     Ok(Exit::Ok)
+}
+
+impl RestoreArgs {
+    /// The PostgreSQL to which the facts go; `None` where they stay in the folder.
+    fn place(&self, config: &Config) -> Result<Option<Database>, Failure> {
+        match &self.database {
+            Some(url) => {
+                let (ca, password) = (self.database_ca.as_deref(), self.database_password_file.as_deref());
+                Database::given(url, ca, password).map(Some)
+            }
+            None if self.as_file => Ok(None),
+            None => Ok(config.database.clone()),
+        }
+    }
+}
+
+/// Puts the facts of the folder's file into the database: all of them, compared, or none. The file goes.
+fn move_to(place: &Database, config: &Config, made: &DataDir) -> Result<(), Failure> {
+    let file = made.database();
+    place.copy_from(&file, &config.outbound).map_err(|failure| {
+        failure
+            .todo("a restore never writes over facts: name an empty database, --database URL")
+            .todo("or keep the facts in the folder: --as-file")
+    })?;
+    for end in ["", "-wal", "-shm"] {
+        let path = PathBuf::from(format!("{}{end}", file.display()));
+        if path.exists() {
+            fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// What was put together.
@@ -83,6 +137,8 @@ struct Restored<'a> {
     into: &'a Path,
     segments: Option<u64>,
     up_to: Timestamp,
+    /// The database that holds the facts, where that is no file.
+    url: Option<String>,
 }
 
 impl Restored<'_> {
@@ -106,7 +162,7 @@ impl Restored<'_> {
             voided.doubted
         );
         let document = json!({
-            "schema": "upheld.restore/1", "into": into, "segments": self.segments, "missing_from": up_to,
+            "schema": "upheld.restore/1", "into": into, "database": self.url, "segments": self.segments, "missing_from": up_to,
             "missing_to": now, "voided": voided,
         });
         Ok((text, document))
@@ -125,7 +181,7 @@ impl Restored<'_> {
             self.up_to
         );
         let document = json!({
-            "schema": "upheld.restore/1", "into": self.into, "segments": self.segments, "up_to": self.up_to,
+            "schema": "upheld.restore/1", "into": self.into, "database": self.url, "segments": self.segments, "up_to": self.up_to,
             "nothing_after_by": who,
         });
         Ok((text, document))
@@ -133,7 +189,12 @@ impl Restored<'_> {
 
     fn source(&self) -> String {
         let file = self.file.display();
-        self.segments.map_or_else(|| file.to_string(), |count| format!("{file} and {count} segments after it"))
+        let source =
+            self.segments.map_or_else(|| file.to_string(), |count| format!("{file} and {count} segments after it"));
+        match &self.url {
+            Some(url) => format!("{source} (facts: {url})"),
+            None => source,
+        }
     }
 }
 

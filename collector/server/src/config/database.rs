@@ -11,6 +11,7 @@ use upheld_store::{
     postgres::{
         self, Options,
         copy::{Copied, copy},
+        export,
     },
 };
 
@@ -83,6 +84,16 @@ impl Database {
     /// Copies the facts of the file at `from` into it, which must be empty.
     pub(crate) fn copy_from(&self, from: &Path, outbound: &Outbound) -> Result<Vec<Copied>, Failure> {
         Ok(copy(from, &self.url, &self.options(outbound, true)?)?)
+    }
+
+    /// Copies its facts, of one moment, to a new file at `to`; the schema that they have.
+    pub(crate) fn copy_to(&self, to: &Path, outbound: &Outbound) -> Result<i64, Failure> {
+        Ok(export(&self.url, &self.options(outbound, false)?, to)?)
+    }
+
+    /// Where it is, as its user wrote it: without a password.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// The table as it stands in a file.
