@@ -114,12 +114,15 @@ impl Recorder {
         state: &StateFolder,
         key: SigningKey,
         remembered: Option<&Memory>,
+        budget_bytes: Option<u64>,
         now: Moment,
         reports: mpsc::Sender<Report>,
     ) -> Result<(Self, Recovered), Failure> {
         let disk = Disk::open(&state.journal()).map_err(|error| state.unusable(error))?;
         let random = Box::new(|bytes: &mut [u8]| fill_random(bytes));
-        let opened = Courier::open(disk, key, Settings::default(), random, now);
+        let bounds = Settings::default();
+        let bounds = Settings { budget_bytes: budget_bytes.unwrap_or(bounds.budget_bytes), ..bounds };
+        let opened = Courier::open(disk, key, bounds, random, now);
         let (mut courier, opened) = opened.map_err(|error| unusable(state, error))?;
         let tail = match remembered {
             Some(memory) => courier.bodies_since(memory.position).map_err(|error| unusable(state, error))?,

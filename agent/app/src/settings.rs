@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) alarm: Option<AlarmTarget>,
     /// Where jobs of this host tell over HTTP that they ran; `None` for nowhere.
     pub(crate) jobs: Option<SocketAddr>,
+    /// What the journal may take of this host's disk, in bytes; `None` for what it takes by itself.
+    pub(crate) journal_bytes: Option<u64>,
     /// The allow file that the settings name.
     allow: Option<PathBuf>,
 }
@@ -37,6 +39,13 @@ struct Raw {
     alarm: Option<RawTarget>,
     allow: Option<PathBuf>,
     jobs: Option<RawJobs>,
+    journal: Option<RawJournal>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawJournal {
+    budget_mib: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +91,8 @@ impl Settings {
                 .help(r#"write: alarm = { url = "https://alarms.example/agent", secret = "whsec_…" }"#)
         })?;
         let jobs = raw.jobs.map(|jobs| parse_jobs(path, &jobs)).transpose()?;
-        Ok(Self { proxy, alarm, jobs, allow: raw.allow })
+        let journal_bytes = raw.journal.map(|journal| parse_budget(path, journal.budget_mib)).transpose()?;
+        Ok(Self { proxy, alarm, jobs, journal_bytes, allow: raw.allow })
     }
 }
 
@@ -101,6 +111,16 @@ fn parse_proxy(path: &Path, proxy: &str) -> Result<Url, Failure> {
     let url = Url::parse(proxy).map_err(|_| refused())?;
     let is_plain = url.scheme() == "http" && url.host().is_some() && url.username().is_empty();
     if is_plain && url.password().is_none() { Ok(url) } else { Err(refused()) }
+}
+
+/// With less the hashes alone of thirty days without a line (23 MiB) would push transitions out.
+fn parse_budget(path: &Path, mib: u64) -> Result<u64, Failure> {
+    if (64..=65_536).contains(&mib) {
+        return Ok(mib << 20);
+    }
+    Err(invalid(path)
+        .why(format!("the journal's budget is 64 to 65536 MiB, not {mib}"))
+        .help("write: journal = { budget_mib = 256 }"))
 }
 
 /// A port is on loopback; who wants more writes the address.
@@ -168,6 +188,16 @@ mod tests {
         assert_eq!(parse(named).unwrap().jobs, Some("10.20.0.5:8765".parse().unwrap()));
         for bad in
             ["jobs = {}", "jobs = { port = 0 }", "jobs = { port = 1, listen = \"127.0.0.1:1\" }", "jobs = { prt = 1 }"]
+        {
+            assert_eq!(parse(bad).unwrap_err().code(), Code::Invalid, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_journals_budget_is_in_mebibytes_and_has_room_for_thirty_days() {
+        assert_eq!(parse("").unwrap().journal_bytes, None);
+        assert_eq!(parse("journal = { budget_mib = 512 }").unwrap().journal_bytes, Some(512 << 20));
+        for bad in ["journal = { budget_mib = 1 }", "journal = { budget_mib = 70000 }", "journal = {}", "journal = 256"]
         {
             assert_eq!(parse(bad).unwrap_err().code(), Code::Invalid, "{bad}");
         }

@@ -7,7 +7,7 @@
 //!
 //! What cannot travel under its old name travels under a new epoch (`journal/epochs.rs`): after damage, after the
 //! collector named a fork, after a restored collector asked for what is gone. What was given up for room
-//! (`journal/room.rs`) or lost is told by a `Gap` event. No clock but the arguments: ages are counted in running time,
+//! (`journal/room.rs`) is told by an event, a `Gap` where nothing is left. No clock but the arguments: ages are counted in running time,
 //! so that a stepped wall clock throws nothing away.
 
 mod codec;
@@ -18,12 +18,13 @@ mod room;
 mod segments;
 mod since;
 mod state;
+mod summary;
 mod types;
 mod write;
 
 use std::time::Duration;
 
-use upheld_model::{AgentEvent, DeviceText, Epoch, Mono, ObservedAt, UnknownReason};
+use upheld_model::{AgentEvent, DeviceText, Epoch, Mono, ObservedAt, Sample, UnknownReason};
 use upheld_wire::v1::{Body, Head};
 
 use self::{
@@ -62,6 +63,8 @@ pub struct Journal<S> {
     pending: Pending,
     /// Events about the journal itself that still have to be appended.
     owed: Vec<AgentEvent>,
+    /// What is left of samples that were given up, likewise.
+    owed_samples: Vec<Sample>,
     /// How long the journal had been running when it was opened.
     age_before_s: u64,
     opened_at: Mono,
@@ -110,6 +113,7 @@ impl<S: Storage> Journal<S> {
             is_open: false,
             pending: Pending::default(),
             owed: Vec::new(),
+            owed_samples: Vec::new(),
             opened_at: now.mono,
             now,
             volatile: None,
@@ -133,7 +137,7 @@ impl<S: Storage> Journal<S> {
     /// When [`Journal::handle_timeout`] must be called at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
-        let owed = (!self.owed.is_empty()).then_some(self.now.mono);
+        let owed = (!self.owed.is_empty() || !self.owed_samples.is_empty()).then_some(self.now.mono);
         [self.flush_due, self.state_due, Some(self.house_due), owed].into_iter().flatten().min()
     }
 
@@ -329,6 +333,12 @@ impl<S: Storage> Journal<S> {
             {
                 self.owed = events;
             }
+        }
+        // While no disk takes it, it would only take the place of what is seen now.
+        if !self.owed_samples.is_empty() && self.volatile.is_none() {
+            let samples = std::mem::take(&mut self.owed_samples);
+            // One sample that alone is larger than a record never was in one.
+            drop(self.enqueue_summary(samples, self.now));
         }
     }
 

@@ -69,7 +69,8 @@ impl Agent {
         let (reporter, reports) = mpsc::channel(INCOMING_MAX);
         let reading = clocks::reading();
         let now = Moment { mono: reading.mono, wall: ObservedAt(reading.wall) };
-        let (recorder, recovered) = Recorder::start(&state, signing_key, memory.as_ref(), now, reporter)?;
+        let (recorder, recovered) =
+            Recorder::start(&state, signing_key, memory.as_ref(), settings.journal_bytes, now, reporter)?;
         prober.wake(recovered.opened.last_written.map(|at| at.0));
         let start = Start {
             last_alive: recovered.opened.last_written,

@@ -29,6 +29,8 @@ pub(super) const COMPRESSED: u8 = 1;
 pub(super) const THINNED: u8 = 2;
 /// The record holds a transition.
 pub(super) const TRANSITION: u8 = 4;
+/// The record holds what is left of samples that were given up.
+pub(super) const SUMMARY: u8 = 8;
 
 /// What a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,15 +1,20 @@
-//! What is given up, and in which order: acknowledged records first, then samples, transitions last (DELIVERY 1).
+//! What is given up, and in which order: acknowledged records first, then samples, then what was left of them, transitions
+//! last (DELIVERY 1).
 //!
-//! A body that is given up leaves its hash in its place, so that the chain still holds; a `Gap` event names the time.
+//! A body that is given up leaves its hash in its place, so that the chain still holds. Of samples a summary stays
+//! (`journal/summary.rs`) as a record of its own, and a `Journal` event names their time: every change of a state is still
+//! there, so that no time is unknown. A `Gap` event names the time of which nothing is left.
 //! Giving up needs room itself (a smaller segment is written before the larger one goes): a reserve file is there to
 //! be removed when the disk is full.
 
-use upheld_model::{AgentEvent, UnknownReason};
+use upheld_model::{AgentEvent, DeviceText, UnknownReason};
+use upheld_wire::v1::{Body, record::content_hash};
 
 use super::{
     HOUSEKEEPING, Journal, JournalError, Opened, at_of,
-    format::{SEGMENT_HEADER, Stored, THINNED, TRANSITION, find_record},
+    format::{SEGMENT_HEADER, SUMMARY, Stored, THINNED, TRANSITION, find_record},
     segments::{Thinned, name_of, read_all},
+    summary::Summary,
 };
 use crate::storage::{Storage, StorageError};
 
@@ -83,7 +88,7 @@ impl<S: Storage> Journal<S> {
             self.remove_segment(index)?;
             return Ok(true);
         }
-        for what in [Thinned::Samples, Thinned::Everything] {
+        for what in [Thinned::Samples, Thinned::Summaries, Thinned::Everything] {
             if let Some(index) = (0..closed).find(|index| self.can_thin(*index, what)) {
                 self.thin(index, what)?;
                 return Ok(true);
@@ -181,24 +186,38 @@ impl<S: Storage> Journal<S> {
         let bytes = read_all(&self.storage, &name)?;
         let mut out = header.encode();
         let (mut at, mut from_ms, mut gap) = (SEGMENT_HEADER, None, None);
+        let mut summary = Summary::default();
         while let Some(start) = find_record(&bytes, at) {
             let Some(record) = Stored::decode(&bytes[start..]) else { break };
             at = start + record.len();
-            let is_kept = record.is(THINNED) || (what == Thinned::Samples && record.is(TRANSITION));
-            match (is_kept, self.codec.content(&record)) {
-                (false, Some(content)) => {
-                    let flags = THINNED | (record.flags & TRANSITION);
+            let is_kept = record.is(THINNED)
+                || match what {
+                    Thinned::Nothing => true,
+                    Thinned::Samples => record.is(TRANSITION) || record.is(SUMMARY),
+                    Thinned::Summaries => record.is(TRANSITION),
+                    Thinned::Everything => false,
+                };
+            let given_up = if is_kept { None } else { self.codec.unpack(&record) };
+            match given_up {
+                Some(text) => {
+                    let flags = THINNED | (record.flags & (TRANSITION | SUMMARY));
+                    let content = content_hash(&record.salt, &text);
                     Stored { flags, body: &content.0, ..record }.encode(&mut out);
+                    if what == Thinned::Samples {
+                        // It was written by this program; what it cannot read it cannot summarise either.
+                        let body: Body = serde_json::from_str(&text).unwrap_or_default();
+                        body.samples.into_iter().for_each(|sample| summary.take(sample));
+                    }
                     let from = gap.map_or(from_ms.unwrap_or(record.at_ms), |(from, _)| from);
                     gap = Some((from, record.at_ms));
                 }
-                (true, _) | (false, None) => record.encode(&mut out),
+                None => record.encode(&mut out),
             }
             from_ms = Some(record.at_ms);
         }
         self.replace(&name, &out)?;
         if let Some((from, to)) = gap {
-            self.owe(AgentEvent::Gap { from: at_of(from), to: at_of(to.max(from)), reason: UnknownReason::NotKept });
+            self.tell_what_went(what, (from, to.max(from)), summary);
         }
         let segment = &mut self.segments[index];
         let scanned = segment.rescan(&self.storage);
@@ -208,5 +227,23 @@ impl<S: Storage> Journal<S> {
             // What was just written is read back by the version that wrote it.
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    fn tell_what_went(&mut self, what: Thinned, (from, to): (i64, i64), summary: Summary) {
+        let (from, to) = (at_of(from), at_of(to));
+        let seen = summary.seen;
+        let kept = summary.finish();
+        let words = match what {
+            Thinned::Nothing => return,
+            Thinned::Samples => {
+                format!("samples from {} to {} were thinned for room: {} of {seen} are kept", from.0, to.0, kept.len())
+            }
+            Thinned::Summaries => {
+                format!("what was left of samples from before, written {} to {}, was given up for room", from.0, to.0)
+            }
+            Thinned::Everything => return self.owe(AgentEvent::Gap { from, to, reason: UnknownReason::NotKept }),
+        };
+        self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&words) });
+        self.owed_samples.extend(kept);
     }
 }

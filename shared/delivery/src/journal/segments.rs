@@ -36,6 +36,8 @@ pub(super) struct Segment {
 pub(super) enum Thinned {
     Nothing,
     Samples,
+    /// The samples that were left of others, too.
+    Summaries,
     Everything,
 }
 

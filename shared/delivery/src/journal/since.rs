@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use upheld_wire::v1::Body;
 
-use super::{Journal, JournalError, segments::Flow};
+use super::{Journal, JournalError, format::SUMMARY, segments::Flow};
 use crate::{Moment, storage::Storage};
 
 /// A place between two records of this journal. It stays good when records are put under another epoch, and is
@@ -33,8 +33,8 @@ impl<S: Storage> Journal<S> {
         Ok(Position { segment, place })
     }
 
-    /// The bodies that are held from `position` on, oldest first. One that was thinned or is damaged is left out: a
-    /// `Gap` event among the others tells of it.
+    /// The bodies that are held from `position` on, oldest first. One that was thinned or is damaged is left out: an
+    /// event among the others tells of it. So is what was left of thinned samples, which is older than its neighbours.
     ///
     /// # Errors
     /// [`JournalError::Storage`].
@@ -56,7 +56,9 @@ impl<S: Storage> Journal<S> {
             let pieces = segment.pieces().filter(|piece| piece.epoch.is_some() && piece.to > start);
             for piece in pieces {
                 let walked = segment.walk(storage, piece.from.max(start), piece.to, |record| {
-                    let body = codec.unpack(record).and_then(|text| serde_json::from_str(&text).ok());
+                    let is_news = !record.is(SUMMARY);
+                    let body =
+                        codec.unpack(record).filter(|_| is_news).and_then(|text| serde_json::from_str(&text).ok());
                     if let Some(body) = body {
                         take(body);
                     }

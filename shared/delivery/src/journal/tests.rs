@@ -103,6 +103,12 @@ fn events(records: &[Record]) -> Vec<AgentEvent> {
     records.iter().filter_map(read).flat_map(|body| body.events).collect()
 }
 
+/// What the journal says of itself.
+fn said(records: &[Record]) -> Vec<String> {
+    let what = |event| if let AgentEvent::Journal { what, .. } = event { Some(what.to_string()) } else { None };
+    events(records).into_iter().filter_map(what).collect()
+}
+
 fn gaps(records: &[Record]) -> Vec<UnknownReason> {
     let reason = |event| if let AgentEvent::Gap { reason, .. } = event { Some(reason) } else { None };
     events(records).into_iter().filter_map(reason).collect()
@@ -482,7 +488,8 @@ fn a_full_disk_where_nothing_is_acknowledged_thins_the_oldest_samples() {
     journal.flush(moment(30)).unwrap();
     let all = checked(&mut journal);
     assert!(all[0].omitted.is_some() && all.last().unwrap().omitted.is_none());
-    assert_eq!(gaps(&all), [UnknownReason::NotKept]);
+    assert_eq!(gaps(&all), [], "every change of a state is there");
+    assert!(said(&all).iter().any(|what| what.contains("were thinned for room")), "{:?}", said(&all));
     assert_eq!(all[0].epoch, all.last().unwrap().epoch);
 }
 
@@ -518,13 +525,66 @@ fn over_budget_samples_are_thinned_before_transitions_and_the_chain_still_holds(
     let stops = events(&all).iter().filter(|event| matches!(event, AgentEvent::Stopping { .. })).count();
     assert!(whole.len() < 60, "something was given up");
     assert_eq!(stops, 3, "but no transition");
-    assert!(gaps(&all).iter().all(|reason| *reason == UnknownReason::NotKept));
-    assert!(!gaps(&all).is_empty());
+    assert_eq!(gaps(&all), [], "every change of a state is there");
+    assert!(said(&all).iter().any(|what| what.contains("were thinned for room")), "{:?}", said(&all));
     assert_eq!(all[0].epoch, all.last().unwrap().epoch, "one chain");
     assert!(disk.used() < 13_500, "{}", disk.used());
     drop(journal);
     let (mut journal, _) = open(&disk, 70);
     assert_eq!(ids(&checked(&mut journal)), ids(&all), "and it is the same after a restart");
+}
+
+/// A day without a line on a budget for a part of one. 20 checks are looked at every 10 seconds.
+#[test]
+fn a_day_without_a_line_keeps_every_transition_and_a_sample_of_each_five_minutes() {
+    let disk = SimStorage::new(1);
+    let settings = Settings { budget_bytes: 3 << 19, segment_bytes: 64 << 10, ..Settings::default() };
+    let (mut journal, _) = Journal::open(disk.clone(), settings, random(3), moment(0)).unwrap();
+    let (days, mut transitions) = (1, 0);
+    for round in 0..days * 8640_u64 {
+        let at = moment(round * 10);
+        let sample = |number: u64| Sample {
+            check: format!("cam-{number}/net.icmp").parse().unwrap(),
+            took_us: 400 + (round * 7919 + number * 104_729) % 97,
+            ..samples(round * 10).samples.remove(0)
+        };
+        journal.append(&Body { samples: (0..20).map(sample).collect(), ..Body::default() }, Urgency::Soon, at).unwrap();
+        if round % 360 == 0 {
+            transitions += 1;
+            journal.append(&transition(round * 10), Urgency::Now, at).unwrap();
+        }
+        if journal.poll_timeout().is_some_and(|due| due <= at.mono) {
+            journal.handle_timeout(at).unwrap();
+        }
+    }
+    let end = moment(days * 86_400);
+    journal.handle_timeout(end).unwrap();
+    journal.flush(end).unwrap();
+    let all = checked(&mut journal);
+    let stops = events(&all).iter().filter(|event| matches!(event, AgentEvent::Stopping { .. })).count();
+    assert_eq!((stops, gaps(&all)), (transitions, vec![]), "no transition and no time is lost");
+    let mut cells: BTreeMap<(String, u64), u32> = BTreeMap::new();
+    let bodies = all.iter().filter_map(|record| serde_json::from_str::<Option<Body>>(record.body.get()).unwrap());
+    for sample in bodies.flat_map(|body| body.samples) {
+        let second = sample.at.0.duration_since(moment(0).wall.0).as_secs().unsigned_abs();
+        *cells.entry((sample.check.to_string(), second / 300)).or_default() += 1;
+    }
+    let (whole, omitted) = (days * 8640 * 20, all.iter().filter(|record| record.omitted.is_some()).count());
+    let left: u32 = cells.values().sum();
+    println!(
+        "a day: {left} of {whole} samples left, {omitted} of {} records without their body, {} of {} bytes, {} on disk",
+        all.len(),
+        journal.status().disk_bytes,
+        3 << 19,
+        disk.used()
+    );
+    assert!(omitted > 0 && u64::from(left) < whole, "something was given up");
+    assert_eq!(cells.len() as u64, days * 288 * 20, "five minutes of a check have no sample left");
+    // An engine that starts again is told nothing that is older than what it was told before.
+    let told = journal.bodies_since(Position::BEGIN).unwrap();
+    let instants: Vec<_> = told.iter().flat_map(|body| &body.samples).map(|sample| sample.at).collect();
+    assert!(instants.is_sorted() && !instants.is_empty());
+    assert!(journal.status().disk_bytes <= (3 << 19) + (192 << 10), "{}", journal.status().disk_bytes);
 }
 
 #[test]

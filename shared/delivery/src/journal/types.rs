@@ -10,7 +10,7 @@ use crate::storage::StorageError;
 /// The bounds of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Bytes on disk; beyond it acknowledged records go first, then samples, transitions last.
+    /// Bytes on disk; beyond it acknowledged records go first, then samples but for a summary, transitions last.
     pub budget_bytes: u64,
     /// A new segment begins after so many bytes.
     pub segment_bytes: u64,

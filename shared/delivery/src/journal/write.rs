@@ -1,6 +1,6 @@
 //! Taking records down: encode, gather, write and sync as a group.
 
-use upheld_model::{Digest, RecordId};
+use upheld_model::{Digest, RecordId, Sample};
 use upheld_wire::v1::{
     Body,
     limits::BODY_BYTES_MAX,
@@ -9,7 +9,7 @@ use upheld_wire::v1::{
 
 use super::{
     Journal, JournalError, Urgency,
-    format::{SEGMENT_HEADER, SegmentHeader, Stored, TRANSITION},
+    format::{SEGMENT_HEADER, SUMMARY, SegmentHeader, Stored, TRANSITION},
     segments::{Segment, name_of},
 };
 use crate::{
@@ -104,7 +104,8 @@ impl<S: Storage> Journal<S> {
         // A body is plain data: there is nothing in it that JSON cannot say.
         let text = serde_json::to_string(body).unwrap_or_default();
         if text.len() <= BODY_BYTES_MAX {
-            return self.enqueue_text(&text, !body.events.is_empty(), urgency, now);
+            let kind = if body.events.is_empty() { 0 } else { TRANSITION };
+            return self.enqueue_text(&text, kind, urgency, now);
         }
         let too_large = JournalError::TooLarge { bytes: text.len(), max: BODY_BYTES_MAX };
         let (left, right) = halves(body).ok_or(too_large)?;
@@ -112,13 +113,20 @@ impl<S: Storage> Journal<S> {
         self.enqueue(&right, urgency, now)
     }
 
-    fn enqueue_text(
-        &mut self,
-        text: &str,
-        is_transition: bool,
-        urgency: Urgency,
-        now: Moment,
-    ) -> Result<(), JournalError> {
+    /// Adds what is left of samples that were given up. Nobody waits for it, and it goes before any transition does.
+    pub(super) fn enqueue_summary(&mut self, samples: Vec<Sample>, now: Moment) -> Result<(), JournalError> {
+        let body = Body { samples, events: Vec::new() };
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        if text.len() <= BODY_BYTES_MAX {
+            return self.enqueue_text(&text, SUMMARY, Urgency::Soon, now);
+        }
+        let too_large = JournalError::TooLarge { bytes: text.len(), max: BODY_BYTES_MAX };
+        let (left, right) = halves(&body).ok_or(too_large)?;
+        self.enqueue_summary(left.samples, now)?;
+        self.enqueue_summary(right.samples, now)
+    }
+
+    fn enqueue_text(&mut self, text: &str, kind: u8, urgency: Urgency, now: Moment) -> Result<(), JournalError> {
         if let Some(error) = &self.volatile
             && self.pending.bytes.len() + text.len() > MEMORY_BYTES_MAX
         {
@@ -129,14 +137,14 @@ impl<S: Storage> Journal<S> {
         (self.random)(&mut salt.0);
         let (len, tip) = (self.current().len, self.current().tip);
         let (stored_body, packed) = self.codec.pack(text.as_bytes());
-        let flags = packed | if is_transition { TRANSITION } else { 0 };
+        let flags = packed | kind;
         let seq = len + self.pending.count;
         let at_ms = now.wall.0.as_millisecond();
         Stored { flags, seq, at_ms, record_id, salt, body: stored_body }.encode(&mut self.pending.bytes);
         let before = self.pending.tip.unwrap_or(tip);
         self.pending.tip = Some(chain(&before, &record_id, &content_hash(&salt, text)));
         self.pending.count += 1;
-        if is_transition || urgency == Urgency::Now {
+        if kind == TRANSITION || urgency == Urgency::Now {
             self.pending.urgent_to = self.pending.count;
         }
         self.flush_due.get_or_insert(now.mono.plus(self.settings.flush_within));
