@@ -4,7 +4,7 @@
 //! else is; after a failed `sync` the bytes stay readable until the next crash and are zeros after it, even when a
 //! later `sync` said that all is well.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, ops::Range, rc::Rc};
 
 pub use crate::spread::next;
 
@@ -14,6 +14,32 @@ use super::{Fault, Storage, StorageError};
 #[derive(Clone)]
 pub struct SimStorage {
     disk: Rc<RefCell<Disk>>,
+    watcher: Rc<RefCell<Option<Watcher>>>,
+}
+
+/// Sees the disk before each changing call, and what an append is about to add to which file.
+type Watcher = Box<dyn FnMut(&Disk, Option<(&str, &[u8])>)>;
+
+/// Changing calls that fail.
+#[derive(Debug, Clone)]
+pub struct Failing {
+    /// Which ones, counted from 0 as by [`SimStorage::ops`].
+    pub ops: Range<u64>,
+    /// What they say.
+    pub fault: Fault,
+    /// How much of each happened all the same.
+    pub done: Done,
+}
+
+/// How much of a failed call happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Nothing.
+    Nothing,
+    /// Half of the bytes of an append (a short write, then an error); of other calls nothing.
+    Half,
+    /// All of it: only the answer was lost. A sync is none all the same: it dropped what it should have kept.
+    All,
 }
 
 /// What a crash does to what was not durable.
@@ -38,6 +64,9 @@ pub struct Disk {
     crash_at: Option<u64>,
     is_down: bool,
     syncs_to_fail: u32,
+    failing: Vec<Failing>,
+    /// Stretches of files that cannot be read.
+    unreadable: Vec<(String, Range<u64>)>,
     refusal: Option<Fault>,
     capacity: Option<u64>,
     dice: u64,
@@ -65,16 +94,28 @@ impl SimStorage {
             crash_at: None,
             is_down: false,
             syncs_to_fail: 0,
+            failing: Vec::new(),
+            unreadable: Vec::new(),
             refusal: None,
             capacity: None,
             dice: seed,
         };
-        Self { disk: Rc::new(RefCell::new(disk)) }
+        Self::of(disk)
     }
 
     /// A disk with this content, for a clone of a machine or a restored snapshot.
     pub fn from_snapshot(snapshot: &Disk) -> Self {
-        Self { disk: Rc::new(RefCell::new(snapshot.clone())) }
+        Self::of(snapshot.clone())
+    }
+
+    fn of(disk: Disk) -> Self {
+        Self { disk: Rc::new(RefCell::new(disk)), watcher: Rc::new(RefCell::new(None)) }
+    }
+
+    /// Shows the disk before each changing call, so that one run gives the state of every crash point. What is shown is
+    /// as it is, durable or not: [`SimStorage::from_snapshot`] and [`SimStorage::reboot`] make a crash of it.
+    pub fn watch(&self, watcher: impl FnMut(&Disk, Option<(&str, &[u8])>) + 'static) {
+        *self.watcher.borrow_mut() = Some(Box::new(watcher));
     }
 
     /// The disk as it is on the platters, as a snapshot of a running machine would have it.
@@ -111,6 +152,26 @@ impl SimStorage {
     /// The next `count` syncs of files fail with EIO and drop what they should have kept.
     pub fn fail_syncs(&self, count: u32) {
         self.disk.borrow_mut().syncs_to_fail = count;
+    }
+
+    /// Lets these changing calls fail.
+    pub fn fail(&self, failing: Failing) {
+        self.disk.borrow_mut().failing.push(failing);
+    }
+
+    /// No call fails any more.
+    pub fn stop_failing(&self) {
+        self.disk.borrow_mut().failing.clear();
+    }
+
+    /// Reads that touch these bytes of a file fail with EIO: a bad sector.
+    pub fn make_unreadable(&self, name: &str, bytes: Range<u64>) {
+        self.disk.borrow_mut().unreadable.push((name.to_owned(), bytes));
+    }
+
+    /// All can be read again.
+    pub fn make_readable(&self) {
+        self.disk.borrow_mut().unreadable.clear();
     }
 
     /// Every change is refused with this fault (a read-only disk), or no longer.
@@ -163,12 +224,28 @@ impl SimStorage {
             Err(Fault::Broken)
         } else if let Some(fault) = disk.refusal {
             Err(fault)
+        } else if let Some(failing) = disk.failing_at(op) {
+            let (fault, done) = (failing.fault, failing.done);
+            if done == Done::All || (what == SYNC && name != FOLDER) || (done == Done::Half && what == APPEND) {
+                let _ = act(&mut disk);
+            }
+            Err(fault)
         } else {
             act(&mut disk)
         };
         result.map_err(|fault| error(what, name, fault))
     }
+
+    fn show(&self, append: Option<(&str, &[u8])>) {
+        if let Some(watcher) = self.watcher.borrow_mut().as_mut() {
+            watcher(&self.disk.borrow(), append);
+        }
+    }
 }
+
+const APPEND: &str = "append to";
+const SYNC: &str = "sync";
+const FOLDER: &str = "the folder";
 
 fn error(what: &'static str, name: &str, fault: Fault) -> StorageError {
     StorageError { what, name: name.to_owned(), fault, detail: format!("simulated: {fault:?}") }
@@ -176,7 +253,7 @@ fn error(what: &'static str, name: &str, fault: Fault) -> StorageError {
 
 impl Storage for SimStorage {
     fn list(&self) -> Result<Vec<(String, u64)>, StorageError> {
-        if self.is_down() { Err(error("list", "the folder", Fault::Broken)) } else { Ok(self.files()) }
+        if self.is_down() { Err(error("list", FOLDER, Fault::Broken)) } else { Ok(self.files()) }
     }
 
     fn read(&self, name: &str, at: u64, into: &mut [u8]) -> Result<usize, StorageError> {
@@ -185,7 +262,13 @@ impl Storage for SimStorage {
             return Err(error("read", name, Fault::Broken));
         }
         let inode = disk.names.get(name).ok_or_else(|| error("read", name, Fault::Missing))?;
+        let wanted = at..at.saturating_add(into.len() as u64);
+        let is_bad =
+            |(bad, bytes): &(String, Range<u64>)| bad == name && bytes.start < wanted.end && wanted.start < bytes.end;
         let bytes = &disk.inodes[inode].bytes;
+        if wanted.start < bytes.len() as u64 && disk.unreadable.iter().any(is_bad) {
+            return Err(error("read", name, Fault::Broken));
+        }
         let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
         let count = into.len().min(bytes.len() - from);
         into[..count].copy_from_slice(&bytes[from..from + count]);
@@ -193,6 +276,7 @@ impl Storage for SimStorage {
     }
 
     fn create(&mut self, name: &str) -> Result<(), StorageError> {
+        self.show(None);
         self.change("create", name, |disk| {
             let inode = disk.next_inode;
             disk.next_inode += 1;
@@ -203,7 +287,13 @@ impl Storage for SimStorage {
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        self.change("append to", name, |disk| {
+        self.show(Some((name, bytes)));
+        let is_half = {
+            let disk = self.disk.borrow();
+            disk.failing_at(disk.ops).is_some_and(|failing| failing.done == Done::Half)
+        };
+        let bytes = if is_half { &bytes[..bytes.len() / 2] } else { bytes };
+        self.change(APPEND, name, |disk| {
             let room = disk.capacity.map_or(usize::MAX, |capacity| {
                 usize::try_from(capacity.saturating_sub(disk.used())).unwrap_or(usize::MAX)
             });
@@ -215,8 +305,9 @@ impl Storage for SimStorage {
     }
 
     fn sync(&mut self, name: &str) -> Result<(), StorageError> {
-        self.change("sync", name, |disk| {
-            let fails = disk.syncs_to_fail > 0;
+        self.show(None);
+        self.change(SYNC, name, |disk| {
+            let fails = disk.syncs_to_fail > 0 || disk.failing_at(disk.ops - 1).is_some();
             disk.syncs_to_fail = disk.syncs_to_fail.saturating_sub(1);
             let inode = disk.inode(name)?;
             if fails {
@@ -229,6 +320,7 @@ impl Storage for SimStorage {
     }
 
     fn truncate(&mut self, name: &str, len: u64) -> Result<(), StorageError> {
+        self.show(None);
         self.change("truncate", name, |disk| {
             let inode = disk.inode(name)?;
             let len = usize::try_from(len).unwrap_or(usize::MAX);
@@ -244,6 +336,7 @@ impl Storage for SimStorage {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), StorageError> {
+        self.show(None);
         self.change("rename", from, |disk| {
             let inode = disk.names.remove(from).ok_or(Fault::Missing)?;
             disk.names.insert(to.to_owned(), inode);
@@ -252,11 +345,13 @@ impl Storage for SimStorage {
     }
 
     fn remove(&mut self, name: &str) -> Result<(), StorageError> {
+        self.show(None);
         self.change("remove", name, |disk| disk.names.remove(name).map(|_| ()).ok_or(Fault::Missing))
     }
 
     fn sync_dir(&mut self) -> Result<(), StorageError> {
-        self.change("sync", "the folder", |disk| {
+        self.show(None);
+        self.change(SYNC, FOLDER, |disk| {
             disk.durable_names = disk.names.clone();
             let live: Vec<u64> = disk.names.values().copied().collect();
             disk.inodes.retain(|inode, _| live.contains(inode));
@@ -269,6 +364,19 @@ impl Disk {
     fn inode(&mut self, name: &str) -> Result<&mut Inode, Fault> {
         let inode = self.names.get(name).ok_or(Fault::Missing)?;
         self.inodes.get_mut(inode).ok_or(Fault::Missing)
+    }
+
+    /// This disk where a process died within an append: so many of its bytes are there.
+    pub fn within_append(&self, name: &str, bytes: &[u8], count: usize) -> Self {
+        let mut disk = self.clone();
+        if let Ok(inode) = disk.inode(name) {
+            inode.bytes.extend_from_slice(&bytes[..count.min(bytes.len())]);
+        }
+        disk
+    }
+
+    fn failing_at(&self, op: u64) -> Option<&Failing> {
+        self.failing.iter().find(|failing| failing.ops.contains(&op))
     }
 
     fn used(&self) -> u64 {
