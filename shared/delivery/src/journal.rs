@@ -39,7 +39,7 @@ pub use self::{
 };
 use crate::{
     Moment, Random,
-    storage::{Storage, StorageError},
+    storage::{Fault, Storage, StorageError},
 };
 
 /// How often age and budget are looked at, besides whenever a segment is full.
@@ -57,6 +57,8 @@ pub struct Journal<S> {
     segments: Vec<Segment>,
     /// Whether the last segment may be written to.
     is_open: bool,
+    /// What failed writes left behind and the disk would not let go: a segment's number and its good bytes.
+    leftovers: Vec<(u64, u64)>,
     next_number: u64,
     /// Oldest first, never empty; the last one grows. Their lengths count synced records only.
     epochs: Vec<EpochState>,
@@ -65,6 +67,8 @@ pub struct Journal<S> {
     owed: Vec<AgentEvent>,
     /// What is left of samples that were given up, likewise.
     owed_samples: Vec<Sample>,
+    /// Those of them that are pending.
+    saying: Vec<AgentEvent>,
     /// How long the journal had been running when it was opened.
     age_before_s: u64,
     opened_at: Mono,
@@ -99,10 +103,10 @@ impl<S: Storage> Journal<S> {
         let has_state = state.is_some();
         let state = state.unwrap_or_default();
         let mut opened = Opened::default();
-        let (segments, dead) = scan_all(&storage, &mut opened)?;
+        let Scanned { segments, dead, newest } = scan_all(&storage, &state, &mut opened)?;
         let last = segments.last();
         let mut journal = Self {
-            next_number: last.map_or(0, |segment| segment.number).max(dead.iter().copied().max().unwrap_or(0)) + 1,
+            next_number: state.next_number.max(newest.map_or(0, |newest| newest + 1)).max(1),
             age_before_s: state.age_s.max(last.map_or(0, |segment| segment.age_s)),
             epochs: Vec::new(),
             storage,
@@ -111,8 +115,10 @@ impl<S: Storage> Journal<S> {
             codec: Codec::new(),
             segments,
             is_open: false,
+            leftovers: Vec::new(),
             pending: Pending::default(),
-            owed: Vec::new(),
+            owed: state.owed.clone(),
+            saying: Vec::new(),
             owed_samples: Vec::new(),
             opened_at: now.mono,
             now,
@@ -328,10 +334,9 @@ impl<S: Storage> Journal<S> {
         if !self.owed.is_empty() {
             let events = std::mem::take(&mut self.owed);
             let now = self.now;
-            if let Err(JournalError::Lost(_)) =
-                self.enqueue(&Body { samples: Vec::new(), events: events.clone() }, Urgency::Now, now)
-            {
-                self.owed = events;
+            match self.enqueue(&Body { samples: Vec::new(), events: events.clone() }, Urgency::Now, now) {
+                Err(JournalError::Lost(_)) => self.owed = events,
+                Ok(()) | Err(_) => self.saying.extend(events),
             }
         }
         // While no disk takes it, it would only take the place of what is seen now.
@@ -370,18 +375,49 @@ impl<S: Storage> Journal<S> {
                 })
             })
         });
-        State { epochs: self.epochs.clone(), tags: tags.collect(), age_s: self.age_s(), closed_at: None }
+        let unreadable = self
+            .segments
+            .iter()
+            .flat_map(|segment| segment.unreadable.iter().map(|place| (segment.number, *place)))
+            .collect();
+        State {
+            epochs: self.epochs.clone(),
+            tags: tags.collect(),
+            unreadable,
+            owed: self.saying.iter().chain(&self.owed).cloned().collect(),
+            next_number: self.next_number,
+            age_s: self.age_s(),
+            closed_at: None,
+        }
     }
 }
 
-/// Every segment with good records or a good header, oldest first, and the numbers of the files with neither.
-fn scan_all<S: Storage>(storage: &S, opened: &mut Opened) -> Result<(Vec<Segment>, Vec<u64>), JournalError> {
+/// What the segment files are.
+struct Scanned {
+    /// Those with good records or a good header, oldest first.
+    segments: Vec<Segment>,
+    /// The numbers of those with neither.
+    dead: Vec<u64>,
+    /// The highest number of all.
+    newest: Option<u64>,
+}
+
+/// Reads every segment. One that the disk cannot read at all stays where it is and counts as damaged: the agent must
+/// observe all the same.
+fn scan_all<S: Storage>(storage: &S, state: &State, opened: &mut Opened) -> Result<Scanned, JournalError> {
     let mut numbers: Vec<u64> = storage.list()?.iter().filter_map(|(name, _)| number_of(name)).collect();
     numbers.sort_unstable();
     let (mut segments, mut dead) = (Vec::new(), Vec::new());
     let last = numbers.last().copied();
     for number in numbers {
-        let (segment, wounds) = Segment::scan(storage, number)?;
+        let unreadable = state.unreadable.iter().filter(|(segment, _)| *segment == number).map(|(_, place)| *place);
+        let (segment, wounds) = match Segment::scan(storage, number, unreadable.collect()) {
+            Err(JournalError::Storage(error)) if error.fault == Fault::Broken => {
+                opened.damaged += 1;
+                continue;
+            }
+            scanned => scanned?,
+        };
         if Some(number) == last {
             opened.torn_bytes = wounds.tail;
         }
@@ -392,7 +428,7 @@ fn scan_all<S: Storage>(storage: &S, opened: &mut Opened) -> Result<(Vec<Segment
             segments.push(segment);
         }
     }
-    Ok((segments, dead))
+    Ok(Scanned { segments, dead, newest: last })
 }
 
 fn at_of(ms: i64) -> ObservedAt {

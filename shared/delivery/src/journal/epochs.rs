@@ -7,11 +7,11 @@ use upheld_wire::v1::{EpochLink, Head, limits::HEADS_MAX, record::root};
 
 use super::{
     Journal, JournalError, at_of,
-    read::Trouble,
+    read::{Damage, Trouble},
     segments::{Piece, Tag, name_of},
     state::EpochState,
 };
-use crate::storage::Storage;
+use crate::storage::{Fault, Storage, StorageError};
 
 /// What stands in the way of sending everything under the names that it has.
 #[derive(Default)]
@@ -66,16 +66,10 @@ impl<S: Storage> Journal<S> {
         let keep = if is_prefix { held.len } else { 0 };
         let what = format!("history parts from the collector's in epoch {} at {keep}; a new epoch begins", held.epoch);
         let is_current = index + 1 == self.epochs.len();
-        let stranded: Vec<Piece> = self
-            .pieces_of(held.epoch)
-            .into_iter()
-            .filter(|piece| piece.end() > keep)
-            .map(|piece| piece.starting(keep))
-            .collect();
-        if is_current || !stranded.is_empty() {
-            let cuts = vec![(index, keep)];
-            self.begin_epoch(Findings { stranded, gaps: Vec::new(), cuts }, UnknownReason::Corrupt)?;
-        }
+        self.begin_epoch(UnknownReason::Corrupt, |journal| {
+            let findings = journal.find_behind(held.epoch, keep, index);
+            (is_current || !findings.stranded.is_empty()).then_some(findings)
+        })?;
         if let Some(epoch) = self.epochs.iter_mut().find(|epoch| epoch.epoch == held.epoch) {
             epoch.acked = if is_prefix { held } else { Head { epoch: held.epoch, len: 0, chain: Digest::ZERO } };
             epoch.len = keep;
@@ -89,9 +83,11 @@ impl<S: Storage> Journal<S> {
 
     /// Finds what cannot be sent under the names it has and gives it new ones; says what is gone.
     pub(super) fn heal(&mut self, reason: UnknownReason) -> Result<(), JournalError> {
-        let findings = self.find_stranded();
-        if !findings.stranded.is_empty() || !findings.cuts.is_empty() {
-            self.begin_epoch(findings, reason)?;
+        let has_begun = self.begin_epoch(reason, |journal| {
+            let findings = journal.find_stranded();
+            (!findings.stranded.is_empty() || !findings.cuts.is_empty()).then_some(findings)
+        })?;
+        if has_begun {
             self.forget_epochs();
             self.save_state();
         }
@@ -99,11 +95,20 @@ impl<S: Storage> Journal<S> {
     }
 
     /// Looks at a segment again after damage was met in it.
-    pub(super) fn step_over(&mut self, number: u64) -> Result<(), JournalError> {
-        let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == number) else { return Ok(()) };
+    pub(super) fn step_over(&mut self, damage: Damage) -> Result<(), JournalError> {
+        let found = self.segments.iter_mut().find(|segment| segment.number == damage.segment);
+        let Some(segment) = found else { return Ok(()) };
+        let before = segment.places();
+        segment.unreadable.extend(damage.place);
         segment.rescan(&self.storage)?;
+        if segment.places() == before {
+            // Whoever looks again would meet the same for ever.
+            let detail = "it reads well as a whole and not in part".to_owned();
+            let error = StorageError { what: "read", name: name_of(damage.segment), fault: Fault::Broken, detail };
+            return Err(error.into());
+        }
         self.is_open = false;
-        let what = DeviceText::new(&format!("damage was found in {}", name_of(number)));
+        let what = DeviceText::new(&format!("damage was found in {}", name_of(damage.segment)));
         self.owe(AgentEvent::Journal { at: self.now.wall, what });
         Ok(())
     }
@@ -190,17 +195,36 @@ impl<S: Storage> Journal<S> {
         findings
     }
 
-    /// Ends the current epoch and begins one with these records in front.
-    fn begin_epoch(&mut self, mut findings: Findings, reason: UnknownReason) -> Result<(), JournalError> {
+    /// What lies behind place `keep` of an epoch that is cut there, and what is missing in between.
+    fn find_behind(&self, epoch: Epoch, keep: u64, index: usize) -> Findings {
+        let mut findings = Findings { cuts: vec![(index, keep)], ..Findings::default() };
+        let behind = self.pieces_of(epoch).into_iter().filter(|piece| piece.end() > keep);
+        for piece in behind.map(|piece| piece.starting(keep)) {
+            if let Some(before) = findings.stranded.last().filter(|before| before.end() < piece.first) {
+                findings.gaps.push((before.last_ms, piece.first_ms));
+            }
+            findings.stranded.push(piece);
+        }
+        if let Some(last) = findings.stranded.last().filter(|last| last.end() < self.epochs[index].len) {
+            findings.gaps.push((last.last_ms, self.now.wall.0.as_millisecond()));
+        }
+        findings
+    }
+
+    /// Ends the current epoch and begins one with the records that `find` wants in front; `false` when it wants none.
+    /// Damage that is met on the way is stepped over, and what is left looked for again.
+    fn begin_epoch(
+        &mut self,
+        reason: UnknownReason,
+        find: impl Fn(&Self) -> Option<Findings>,
+    ) -> Result<bool, JournalError> {
         let epoch = self.draw_epoch();
-        let (previous, tags, len, tip) = loop {
+        let (findings, (previous, tags, len, tip)) = loop {
+            let Some(findings) = find(self) else { return Ok(false) };
             match self.plan_epoch(epoch, &findings) {
-                Ok(plan) => break plan,
+                Ok(plan) => break (findings, plan),
                 Err(Trouble::Storage(error)) => return Err(error.into()),
-                Err(Trouble::Damaged(segment)) => {
-                    self.step_over(segment)?;
-                    findings.stranded = self.without_damage(&findings.stranded, &mut findings.gaps);
-                }
+                Err(Trouble::Damaged(damage)) => self.step_over(damage)?,
             }
         };
         for (piece, tag) in tags {
@@ -219,7 +243,7 @@ impl<S: Storage> Journal<S> {
         self.epochs.push(fresh);
         self.is_open = false;
         self.renumber_pending();
-        Ok(())
+        Ok(true)
     }
 
     /// The link to the epoch before, the new tags, and the new epoch's length and chain.
@@ -248,30 +272,12 @@ impl<S: Storage> Journal<S> {
         Ok((previous, tags, len, tip))
     }
 
-    /// The pieces that are left of `stranded` after a segment was scanned again.
-    fn without_damage(&self, stranded: &[Piece], gaps: &mut Vec<(i64, i64)>) -> Vec<Piece> {
-        let mut left: Vec<Piece> = Vec::new();
-        for old in stranded {
-            let found = self.segments.iter().filter(|segment| segment.number == old.segment);
-            let parts = found.flat_map(super::segments::Segment::pieces).filter_map(|part| {
-                let (from, to) = (part.from.max(old.from), part.to.min(old.to));
-                (from < to).then(|| Piece { from, to, first: part.first + (from - part.from), before: None, ..part })
-            });
-            let parts: Vec<Piece> = parts.collect();
-            if parts.iter().map(|part| part.to - part.from).sum::<u64>() < old.to - old.from {
-                gaps.push((old.first_ms, old.last_ms));
-            }
-            left.extend(parts);
-        }
-        left
-    }
-
     fn chain_or_heal(&mut self, epoch: &EpochState, len: u64) -> Result<Option<Digest>, JournalError> {
         match self.chain_at(epoch, len) {
             Ok(chain) => Ok(chain),
             Err(Trouble::Storage(error)) => Err(error.into()),
-            Err(Trouble::Damaged(segment)) => {
-                self.step_over(segment)?;
+            Err(Trouble::Damaged(damage)) => {
+                self.step_over(damage)?;
                 Ok(None)
             }
         }

@@ -11,12 +11,12 @@ use super::{
     Journal, JournalError,
     codec::Codec,
     format::{Stored, THINNED},
-    segments::{Broken, Flow, Piece},
+    segments::{Broken, Flow, Piece, Segment},
     state::EpochState,
 };
 use crate::{
     sender::Batch,
-    storage::{Storage, StorageError},
+    storage::{Fault, Storage, StorageError},
 };
 
 /// What a record takes in a request besides its body, about.
@@ -25,8 +25,17 @@ const ENVELOPE_BYTES: usize = 420;
 /// Why records could not be read.
 pub(super) enum Trouble {
     Storage(StorageError),
-    /// In this segment something is damaged that was good when it was scanned.
-    Damaged(u64),
+    /// Something is damaged that was good when the segment was scanned.
+    Damaged(Damage),
+}
+
+/// Where damage was met.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Damage {
+    pub(super) segment: u64,
+    /// The stored place of a record whose body cannot be unpacked although its CRC is right: no other look at the
+    /// segment would show it.
+    pub(super) place: Option<u64>,
 }
 
 impl<S: Storage> Journal<S> {
@@ -36,10 +45,13 @@ impl<S: Storage> Journal<S> {
     /// [`JournalError::Damaged`]: what was damaged is told and stepped over; plan anew. [`JournalError::Storage`].
     pub fn read(&mut self, batch: &Batch) -> Result<Vec<Record>, JournalError> {
         match self.try_read(batch) {
-            Ok(records) => Ok(records),
+            Ok(records) => {
+                self.segments.iter_mut().for_each(Segment::is_readable);
+                Ok(records)
+            }
             Err(Trouble::Storage(error)) => Err(error.into()),
-            Err(Trouble::Damaged(segment)) => {
-                self.step_over(segment)?;
+            Err(Trouble::Damaged(damage)) => {
+                self.step_over(damage)?;
                 self.heal(upheld_model::UnknownReason::Corrupt)?;
                 Err(JournalError::Damaged { epoch: batch.epoch })
             }
@@ -55,14 +67,17 @@ impl<S: Storage> Journal<S> {
         let mut place = batch.from.0;
         writer.before = match self.chain_at(&state, place)? {
             Some(chain) => chain,
-            None => return Err(Trouble::Damaged(pieces.last().map_or(0, |piece| piece.segment))),
+            None => {
+                let segment = pieces.last().map_or(0, |piece| piece.segment);
+                return Err(Trouble::Damaged(Damage { segment, place: None }));
+            }
         };
         let Self { segments, storage, codec, pending, epochs, volatile, .. } = self;
         while let Some(piece) = pieces.iter().find(|piece| (piece.first..piece.end()).contains(&place)) {
             let piece = piece.starting(place);
             let segment = segments.iter().find(|segment| segment.number == piece.segment);
             let Some(segment) = segment else { break };
-            let (mut is_full, mut is_damaged) = (false, false);
+            let (mut is_full, mut damaged) = (false, None);
             let walked =
                 segment.walk(storage, piece.from, piece.to, |record| match writer.take(codec, record, place) {
                     Some(Flow::On) => {
@@ -74,13 +89,13 @@ impl<S: Storage> Journal<S> {
                         Flow::Stop
                     }
                     None => {
-                        is_damaged = true;
+                        damaged = Some(record.seq);
                         Flow::Stop
                     }
                 });
             trouble(walked, piece.segment)?;
-            if is_damaged {
-                return Err(Trouble::Damaged(piece.segment));
+            if damaged.is_some() {
+                return Err(Trouble::Damaged(Damage { segment: piece.segment, place: damaged }));
             }
             if is_full {
                 return Ok(writer.records);
@@ -125,9 +140,9 @@ impl<S: Storage> Journal<S> {
     pub(super) fn chain_over(&mut self, piece: &Piece, before: Digest) -> Result<(Digest, u64), Trouble> {
         let Self { segments, storage, codec, .. } = self;
         let Some(segment) = segments.iter().find(|segment| segment.number == piece.segment) else {
-            return Err(Trouble::Damaged(piece.segment));
+            return Err(Trouble::Damaged(Damage { segment: piece.segment, place: None }));
         };
-        let (mut tip, mut count, mut is_damaged) = (before, 0, false);
+        let (mut tip, mut count, mut damaged) = (before, 0, None);
         let walked = segment.walk(storage, piece.from, piece.to, |record| match codec.content(record) {
             Some(content) => {
                 tip = chain(&tip, &record.record_id, &content);
@@ -135,17 +150,20 @@ impl<S: Storage> Journal<S> {
                 Flow::On
             }
             None => {
-                is_damaged = true;
+                damaged = Some(record.seq);
                 Flow::Stop
             }
         });
         trouble(walked, piece.segment)?;
-        if is_damaged { Err(Trouble::Damaged(piece.segment)) } else { Ok((tip, count)) }
+        match damaged {
+            Some(_) => Err(Trouble::Damaged(Damage { segment: piece.segment, place: damaged })),
+            None => Ok((tip, count)),
+        }
     }
 
     /// An epoch's records on disk, in their order.
     pub(super) fn pieces_of(&self, epoch: Epoch) -> Vec<Piece> {
-        let all = self.segments.iter().flat_map(super::segments::Segment::pieces);
+        let all = self.segments.iter().flat_map(Segment::pieces);
         let mut pieces: Vec<Piece> = all.filter(|piece| piece.epoch == Some(epoch)).collect();
         pieces.sort_by_key(|piece| piece.first);
         pieces
@@ -154,8 +172,9 @@ impl<S: Storage> Journal<S> {
 
 pub(super) fn trouble(walked: Result<(), Broken>, segment: u64) -> Result<(), Trouble> {
     walked.map_err(|broken| match broken {
-        Broken::Storage(error) => Trouble::Storage(error),
-        Broken::Damaged => Trouble::Damaged(segment),
+        Broken::Storage(error) if error.fault != Fault::Broken => Trouble::Storage(error),
+        // What a disk cannot read is damage; the next scan tells a bad sector from a disk that is away.
+        Broken::Storage(_) | Broken::Damaged => Trouble::Damaged(Damage { segment, place: None }),
     })
 }
 

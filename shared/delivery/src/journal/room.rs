@@ -13,7 +13,8 @@ use upheld_wire::v1::{Body, record::content_hash};
 use super::{
     HOUSEKEEPING, Journal, JournalError, Opened, at_of,
     format::{SEGMENT_HEADER, SUMMARY, Stored, THINNED, TRANSITION, find_record},
-    segments::{Thinned, name_of, read_all},
+    segments::{Salvaged, Thinned, name_of, read_all, salvage},
+    state::STATE_NEW,
     summary::Summary,
 };
 use crate::storage::{Storage, StorageError};
@@ -24,6 +25,8 @@ const RESERVE: &str = "reserve";
 impl<S: Storage> Journal<S> {
     /// Removes what is past its time, then keeps to the budget.
     pub(super) fn keep_house(&mut self) -> Result<(), JournalError> {
+        // What is acknowledged may go below: that it is must be durable before.
+        self.save_acknowledgements();
         let age = self.age_s();
         let older_than = |newest: u64, limit: std::time::Duration| age.saturating_sub(newest) > limit.as_secs();
         let mut index = 0;
@@ -116,6 +119,10 @@ impl<S: Storage> Journal<S> {
         for number in dead {
             let _ = self.storage.remove(&name_of(*number));
         }
+        // What a killed process was writing beside takes room for nothing.
+        for half in [REPLACEMENT, STATE_NEW] {
+            let _ = self.storage.remove(half);
+        }
         if let Some(last) = self.segments.last_mut()
             && last.bytes < last.file_bytes
             && last.header.is_some()
@@ -183,7 +190,7 @@ impl<S: Storage> Journal<S> {
     fn thin(&mut self, index: usize, what: Thinned) -> Result<(), StorageError> {
         let (name, header) = (name_of(self.segments[index].number), self.segments[index].header);
         let Some(header) = header else { return Ok(()) };
-        let bytes = read_all(&self.storage, &name)?;
+        let Salvaged { bytes, is_whole } = salvage(&self.storage, &name)?;
         let mut out = header.encode();
         let (mut at, mut from_ms, mut gap) = (SEGMENT_HEADER, None, None);
         let mut summary = Summary::default();
@@ -218,10 +225,14 @@ impl<S: Storage> Journal<S> {
         self.replace(&name, &out)?;
         if let Some((from, to)) = gap {
             self.tell_what_went(what, (from, to.max(from)), summary);
+            self.state_due = Some(self.now.mono);
         }
         let segment = &mut self.segments[index];
-        let scanned = segment.rescan(&self.storage);
+        let mut scanned = segment.rescan(&self.storage);
         segment.thinned = what;
+        if !is_whole && scanned.is_ok() {
+            scanned = self.heal(UnknownReason::Corrupt);
+        }
         match scanned {
             Err(JournalError::Storage(error)) => Err(error),
             // What was just written is read back by the version that wrote it.

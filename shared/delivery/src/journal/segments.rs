@@ -10,12 +10,16 @@ use super::{
     JournalError,
     format::{FORMAT, Opening, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader, Stored, find_record, length_at},
 };
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Fault, Storage, StorageError};
 
 /// Every so many records the index keeps an offset.
 const MARK_EVERY: u64 = 64;
 /// Bytes that a reader asks the disk for at a time.
 const PIECE: usize = 32 << 10;
+/// What a disk loses at a time: a sector, as most of today are.
+const SECTOR: usize = 4 << 10;
+/// How often a file that cannot be read at all is tried before it counts as damaged.
+const REFUSALS_MAX: u8 = 3;
 
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -30,6 +34,10 @@ pub(super) struct Segment {
     pub(super) spans: Vec<Span>,
     /// Whether records lie in it whose bodies were given up.
     pub(super) thinned: Thinned,
+    /// Stored places of records whose CRC is right and whose body is not what was packed.
+    pub(super) unreadable: Vec<u64>,
+    /// How often nothing of the file could be read.
+    refusals: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,15 +153,33 @@ impl Segment {
             extents: Vec::new(),
             spans: vec![Span { from: header.first_seq, to: u64::MAX, tag: Some(tag) }],
             thinned: Thinned::Nothing,
+            unreadable: Vec::new(),
+            refusals: 0,
         }
     }
 
-    /// Reads a whole file and finds its good records, stepping over damage.
-    pub(super) fn scan(storage: &impl Storage, number: u64) -> Result<(Self, Wounds), JournalError> {
+    /// Reads a whole file and finds its good records, stepping over damage and the records that are known to be
+    /// `unreadable`.
+    ///
+    /// # Errors
+    /// A newer version's file, and one of which nothing can be read.
+    pub(super) fn scan(
+        storage: &impl Storage,
+        number: u64,
+        unreadable: Vec<u64>,
+    ) -> Result<(Self, Wounds), JournalError> {
         let name = name_of(number);
-        let bytes = read_all(storage, &name)?;
+        Self::scan_bytes(&salvage(storage, &name)?.bytes, name, number, unreadable)
+    }
+
+    fn scan_bytes(
+        bytes: &[u8],
+        name: String,
+        number: u64,
+        unreadable: Vec<u64>,
+    ) -> Result<(Self, Wounds), JournalError> {
         let mut wounds = Wounds::default();
-        let mut segment = match SegmentHeader::decode(&bytes) {
+        let mut segment = match SegmentHeader::decode(bytes) {
             Opening::Readable(header) if header.number == number => Self::fresh(header),
             Opening::Newer(found) => return Err(JournalError::Newer { name, found, known: FORMAT }),
             Opening::Readable(_) | Opening::Damaged => {
@@ -167,21 +193,47 @@ impl Segment {
                     extents: Vec::new(),
                     spans: vec![Span { from: 0, to: u64::MAX, tag: None }],
                     thinned: Thinned::Nothing,
+                    unreadable: Vec::new(),
+                    refusals: 0,
                 }
             }
         };
-        segment.find_extents(&bytes, &mut wounds);
+        segment.unreadable = unreadable;
+        segment.find_extents(bytes, &mut wounds);
         segment.file_bytes = bytes.len() as u64;
         wounds.tail = segment.file_bytes - segment.bytes;
         Ok((segment, wounds))
     }
 
-    /// Scans again after damage was met or bodies were given up; what the records are called stays.
+    /// Scans again after damage was met or bodies were given up; what the records are called stays. A file of which
+    /// nothing can be read may be a disk that is away for a moment: it counts as damaged when that is so again and again.
     pub(super) fn rescan(&mut self, storage: &impl Storage) -> Result<(), JournalError> {
-        let (fresh, _) = Self::scan(storage, self.number)?;
+        let name = name_of(self.number);
+        let bytes = match salvage(storage, &name) {
+            Ok(salvaged) => salvaged.bytes,
+            Err(error) => {
+                self.refusals = self.refusals.saturating_add(1);
+                if self.refusals < REFUSALS_MAX || error.fault != Fault::Broken {
+                    return Err(error.into());
+                }
+                Vec::new()
+            }
+        };
+        self.is_readable();
+        let (fresh, _) = Self::scan_bytes(&bytes, name, self.number, self.unreadable.clone())?;
         (self.bytes, self.file_bytes, self.extents, self.thinned) =
             (fresh.bytes, fresh.file_bytes, fresh.extents, fresh.thinned);
         Ok(())
+    }
+
+    /// It was read: what is refused from now on is a trouble of its own.
+    pub(super) fn is_readable(&mut self) {
+        self.refusals = 0;
+    }
+
+    /// Which places hold good records.
+    pub(super) fn places(&self) -> Vec<(u64, u64)> {
+        self.extents.iter().map(|extent| (extent.from, extent.to)).collect()
     }
 
     fn find_extents(&mut self, bytes: &[u8], wounds: &mut Wounds) {
@@ -194,7 +246,8 @@ impl Segment {
                 continue;
             };
             // A place that is taken already is a copy: the first stands, for a walk looks records up by their place.
-            if self.extents.iter().any(|extent| (extent.from..extent.to).contains(&record.seq)) {
+            let is_copy = self.extents.iter().any(|extent| (extent.from..extent.to).contains(&record.seq));
+            if is_copy || self.unreadable.contains(&record.seq) {
                 wounds.damaged += 1;
             } else {
                 self.note(&record, at as u64);
@@ -341,12 +394,23 @@ impl Window {
         if self.bytes.len() - self.used >= count {
             return Ok(());
         }
-        self.bytes.drain(..self.used);
-        self.used = 0;
-        let have = self.bytes.len();
-        self.bytes.resize(count.max(PIECE), 0);
-        let read = storage.read(&self.name, self.at + have as u64, &mut self.bytes[have..]).map_err(Broken::Storage)?;
-        self.bytes.truncate(have + read);
+        let unused = &self.bytes[self.used..];
+        let have = unused.len();
+        // Zeros from the allocator cost nothing; filling a buffer anew for each piece does.
+        let mut bytes = vec![0; count.max(PIECE)];
+        bytes[..have].copy_from_slice(unused);
+        let at = self.at + have as u64;
+        let read = storage.read(&self.name, at, &mut bytes[have..]).or_else(|error| {
+            // A bad sector further on is none of this record's.
+            if error.fault == Fault::Broken {
+                storage.read(&self.name, at, &mut bytes[have..count])
+            } else {
+                Err(error)
+            }
+        });
+        let read = read.map_err(Broken::Storage)?;
+        bytes.truncate(have + read);
+        (self.bytes, self.used) = (bytes, 0);
         if self.bytes.len() < count { Err(Broken::Damaged) } else { Ok(()) }
     }
 }
@@ -355,12 +419,46 @@ impl Window {
 pub(super) fn read_all(storage: &impl Storage, name: &str) -> Result<Vec<u8>, StorageError> {
     let mut bytes = Vec::new();
     loop {
-        let have = bytes.len();
-        bytes.resize(have + 4 * PIECE, 0);
-        let read = storage.read(name, have as u64, &mut bytes[have..])?;
-        bytes.truncate(have + read);
-        if read == 0 {
+        let mut piece = vec![0; 4 * PIECE];
+        let read = storage.read(name, bytes.len() as u64, &mut piece)?;
+        let is_last = read < piece.len();
+        piece.truncate(read);
+        if bytes.is_empty() {
+            bytes = piece;
+        } else {
+            bytes.extend_from_slice(&piece);
+        }
+        if is_last {
             return Ok(bytes);
         }
     }
+}
+
+/// What can be read of a file.
+pub(super) struct Salvaged {
+    /// Zeros stand where the disk gave nothing.
+    pub(super) bytes: Vec<u8>,
+    pub(super) is_whole: bool,
+}
+
+/// As [`read_all`], around sectors that the disk cannot read any more.
+///
+/// # Errors
+/// Nothing at all could be read.
+pub(super) fn salvage(storage: &impl Storage, name: &str) -> Result<Salvaged, StorageError> {
+    let error = match read_all(storage, name) {
+        Ok(bytes) => return Ok(Salvaged { bytes, is_whole: true }),
+        Err(error) => error,
+    };
+    if error.fault != Fault::Broken {
+        return Err(error);
+    }
+    let len = storage.list()?.into_iter().find(|(found, _)| found == name).map_or(0, |(_, len)| len);
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    let (mut at, mut has_read) = (0, false);
+    for sector in bytes.chunks_mut(SECTOR) {
+        has_read |= storage.read(name, at, sector).is_ok();
+        at += sector.len() as u64;
+    }
+    if has_read { Ok(Salvaged { bytes, is_whole: false }) } else { Err(error) }
 }

@@ -5,25 +5,35 @@
 //! records, the collector says `behind` or `fork` and all is put right by the protocol.
 
 use serde::{Deserialize, Serialize};
-use upheld_model::{Digest, Epoch};
+use upheld_model::{AgentEvent, Digest, Epoch};
 use upheld_wire::v1::{EpochLink, Head};
 
 use super::{JournalError, format::FORMAT};
 use crate::storage::{Fault, Storage, StorageError};
 
 pub(super) const STATE: &str = "state";
-const STATE_NEW: &str = "state.new";
+pub(super) const STATE_NEW: &str = "state.new";
 const MAGIC: &[u8; 8] = b"UPHELDS\n";
 const PREFIX: usize = 8 + 2 + 2 + 4;
 /// More than 64 epochs and a tag for every segment of a full budget.
 const BYTES_MAX: u64 = 1 << 20;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
     /// Oldest first; the last one grows.
     pub(super) epochs: Vec<EpochState>,
     /// Stretches that are no longer what their segment's header says.
     pub(super) tags: Vec<TagState>,
+    /// Records that are not what was packed although their CRC is right: segment and stored place.
+    #[serde(default)]
+    pub(super) unreadable: Vec<(u64, u64)>,
+    /// The number of the next segment: none is given twice, since a [`super::Position`] names one.
+    #[serde(default)]
+    pub(super) next_number: u64,
+    /// What the journal has to say of itself and has not appended durably yet: a gap whose epoch is cut here must not
+    /// be forgotten by a kill.
+    #[serde(default)]
+    pub(super) owed: Vec<AgentEvent>,
     /// How long this journal has been running, in seconds.
     pub(super) age_s: u64,
     /// The end of the records as the journal was closed by request: segment and bytes.
@@ -66,7 +76,8 @@ impl State {
         loop {
             let read = match storage.read(STATE, bytes.len() as u64, &mut piece) {
                 Ok(read) => read,
-                Err(error) if error.fault == Fault::Missing => return Ok(None),
+                // One that cannot be read is as good as none; the next one is written beside it.
+                Err(error) if matches!(error.fault, Fault::Missing | Fault::Broken) => return Ok(None),
                 Err(error) => return Err(error.into()),
             };
             bytes.extend_from_slice(&piece[..read]);

@@ -159,6 +159,7 @@ impl<S: Storage> Journal<S> {
             self.is_open = false;
             self.house_due = self.now.mono;
         }
+        self.clear_leftovers();
         if let (true, Some(last)) = (self.is_open, self.segments.last()) {
             let name = name_of(last.number);
             self.storage.append(&name, &self.pending.bytes)?;
@@ -188,8 +189,8 @@ impl<S: Storage> Journal<S> {
         let written = self.storage.create(&name).and_then(|()| self.storage.append(&name, &bytes));
         let synced = written.and_then(|()| self.storage.sync(&name)).and_then(|()| self.storage.sync_dir());
         if let Err(error) = synced {
-            // Not counted anywhere yet; if it stays, opening recognises what it holds.
-            let _ = self.storage.remove(&name);
+            self.leftovers.push((number, 0));
+            self.clear_leftovers();
             return Err(error);
         }
         self.segments.push(Segment::fresh(header));
@@ -200,6 +201,11 @@ impl<S: Storage> Journal<S> {
     /// What was pending is durable: it becomes part of the last segment and of the epoch.
     fn count_pending(&mut self) {
         let pending = std::mem::take(&mut self.pending);
+        if !self.saying.is_empty() {
+            // Said now, and not to be said again after a restart.
+            self.saying.clear();
+            self.state_due = Some(self.now.mono);
+        }
         if let Some(last) = self.segments.last_mut() {
             let mut offset = last.bytes;
             for record in pending.records() {
@@ -219,13 +225,24 @@ impl<S: Storage> Journal<S> {
         self.pending.bytes.shrink_to(FLUSH_BYTES);
     }
 
-    /// The last segment is not to be trusted from its last synced record on; what it may hold beyond is cut if the
-    /// disk lets us, and recognised as superseded otherwise.
+    /// The last segment is not to be trusted from its last synced record on; what it may hold beyond is cut.
     fn leave_segment(&mut self) {
         if let (true, Some(last)) = (self.is_open, self.segments.last()) {
-            let _ = self.storage.truncate(&name_of(last.number), last.bytes.max(SEGMENT_HEADER as u64));
+            self.leftovers.push((last.number, last.bytes.max(SEGMENT_HEADER as u64)));
+            self.clear_leftovers();
         }
         self.is_open = false;
+    }
+
+    /// Removes what failed writes left behind, as soon as the disk lets us: it is not counted anywhere, and would be
+    /// there twice once it is written again. Until then opening recognises it as superseded, while the epoch is the same.
+    pub(super) fn clear_leftovers(&mut self) {
+        let Self { leftovers, storage, .. } = self;
+        leftovers.retain(|(number, good)| {
+            let name = name_of(*number);
+            let cleared = if *good == 0 { storage.remove(&name) } else { storage.truncate(&name, *good) };
+            cleared.is_err_and(|error| error.fault != Fault::Missing)
+        });
     }
 
     /// Gives what is pending new places, from the current epoch's end on.
