@@ -195,6 +195,12 @@ impl Upload<'_> {
             received_at: self.now,
             offset_ms: self.offset_ms(),
             body: record.body.get().to_owned(),
+            is_fact: match content {
+                Content::Body(body) => !body.events.is_empty(),
+                Content::Omitted(_) => false,
+                // What it says may be a fact for a version that can read it.
+                Content::Poison { .. } => true,
+            },
         };
         Ok(tx.insert_record(self.key(), &row)?)
     }

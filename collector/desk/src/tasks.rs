@@ -6,6 +6,7 @@ pub mod deliverer;
 mod health;
 mod loops;
 mod outside;
+mod retention;
 mod run;
 mod silence_watch;
 mod watch_resolver;

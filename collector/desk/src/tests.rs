@@ -25,6 +25,7 @@ mod passwords;
 mod people;
 mod proposals;
 mod recovery;
+mod retention;
 mod sealed;
 mod silence;
 mod site_tokens;

@@ -5,6 +5,7 @@ mod enrolment;
 mod facts;
 mod jobs;
 mod proposals;
+mod retention;
 mod sealed;
 mod users;
 
@@ -55,6 +56,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     facts::all(&open).await;
     jobs::all(&open).await;
     proposals::all(&open).await;
+    retention::all(&open).await;
     sealed::all(&open).await;
     users::all(open).await;
 }
@@ -645,6 +647,7 @@ fn record(seq: u64, content: u8) -> RecordRow {
         received_at: at(0),
         offset_ms: -3,
         body: "{}".into(),
+        is_fact: false,
     }
 }
 

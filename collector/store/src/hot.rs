@@ -2,8 +2,8 @@
 
 use crate::{
     acceptances, access, agents, audit, certificates, clocks, commands, digests, facts, findings, incidents, jobs,
-    ledger, maintenance, outages, outbox, people, proposals, records, restores, sealed, site_tokens, sql::Query,
-    tokens, users,
+    ledger, maintenance, outages, outbox, people, proposals, records, restores, retention, sealed, site_tokens,
+    sql::Query, tokens, users,
 };
 
 /// All of them.
@@ -29,6 +29,7 @@ pub(crate) fn queries() -> impl Iterator<Item = &'static Query> {
         proposals::HOT,
         records::HOT,
         restores::HOT,
+        retention::HOT,
         sealed::HOT,
         site_tokens::HOT,
         tokens::HOT,

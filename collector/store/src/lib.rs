@@ -41,6 +41,7 @@ pub mod postgres;
 pub mod proposals;
 pub mod records;
 pub mod restores;
+pub mod retention;
 pub mod runs;
 pub mod sealed;
 pub mod site_tokens;

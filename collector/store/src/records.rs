@@ -42,6 +42,8 @@ pub struct RecordRow {
     pub offset_ms: i64,
     /// The bytes that were hashed; `null` when the agent had given the body up for room.
     pub body: String,
+    /// Whether it tells of more than samples: such a record is never forgotten (see [`crate::retention`]).
+    pub is_fact: bool,
 }
 
 /// How much is held of one epoch.
@@ -76,7 +78,7 @@ pub struct DeadLetterRow {
 pub trait RecordReads {
     /// What is held of every epoch of an agent, in the order in which they began.
     fn heads(&self, key: AgentKey<'_>) -> Result<Vec<HeadRow>, StoreError>;
-    /// Whether this content was taken before, in whatever epoch.
+    /// Whether this content was taken before, in whatever epoch, and its row or at least its identity is here.
     fn is_known(&self, key: AgentKey<'_>, record: &RecordId, content: &Digest) -> Result<bool, StoreError>;
     /// Records of one epoch from a place on, at most `limit`. A place is left out when its content is held under an
     /// earlier epoch.
@@ -107,18 +109,20 @@ const HEADS: Query = query!(
 );
 const KNOWN: Query = query!(
     "records.is_known",
-    "SELECT 1 FROM records WHERE client = ?1 AND agent = ?2 AND record_id = ?3 AND content_hash = ?4 LIMIT 1"
+    "SELECT 1 FROM records WHERE client = ?1 AND agent = ?2 AND record_id = ?3 AND content_hash = ?4 UNION ALL \
+     SELECT 1 FROM known_records WHERE client = ?1 AND agent = ?2 AND record_id = ?3 AND content_hash = ?4 LIMIT 1"
 );
 const RANGE: Query = query!(
     "records.range",
-    "SELECT epoch, seq, record_id, content_hash, chain, salt, sig, previous, received_at, offset_ms, body FROM records \
+    "SELECT epoch, seq, record_id, content_hash, chain, salt, sig, previous, received_at, offset_ms, body, is_fact \
+     FROM records \
      WHERE client = ?1 AND agent = ?2 AND epoch = ?3 AND seq >= ?4 ORDER BY seq LIMIT ?5"
 );
 const COUNT: Query = query!("records.count", "SELECT count(*) FROM records WHERE client = ?1 AND agent = ?2");
 const INSERT: Query = query!(
     "records.insert",
     "INSERT INTO records (client, agent, epoch, seq, record_id, content_hash, chain, salt, sig, previous, received_at, \
-     offset_ms, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+     offset_ms, body, is_fact) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
 );
 const PUT_HEAD: Query = query!(
     "heads.put",
@@ -154,6 +158,7 @@ fn record_row(row: &Row<'_>) -> Read<RecordRow> {
         received_at: row.get::<At>(8)?.0,
         offset_ms: row.get(9)?,
         body: row.get(10)?,
+        is_fact: row.get::<i64>(11)? != 0,
     })
 }
 
@@ -219,7 +224,8 @@ impl RecordWrites for Sql<'_> {
                 row.previous,
                 At(row.received_at),
                 row.offset_ms,
-                row.body
+                row.body,
+                i64::from(row.is_fact)
             ],
         )
         .map(drop)

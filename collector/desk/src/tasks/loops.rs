@@ -17,6 +17,8 @@ use crate::{Desk, DeskError};
 const DELIVERERS: usize = 4;
 /// How often it is looked whether a week is over: a digest may come a minute late.
 const DIGESTS_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked what is past its time.
+const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 /// Messages that a worker takes at once.
 const MESSAGES_MAX: u32 = 16;
 
@@ -66,6 +68,7 @@ enum Task {
     Line,
     Beat,
     Digests,
+    Retention,
     Deliverer,
 }
 
@@ -80,6 +83,7 @@ impl Task {
             Self::Line => "line",
             Self::Beat => "heartbeat",
             Self::Digests => "digests",
+            Self::Retention => "retention",
             Self::Deliverer => "deliverer",
         }
     }
@@ -89,6 +93,7 @@ impl Task {
         match self {
             Self::Alive => Duration::try_from(ALIVE_EVERY).unwrap_or(every),
             Self::Digests => DIGESTS_EVERY.max(every),
+            Self::Retention => RETENTION_EVERY.max(every),
             Self::Clocks | Self::Watch | Self::Silence | Self::Own | Self::Line | Self::Beat | Self::Deliverer => every,
         }
     }
@@ -97,7 +102,7 @@ impl Task {
     fn is_woken(self) -> bool {
         match self {
             Self::Clocks | Self::Watch | Self::Silence | Self::Deliverer => true,
-            Self::Alive | Self::Own | Self::Line | Self::Beat | Self::Digests => false,
+            Self::Alive | Self::Own | Self::Line | Self::Beat | Self::Digests | Self::Retention => false,
         }
     }
 
@@ -106,7 +111,7 @@ impl Task {
         desk.observe(Reading { wall: now, mono: (around.mono)() });
         let waits_for_a_person = match self {
             Self::Alive | Self::Own | Self::Line | Self::Beat => false,
-            Self::Clocks | Self::Watch | Self::Silence | Self::Digests | Self::Deliverer => {
+            Self::Clocks | Self::Watch | Self::Silence | Self::Digests | Self::Retention | Self::Deliverer => {
                 desk.recovery().await?.is_some()
             }
         };
@@ -122,6 +127,7 @@ impl Task {
             Self::Line => desk.line_once(&around.outside, now).await,
             Self::Beat => desk.beat_once(&around.outside, now).await,
             Self::Digests => desk.digests_once(now).await,
+            Self::Retention => desk.retention_once(now).await,
             Self::Deliverer => {
                 let (channel, secrets) = (around.channel.as_ref(), around.secrets.as_ref());
                 desk.deliver_outbox_once(worker, channel, secrets, MESSAGES_MAX, now).await
@@ -136,7 +142,7 @@ impl Desk {
         let stop = watch::Sender::new(false);
         let around = Arc::new(around);
         let mut tasks = vec![Task::Alive, Task::Clocks, Task::Watch, Task::Silence, Task::Own, Task::Line, Task::Beat];
-        tasks.push(Task::Digests);
+        tasks.extend([Task::Digests, Task::Retention]);
         tasks.extend([Task::Deliverer; DELIVERERS]);
         let handles = tasks.into_iter().enumerate().map(|(number, task)| {
             let (desk, around, stopped) = (self.clone(), Arc::clone(&around), stop.subscribe());

@@ -63,6 +63,11 @@ impl World {
         Self { desk: Desk::new(store), now, folder }
     }
 
+    /// The size of the database, without what is not in it yet.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.folder.path().join("upheld.db").metadata().unwrap().len()
+    }
+
     /// Time passes for a collector that runs: it says so as its loop does.
     pub(super) async fn lives(&mut self, seconds: i64) {
         let until = self.now + SignedDuration::from_secs(seconds);

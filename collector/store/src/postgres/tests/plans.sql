@@ -23,6 +23,10 @@ INSERT INTO records (client, agent, epoch, seq, record_id, content_hash, chain, 
         decode(md5(i::text) || md5(i::text), 'hex'), CASE WHEN i % 50 > 0 THEN 'x' || i END,
         CASE WHEN i % 50 > 0 THEN 'x' || i END, i, i, 'x' || i
     FROM generate_series(1, 5000) i ON CONFLICT DO NOTHING;
+INSERT INTO known_records (client, agent, record_id, content_hash, received_at)
+    SELECT 'c' || i % 40, 'x' || i, decode(md5(i::text) || md5(i::text), 'hex'),
+        decode(md5(i::text) || md5(i::text), 'hex'), i
+    FROM generate_series(1, 5000) i ON CONFLICT DO NOTHING;
 INSERT INTO dead_letters (client, agent, epoch, seq, received_at, reason, body)
     SELECT 'c' || i % 40, 'x' || i, i, i, i, 'x' || i, 'x' || i
     FROM generate_series(1, 5000) i ON CONFLICT DO NOTHING;
