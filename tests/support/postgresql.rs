@@ -33,6 +33,7 @@ pub struct Server {
     /// Its port.
     pub port: u16,
     process: u32,
+    fsync: &'static str,
     stop: Option<mpsc::Sender<()>>,
     waiter: Option<JoinHandle<()>>,
     databases: AtomicU32,
@@ -50,8 +51,17 @@ impl Server {
         })
     }
 
-    /// A server of one test's own, which it may stop and kill.
+    /// A server of one test's own, which it may stop and kill. It never waits for the disk.
     pub fn start() -> Self {
+        Self::with_fsync("off")
+    }
+
+    /// One whose commits are synced, for figures.
+    pub fn durable() -> Self {
+        Self::with_fsync("on")
+    }
+
+    fn with_fsync(fsync: &'static str) -> Self {
         assert!(Path::new(PROGRAMS).join("postgres").exists(), "{GET_IT}");
         let folder = tempfile::Builder::new().prefix("upheld-pg").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -70,8 +80,8 @@ impl Server {
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         certificates(folder.path(), &data);
-        let (stop, waiter, process) = run(folder.path(), port);
-        Self { folder, port, process, stop: Some(stop), waiter: Some(waiter), databases: AtomicU32::new(0) }
+        let (stop, waiter, process) = run(folder.path(), port, fsync);
+        Self { folder, port, process, fsync, stop: Some(stop), waiter: Some(waiter), databases: AtomicU32::new(0) }
     }
 
     /// The address of a new database, whose locale sorts as a dictionary does.
@@ -113,7 +123,7 @@ impl Server {
     /// Ends the server at once, as a crash does, and starts it again.
     pub fn crash(&mut self) {
         self.end("QUIT");
-        let (stop, waiter, process) = run(self.folder.path(), self.port);
+        let (stop, waiter, process) = run(self.folder.path(), self.port, self.fsync);
         (self.stop, self.waiter, self.process) = (Some(stop), Some(waiter), process);
     }
 
@@ -133,7 +143,7 @@ impl Drop for Server {
 }
 
 /// Starts the server; its thread waits for its end, and it ends when this process is killed.
-fn run(folder: &Path, port: u16) -> (mpsc::Sender<()>, JoinHandle<()>, u32) {
+fn run(folder: &Path, port: u16, fsync: &str) -> (mpsc::Sender<()>, JoinHandle<()>, u32) {
     let (stop, stopped) = mpsc::channel();
     let (tell, told) = mpsc::channel();
     let mut command = program("postgres");
@@ -142,7 +152,7 @@ fn run(folder: &Path, port: u16) -> (mpsc::Sender<()>, JoinHandle<()>, u32) {
         .arg("-D")
         .arg(folder.join("data"))
         .args(["-p", &port.to_string(), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"])
-        .args(["-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=400"])
+        .args(["-c", &format!("fsync={fsync}"), "-c", "shared_buffers=32MB", "-c", "max_connections=400"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);

@@ -126,7 +126,7 @@ impl Upload<'_> {
         match verdict {
             Verdict::Heartbeat => {
                 let has_news = self.heard(tx)?;
-                Ok(self.delivered(None, has_news))
+                Ok(self.delivered(None, &judged, has_news))
             }
             Verdict::Accept(accepted) => self.accept(tx, accepted, &judged),
             Verdict::Behind { .. } => Ok(self.conflict(verdict)),
@@ -147,8 +147,10 @@ impl Upload<'_> {
     }
 
     fn accept(&self, tx: &mut dyn Tx, accepted: &Accepted, judged: &Judged) -> Result<Taken, DeskError> {
+        let rows: Vec<_> = accepted.fresh.iter().map(|fresh| self.row(fresh.index)).collect::<Result<_, _>>()?;
+        tx.insert_records(self.key(), &rows)?;
         for fresh in &accepted.fresh {
-            self.keep(tx, fresh.index, &fresh.content)?;
+            self.bury(tx, fresh.index, &fresh.content)?;
         }
         let Head { epoch, len, chain } = accepted.head;
         let heads = &judged.heads;
@@ -167,23 +169,13 @@ impl Upload<'_> {
             has_news = true;
             site::judge(tx, self.book, &self.peer.client, &self.peer.site, self.now)?;
         }
-        Ok(self.delivered(Some(accepted), has_news))
+        Ok(self.delivered(Some(accepted), judged, has_news))
     }
 
-    fn keep(&self, tx: &mut dyn Tx, index: usize, content: &Content) -> Result<(), DeskError> {
+    fn row(&self, index: usize) -> Result<RecordRow, DeskError> {
         let record = &self.request.records[index];
-        if let Content::Poison { reason } = content {
-            let row = DeadLetterRow {
-                epoch: record.epoch,
-                seq: record.seq,
-                received_at: self.now,
-                reason: reason.clone(),
-                body: record.body.get().to_owned(),
-            };
-            tx.insert_dead_letter(self.key(), &row)?;
-        }
         let previous = record.previous.as_ref().map(|link| text("epoch link", link)).transpose()?;
-        let row = RecordRow {
+        Ok(RecordRow {
             epoch: record.epoch,
             seq: record.seq,
             record_id: record.record_id,
@@ -201,8 +193,21 @@ impl Upload<'_> {
                 // What it says may be a fact for a version that can read it.
                 Content::Poison { .. } => true,
             },
+        })
+    }
+
+    /// Keeps what could not be read beside the records, for people.
+    fn bury(&self, tx: &mut dyn Tx, index: usize, content: &Content) -> Result<(), DeskError> {
+        let record = &self.request.records[index];
+        let Content::Poison { reason } = content else { return Ok(()) };
+        let row = DeadLetterRow {
+            epoch: record.epoch,
+            seq: record.seq,
+            received_at: self.now,
+            reason: reason.clone(),
+            body: record.body.get().to_owned(),
         };
-        Ok(tx.insert_record(self.key(), &row)?)
+        Ok(tx.insert_dead_letter(self.key(), &row)?)
     }
 
     /// Notes the present that the agent tells of, and ends its silence if it was silent. Whether that changed an
@@ -254,14 +259,14 @@ impl Upload<'_> {
         Ok(Taken { answer, has_news: true })
     }
 
-    fn delivered(&self, accepted: Option<&Accepted>, has_news: bool) -> Taken {
+    fn delivered(&self, accepted: Option<&Accepted>, judged: &Judged, has_news: bool) -> Taken {
         let delivered = Delivered {
             batch_digest: self.request.batch_digest,
             head: accepted.map(|accepted| accepted.head),
             refused: accepted.map(|accepted| accepted.refused.clone()).unwrap_or_default(),
             receipt: None,
             renew: false,
-            secrets: None,
+            secrets: judged.secrets.clone(),
             config_version: self.book.version,
             collector_time: self.now,
         };

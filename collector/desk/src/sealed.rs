@@ -95,6 +95,12 @@ pub enum LackingWhy {
     SetBefore,
 }
 
+/// What an agent is told with each report.
+pub(crate) fn at(tx: &dyn ReadTx, peer: &AgentPeer) -> Result<SecretsAt, DeskError> {
+    let version = tx.sealed_version(&peer.client, &peer.site)?;
+    Ok(SecretsAt { version, key: tx.sealing_key(&peer.client, &peer.agent)? })
+}
+
 impl Desk {
     /// Seals a secret to the site's active agents, in the place of one of that name. The value is overwritten before the
     /// answer is given; what is stored cannot be read by the collector.
@@ -169,17 +175,6 @@ impl Desk {
                 }
                 let detail = json!({ "site": site, "secret": name });
                 Ok(audit::note(tx, now, &who, Some(&client), "secret.removed", &detail)?)
-            })
-            .await
-    }
-
-    /// What an agent is told with each report.
-    pub async fn secrets_at(&self, peer: &AgentPeer) -> Result<SecretsAt, DeskError> {
-        let AgentPeer { client, site, agent } = peer.clone();
-        self.store
-            .read("desk.secrets_at", move |tx| {
-                let version = tx.sealed_version(&client, &site)?;
-                Ok(SecretsAt { version, key: tx.sealing_key(&client, &agent)? })
             })
             .await
     }

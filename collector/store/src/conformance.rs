@@ -278,14 +278,17 @@ async fn a_record_is_known_by_id_and_content_together(store: Store) {
         .write::<_, StoreError, _>("records", |tx| {
             let (client, agent) = ("acme".parse().unwrap(), "a-1".parse().unwrap());
             let key = AgentKey { client: &client, agent: &agent };
-            tx.insert_record(key, &record(0, 1))?;
-            assert!(tx.is_known(key, &RecordId([1; 16]), &Digest([1; 32]))?);
-            assert!(!tx.is_known(key, &RecordId([1; 16]), &Digest([2; 32]))?, "same id, other content");
-            assert!(!tx.is_known(key, &RecordId([2; 16]), &Digest([1; 32]))?, "other id, same content");
+            tx.insert_records(key, &[])?;
+            tx.insert_records(key, &[record(0, 1), record(1, 4)])?;
+            let name = |id, content| (RecordId([id; 16]), Digest([content; 32]));
+            // Same id and other content, other id and same content, and two that are held.
+            let asked = [name(1, 2), name(4, 4), name(2, 1), name(1, 1)];
+            assert_eq!(tx.known_records(key, &asked)?, [name(1, 1), name(4, 4)].into());
+            assert_eq!(tx.known_records(key, &[])?, [].into());
             let other = "a-2".parse().unwrap();
-            assert!(!tx.is_known(AgentKey { client: &client, agent: &other }, &RecordId([1; 16]), &Digest([1; 32]))?);
+            assert_eq!(tx.known_records(AgentKey { client: &client, agent: &other }, &asked)?, [].into());
             assert!(
-                matches!(tx.insert_record(key, &record(0, 3)), Err(StoreError::Exists { .. })),
+                matches!(tx.insert_records(key, &[record(0, 3), record(2, 5)]), Err(StoreError::Exists { .. })),
                 "a place is taken once"
             );
             for (ordinal, epoch) in [9, 4].into_iter().enumerate() {
@@ -300,7 +303,7 @@ async fn a_record_is_known_by_id_and_content_together(store: Store) {
             }
             let heads: Vec<_> = tx.heads(key)?.into_iter().map(|head| (head.epoch.0, head.len)).collect();
             assert_eq!(heads, [(9, 2), (4, 2)], "in the order in which the epochs began");
-            assert_eq!(tx.records(key, upheld_model::Epoch(9), Seq(0), 10)?, [record(0, 1)]);
+            assert_eq!(tx.records(key, upheld_model::Epoch(9), Seq(0), 2)?, [record(0, 1), record(1, 4)]);
             tx.note_fork(key, &Digest([5; 32]), at(10))?;
             tx.note_fork(key, &Digest([5; 32]), at(11))?;
             assert_eq!(tx.forks_since(key, at(10))?, [Digest([5; 32])]);

@@ -1,11 +1,13 @@
 //! Records as agents delivered them, how much of each journal is held, and what could not be read.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use upheld_model::{AgentId, ClientId, Digest, Epoch, RecordId, Seq};
 
 use crate::{
     StoreError,
-    sql::{At, Bits, Id16, Query, Read, Row, Sha, Sql, params, query},
+    sql::{At, Bits, Id16, Param as _, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// Whose records: every call about records names the client (SECURITY 23).
@@ -16,6 +18,9 @@ pub struct AgentKey<'a> {
     /// The agent.
     pub agent: &'a AgentId,
 }
+
+/// What a record is recognised by: its id and the hash of its content.
+pub type RecordName = (RecordId, Digest);
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,8 +83,8 @@ pub struct DeadLetterRow {
 pub trait RecordReads {
     /// What is held of every epoch of an agent, in the order in which they began.
     fn heads(&self, key: AgentKey<'_>) -> Result<Vec<HeadRow>, StoreError>;
-    /// Whether this content was taken before, in whatever epoch, and its row or at least its identity is here.
-    fn is_known(&self, key: AgentKey<'_>, record: &RecordId, content: &Digest) -> Result<bool, StoreError>;
+    /// Which of these contents were taken before, in whatever epoch, and its row or at least its identity is here.
+    fn known_records(&self, key: AgentKey<'_>, names: &[RecordName]) -> Result<BTreeSet<RecordName>, StoreError>;
     /// Records of one epoch from a place on, at most `limit`. A place is left out when its content is held under an
     /// earlier epoch.
     fn records(&self, key: AgentKey<'_>, epoch: Epoch, from: Seq, limit: u32) -> Result<Vec<RecordRow>, StoreError>;
@@ -93,8 +98,9 @@ pub trait RecordReads {
 
 /// Writing records.
 pub trait RecordWrites {
-    /// Adds a record; a place that is taken is [`StoreError::Exists`].
-    fn insert_record(&mut self, key: AgentKey<'_>, row: &RecordRow) -> Result<(), StoreError>;
+    /// Adds records; a place that is taken is [`StoreError::Exists`], and which of the others were added then is not said:
+    /// the caller gives its transaction up.
+    fn insert_records(&mut self, key: AgentKey<'_>, rows: &[RecordRow]) -> Result<(), StoreError>;
     /// Sets what is held of an epoch.
     fn put_head(&mut self, key: AgentKey<'_>, head: &HeadRow, begun_at: Timestamp) -> Result<(), StoreError>;
     /// Keeps a record that could not be read.
@@ -174,9 +180,16 @@ impl RecordReads for Sql<'_> {
         })
     }
 
-    fn is_known(&self, key: AgentKey<'_>, record: &RecordId, content: &Digest) -> Result<bool, StoreError> {
-        let params = params![key.client.as_str(), key.agent.as_str(), record.0, content.0];
-        Ok(self.one(&KNOWN, params, |_| Ok(()))?.is_some())
+    fn known_records(&self, key: AgentKey<'_>, names: &[RecordName]) -> Result<BTreeSet<RecordName>, StoreError> {
+        let AgentKey { client, agent } = key;
+        let sets: Vec<_> = names
+            .iter()
+            .map(|(record, content)| {
+                vec![client.as_str().value(), agent.as_str().value(), record.0.value(), content.0.value()]
+            })
+            .collect();
+        let found = self.0.finds(&KNOWN, &sets)?;
+        Ok(names.iter().zip(found).filter(|(_, is_known)| *is_known).map(|(name, _)| *name).collect())
     }
 
     fn records(&self, key: AgentKey<'_>, epoch: Epoch, from: Seq, limit: u32) -> Result<Vec<RecordRow>, StoreError> {
@@ -208,27 +221,32 @@ impl RecordReads for Sql<'_> {
 }
 
 impl RecordWrites for Sql<'_> {
-    fn insert_record(&mut self, key: AgentKey<'_>, row: &RecordRow) -> Result<(), StoreError> {
-        self.run(
-            &INSERT,
-            params![
-                key.client.as_str(),
-                key.agent.as_str(),
-                Bits(row.epoch.0),
-                Bits(row.seq.0),
-                row.record_id.0,
-                row.content_hash.0,
-                row.chain.0,
-                row.salt.0,
-                row.sig,
-                row.previous,
-                At(row.received_at),
-                row.offset_ms,
-                row.body,
-                i64::from(row.is_fact)
-            ],
-        )
-        .map(drop)
+    fn insert_records(&mut self, key: AgentKey<'_>, rows: &[RecordRow]) -> Result<(), StoreError> {
+        let numbers: Vec<_> =
+            rows.iter().map(|row| (Bits(row.epoch.0), Bits(row.seq.0), At(row.received_at))).collect();
+        let sets: Vec<_> = rows
+            .iter()
+            .zip(&numbers)
+            .map(|(row, (epoch, seq, received_at))| {
+                vec![
+                    key.client.as_str().value(),
+                    key.agent.as_str().value(),
+                    epoch.value(),
+                    seq.value(),
+                    row.record_id.0.value(),
+                    row.content_hash.0.value(),
+                    row.chain.0.value(),
+                    row.salt.0.value(),
+                    row.sig.value(),
+                    row.previous.value(),
+                    received_at.value(),
+                    row.offset_ms.value(),
+                    row.body,
+                i64::from(row.is_fact).value(),
+                ]
+            })
+            .collect();
+        self.0.run_all(&INSERT, &sets)
     }
 
     fn put_head(&mut self, key: AgentKey<'_>, head: &HeadRow, begun_at: Timestamp) -> Result<(), StoreError> {

@@ -45,6 +45,23 @@ pub(crate) use params;
 pub(crate) trait Connection {
     /// Runs a query that changes rows; how many it changed.
     fn run(&self, query: &Query, values: &[Value<'_>]) -> Result<usize, StoreError>;
+    /// Runs a query that changes rows once for each set of values; the first that fails ends it. A database that is
+    /// asked over a line asks all of it before it waits.
+    fn run_all(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
+        sets.iter().try_for_each(|values| self.run(query, values).map(drop))
+    }
+    /// For each set of values whether a query finds a row, asked as in [`Connection::run_all`].
+    fn finds(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<Vec<bool>, StoreError> {
+        let finds = |values: &Vec<Value<'_>>| {
+            let mut found = false;
+            self.each(query, values, 1, &mut |_| {
+                found = true;
+                Ok(())
+            })?;
+            Ok(found)
+        };
+        sets.iter().map(finds).collect()
+    }
     /// Runs a query and hands out its rows, at most `limit` of them.
     fn each(
         &self,

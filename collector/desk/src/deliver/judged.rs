@@ -3,21 +3,21 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use upheld_delivery::receiver::{FORK_WINDOW, Held, Verdict, judge};
+use upheld_delivery::receiver::{Accepted, Content, FORK_WINDOW, Held, Verdict, judge};
 use upheld_evidence::PublicKey;
 use upheld_model::Digest;
 use upheld_store::{
     ReadTx, Tx,
     agents::AgentRow,
-    records::{AgentKey, HeadRow},
+    records::{AgentKey, HeadRow, RecordName},
 };
-use upheld_wire::v1::{DeliverRequest, Head};
+use upheld_wire::v1::{DeliverRequest, Head, secrets::SecretsAt};
 
 use super::{
     Upload,
     keeping::{self, Keeping},
 };
-use crate::{AgentPeer, DeskError, agents::refusal_of, book::BookCache, recovery};
+use crate::{AgentPeer, DeskError, agents::refusal_of, book::BookCache, recovery, sealed};
 
 /// A verdict, and the history from which it was made.
 pub(super) struct Judged {
@@ -27,6 +27,8 @@ pub(super) struct Judged {
     pub(super) verdict: Option<Verdict>,
     /// What its samples leave.
     pub(super) keeping: Keeping,
+    /// What is sealed for it, as it was when the request was looked at: what changed since is said with the next report.
+    pub(super) secrets: Option<SecretsAt>,
 }
 
 impl Judged {
@@ -40,7 +42,7 @@ impl Judged {
         recovery::refuse(tx)?;
         let row = tx.agent(&peer.agent)?;
         let Some(known) = row.as_ref().filter(|row| refusal_of(Some(row), peer).is_none()) else {
-            return Ok(Self { row, heads: Vec::new(), verdict: None, keeping: Keeping::default() });
+            return Ok(Self { row, heads: Vec::new(), verdict: None, keeping: Keeping::default(), secrets: None });
         };
         let key = AgentKey { client: &peer.client, agent: &peer.agent };
         let heads = tx.heads(key)?;
@@ -50,7 +52,15 @@ impl Judged {
             recent_forks: recent_forks(tx, key, known.status_at, now)?,
             signing_key: Some(PublicKey(known.signing_key)),
         };
-        let verdict = judge(&held, request, |record, content| tx.is_known(key, record, content))?;
+        let mut known = None;
+        let mut verdict = judge(&held, request, |record, content| -> Result<_, DeskError> {
+            // All of the batch is asked for with its first, and only of a batch that came so far.
+            let known = match &mut known {
+                Some(known) => known,
+                none @ None => none.insert(tx.known_records(key, &names(request))?),
+            };
+            Ok(known.contains(&(*record, *content)))
+        })?;
         let keeping = match &verdict {
             Verdict::Accept(accepted) => {
                 let book = books.current(tx)?;
@@ -63,7 +73,10 @@ impl Judged {
             | Verdict::Malformed(_)
             | Verdict::TooLarge { .. } => Keeping::default(),
         };
-        Ok(Self { row, heads, verdict: Some(verdict), keeping })
+        if let Verdict::Accept(accepted) = &mut verdict {
+            forget_samples(accepted);
+        }
+        Ok(Self { row, heads, verdict: Some(verdict), keeping, secrets: Some(sealed::at(tx, peer)?) })
     }
 
     /// The same verdict if nothing that it rests on has changed meanwhile, else a new one. What is known of an agent's
@@ -94,6 +107,19 @@ fn recent_forks(
 ) -> Result<BTreeSet<Digest>, DeskError> {
     let since = now.saturating_sub(FORK_WINDOW).unwrap_or(Timestamp::MIN).max(decided_at);
     Ok(tx.forks_since(key, since)?.into_iter().collect())
+}
+
+fn names(request: &DeliverRequest) -> Vec<RecordName> {
+    request.records.iter().map(|record| (record.record_id, record.content_hash)).collect()
+}
+
+/// They are folded: to free thousands of them takes the writer's thread as long as to write their records.
+fn forget_samples(accepted: &mut Accepted) {
+    for fresh in &mut accepted.fresh {
+        if let Content::Body(body) = &mut fresh.content {
+            body.samples = Vec::new();
+        }
+    }
 }
 
 fn wire_head(head: &HeadRow) -> Head {

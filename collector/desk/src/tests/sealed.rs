@@ -4,10 +4,10 @@ use getrandom::SysRng;
 use rand_core::UnwrapErr;
 use upheld_model::{ClientId, SecretName, SiteId};
 use upheld_sealing::{Purpose, SealedBox, SealingKey};
-use upheld_wire::v1::secrets::{SECRETS_MAX, SecretsAnswer};
+use upheld_wire::v1::secrets::{SECRETS_MAX, SecretsAnswer, SecretsAt};
 use zeroize::Zeroizing;
 
-use super::world::{World, ana};
+use super::world::{Agent, World, ana, delivered};
 use crate::{
     AgentPeer,
     sealed::{LackingWhy, SealedError, SealedView},
@@ -32,6 +32,10 @@ async fn told(world: &World, peer: &AgentPeer, key: &SealingKey) -> SecretsAnswe
     world.desk.secrets_for(peer, key.public(), world.now).await.unwrap()
 }
 
+async fn said_with_a_report(world: &World, agent: &Agent) -> SecretsAt {
+    delivered(world.deliver(agent, agent.request(Vec::new(), world.now)).await).secrets.unwrap()
+}
+
 fn opened(peer: &AgentPeer, key: &SealingKey, answer: &SecretsAnswer) -> Vec<(String, Option<String>)> {
     let AgentPeer { client, site, agent } = peer;
     let open = |name: &SecretName, sealed: &str| {
@@ -44,19 +48,20 @@ fn opened(peer: &AgentPeer, key: &SealingKey, answer: &SecretsAnswer) -> Vec<(St
 #[tokio::test]
 async fn security_4_a_secret_is_sealed_to_the_sites_active_agents_and_nobody_else_opens_it() {
     let world = World::new().await;
-    let (one, other) = (world.agent("acme", "north").await.peer, world.agent("other", "north").await.peer);
+    let (agent, other) = (world.agent("acme", "north").await, world.agent("other", "north").await.peer);
+    let one = agent.peer.clone();
     let refused = set(&world, "nvr-web", CANARY).await.unwrap_err();
     assert!(refused.to_string().contains("told no key yet"), "{refused}");
-    assert_eq!(world.desk.secrets_at(&one).await.unwrap().key, None);
+    assert_eq!(said_with_a_report(&world, &agent).await.key, None);
 
     let (mine, theirs) = (key(), key());
     assert_eq!(told(&world, &one, &mine).await.boxes, []);
     told(&world, &other, &theirs).await;
-    let at = world.desk.secrets_at(&one).await.unwrap();
+    let at = said_with_a_report(&world, &agent).await;
     assert_eq!((at.version, at.key), (0, Some(mine.public().to_string())));
     let view = set(&world, "nvr-web", CANARY).await.unwrap();
     assert_eq!((view.sealed_to, view.lacking), (vec![one.agent.clone()], vec![]));
-    assert_eq!(world.desk.secrets_at(&one).await.unwrap().version, 1);
+    assert_eq!(said_with_a_report(&world, &agent).await.version, 1);
 
     let answer = told(&world, &one, &mine).await;
     assert_eq!(opened(&one, &mine, &answer), [("nvr-web".to_owned(), Some(CANARY.to_owned()))]);

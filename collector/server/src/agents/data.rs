@@ -103,11 +103,7 @@ pub(super) async fn deliver(
     };
     drop(inflated);
     match agents.desk.deliver(&peer, request, agents.now()).await {
-        DeliverAnswer::Delivered(delivered) => {
-            // What cannot be read now is said with the next report.
-            let secrets = agents.desk.secrets_at(&peer).await.ok();
-            json(StatusCode::OK, &Delivered { renew: !is_current, secrets, ..delivered })
-        }
+        DeliverAnswer::Delivered(delivered) => json(StatusCode::OK, &Delivered { renew: !is_current, ..delivered }),
         DeliverAnswer::Conflict(conflict) => json(StatusCode::CONFLICT, &conflict),
         DeliverAnswer::Problem(refusal) => refused(refusal),
     }

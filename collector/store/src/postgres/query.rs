@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use deadpool_postgres::Object;
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio_postgres::{
     Error, Row as PgRow,
@@ -62,6 +63,15 @@ impl Blocking {
     }
 
     fn try_ask(&self, query: &Query, values: &[Value<'_>]) -> Result<(Vec<PgRow>, u64), StoreError> {
+        self.ask_all(query, &[values]).map(|mut told| told.pop().unwrap_or_default())
+    }
+
+    /// Asks for each set of values: all of it is sent at once, and answered in this order.
+    fn ask_all<'v, V: AsRef<[Value<'v>]>>(
+        &self,
+        query: &Query,
+        sets: &[V],
+    ) -> Result<Vec<(Vec<PgRow>, u64)>, StoreError> {
         let before = self.before.take();
         let text = spoken(query.sql);
         let asked = self.io.block_on(async {
@@ -73,30 +83,44 @@ impl Blocking {
             };
             let then = async {
                 let statement = self.client.prepare_cached(&text).await?;
-                let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
-                if statement.columns().is_empty() {
-                    Ok((Vec::new(), self.client.execute(&statement, &params).await?))
-                } else {
-                    Ok((self.client.query(&statement, &params).await?, 0))
-                }
+                let ask = async |values: &V| {
+                    let params: Vec<&(dyn ToSql + Sync)> = values.as_ref().iter().map(|value| value as _).collect();
+                    if statement.columns().is_empty() {
+                        Ok((Vec::new(), self.client.execute(&statement, &params).await?))
+                    } else {
+                        Ok((self.client.query(&statement, &params).await?, 0))
+                    }
+                };
+                // Each is heard to its end; after the first that failed the others only say that it did.
+                join_all(sets.iter().map(ask)).await.into_iter().collect()
             };
-            // Both are sent in this order at once, and answered in this order.
             let (first, then) = tokio::join!(biased; first, then);
             first.and(then)
         });
-        match asked {
-            Ok((_, 0)) if text.ends_with(UNLESS_THERE) => {
-                let what = "a row of its key is there".to_owned();
-                Err(StoreError::Exists { name: query.name, what })
-            }
-            other => other.map_err(|error| meaning(query.name, error)),
+        let told: Vec<(Vec<PgRow>, u64)> = asked.map_err(|error| meaning(query.name, error))?;
+        if text.ends_with(UNLESS_THERE) && told.iter().any(|(_, changed)| *changed == 0) {
+            let what = "a row of its key is there".to_owned();
+            return Err(StoreError::Exists { name: query.name, what });
         }
+        Ok(told)
     }
 }
 
 impl Connection for Blocking {
     fn run(&self, query: &Query, values: &[Value<'_>]) -> Result<usize, StoreError> {
         self.ask(query, values).map(|(_, changed)| usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn run_all(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
+        if query.guarded {
+            return sets.iter().try_for_each(|values| self.run(query, values).map(drop));
+        }
+        if sets.is_empty() { Ok(()) } else { self.ask_all(query, sets).map(drop) }
+    }
+
+    fn finds(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<Vec<bool>, StoreError> {
+        let told = if sets.is_empty() { Vec::new() } else { self.ask_all(query, sets)? };
+        Ok(told.into_iter().map(|(rows, _)| !rows.is_empty()).collect())
     }
 
     fn each(

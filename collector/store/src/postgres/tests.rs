@@ -5,7 +5,7 @@ mod migrations;
 mod plans;
 mod proxy;
 #[path = "../../../../tests/support/postgresql.rs"]
-#[expect(unreachable_pub, reason = "the end-to-end tests use the same file")]
+#[expect(unreachable_pub, dead_code, reason = "the end-to-end tests and the benches use the same file")]
 mod server;
 
 use std::time::Duration;
