@@ -147,7 +147,8 @@ impl Upload<'_> {
     }
 
     fn accept(&self, tx: &mut dyn Tx, accepted: &Accepted, judged: &Judged) -> Result<Taken, DeskError> {
-        let rows: Vec<_> = accepted.fresh.iter().map(|fresh| self.row(fresh.index)).collect::<Result<_, _>>()?;
+        let rows: Vec<_> =
+            accepted.fresh.iter().map(|fresh| self.row(fresh.index, &fresh.content)).collect::<Result<_, _>>()?;
         tx.insert_records(self.key(), &rows)?;
         for fresh in &accepted.fresh {
             self.bury(tx, fresh.index, &fresh.content)?;
@@ -172,7 +173,7 @@ impl Upload<'_> {
         Ok(self.delivered(Some(accepted), judged, has_news))
     }
 
-    fn row(&self, index: usize) -> Result<RecordRow, DeskError> {
+    fn row(&self, index: usize, content: &Content) -> Result<RecordRow, DeskError> {
         let record = &self.request.records[index];
         let previous = record.previous.as_ref().map(|link| text("epoch link", link)).transpose()?;
         Ok(RecordRow {

@@ -7,7 +7,7 @@ use upheld_model::{AgentId, ClientId, Digest, Epoch, RecordId, Seq};
 
 use crate::{
     StoreError,
-    sql::{At, Bits, Id16, Param as _, Query, Read, Row, Sha, Sql, params, query},
+    sql::{At, Bits, Id16, Param as _, Query, Read, Row, Sha, Sql, Value, params, query},
 };
 
 /// Whose records: every call about records names the client (SECURITY 23).
@@ -241,8 +241,8 @@ impl RecordWrites for Sql<'_> {
                     row.previous.value(),
                     received_at.value(),
                     row.offset_ms.value(),
-                    row.body,
-                i64::from(row.is_fact).value(),
+                    row.body.as_str().value(),
+                    Value::Int(row.is_fact.into()),
                 ]
             })
             .collect();

@@ -47,8 +47,8 @@ async fn a_record_is_recognised_after_its_row_is_gone_and_facts_stay(store: Stor
             let others = AgentKey { client: &other, agent: &agent };
             for number in 0..10 {
                 let row = of_samples(number, at(i64::try_from(number).unwrap() / 2));
-                tx.insert_record(key, &RecordRow { is_fact: number == 3, ..row.clone() })?;
-                tx.insert_record(others, &row)?;
+                tx.insert_records(key, &[RecordRow { is_fact: number == 3, ..row.clone() }])?;
+                tx.insert_records(others, &[row])?;
             }
             tx.put_head(key, &HeadRow { epoch: Epoch(1), len: 10, chain: Digest([9; 32]), ordinal: 0 }, at(0))?;
             assert_eq!(tx.forget_samples(key, at(4), 1)?, 2, "what came together goes together");
@@ -58,12 +58,13 @@ async fn a_record_is_recognised_after_its_row_is_gone_and_facts_stay(store: Stor
             assert_eq!(left, [3, 8, 9]);
             for number in 0..10 {
                 let row = of_samples(number, at(0));
-                assert!(tx.is_known(key, &row.record_id, &row.content_hash)?, "record {number}");
-                assert!(!tx.is_known(key, &row.record_id, &Digest([6; 32]))?, "another content");
+                let (name, other) = ((row.record_id, row.content_hash), (row.record_id, Digest([6; 32])));
+                let known = tx.known_records(key, &[name, other])?;
+                assert!(known.iter().eq([&name]), "record {number}: {known:?}");
             }
             assert_eq!(tx.forget_identities(key, at(2), 100)?, 3);
             let row = of_samples(2, at(0));
-            assert!(!tx.is_known(key, &row.record_id, &row.content_hash)?);
+            assert!(tx.known_records(key, &[(row.record_id, row.content_hash)])?.is_empty());
             assert_eq!(tx.heads(key)?[0].len, 10, "how long the epoch is stays for ever");
             assert_eq!(tx.count_records(others)?, 10, "another client's");
             tx.note_fork(key, &Digest([1; 32]), at(1))?;
@@ -112,7 +113,7 @@ fn a_day(tx: &mut dyn crate::Tx, today: i64, begin: Timestamp) -> Result<(), Sto
     for part in 0..5 {
         let number = u64::try_from(5 * today + part).unwrap();
         let row = of_samples(number, begin + SignedDuration::from_hours(5 * part));
-        tx.insert_record(key, &RecordRow { is_fact: part == 4, ..row })?;
+        tx.insert_records(key, &[RecordRow { is_fact: part == 4, ..row }])?;
     }
     let hour = HourRow { from: begin, agent: agent.clone(), body: "{}".to_owned() };
     tx.put_hour(SiteKey { client: &client, site: &site }, &hour)
