@@ -20,6 +20,9 @@ pub const FORK_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// So many distinct forks within [`FORK_WINDOW`] are two hosts with one identity.
 pub const FORKS_OF_A_CLONE: usize = 5;
 
+/// A checkpoint with more signatures than any log has.
+const CHECKPOINT_BYTES_MAX: usize = 4096;
+
 /// What the collector holds of one agent.
 #[derive(Debug, Clone, Default)]
 pub struct Held {
@@ -151,6 +154,9 @@ pub enum Malformed {
     /// A signature that is not one, is missing from the last record, or is not by the enrolled key.
     #[error("record {0}: the signature is missing, malformed or not by the enrolled key")]
     Signature(Seq),
+    /// The checkpoint that the agent says it has seen is none.
+    #[error("seen_checkpoint is no checkpoint: a line of its log's name, one of its size, one of its root")]
+    Checkpoint,
 }
 
 impl Verdict {
@@ -196,6 +202,9 @@ fn check_form(held: &Held, request: &DeliverRequest) -> Option<Verdict> {
     if request.heads.len() > HEADS_MAX {
         return Some(Verdict::TooLarge { limit: format!("at most {HEADS_MAX} heads in a request") });
     }
+    if request.seen_checkpoint.as_ref().is_some_and(|text| !is_checkpoint(text)) {
+        return malformed(Malformed::Checkpoint);
+    }
     let (Some(first), Some(last)) = (request.records.first(), request.records.last()) else {
         return if request.batch_digest == batch_digest(&[]) { None } else { malformed(Malformed::WrongDigest) };
     };
@@ -221,6 +230,18 @@ fn check_form(held: &Held, request: &DeliverRequest) -> Option<Verdict> {
         Some(key) if !signed(key) => malformed(Malformed::Signature(last.seq)),
         Some(_) | None => None,
     }
+}
+
+/// Whether a text has a checkpoint's form (C2SP tlog-checkpoint): origin, size in decimal, root in base64, each on a line;
+/// extensions and signatures may follow.
+fn is_checkpoint(text: &str) -> bool {
+    let mut lines = text.split('\n');
+    let (Some(origin), Some(size), Some(root)) = (lines.next(), lines.next(), lines.next()) else { return false };
+    let is_decimal = size.parse::<u64>().is_ok_and(|number| number.to_string() == size);
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let is_root = root.len() == 44 && root.ends_with('=') && root.bytes().take(43).all(is_base64);
+    let is_text = text.len() <= CHECKPOINT_BYTES_MAX && !text.chars().any(|c| c.is_control() && c != '\n');
+    is_text && !origin.is_empty() && is_decimal && is_root && text.ends_with('\n')
 }
 
 /// Steps 3 and 4 for what the agent claims. `behind` goes first: a restored collector must not take the loss of its

@@ -267,3 +267,34 @@ fn a_heartbeat_whose_claims_are_held_is_one() {
         assert_eq!(verdict(&held, &request(vec![], vec![claim])), Verdict::Heartbeat);
     }
 }
+
+#[test]
+fn a_checkpoint_that_was_seen_has_the_form_of_one() {
+    let held = (Held { signing_key: Some(key().public()), ..Held::default() }, BTreeSet::new());
+    let saying = |text: &str| {
+        verdict(&held, &DeliverRequest { seen_checkpoint: Some(text.to_owned()), ..request(vec![], vec![]) })
+    };
+    let root = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=";
+    for good in [
+        format!("log.example/upheld\n20852163\n{root}\n"),
+        format!("log\n0\n{root}\n\n\u{2014} log Az3grlgtzPICa5OS\n"),
+    ] {
+        assert_eq!(saying(&good), Verdict::Heartbeat, "{good:?}");
+    }
+    let long = format!("log\n1\n{root}\n{}\n", "x".repeat(CHECKPOINT_BYTES_MAX));
+    let bad = [
+        "",
+        "log",
+        "log\n1\n",
+        &format!("\n1\n{root}\n"),
+        &format!("log\n01\n{root}\n"),
+        &format!("log\n-1\n{root}\n"),
+        &format!("log\n1\n{}\n", &root[1..]),
+        &format!("log\n1\n{root}"),
+        &format!("l\u{7}g\n1\n{root}\n"),
+        &long,
+    ];
+    for bad in bad {
+        assert_eq!(malformed(saying(bad)), Malformed::Checkpoint, "{bad:?}");
+    }
+}

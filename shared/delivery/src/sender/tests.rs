@@ -360,3 +360,27 @@ fn who_was_told_the_same_number_does_not_come_at_the_same_moment() {
     assert!(dues[0] >= 40_000 && dues[199] <= 50_250, "{dues:?}");
     assert!(dues[199] - dues[0] > 8_000, "{dues:?}");
 }
+
+/// I1: 20 checks each ten seconds for a day are 8,640 records; an answer takes two seconds.
+#[test]
+fn a_day_of_backlog_is_sent_within_ten_minutes() {
+    let mut sender = greeted();
+    let (all, mut held, mut second) = (8640, 0, 1);
+    // After an outage: the batches begin small.
+    sender.records_max = 1;
+    // What the tests' heads have room for is one byte; where the journal stands is what counts here.
+    let standing =
+        |held: u64| vec![EpochView { acked: Head { len: held, ..head(EPOCH, 1) }, len: all, urgent_to: all }];
+    sender.look(standing(held), at(second));
+    while let Some(next) = post(&mut sender) {
+        let batch = next.batch.unwrap();
+        assert_eq!(batch.from, Seq(held));
+        held = (held + batch.records_max as u64).min(all);
+        second += 2;
+        let digest = sent(&mut sender, &next, 1);
+        answer(&mut sender, &next, delivered(digest), second);
+        sender.look(standing(held), at(second));
+    }
+    println!("a day of backlog: {second} s");
+    assert!(held == all && second < 600, "{held} records in {second} s");
+}
