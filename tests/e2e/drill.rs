@@ -1,22 +1,16 @@
 //! `upheld-agent drill` with the real programs: from the fault to a receiver that took the marked ticket, and each way
 //! in which it may not get there.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use upheld_tests::{
     Agent, Collector, Line, book,
     program::{self, refused},
+    receiver::{self, Receiver},
     wait_for,
 };
 
 const SOON: Duration = Duration::from_secs(30);
-const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const ASSETS: &str = "\n[[asset]]\nid = \"srv-1\"\nclass = \"server\"\nchecks = [{ kind = \"host\" }]\n";
 
 #[test]
@@ -156,13 +150,7 @@ fn a_collector_in_recovery_takes_no_drill_and_says_who_must_act() {
 /// A collector that serves, and tells a receiver on loopback.
 fn collector_with(receiver: Option<u16>) -> Collector {
     let mut collector = Collector::new();
-    let config = collector.data().join("collector.toml");
-    let text = std::fs::read_to_string(&config).expect("the configuration");
-    let allowed = text.replace("webhook_private_hosts = []", "webhook_private_hosts = [\"127.0.0.1\"]");
-    std::fs::write(&config, allowed).expect("writing the configuration");
-    let secrets = collector.data().join("secrets.toml");
-    program::write(&secrets, &format!("desk = \"{SECRET}\"\n"));
-    std::fs::set_permissions(&secrets, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its owner's only");
+    receiver::allow(&collector);
     let folder = collector.folder().join("book");
     let url = receiver.map(|port| format!("http://127.0.0.1:{port}/hook"));
     book::write_book(&folder, ASSETS, url.as_deref().map(|url| (url, "desk")));
@@ -184,57 +172,4 @@ fn played(agent: &Agent) -> Option<()> {
 
 fn count(collector: &Collector, query: &str) -> i64 {
     collector.database().query_row(query, [], |row| row.get(0)).expect("a count")
-}
-
-/// Takes messages, or answers with something else.
-struct Receiver {
-    port: u16,
-    taken: Arc<Mutex<Vec<Value>>>,
-    answer: Arc<Mutex<String>>,
-}
-
-impl Receiver {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-        let port = listener.local_addr().expect("its address").port();
-        let (taken, answer) = (Arc::<Mutex<Vec<Value>>>::default(), Arc::new(Mutex::new("200 OK".to_owned())));
-        let (keep, say) = (Arc::clone(&taken), Arc::clone(&answer));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let mut reader = BufReader::new(stream);
-                let mut length = 0;
-                let mut line = String::new();
-                while reader.read_line(&mut line).is_ok_and(|read| read > 0) && line.trim() != "" {
-                    if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                        length = value.trim().parse().unwrap_or(0);
-                    }
-                    line.clear();
-                }
-                let mut body = vec![0; length];
-                if reader.read_exact(&mut body).is_err() {
-                    continue;
-                }
-                let answer = say.lock().expect("nobody panicked").clone();
-                if answer.starts_with("200") {
-                    keep.lock().expect("nobody panicked").push(serde_json::from_slice(&body).unwrap_or_default());
-                }
-                let head = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-                // Who closed meanwhile has had his answer.
-                let _ = reader.get_mut().write_all(head.as_bytes());
-            }
-        });
-        Self { port, taken, answer }
-    }
-
-    fn answer(&self, answer: &str) {
-        answer.clone_into(&mut self.answer.lock().expect("nobody panicked"));
-    }
-
-    /// What the first message of this kind says.
-    fn message(&self, kind: &str) -> Value {
-        wait_for("the receiver has the message", SOON, || {
-            let taken = self.taken.lock().expect("nobody panicked");
-            taken.iter().find(|message| message["type"] == kind).map(|message| message["data"].clone())
-        })
-    }
 }

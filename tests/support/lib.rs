@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod book;
+pub mod chaos;
 pub mod collector;
 pub mod day;
 pub mod door;
@@ -20,6 +21,7 @@ pub mod office;
 pub mod peers;
 pub mod postgresql;
 pub mod program;
+pub mod receiver;
 pub mod sink;
 pub mod snmp;
 pub mod watched;
