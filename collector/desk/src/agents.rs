@@ -1,5 +1,7 @@
 //! Agents as the provider knows them.
 
+mod dead_letters;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,6 +14,7 @@ use upheld_store::{
 };
 use upheld_wire::v1::{AgentConfig, Problem, codes};
 
+pub use dead_letters::DeadLetter;
 pub use upheld_store::agents::AgentStatus;
 
 use crate::{

@@ -54,7 +54,7 @@ use upheld_store::Store;
 pub use access::{ApiToken, Rights, SignedIn};
 pub use accounts::{AccountError, Keeper, Reach, Role};
 pub use actor::Actor;
-pub use agents::{AgentPeer, AgentView, Shown};
+pub use agents::{AgentPeer, AgentView, DeadLetter, Shown};
 pub use book::{AcceptError, ApplyError, CurrentBook};
 pub use commands::{Command, CommandError, Given, Pause, ProblemReport, Response, work::WorkEntry};
 pub use commissioning::{AsFound, CommissionError, CommissioningReminder};

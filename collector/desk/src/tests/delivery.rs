@@ -1,10 +1,10 @@
 //! DELIVERY 2, from the collector's side.
 
 use upheld_model::{AgentEvent, RecordId};
-use upheld_store::StoreError;
 use upheld_wire::v1::{Conflict, codes};
 
 use super::world::{World, ana, conflict, delivered, problem};
+use crate::Scope;
 
 #[tokio::test]
 async fn the_same_batch_twice_is_taken_once() {
@@ -78,17 +78,12 @@ async fn a_record_that_cannot_be_read_goes_to_the_dead_letters_and_holds_up_noth
     assert_eq!(answer.refused.iter().map(|refused| refused.seq.0).collect::<Vec<_>>(), [0]);
     assert_eq!(answer.head.unwrap().len, 2);
     assert_eq!(world.all().await.len(), 1);
-    let peer = agent.peer.clone();
-    let letters = world
-        .desk
-        .store()
-        .read::<_, StoreError, _>("test", move |tx| {
-            tx.dead_letters(upheld_store::records::AgentKey { client: &peer.client, agent: &peer.agent })
-        })
-        .await
-        .unwrap();
+    let letters = world.desk.dead_letters(&Scope::Provider, Some(&agent.peer.agent)).await.unwrap();
     assert_eq!(letters.len(), 1);
-    assert_eq!(letters[0].body, r#"{"samples":"none"}"#);
+    assert_eq!((letters[0].seq.0, letters[0].body.as_str()), (0, r#"{"samples":"none"}"#));
+    assert!(letters[0].reason.contains("invalid type"), "{}", letters[0].reason);
+    let other = Scope::Client("other".parse().unwrap());
+    assert_eq!(world.desk.dead_letters(&other, None).await.unwrap(), [], "another client's people see none");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! `agent token | list | pending | approve | refuse | revoke`.
+//! `agent token | list | pending | approve | refuse | revoke | dead-letters`.
 
+mod dead_letters;
 mod token;
 mod waiting;
 
@@ -32,6 +33,8 @@ pub(super) enum Command {
     Approve(waiting::Args),
     /// Refuse a host that waits, for good.
     Refuse(waiting::Args),
+    /// Records that agents sent and that could not be read, each with why.
+    DeadLetters(dead_letters::Args),
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
@@ -42,6 +45,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
         Command::Pending => waiting::list(context),
         Command::Approve(args) => waiting::approve(&args, context),
         Command::Refuse(args) => waiting::refuse(&args, context),
+        Command::DeadLetters(args) => dead_letters::list(&args, context),
     }
 }
 
