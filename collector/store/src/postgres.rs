@@ -15,6 +15,7 @@
 mod connect;
 pub mod copy;
 mod export;
+mod marks;
 mod meaning;
 mod migrate;
 pub(crate) mod query;
@@ -33,6 +34,7 @@ use crate::{
 };
 use connect::Address;
 pub use export::export;
+pub use marks::{Watch, WentBack};
 use migrate::STEPS;
 
 /// The advisory lock that whoever writes holds: "UPHD".
@@ -60,6 +62,8 @@ pub struct Options {
     pub password: Option<Password>,
     /// The authority of the server's certificate, a PEM file; Mozilla's list when `None`.
     pub ca: Option<PathBuf>,
+    /// What is done when commits are gone that were there; `None` where nobody looks.
+    pub watch: Option<Watch>,
 }
 
 /// A password, which no log shows.
@@ -88,6 +92,7 @@ impl Default for Options {
             serves: false,
             password: None,
             ca: None,
+            watch: None,
         }
     }
 }
@@ -118,13 +123,15 @@ fn open_here(url: &str, options: &Options) -> Result<Store, StoreError> {
     let io = runtime().map_err(|error| address.unreachable(error))?;
     let writing = address.pool(options, 1, options.serves)?;
     let reading = address.pool(options, options.readers.max(1), false)?;
-    io.block_on(async {
+    let home = io.block_on(async {
         let client = writing.get().await.map_err(|error| address.refused(error))?;
         refuse_too_old(&client, &address).await?;
-        migrate::migrate(&client, &address.shown, STEPS).await
+        migrate::migrate(&client, &address.shown, STEPS).await?;
+        marks::make(&client).await?;
+        Ok::<_, StoreError>(marks::home(&client).await)
     })?;
     let readers = readers::Readers::over(reading, io.handle().clone());
-    let pen = writer::Pen::over(writing, io.handle().clone());
+    let pen = writer::Pen::over(writing, io.handle().clone(), marks::Marks::new(options.watch.clone(), home));
     let writer = Writer::start(pen).map_err(|error| address.unreachable(error))?;
     Ok(Store::over(Arc::new(Postgres { readers, writer: Some(writer), io: Some(io), address: address.shown })))
 }

@@ -36,6 +36,8 @@ pub(crate) trait Writing: Send + 'static {
     fn savepoint(&self) -> Result<(), StoreError>;
     /// After a job whose writes are kept.
     fn release(&self) -> Result<(), StoreError>;
+    /// After a job of this name was released.
+    fn keeps(&self, _name: &'static str) {}
     /// After a job whose writes are undone.
     fn undo(&self) -> Result<(), StoreError>;
     /// Ends the transaction. Anything but `Ok` means that nothing of the group was stored, [`StoreError::Unsure`]
@@ -133,7 +135,7 @@ fn run_in_savepoint(database: &impl Writing, job: Box<dyn WriteJob>, replies: &m
     // A panic in the job's code ends that job alone: its caller sees `Stopped`, its writes are undone.
     let verdict = catch_unwind(AssertUnwindSafe(|| job.run(&mut Sql(database.connection()))));
     let keep = verdict.as_ref().is_ok_and(|verdict| verdict.keep);
-    let closed = if keep { database.release() } else { database.undo() };
+    let closed = if keep { database.release().inspect(|()| database.keeps(name)) } else { database.undo() };
     match (verdict, closed) {
         (Ok(Verdict { keep: true, reply }), Err(error)) => reply(Err(error)),
         // A refusal stands whatever became of the savepoint: when the database has undone everything, that too.

@@ -10,14 +10,14 @@ use tokio::runtime::Handle;
 use tokio_postgres::{Error, SimpleQueryMessage};
 
 use super::{
-    WRITERS,
+    marks::{Found, Marks, WentBack},
     meaning::{meaning, meaning_of_pool, trouble, trouble_of_pool},
     query::Blocking,
     retry::{TO_BEGIN, TO_SETTLE, Trouble, wait},
 };
 use crate::{
     StoreError,
-    sql::{Connection, Query, Read, Row, Value},
+    sql::{Connection, Query, Read, Row, Sql, Value},
     writer::Writing,
 };
 
@@ -26,22 +26,25 @@ pub(super) struct Pen {
     io: Handle,
     pool: Pool,
     held: Option<Held>,
+    marks: Marks,
 }
 
 struct Held {
     connection: Blocking,
-    /// The transaction's number, for a commit whose answer is lost.
-    number: String,
+    /// What stood there when it began: its number too, for a commit whose answer is lost.
+    found: Found,
+    /// Whether it holds more than what comes again by itself.
+    is_kept: Cell<bool>,
     /// A savepoint could not be returned to: what stands is not what the answers say.
     broken: Cell<bool>,
 }
 
 impl Pen {
-    pub(super) fn over(pool: Pool, io: Handle) -> Self {
-        Self { io, pool, held: None }
+    pub(super) fn over(pool: Pool, io: Handle, marks: Marks) -> Self {
+        Self { io, pool, held: None, marks }
     }
 
-    fn try_to_begin(&self) -> Result<Held, (Trouble, StoreError)> {
+    fn try_to_begin(&mut self) -> Result<Held, (Trouble, StoreError)> {
         let name = "store.begin";
         let client = self
             .io
@@ -49,11 +52,16 @@ impl Pen {
             .map_err(|error| (trouble_of_pool(&error), meaning_of_pool(name, error)))?;
         // The lock is waited for before anything is read: at `read committed` what follows sees all that its last holder
         // wrote. At a higher level the snapshot would be older than the lock.
-        let text = format!("BEGIN; SELECT pg_advisory_xact_lock({WRITERS}); SELECT pg_current_xact_id()");
-        let answer = self.io.block_on(client.simple_query(&text));
+        let answer = self.io.block_on(client.simple_query(&self.marks.begin()));
         let connection = Blocking::over(client, self.io.clone());
-        match answer.map(|messages| last_value(&messages)) {
-            Ok(Some(number)) => Ok(Held { connection, number, broken: Cell::new(false) }),
+        match answer.map(|messages| last_row(&messages, Found::read).flatten()) {
+            Ok(Some(found)) => {
+                let held = Held { connection, found, is_kept: Cell::new(false), broken: Cell::new(false) };
+                self.look_back(held).map_err(|(held, error)| {
+                    held.connection.end("ROLLBACK");
+                    (Trouble::Other, error)
+                })
+            }
             Ok(None) => {
                 connection.end("ROLLBACK");
                 Err((Trouble::Other, StoreError::Undone { name }))
@@ -63,6 +71,24 @@ impl Pen {
                 Err((trouble(&error), meaning(name, error)))
             }
         }
+    }
+
+    /// Before anything is written: are the commits there that we know of?
+    #[expect(clippy::result_large_err, reason = "the transaction is handed back to be ended")]
+    fn look_back(&mut self, held: Held) -> Result<Held, (Held, StoreError)> {
+        let Some(gone) = self.marks.look(&held.found) else { return Ok(held) };
+        let since = match self.io.block_on(held.connection.client.simple_query(&gone.since())) {
+            Ok(messages) => last_value(&messages),
+            Err(error) => return Err((held, meaning("store.begin", error))),
+        };
+        let back = gone.known(since.as_deref(), &held.found);
+        let WentBack { missing_from, is_for_a_person, .. } = back;
+        tracing::warn!(%missing_from, is_for_a_person, "the database lacks commits that were there");
+        if let Err(error) = self.marks.went_back(&mut Sql(&held.connection), &back) {
+            return Err((held, error));
+        }
+        held.is_kept.set(true);
+        Ok(held)
     }
 
     /// What became of a transaction whose commit was not answered.
@@ -97,9 +123,14 @@ impl Pen {
 }
 
 fn last_value(messages: &[SimpleQueryMessage]) -> Option<String> {
+    last_row(messages, |cells| cells.first().copied().flatten().map(str::to_owned)).flatten()
+}
+
+fn last_row<T>(messages: &[SimpleQueryMessage], read: impl Fn(&[Option<&str>]) -> T) -> Option<T> {
     messages.iter().rev().find_map(|message| {
         let SimpleQueryMessage::Row(row) = message else { return None };
-        row.get(0).map(str::to_owned)
+        let cells: Vec<_> = (0..row.len()).map(|column| row.get(column)).collect();
+        Some(read(&cells))
     })
 }
 
@@ -156,27 +187,38 @@ impl Writing for Pen {
         Ok(())
     }
 
+    fn keeps(&self, name: &'static str) {
+        if let Some(held) = self.held.as_ref().filter(|_| self.marks.is_kept(name)) {
+            held.is_kept.set(true);
+        }
+    }
+
     fn commit(&mut self) -> Result<(), StoreError> {
         let name = "store.commit";
         let stood = self.stands();
-        let Some(Held { connection, number, .. }) = self.held.take() else { return Err(GONE) };
+        let Some(Held { connection, found, is_kept, .. }) = self.held.take() else { return Err(GONE) };
         if !stood {
             connection.end("ROLLBACK");
             return Err(StoreError::Undone { name });
         }
         // In a transaction that failed the first word is refused; alone, COMMIT would quietly roll back.
-        match connection.say("SELECT 1; COMMIT") {
+        let (seen, mark) = Marks::leave(&found, is_kept.get());
+        let committed = match connection.say(&format!("{mark}; COMMIT")) {
             Ok(()) => Ok(()),
             Err(error) if trouble(&error) == Trouble::Lost => {
                 tracing::warn!(error = %error, "the connection was lost in the middle of a commit; the database is asked what became of it");
                 drop(Object::take(connection.client));
-                self.settle(&number)
+                self.settle(&found.transaction)
             }
             Err(error) => {
                 connection.end("ROLLBACK");
                 Err(meaning(name, error))
             }
+        };
+        if committed.is_ok() {
+            self.marks.committed(seen);
         }
+        committed
     }
 }
 
