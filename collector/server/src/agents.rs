@@ -107,7 +107,11 @@ fn too_many(wait: std::time::Duration) -> Response {
 
 /// 503 when the desk cannot even look: nothing was taken, and the reason is the collector's, in its own log.
 fn unavailable(error: &upheld_desk::DeskError) -> Response {
-    tracing::error!(error = %error, "the desk could not answer an agent");
+    if error.is_transient() {
+        tracing::warn!(error = %error, "the desk could not answer an agent, which asks again");
+    } else {
+        tracing::error!(error = %error, "the desk could not answer an agent");
+    }
     answer(upheld_desk::unavailable(error))
 }
 

@@ -244,7 +244,11 @@ impl From<DeskError> for Refusal {
             | DeskError::Overtaken(_)
             | DeskError::Recovering { .. }
             | DeskError::Random(_) => {
-                tracing::error!(error = %error, "the desk could not answer a request of the portal");
+                if error.is_transient() {
+                    tracing::warn!(error = %error, "the desk could not answer a request of the portal");
+                } else {
+                    tracing::error!(error = %error, "the desk could not answer a request of the portal");
+                }
                 Self::Unavailable {
                     why: "Nothing was changed. The collector's log says why; try again.".to_owned(),
                     is_json: true,
