@@ -64,7 +64,7 @@ pub use enroll::{Asking, Certificate, DecideError, Decided, NewToken, SiteTokenT
 pub use error::DeskError;
 pub use facts::SiteHistory;
 pub use problem::unavailable;
-pub use recovery::{Recovery, Voided};
+pub use recovery::{Recovery, Voided, comes_again, went_back};
 pub use secrets::{Secret, Secrets};
 pub use tasks::deliverer;
 pub use views::{ClockView, IncidentView, Queue, QueueRow, Scope};

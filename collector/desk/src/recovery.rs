@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
-use upheld_store::{ReadTx, restores::RestoreRow};
+use upheld_store::{ReadTx, StoreError, Tx, postgres::WentBack, restores::RestoreRow};
 
 use crate::{Actor, Desk, DeskError, audit, clock};
 
@@ -51,17 +51,21 @@ impl Desk {
     pub async fn begin_recovery(&self, missing_from: Timestamp, now: Timestamp) -> Result<Voided, DeskError> {
         let now = clock::stored(now);
         let missing_from = clock::stored(missing_from).min(now);
-        self.store
-            .write("desk.begin_recovery", move |tx| {
-                tx.insert_restore(&RestoreRow { restored_at: now, missing_from, missing_to: now })?;
-                let [tokens, login_links, sessions, api_tokens] = tx.void_credentials(now)?;
-                let voided =
-                    Voided { tokens, login_links, sessions, api_tokens, doubted: tx.doubt_waiting_messages(now)? };
-                let detail = json!({ "missing_from": missing_from, "missing_to": now, "voided": voided });
-                audit::note(tx, now, &Actor::Collector, None, "recovery.begun", &detail)?;
-                Ok(voided)
-            })
-            .await
+        self.store.write("desk.begin_recovery", move |tx| begin(tx, missing_from, &Actor::Collector, now)).await
+    }
+
+    /// The same for a database that `who` says was put back to an earlier moment; the desk may be serving.
+    pub async fn declare_recovery(
+        &self,
+        missing_from: Timestamp,
+        who: &Actor,
+        now: Timestamp,
+    ) -> Result<(Voided, Recovery), DeskError> {
+        let (now, who) = (clock::stored(now), who.clone());
+        let missing_from = clock::stored(missing_from).min(now);
+        let recovery = Recovery { restored_at: now, missing_from, missing_to: now };
+        let voided = self.store.write("desk.declare_recovery", move |tx| begin(tx, missing_from, &who, now)).await?;
+        Ok((voided, recovery))
     }
 
     /// Notes a restore of which a person says that nothing was written after `up_to`: no recovery, the audit holds his
@@ -93,6 +97,56 @@ impl Desk {
             .await?;
         self.shared.wake.all();
         Ok(accepted)
+    }
+}
+
+fn begin(tx: &mut dyn Tx, missing_from: Timestamp, who: &Actor, now: Timestamp) -> Result<Voided, DeskError> {
+    tx.insert_restore(&RestoreRow { restored_at: now, missing_from, missing_to: now })?;
+    let [tokens, login_links, sessions, api_tokens] = tx.void_credentials(now)?;
+    let voided = Voided { tokens, login_links, sessions, api_tokens, doubted: tx.doubt_waiting_messages(now)? };
+    let detail = json!({ "missing_from": missing_from, "missing_to": now, "voided": voided });
+    audit::note(tx, now, who, None, "recovery.begun", &detail)?;
+    Ok(voided)
+}
+
+/// Whether what a transaction of this name writes comes again by itself when a database loses it: agents send it again, or
+/// it is computed again; a message whose mark is gone is asked after before it is sent. All else (what people did,
+/// credentials, books, certificates) is gone for good, and a person has to see that.
+pub fn comes_again(transaction: &str) -> bool {
+    matches!(
+        transaction,
+        "desk.deliver"
+            | "clocks.settle"
+            | "silence.react"
+            | "watch.react"
+            | "own.store"
+            | "desk.alive"
+            | "desk.session_used"
+            | "deliverer.take"
+            | "deliverer.hold"
+            | "deliverer.mark"
+            | "digests.move"
+            | "digests.remove"
+            | "digests.tell"
+    )
+}
+
+/// Commits are gone: a replica took over without the last ones, or the database was restored. When only such are gone that
+/// come again, the desk goes on and the audit has it; else it is in recovery.
+pub fn went_back(tx: &mut dyn Tx, back: &WentBack) -> Result<(), StoreError> {
+    let WentBack { missing_from, now, is_for_a_person } = *back;
+    let (missing_from, now) = (clock::stored(missing_from), clock::stored(now));
+    let noted = if is_for_a_person {
+        begin(tx, missing_from, &Actor::Collector, now).map(drop)
+    } else {
+        let doubted = tx.doubt_waiting_messages(now)?;
+        let detail = json!({ "missing_from": missing_from, "missing_to": now, "doubted": doubted });
+        audit::note(tx, now, &Actor::Collector, None, "database.went_back", &detail)
+    };
+    match noted {
+        Ok(()) => Ok(()),
+        Err(DeskError::Store(error)) => Err(error),
+        Err(_of_a_row_that_is_only_written) => Err(StoreError::Undone { name: "desk.went_back" }),
     }
 }
 

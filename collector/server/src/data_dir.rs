@@ -5,6 +5,7 @@
 //! upheld.db        facts                           pki/           keys and certificates
 //! serve.lock       held by the one that serves     packages/      what new hosts install, and who signed it
 //! book/            the starter book, where `init --serve` made one
+//! database.mark    the last commit, where the facts are in PostgreSQL
 //! ```
 
 use std::{
@@ -119,7 +120,7 @@ impl DataDir {
     /// A desk over the facts of this folder, wherever they are kept.
     fn desk_over(&self, database: Option<&Database>, outbound: &Outbound, serves: bool) -> Result<Desk, Failure> {
         let desk = Desk::new(match database {
-            Some(database) => database.open(outbound, serves)?,
+            Some(database) => database.open(outbound, serves, self.0.join("database.mark"))?,
             None => upheld_store::sqlite::open(&self.database())?,
         });
         desk.keeps_book_in(Arc::new(StarterBook(self.book())));

@@ -1,4 +1,4 @@
-//! `recovery show | accept`: what a restored collector may lack, and that a person has seen it.
+//! `recovery show | begin | accept`: what a restored collector may lack, and that a person has seen it.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -6,13 +6,25 @@ use upheld_desk::{Actor, Recovery, Scope};
 use upheld_web::words;
 
 use super::Context;
-use crate::failure::{Exit, Failure};
+use crate::{
+    failure::{Exit, Failure},
+    when,
+};
 
 /// What can be done in recovery.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Which facts may be missing, and what to do about it.
     Show,
+    /// Say that the database was put back to an earlier moment by its own means (a snapshot, a dump, a base backup).
+    Begin {
+        /// From when on facts may be missing: the moment of what was put back.
+        #[arg(long, value_name = "TIME")]
+        from: String,
+        /// Who says so.
+        #[arg(long, value_name = "WHO")]
+        by: String,
+    },
     /// Go back to normal service: this person has seen what may be missing.
     Accept {
         /// Who has seen it.
@@ -24,6 +36,7 @@ pub(super) enum Command {
 pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Show => show(context),
+        Command::Begin { from, by } => begin(&from, &by, context),
         Command::Accept { by } => accept(&by, context),
     }
 }
@@ -50,6 +63,24 @@ fn show(context: &Context) -> Result<Exit, Failure> {
         )
     });
     context.output.result(&text, || json!({ "schema": "upheld.recovery/1", "recovery": recovery }))?;
+    Ok(Exit::Ok)
+}
+
+fn begin(from: &str, by: &str, context: &Context) -> Result<Exit, Failure> {
+    let by = person(by, "--by")?;
+    let (voided, recovery) = context.with_desk(async |desk, now| {
+        let from = when::instant(from, &context.zone(desk).await?)?;
+        if from > now {
+            return Err(Failure::new(Exit::Usage, format!("--from {from:.0} is still to come"))
+                .todo("name the moment of what was put back"));
+        }
+        Ok(desk.declare_recovery(from, &Actor::person(by), now).await?)
+    })?;
+    let text =
+        format!("{}\nNext: upheld-collector recovery show{}", words::recovering(&recovery), context.data_option());
+    context
+        .output
+        .result(&text, || json!({ "schema": "upheld.recovery/1", "recovery": recovery, "voided": voided }))?;
     Ok(Exit::Ok)
 }
 

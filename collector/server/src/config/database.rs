@@ -9,7 +9,7 @@ use serde::Deserialize;
 use upheld_store::{
     Store, StoreError,
     postgres::{
-        self, Options,
+        self, Options, Watch,
         copy::{Copied, copy},
         export,
     },
@@ -69,9 +69,11 @@ impl Database {
         Self::check(Path::new("."), raw).map_err(|why| Failure::new(Exit::Usage, why))
     }
 
-    /// Opens it, making or migrating its tables where needed; `serves` for the one that sends and judges.
-    pub(crate) fn open(&self, outbound: &Outbound, serves: bool) -> Result<Store, Failure> {
-        Ok(postgres::open(&self.url, &self.options(outbound, serves)?)?)
+    /// Opens it, making or migrating its tables where needed; `serves` for the one that sends and judges. The last commit
+    /// is remembered in `mark`, and missed when the database has it no more.
+    pub(crate) fn open(&self, outbound: &Outbound, serves: bool, mark: PathBuf) -> Result<Store, Failure> {
+        let watch = Watch { file: mark, comes_again: upheld_desk::comes_again, went_back: upheld_desk::went_back };
+        Ok(postgres::open(&self.url, &Options { watch: Some(watch), ..self.options(outbound, serves)? })?)
     }
 
     fn options(&self, outbound: &Outbound, serves: bool) -> Result<Options, Failure> {
