@@ -152,7 +152,7 @@ fn collector_with(receiver: Option<u16>) -> Collector {
     let mut collector = Collector::new();
     receiver::allow(&collector);
     let folder = collector.folder().join("book");
-    let url = receiver.map(|port| format!("http://127.0.0.1:{port}/hook"));
+    let url = receiver.map(receiver::url);
     book::write_book(&folder, ASSETS, url.as_deref().map(|url| (url, "desk")));
     collector.apply(&folder);
     collector.serve();

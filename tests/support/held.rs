@@ -36,9 +36,13 @@ impl Held {
 
 /// Holds the journal of an agent that does not run against the collector's database, and prints both counts.
 pub fn assert_all_arrived_once(agent: &Agent, collector: &Collector) -> u64 {
-    let written = journal::lengths(&agent.state());
-    let held = Held::by(collector);
-    let own: BTreeMap<String, u64> = written.iter().map(|epoch| (epoch.epoch.to_string(), epoch.written)).collect();
+    assert_holds_once([agent], &Held::by(collector))
+}
+
+/// The same for all agents of a database.
+pub fn assert_holds_once<'a>(agents: impl IntoIterator<Item = &'a Agent>, held: &Held) -> u64 {
+    let written = agents.into_iter().flat_map(|agent| journal::lengths(&agent.state()));
+    let own: BTreeMap<String, u64> = written.map(|epoch| (epoch.epoch.to_string(), epoch.written)).collect();
     let total: u64 = own.values().sum();
     println!("journal: {total} records in {} epochs; collector: {held:?}", own.len());
     assert_eq!(held.lengths, own, "the collector holds another history than the agent wrote");

@@ -18,6 +18,7 @@ pub mod namespace;
 pub mod nginx;
 pub mod nut;
 pub mod office;
+pub mod on_postgresql;
 pub mod peers;
 pub mod postgresql;
 pub mod program;

@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A running server. It ends with the last test that holds it.
 pub struct Server {
     folder: TempDir,
+    options: Vec<String>,
     /// Its port.
     pub port: u16,
     process: u32,
@@ -62,15 +63,23 @@ impl Server {
     }
 
     fn with_fsync(fsync: &'static str) -> Self {
+        Self::start_in(Self::folder(), &[])
+    }
+
+    /// A place for a server's data.
+    pub fn folder() -> TempDir {
+        tempfile::Builder::new().prefix("upheld-pg").tempdir().unwrap()
+    }
+
+    /// A new server in this folder, with more settings (`NAME=VALUE`).
+    pub fn start_in(folder: TempDir, settings: &[&str]) -> Self {
         assert!(Path::new(PROGRAMS).join("postgres").exists(), "{GET_IT}");
-        let folder = tempfile::Builder::new().prefix("upheld-pg").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let data = folder.path().join("data");
         fs::create_dir(&data).unwrap();
         fs::write(folder.path().join("password"), "upheld").unwrap();
         owned_by_postgres(&data);
         owned_by_postgres(&folder.path().join("password"));
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let made = program("initdb")
             .args(["--username=upheld", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"])
             .arg("--pwfile")
@@ -80,8 +89,14 @@ impl Server {
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         certificates(folder.path(), &data);
-        let (stop, waiter, process) = run(folder.path(), port, fsync);
-        Self { folder, port, process, fsync, stop: Some(stop), waiter: Some(waiter), databases: AtomicU32::new(0) }
+        Self::around(folder, free_port(), settings)
+    }
+
+    /// Starts a server on the data in a folder, wherever that came from.
+    pub fn around(folder: TempDir, port: u16, settings: &[&str]) -> Self {
+        let options: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let (stop, waiter, process) = run(folder.path(), port, fsync, &options);
+        Self { folder, options, port, process, fsync, stop: Some(stop), waiter: Some(waiter), databases: AtomicU32::new(0) }
     }
 
     /// The address of a new database, whose locale sorts as a dictionary does.
@@ -123,15 +138,30 @@ impl Server {
     /// Ends the server at once, as a crash does, and starts it again.
     pub fn crash(&mut self) {
         self.end("QUIT");
-        let (stop, waiter, process) = run(self.folder.path(), self.port, self.fsync);
+        self.begin();
+    }
+
+    /// Starts it where it was ended.
+    pub fn begin(&mut self) {
+        let (stop, waiter, process) = run(self.folder.path(), self.port, self.fsync, &self.options);
         (self.stop, self.waiter, self.process) = (Some(stop), Some(waiter), process);
     }
 
-    fn end(&mut self, signal: &str) {
+    /// Ends it by a signal, and waits until nothing of it is left.
+    pub fn end(&mut self, signal: &str) {
+        let children = format!("/proc/{0}/task/{0}/children", self.process);
+        let children = fs::read_to_string(children).unwrap_or_default();
         let told = Command::new("kill").args(["-s", signal]).arg(self.process.to_string()).status();
         if let (Ok(_), Some(stop), Some(waiter)) = (told, self.stop.take(), self.waiter.take()) {
             let _ = stop.send(());
             drop(waiter.join());
+        }
+        let begun = Instant::now();
+        for child in children.split_whitespace() {
+            // They notice by themselves that their parent is gone.
+            while Path::new("/proc").join(child).exists() && begun.elapsed() < PATIENCE {
+                thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 }
@@ -142,8 +172,19 @@ impl Drop for Server {
     }
 }
 
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Whether a server takes connections there.
+pub fn answers(port: u16) -> bool {
+    let mut asked = Command::new(Path::new(PROGRAMS).join("pg_isready"));
+    asked.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().unwrap().success()
+}
+
 /// Starts the server; its thread waits for its end, and it ends when this process is killed.
-fn run(folder: &Path, port: u16, fsync: &str) -> (mpsc::Sender<()>, JoinHandle<()>, u32) {
+fn run(folder: &Path, port: u16, fsync: &str, options: &[String]) -> (mpsc::Sender<()>, JoinHandle<()>, u32) {
     let (stop, stopped) = mpsc::channel();
     let (tell, told) = mpsc::channel();
     let mut command = program("postgres");
@@ -153,6 +194,7 @@ fn run(folder: &Path, port: u16, fsync: &str) -> (mpsc::Sender<()>, JoinHandle<(
         .arg(folder.join("data"))
         .args(["-p", &port.to_string(), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"])
         .args(["-c", &format!("fsync={fsync}"), "-c", "shared_buffers=32MB", "-c", "max_connections=400"])
+        .args(options.iter().flat_map(|option| ["-c", option.as_str()]))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);
@@ -166,11 +208,7 @@ fn run(folder: &Path, port: u16, fsync: &str) -> (mpsc::Sender<()>, JoinHandle<(
     let process = told.recv().unwrap();
     let begun = Instant::now();
     loop {
-        let asked = Command::new(Path::new(PROGRAMS).join("pg_isready"))
-            .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
-            .status()
-            .unwrap();
-        if asked.success() {
+        if answers(port) {
             return (stop, waiter, process);
         }
         let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
@@ -180,13 +218,14 @@ fn run(folder: &Path, port: u16, fsync: &str) -> (mpsc::Sender<()>, JoinHandle<(
 }
 
 /// A program of PostgreSQL's, as its own user when we are root, ended by the kernel when we are.
-fn program(name: &str) -> Command {
+pub fn program(name: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "INT"]);
     if is_root() {
         command.args(["--reuid", USER, "--regid", USER, "--init-groups"]);
     }
-    command.arg("--").arg(Path::new(PROGRAMS).join(name)).current_dir("/");
+    // A client's programs look for certificates at home, and root's home is closed to them.
+    command.arg("--").arg(Path::new(PROGRAMS).join(name)).current_dir("/").env("HOME", "/");
     command
 }
 
@@ -199,7 +238,8 @@ fn is_root() -> bool {
     }
 }
 
-fn owned_by_postgres(path: &Path) {
+/// Gives a file or folder to its user, for him alone.
+pub fn owned_by_postgres(path: &Path) {
     if is_root() {
         let told = Command::new("chown").arg("-R").arg(format!("{USER}:")).arg(path).status().unwrap();
         assert!(told.success(), "{GET_IT}");
