@@ -98,12 +98,27 @@ fn anew(table: &mut Table<'_>, judged: &Judged) {
 /// The judgement's key, unless an incident that its cause has taken over was born with it.
 fn own_key(table: &Table<'_>, judged: &Judged, root: &Root) -> IncidentKey {
     let (client, site) = (&table.view.client, &table.view.site);
-    let mut key = judged.key;
+    let mut key = said_key(table, judged, root).unwrap_or(judged.key);
     while table.incidents.iter().any(|known| known.key == key) {
         let cause = OpeningCause::Concluded { source: format!("beside/{key}"), occurrence: judged.started.not_after };
         key = IncidentKey::new(client, site, root, &cause);
     }
     key
+}
+
+/// The key of what a check found itself, by the instant that its agent said: the corrected one depends on the upload, and
+/// what is sent again after a database lost it would have another ticket.
+fn said_key(table: &Table<'_>, judged: &Judged, root: &Root) -> Option<IncidentKey> {
+    let (client, site) = (&table.view.client, &table.view.site);
+    let Root::Check { check } = root else { return None };
+    let found = |occurrence| OpeningCause::Concluded { source: "finding".to_owned(), occurrence };
+    if judged.key != IncidentKey::new(client, site, root, &found(judged.started.not_after)) {
+        return None;
+    }
+    let mut symptoms = judged.symptoms.iter().filter_map(|id| table.findings.get_key_value(id));
+    let (said, _) =
+        symptoms.find(|(id, fact)| id.check == *check && fact.started.not_after == judged.started.not_after)?;
+    Some(IncidentKey::new(client, site, root, &found(said.first_bad.0)))
 }
 
 fn new(table: &Table<'_>, judged: &Judged, (key, dedup, root): (IncidentKey, DedupKey, Root)) -> Incident {

@@ -55,6 +55,22 @@ fn a_better_cause_takes_over_within_a_quarter_of_an_hour_and_is_one_ticket() {
 }
 
 #[test]
+fn what_is_sent_again_to_a_database_that_lost_it_is_the_same_ticket() {
+    let born = |late_ms: i64| {
+        let mut place = Place::new();
+        place.fails("srv-1/ping", 1_000, None);
+        // What the way took is in the offset of each upload.
+        place.findings[0].started.not_after += jiff::SignedDuration::from_millis(late_ms);
+        place.run(1_060);
+        assert_eq!(place.begun, ["srv-1"]);
+        place.stored[0].clone()
+    };
+    let (first, again) = (born(3), born(41));
+    assert_eq!(first.key, again.key);
+    assert_ne!(first.judged, again.judged, "by which a late fact finds it");
+}
+
+#[test]
 fn what_somebody_took_is_linked_and_a_person_merges() {
     let mut place = Place::new();
     place.fails("srv-1/ping", 1_000, Some(2_000));
