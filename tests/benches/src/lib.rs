@@ -1,5 +1,7 @@
 //! What the benches share: processor time and memory of a process, and how a figure is printed.
 
+pub mod fleet;
+
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use upheld_tests::book;

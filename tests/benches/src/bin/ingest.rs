@@ -1,14 +1,22 @@
-//! The desk's ingest beside raw rusqlite, for the same rows in the same run. Usage: `ingest [RECORDS]` (default 20,000).
+//! The desk's ingest beside the raw database, for the same rows in the same run: SQLite by rusqlite, PostgreSQL 15 by
+//! tokio-postgres. Usage: `ingest [RECORDS]` (default 20,000; a tenth of it in single records, half of it on PostgreSQL).
 //!
 //! A row is a record of 20 samples, signed and chained as an agent writes it. The ceiling inserts the same rows into
 //! the same table, commits synced, and does nothing else; the desk checks hashes, chain and signature, folds, and
-//! answers after the commit. The requests are made beforehand and are not timed.
+//! answers after the commit. The requests are made beforehand and are not timed. On PostgreSQL there are two ceilings:
+//! each row waited for before the next is sent, and all rows of a transaction sent at once, as the store does it.
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 use tempfile::TempDir;
+use tokio_postgres::NoTls;
 use upheld_benches::{Usage, median};
 use upheld_delivery::{
     Moment,
@@ -20,8 +28,9 @@ use upheld_delivery::{
 use upheld_desk::{Actor, AgentPeer, DeliverAnswer, Desk, enroll::Certificate};
 use upheld_evidence::{SigningKey, sign_enrolment};
 use upheld_model::{BootId, CheckId, Mono, ObservedAt, Outcome, Sample, sample::Value};
-use upheld_tests::book;
-use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Delivered, Head, Now, enroll::EnrollRequest};
+use upheld_store::{Store, postgres};
+use upheld_tests::{book, postgresql::Server};
+use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Delivered, Head, Now, Record, enroll::EnrollRequest};
 
 const AGENTS: usize = 20;
 const ROUNDS: usize = 5;
@@ -29,42 +38,76 @@ const ROUNDS: usize = 5;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let records: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(20_000);
-    println!("{AGENTS} agents, {records} records of 20 samples each, medians of {ROUNDS}");
-    for batch in [1, 100] {
-        // One record a request costs a round trip each: fewer of them tell as much.
-        let per_agent = (if batch == 1 { records / 10 } else { records }) / AGENTS;
-        let mut rates = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            let (raw, desk, cpu_us) = Box::pin(round(per_agent.max(batch), batch)).await;
-            rates.0.push(raw);
-            rates.1.push(desk);
-            rates.2.push(cpu_us);
+    println!("{AGENTS} agents, {records} records of 20 samples each (half on PostgreSQL), medians of {ROUNDS}");
+    println!("| database | records a request | raw, rows/s | desk, rows/s | ratio | us CPU of the desk a record |");
+    println!("|---|---|---|---|---|---|");
+    let server = Server::durable();
+    for (database, records) in [(Database::Sqlite, records), (Database::Postgres(&server), records / 2)] {
+        for batch in [1, 100] {
+            // One record a request costs a round trip each: fewer of them tell as much.
+            let per_agent = (if batch == 1 { records / 10 } else { records }) / AGENTS;
+            let mut rounds = Vec::new();
+            for _ in 0..ROUNDS {
+                rounds.push(Box::pin(round(database, per_agent.max(batch), batch)).await);
+            }
+            let middle = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of).collect());
+            let (desk, cpu_us) = (middle(&|round| round.desk), middle(&|round| round.cpu_us));
+            for (index, (name, _)) in rounds[0].ceilings.iter().enumerate() {
+                let raw = middle(&|round| round.ceilings[index].1);
+                println!("| {name} | {batch} | {raw:.0} | {desk:.0} | {:.2} | {cpu_us:.1} |", desk / raw);
+            }
         }
-        let (raw, desk, cpu_us) = (median(rates.0), median(rates.1), median(rates.2));
-        println!(
-            "batches of {batch:>3}: raw rusqlite {raw:>8.0} rows/s, desk {desk:>8.0} rows/s, ratio {:.2}, {cpu_us:.1} us CPU a record",
-            desk / raw
-        );
     }
 }
 
-/// Rows a second of the ceiling and of the desk, and the desk's processor time for a record in microseconds.
-async fn round(per_agent: usize, batch: usize) -> (f64, f64, f64) {
+/// Where the rows go.
+#[derive(Clone, Copy)]
+enum Database<'a> {
+    Sqlite,
+    Postgres(&'a Server),
+}
+
+/// One round's figures.
+struct Round {
+    /// Rows a second of each ceiling, by its name.
+    ceilings: Vec<(&'static str, f64)>,
+    /// Rows a second of the desk.
+    desk: f64,
+    /// Processor time of this process for a record, in microseconds; PostgreSQL's own is not in it.
+    cpu_us: f64,
+}
+
+type Uploads = Vec<(AgentPeer, Vec<DeliverRequest>)>;
+
+async fn round(database: Database<'_>, per_agent: usize, batch: usize) -> Round {
     let folder = TempDir::new().expect("a folder");
-    let desk = Desk::new(upheld_store::sqlite::open(&folder.path().join("desk.db")).expect("a database"));
+    let desk = Desk::new(match database {
+        Database::Sqlite => upheld_store::sqlite::open(&folder.path().join("desk.db")).expect("a database"),
+        Database::Postgres(server) => open_postgres(&address(server)),
+    });
     let now = Timestamp::now();
     desk.apply_book(upheld_benches::read_book(folder.path()), &Actor::person("bench"), now)
         .await
         .expect("the book is applied");
     desk.start_run(now).await.expect("the run starts");
-    let mut agents = Vec::new();
+    let mut agents: Uploads = Vec::new();
     for number in 0..AGENTS {
         let key = SigningKey::from_seed(&[u8::try_from(number).expect("small") + 1; 32]).expect("a key");
         let peer = enroll(&desk, &key, now).await;
         agents.push((peer, requests(key, number, per_agent, batch)));
     }
     let count = (AGENTS * per_agent) as f64;
-    let raw = ceiling(&folder.path().join("raw.db"), &agents, batch);
+    let rate = |took: Duration| count / took.as_secs_f64();
+    let ceilings = match database {
+        Database::Sqlite => vec![("SQLite", rate(raw_sqlite(&folder.path().join("raw.db"), &agents, batch)))],
+        Database::Postgres(server) => {
+            let mut ceilings = Vec::new();
+            for (name, at_once) in [("PostgreSQL, row by row", false), ("PostgreSQL, rows sent at once", true)] {
+                ceilings.push((name, rate(raw_postgres(&address(server), &agents, batch, at_once).await)));
+            }
+            ceilings
+        }
+    };
 
     let pid = std::process::id();
     let before = Usage::of(pid).expect("this process");
@@ -86,21 +129,17 @@ async fn round(per_agent: usize, batch: usize) -> (f64, f64, f64) {
     }
     let elapsed = started.elapsed();
     let used = Usage::of(pid).expect("this process").since(before);
-    (count / raw.as_secs_f64(), count / elapsed.as_secs_f64(), used.cpu.as_secs_f64() * 1e6 / count)
+    Round { ceilings, desk: rate(elapsed), cpu_us: used.cpu.as_secs_f64() * 1e6 / count }
 }
 
 /// Inserts the same rows into the same table, a transaction a batch, one thread.
-fn ceiling(path: &Path, agents: &[(AgentPeer, Vec<DeliverRequest>)], batch: usize) -> std::time::Duration {
+fn raw_sqlite(path: &Path, agents: &Uploads, batch: usize) -> Duration {
     // The same schema as the desk's: only its table of records is used.
     drop(upheld_store::sqlite::open(path).expect("a database"));
     let mut database = rusqlite::Connection::open(path).expect("a database");
     database.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").expect("the pragmas");
-    let rows: Vec<_> = agents
-        .iter()
-        .flat_map(|(peer, requests)| requests.iter().flat_map(move |r| r.records.iter().map(move |x| (peer, x))))
-        .collect();
     let started = Instant::now();
-    for rows in rows.chunks(batch) {
+    for rows in rows_of(agents).chunks(batch) {
         let transaction = database.transaction().expect("a transaction");
         {
             let mut insert = transaction
@@ -129,6 +168,65 @@ fn ceiling(path: &Path, agents: &[(AgentPeer, Vec<DeliverRequest>)], batch: usiz
         transaction.commit().expect("the commit");
     }
     started.elapsed()
+}
+
+/// The same on PostgreSQL: one connection, one prepared statement, a synced commit a batch.
+async fn raw_postgres(url: &str, agents: &Uploads, batch: usize, at_once: bool) -> Duration {
+    drop(open_postgres(url));
+    let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    let synced = client.query_one("SHOW synchronous_commit", &[]).await.expect("the setting");
+    assert_eq!((synced.get::<_, &str>(0), fsync(&client).await.as_str()), ("on", "on"));
+    let insert = client
+        .prepare(
+            "INSERT INTO records (client, agent, epoch, seq, record_id, content_hash, chain, salt, sig, previous, received_at, offset_ms, body) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, 0, 0, $10)",
+        )
+        .await
+        .expect("the statement");
+    let started = Instant::now();
+    for rows in rows_of(agents).chunks(batch) {
+        let transaction = client.transaction().await.expect("a transaction");
+        let put = async |(peer, record): &(&AgentPeer, &Record)| {
+            let (epoch, seq) = (record.epoch.0 as i64, record.seq.0 as i64);
+            let (id, hash, chain, salt) =
+                (&record.record_id.0[..], &record.content_hash.0[..], &record.chain.0[..], &record.salt.0[..]);
+            let (client, agent, body) = (peer.client.as_str(), peer.agent.as_str(), record.body.get());
+            transaction
+                .execute(&insert, &[&client, &agent, &epoch, &seq, &id, &hash, &chain, &salt, &record.sig, &body])
+                .await
+                .expect("the row");
+        };
+        if at_once {
+            join_all(rows.iter().map(put)).await;
+        } else {
+            for row in rows {
+                put(row).await;
+            }
+        }
+        transaction.commit().await.expect("the commit");
+    }
+    started.elapsed()
+}
+
+async fn fsync(client: &tokio_postgres::Client) -> String {
+    client.query_one("SHOW fsync", &[]).await.expect("the setting").get(0)
+}
+
+fn rows_of(agents: &Uploads) -> Vec<(&AgentPeer, &Record)> {
+    agents
+        .iter()
+        .flat_map(|(peer, requests)| requests.iter().flat_map(move |r| r.records.iter().map(move |x| (peer, x))))
+        .collect()
+}
+
+/// A new database, without TLS on either side.
+fn address(server: &Server) -> String {
+    format!("{}?sslmode=disable", server.database())
+}
+
+fn open_postgres(url: &str) -> Store {
+    postgres::open(url, &postgres::Options::default()).expect("a database")
 }
 
 async fn enroll(desk: &Desk, key: &SigningKey, now: Timestamp) -> AgentPeer {
