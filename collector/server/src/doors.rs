@@ -9,6 +9,7 @@
 mod bounds;
 mod choose;
 mod connection;
+mod room;
 mod tls;
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ use tokio::{
 use tracing::{debug, error, info, warn};
 
 pub(crate) use bounds::bounded;
+pub(crate) use room::connections;
 pub(crate) use tls::TlsSet;
 
 use connection::Connection;
@@ -71,8 +73,7 @@ impl Default for Limits {
             idle: Duration::from_secs(600),
             age: Duration::from_secs(24 * 3600),
             drain: Duration::from_secs(10),
-            // Sixty kilobytes each in the worst case; doubled, the usual limit of open files (8192 less the
-            // database's) comes near.
+            // Who serves asks for how many there is room ([`connections`]).
             connections: 4096,
         }
     }

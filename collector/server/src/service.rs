@@ -21,7 +21,11 @@ use std::{
 use jiff::Timestamp;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+    time::sleep,
+};
 use tracing::{info, warn};
 use upheld_desk::{Desk, Scope, deliverer::Channels, tasks::Surroundings};
 use upheld_model::Mono;
@@ -33,7 +37,7 @@ use crate::{
     agents::Agents,
     config::{Config, MAIL_NEEDED},
     data_dir::{DataDir, ServeLock},
-    doors::{Doors, Limits, Routers, bounded},
+    doors::{Doors, Limits, Routers, bounded, connections},
     failure::{Exit, Failure},
     output::{Output, write_line},
     packages::{Packages, install_line},
@@ -43,6 +47,9 @@ use certificates::Certificates;
 
 /// How often the tasks look for work that nothing woke them for.
 const TASK_PERIOD: Duration = Duration::from_secs(1);
+/// Connections that the kernel may hold for us: after a restart thousands of agents come at once, and whoever finds no room
+/// tries again after a second, then after three. Its own limit (`net.core.somaxconn`) is usually this.
+const WAITING_MAX: u32 = 4_096;
 /// A form or an API body.
 const PORTAL_BYTES_MAX: usize = 256 << 10;
 
@@ -88,7 +95,7 @@ impl House {
 /// Serves until SIGTERM or Ctrl-C. A second Ctrl-C ends the process at once.
 pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> Result<(), Failure> {
     let House { config, data, desk, pki, secrets, mail, metrics, lock } = house;
-    let listener = bind(config.listen.address).await?;
+    let listener = bind(config.listen.address)?;
     let clock: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(Timestamp::now);
     desk.start_run(clock()).await?;
     metrics::gauge!("upheld_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -110,7 +117,8 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     let routers =
         routers(&desk, &certificates, &clock, metrics.clone(), config.listen.authority(), Packages::of(&data));
     let (stop, stopped) = watch::channel(false);
-    let doors = Doors::new(listener, certificates.tls(), routers, Limits::default());
+    let doors =
+        Doors::new(listener, certificates.tls(), routers, Limits { connections: connections(), ..Limits::default() });
     let serving = tokio::spawn(doors.serve(stopped));
     greet(&config, &data, output)?;
     manager::ready(&config.listen.url());
@@ -153,8 +161,15 @@ async fn warn_of_the_book(desk: &Desk, has_mail: bool) {
     }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| cannot_bind(address, &error))
+fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A port whose last connections still fade is free.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(WAITING_MAX)
+    };
+    open().map_err(|error| cannot_bind(address, &error))
 }
 
 fn cannot_bind(address: SocketAddr, error: &io::Error) -> Failure {
