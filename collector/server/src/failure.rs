@@ -150,6 +150,7 @@ impl From<StoreError> for Failure {
             | StoreError::DiskFull
             | StoreError::Undone { .. }
             | StoreError::Lost { .. }
+            | StoreError::Fenced { .. }
             | StoreError::Unsure => Exit::TryAgain,
             StoreError::NewerSchema { .. }
             | StoreError::Foreign { .. }

@@ -4,6 +4,7 @@
 mod enrolment;
 mod facts;
 mod jobs;
+mod leases;
 mod proposals;
 mod retention;
 mod sealed;
@@ -52,6 +53,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     what_was_accepted_is_never_changed(open()).await;
     a_week_is_told_by_whoever_moves_its_due(open()).await;
     lists_are_in_the_order_of_their_bytes(open()).await;
+    leases::all(&open).await;
     enrolment::all(&open).await;
     facts::all(&open).await;
     jobs::all(&open).await;

@@ -52,13 +52,19 @@ pub enum StoreError {
         /// What it or the network said.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// Another collector serves this database.
+    /// Whoever needs the database for himself alone finds it being served; or it is being copied to.
     #[error(
-        "the database at {address} is being served already; two collectors would send messages twice: stop that one first"
+        "the database at {address} is in use: collectors serve it, or it is being copied to; stop them, or wait for the copy"
     )]
     Served {
         /// Where it is.
         address: String,
+    },
+    /// The task that this was done for is another collector's by now.
+    #[error("{task} is not this collector's task any more: nothing was stored, and whoever has it goes on")]
+    Fenced {
+        /// The task.
+        task: &'static str,
     },
     /// The connection to the database was lost. What was not committed is undone.
     #[error("the connection to the database was lost during {name}: nothing was stored, try again")]
@@ -111,7 +117,7 @@ impl StoreError {
     /// Whether the same call may succeed later without anything being changed in it.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Locked | Self::DiskFull | Self::Undone { .. } | Self::Lost { .. } => true,
+            Self::Locked | Self::DiskFull | Self::Undone { .. } | Self::Fenced { .. } | Self::Lost { .. } => true,
             Self::NewerSchema { .. }
             | Self::Foreign { .. }
             | Self::Open { .. }

@@ -91,6 +91,8 @@ pub struct UnheardRow {
 
 /// Reading facts. Periods are `[from, to)`.
 pub trait FactReads {
+    /// How often past hours of a site changed.
+    fn late_hours(&self, key: SiteKey<'_>) -> Result<i64, StoreError>;
     /// The changes of a check's state in a period, and those of the latest instant before it.
     fn changes(
         &self,
@@ -119,6 +121,8 @@ pub trait FactReads {
 
 /// Writing facts. What is there already stays as it is, so that a fact received twice is one.
 pub trait FactWrites {
+    /// Past hours of a site change in this transaction.
+    fn note_late_hours(&mut self, key: SiteKey<'_>) -> Result<(), StoreError>;
     /// Notes a change of state; of two at one instant the later one in the journal counts.
     fn put_change(&mut self, key: SiteKey<'_>, row: &ChangeRow) -> Result<(), StoreError>;
     /// Keeps a stretch that is over.
@@ -207,11 +211,35 @@ const PUT_DUE: Query = query!(
 );
 const NEVER_DUE: Query = query!("sites_due.never", "DELETE FROM sites_due WHERE client = ?1 AND site = ?2");
 
+const LATE_HOURS: Query = query!("late_hours.of_site", "SELECT times FROM late_hours WHERE client = ?1 AND site = ?2");
+const NOTE_LATE_HOURS: Query = query!(
+    "late_hours.note",
+    "INSERT INTO late_hours (client, site, times) VALUES (?1, ?2, 1) \
+     ON CONFLICT (client, site) DO UPDATE SET times = late_hours.times + 1"
+);
+
 #[cfg(test)]
-pub(crate) const HOT: &[Query] =
-    &[CHANGES, STRETCHES, KEPT, KEPT_OF_SITE, PUT_KEPT, HOUR, HOURS, PUT_HOUR, SAID, UNHEARD, DUE, NEVER_DUE];
+pub(crate) const HOT: &[Query] = &[
+    CHANGES,
+    STRETCHES,
+    KEPT,
+    KEPT_OF_SITE,
+    PUT_KEPT,
+    HOUR,
+    HOURS,
+    PUT_HOUR,
+    SAID,
+    UNHEARD,
+    DUE,
+    NEVER_DUE,
+    LATE_HOURS,
+];
 
 impl FactReads for Sql<'_> {
+    fn late_hours(&self, key: SiteKey<'_>) -> Result<i64, StoreError> {
+        Ok(self.one(&LATE_HOURS, [key.client.as_str(), key.site.as_str()], |row| row.get(0))?.unwrap_or(0))
+    }
+
     fn changes(
         &self,
         key: SiteKey<'_>,
@@ -290,6 +318,10 @@ impl FactReads for Sql<'_> {
 }
 
 impl FactWrites for Sql<'_> {
+    fn note_late_hours(&mut self, key: SiteKey<'_>) -> Result<(), StoreError> {
+        self.run(&NOTE_LATE_HOURS, [key.client.as_str(), key.site.as_str()]).map(drop)
+    }
+
     fn put_change(&mut self, key: SiteKey<'_>, row: &ChangeRow) -> Result<(), StoreError> {
         let ChangeRow { check, at, agent, received_at, state } = row;
         let (asset, name) = (check.asset.as_str(), check.name.as_str());

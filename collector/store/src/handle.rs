@@ -13,11 +13,26 @@ use crate::{
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
+    fence: Option<Fence>,
+}
+
+/// For which task a handle writes.
+#[derive(Debug, Clone, Copy)]
+struct Fence {
+    task: &'static str,
+    number: i64,
 }
 
 impl Store {
     pub(crate) fn over(backend: Arc<dyn Backend>) -> Self {
-        Self { backend }
+        Self { backend, fence: None }
+    }
+
+    /// The same store, whose writes are those of a task: each is [`StoreError::Fenced`] and undone once the task's lease with
+    /// this fence is over, as seen in the transaction of that write ([`leases`](crate::leases)).
+    #[must_use]
+    pub fn fenced(&self, task: &'static str, fence: i64) -> Self {
+        Self { backend: Arc::clone(&self.backend), fence: Some(Fence { task, number: fence }) }
     }
 
     /// Runs `work` in a transaction of its own and answers after its commit is synced. An `Err` of `work` undoes all
@@ -30,6 +45,11 @@ impl Store {
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
+        let fence = self.fence;
+        let work = move |tx: &mut dyn Tx| match fence {
+            Some(Fence { task, number }) if !tx.is_leased(task, number)? => Err(StoreError::Fenced { task }.into()),
+            Some(_) | None => work(tx),
+        };
         self.backend.submit_write(Box::new(Job { name, work, answer })).await;
         answered.await.unwrap_or_else(|_| Err(StoreError::Stopped { name }.into()))
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     acceptances, access, agents, audit, certificates, clocks, commands, digests, facts, findings, incidents, jobs,
-    ledger, maintenance, outages, outbox, people, proposals, records, restores, retention, sealed, site_tokens,
+    leases, ledger, maintenance, outages, outbox, people, proposals, records, restores, retention, sealed, site_tokens,
     sql::Query, tokens, users,
 };
 
@@ -21,6 +21,7 @@ pub(crate) fn queries() -> impl Iterator<Item = &'static Query> {
         findings::HOT,
         incidents::HOT,
         jobs::HOT,
+        leases::HOT,
         ledger::HOT,
         maintenance::HOT,
         outages::HOT,

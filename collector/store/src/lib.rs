@@ -32,6 +32,7 @@ mod handle;
 mod hot;
 pub mod incidents;
 pub mod jobs;
+pub mod leases;
 pub mod ledger;
 pub mod maintenance;
 pub mod outages;

@@ -32,7 +32,7 @@ use crate::{
     backend::{Backend, ReadJob, Submitted, WriteJob},
     writer::Writer,
 };
-use connect::Address;
+use connect::{Address, Place};
 pub use export::export;
 pub use marks::{Watch, WentBack};
 use migrate::STEPS;
@@ -40,7 +40,7 @@ use migrate::STEPS;
 /// The advisory lock that whoever writes holds: "UPHD".
 const WRITERS: i64 = 0x5550_4844;
 
-/// The advisory lock that the session of the one who serves holds.
+/// The advisory lock that the sessions of all who serve share, and that whoever copies needs alone.
 const SERVES: i64 = WRITERS + 1;
 
 /// The oldest server that will do, as it numbers itself.
@@ -55,8 +55,8 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// Connections that read; one more writes.
     pub readers: usize,
-    /// Whether this is the one that serves: a second one is refused ([`StoreError::Served`]), and one whose connection was
-    /// lost writes nothing once another has taken its place.
+    /// Whether this one serves, beside any number of others; who copies to the database keeps it away
+    /// ([`StoreError::Served`]).
     pub serves: bool,
     /// What the user of the address logs in with, where the address does not say it.
     pub password: Option<Password>,
@@ -121,8 +121,8 @@ fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 fn open_here(url: &str, options: &Options) -> Result<Store, StoreError> {
     let address = Address::read(url, options.password.as_ref())?;
     let io = runtime().map_err(|error| address.unreachable(error))?;
-    let writing = address.pool(options, 1, options.serves)?;
-    let reading = address.pool(options, options.readers.max(1), false)?;
+    let writing = address.pool(options, 1, if options.serves { Place::Beside } else { Place::None })?;
+    let reading = address.pool(options, options.readers.max(1), Place::None)?;
     let home = io.block_on(async {
         let client = writing.get().await.map_err(|error| address.refused(error))?;
         refuse_too_old(&client, &address).await?;

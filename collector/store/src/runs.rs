@@ -22,7 +22,8 @@ pub struct RunRow {
 
 /// Reading runs.
 pub trait RunReads {
-    /// The newest runs, newest first: back to the first that was alive at `since` or before.
+    /// The newest runs, newest first: back to the first that was begun at `since` or before, each that was alive later, and
+    /// the one that was alive last before. Runs of several collectors lie over one another.
     fn runs_since(&self, since: Timestamp) -> Result<Vec<RunRow>, StoreError>;
 }
 
@@ -39,7 +40,8 @@ pub trait RunWrites {
 const SINCE: Query = query!(
     "runs.since",
     "SELECT run, started_at, last_alive, is_over FROM runs WHERE run >= \
-     coalesce((SELECT run FROM runs WHERE started_at <= ?1 ORDER BY run DESC LIMIT 1), 0) ORDER BY run DESC LIMIT 1000"
+     coalesce((SELECT run FROM runs WHERE started_at <= ?1 ORDER BY run DESC LIMIT 1), 0) OR last_alive >= ?1 \
+     OR run = (SELECT run FROM runs WHERE last_alive < ?1 ORDER BY last_alive DESC LIMIT 1) ORDER BY run DESC LIMIT 1000"
 );
 const BEGIN: Query =
     query!("runs.begin", "INSERT INTO runs (started_at, last_alive, is_over) VALUES (?1, ?1, 0) RETURNING run");

@@ -62,6 +62,8 @@ pub(crate) trait Connection {
         };
         sets.iter().map(finds).collect()
     }
+    /// What asks this database for the time, in microseconds.
+    fn clock(&self) -> &'static Query;
     /// Runs a query and hands out its rows, at most `limit` of them.
     fn each(
         &self,

@@ -18,6 +18,10 @@ use crate::StoreError;
 const APPLICATION: &str = "upheld-collector";
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long the server waits for a transaction that says nothing.
+const IDLE: Duration = Duration::from_secs(60);
+/// The same for a collector that serves beside others: frozen in the middle of a transaction, it holds up all who write.
+const IDLE_BESIDE: Duration = Duration::from_secs(4);
 
 /// An address that was read and found usable.
 pub(super) struct Address {
@@ -73,20 +77,20 @@ impl Address {
         }
     }
 
-    /// A pool of at most `size` connections; `serves` where each is that of the one who serves.
-    pub(super) fn pool(&self, options: &Options, size: usize, serves: bool) -> Result<Pool, StoreError> {
+    /// A pool of at most `size` connections, each of which has this place.
+    pub(super) fn pool(&self, options: &Options, size: usize, place: Place) -> Result<Pool, StoreError> {
         let how = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if self.clear {
             Manager::from_config(self.config.clone(), NoTls, how)
         } else {
             Manager::from_config(self.config.clone(), MakeRustlsConnect::new(self.tls(options.ca.as_deref())?), how)
         };
-        let first = first_words(options);
+        let first = first_words(options, place);
         let hook = Hook::async_fn(move |client: &mut ClientWrapper, _| {
             let first = first.clone();
             Box::pin(async move {
                 client.batch_execute(&first).await.map_err(HookError::Backend)?;
-                if serves { take_the_place(client).await } else { Ok(()) }
+                take(place, client).await
             })
         });
         Pool::builder(manager).max_size(size).post_create(hook).build().map_err(|error| self.unreachable(error))
@@ -128,22 +132,40 @@ impl Address {
     }
 }
 
-/// Takes the right to serve for as long as this session lasts.
-async fn take_the_place(client: &ClientWrapper) -> Result<(), HookError> {
-    let asked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&SERVES]).await.map_err(HookError::Backend)?;
-    if asked.get(0) { Ok(()) } else { Err(HookError::message("another collector serves this database")) }
+/// What a session is, among others of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// One that anybody may have.
+    None,
+    /// That of a collector that serves, beside others.
+    Beside,
+    /// That of whoever needs the database for himself.
+    Alone,
+}
+
+/// Takes a place for as long as this session lasts.
+async fn take(place: Place, client: &ClientWrapper) -> Result<(), HookError> {
+    let lock = match place {
+        Place::None => return Ok(()),
+        Place::Beside => "SELECT pg_try_advisory_lock_shared($1)",
+        Place::Alone => "SELECT pg_try_advisory_lock($1)",
+    };
+    let asked = client.query_one(lock, &[&SERVES]).await.map_err(HookError::Backend)?;
+    if asked.get(0) { Ok(()) } else { Err(HookError::message("the database is in use")) }
 }
 
 /// What each session is told first. A server that hears nothing of us for a minute ends the session, and its locks. An answered write is on the disk: a role that was set to answer sooner is overruled.
-fn first_words(options: &Options) -> String {
+fn first_words(options: &Options, place: Place) -> String {
     let Options { lock_wait, statement_timeout, .. } = options;
+    let idle = if place == Place::Beside { IDLE_BESIDE } else { IDLE };
     format!(
         "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
-         SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 60000; \
+         SET lock_timeout = {}; SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
          SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning; \
          SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
         lock_wait.as_millis(),
-        statement_timeout.as_millis()
+        statement_timeout.as_millis(),
+        idle.as_millis()
     )
 }
 

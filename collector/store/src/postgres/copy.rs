@@ -13,7 +13,7 @@ use tokio_postgres::{
 
 use super::{
     Options, WRITERS,
-    connect::{Address, unusable},
+    connect::{Address, Place, unusable},
     meaning::meaning,
     migrate, on_a_thread, refuse_too_old, runtime,
 };
@@ -44,7 +44,7 @@ pub fn copy(from: &Path, url: &str, options: &Options) -> Result<Vec<Copied>, St
     on_a_thread(|| {
         let address = Address::read(url, options.password.as_ref())?;
         let io = runtime().map_err(|error| address.unreachable(error))?;
-        let pool = address.pool(options, 1, true)?;
+        let pool = address.pool(options, 1, Place::Alone)?;
         io.block_on(async {
             let mut client = pool.get().await.map_err(|error| address.refused(error))?;
             refuse_too_old(&client, &address).await?;

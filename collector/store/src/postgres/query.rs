@@ -13,7 +13,7 @@ use tokio_postgres::{
 use super::meaning::meaning;
 use crate::{
     StoreError,
-    sql::{Cells, Connection, Misread, Query, Read, Row, Value},
+    sql::{Cells, Connection, Misread, Query, Read, Row, Value, query},
 };
 
 /// A connection inside a transaction, for a thread that may wait.
@@ -106,7 +106,14 @@ impl Blocking {
     }
 }
 
+/// The moment itself, not that of the transaction's begin.
+pub(super) const CLOCK: Query = query!("clock", "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+
 impl Connection for Blocking {
+    fn clock(&self) -> &'static Query {
+        &CLOCK
+    }
+
     fn run(&self, query: &Query, values: &[Value<'_>]) -> Result<usize, StoreError> {
         self.ask(query, values).map(|(_, changed)| usize::try_from(changed).unwrap_or(usize::MAX))
     }

@@ -1,14 +1,14 @@
--- Three kinds of data (DELIVERY 4). A record that tells something is a fact and stays; one of samples alone goes when its
--- time is over, and its identity stays for a while, so that it is recognised when it is sent again.
-ALTER TABLE records ADD COLUMN is_fact BIGINT NOT NULL DEFAULT 1;
--- Within a text of JSON the quotes would be escaped: only a body's own key is found. Whose body is in doubt stays.
-UPDATE records SET is_fact = 0 WHERE body NOT LIKE '%"events":[%' AND NOT EXISTS (SELECT 1 FROM dead_letters d
-    WHERE d.client = records.client AND d.agent = records.agent AND d.epoch = records.epoch AND d.seq = records.seq);
-CREATE INDEX records_of_samples ON records (client, agent, received_at) WHERE is_fact = 0;
-
-CREATE TABLE known_records (
-    client TEXT COLLATE "C" NOT NULL, agent TEXT COLLATE "C" NOT NULL, record_id BYTEA NOT NULL,
-    content_hash BYTEA NOT NULL, received_at BIGINT NOT NULL,
-    PRIMARY KEY (client, agent, record_id, content_hash)
+-- Several collectors on one database: who does which task, and who is there.
+CREATE TABLE leases (
+    task TEXT COLLATE "C" NOT NULL PRIMARY KEY, holder TEXT COLLATE "C" NOT NULL, fence BIGINT NOT NULL,
+    taken_at BIGINT NOT NULL, until BIGINT NOT NULL
 );
-CREATE INDEX known_records_by_age ON known_records (client, agent, received_at);
+CREATE TABLE collectors (
+    name TEXT COLLATE "C" NOT NULL PRIMARY KEY, address TEXT COLLATE "C" NOT NULL, started_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL
+);
+-- How often past hours of a site changed: who keeps in memory what they came to reads them again.
+CREATE TABLE late_hours (
+    client TEXT COLLATE "C" NOT NULL, site TEXT COLLATE "C" NOT NULL, times BIGINT NOT NULL,
+    PRIMARY KEY (client, site)
+);

@@ -158,22 +158,51 @@ async fn a_lock_that_another_holds_is_waited_for_and_then_named() {
 }
 
 #[tokio::test]
-async fn only_one_serves_and_who_was_cut_off_writes_nothing_once_another_does() {
+async fn several_serve_and_whoever_copies_needs_the_database_alone() {
     let server = Server::shared();
     let address = server.database();
     let serving = Options { serves: true, ..options(&server) };
-    let first = open(&address, &serving).unwrap();
+    let (first, second) = (open(&address, &serving).unwrap(), open(&address, &serving).unwrap());
     insert(&first, "a-1").await.unwrap();
-    assert!(matches!(open(&address, &serving).err(), Some(StoreError::Served { .. })));
-    // The command line works beside it.
-    insert(&open(&address, &options(&server)).unwrap(), "a-2").await.unwrap();
-    server.sql("postgres", &cut_all(address.rsplit('/').next().unwrap()));
-    let second = open(&address, &serving).unwrap();
-    let late = insert(&first, "a-3").await;
-    assert!(matches!(&late, Err(error) if error.is_transient()), "{late:?}");
-    drop(second);
-    insert(&first, "a-3").await.unwrap();
+    insert(&second, "a-2").await.unwrap();
+    // The command line works beside them.
+    insert(&open(&address, &options(&server)).unwrap(), "a-3").await.unwrap();
     assert_eq!(held(&first).await, 3);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("upheld.db");
+    let copied = super::copy::copy(&file, &address, &options(&server));
+    assert!(matches!(copied.as_ref().err(), Some(StoreError::Served { .. })), "{copied:?}");
+    server.sql("postgres", &cut_all(address.rsplit('/').next().unwrap()));
+    insert(&second, "a-4").await.unwrap();
+    assert_eq!(held(&first).await, 4);
+}
+
+#[tokio::test]
+async fn a_collector_that_freezes_in_a_transaction_holds_nobody_up_for_long_and_stores_nothing_of_it() {
+    let server = Server::shared();
+    let address = server.database();
+    let serving = Options { serves: true, ..options(&server) };
+    let (frozen, other) = (open(&address, &serving).unwrap(), open(&address, &serving).unwrap());
+    let (began, begun) = std::sync::mpsc::channel();
+    let (wake, woken) = std::sync::mpsc::channel();
+    let late = tokio::spawn(async move {
+        frozen
+            .write::<_, StoreError, _>("freezes", move |tx| {
+                tx.insert_agent(&agent("acme", "a-1"))?;
+                began.send(()).unwrap();
+                woken.recv().unwrap();
+                tx.insert_agent(&agent("acme", "a-2"))
+            })
+            .await
+    });
+    tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
+    let asked = std::time::Instant::now();
+    insert(&other, "a-3").await.unwrap();
+    println!("the other one wrote {:?} after it had asked", asked.elapsed());
+    wake.send(()).unwrap();
+    let late = late.await.unwrap();
+    assert!(matches!(&late, Err(error) if error.is_transient()), "{late:?}");
+    assert_eq!(held(&other).await, 1);
 }
 
 #[test]

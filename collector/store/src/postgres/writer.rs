@@ -12,7 +12,7 @@ use tokio_postgres::{Error, SimpleQueryMessage};
 use super::{
     marks::{Found, Marks, WentBack},
     meaning::{meaning, meaning_of_pool, trouble, trouble_of_pool},
-    query::Blocking,
+    query::{Blocking, CLOCK},
     retry::{TO_BEGIN, TO_SETTLE, Trouble, wait},
 };
 use crate::{
@@ -237,6 +237,10 @@ const GONE: StoreError = StoreError::Undone { name: "store.savepoint" };
 struct Nobody;
 
 impl Connection for Nobody {
+    fn clock(&self) -> &'static Query {
+        &CLOCK
+    }
+
     fn run(&self, query: &Query, _: &[Value<'_>]) -> Result<usize, StoreError> {
         Err(StoreError::Undone { name: query.name })
     }

@@ -5,10 +5,17 @@ use rusqlite::params_from_iter;
 use super::columns::Named;
 use crate::{
     StoreError,
-    sql::{Connection, Query, Read, Row, Value},
+    sql::{Connection, Query, Read, Row, Value, query},
 };
 
+/// To the millisecond, which is what SQLite tells.
+const CLOCK: Query = query!("clock", "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000");
+
 impl Connection for rusqlite::Connection {
+    fn clock(&self) -> &'static Query {
+        &CLOCK
+    }
+
     fn run(&self, query: &Query, values: &[Value<'_>]) -> Result<usize, StoreError> {
         self.prepare_cached(query.sql)
             .and_then(|mut statement| statement.execute(params_from_iter(values)))

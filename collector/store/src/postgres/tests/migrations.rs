@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use super::{held, insert, options, server::Server};
 use crate::{
     StoreError,
-    postgres::{connect::Address, migrate, open},
+    postgres::{
+        connect::{Address, Place},
+        migrate, open,
+    },
     sqlite,
 };
 
@@ -54,7 +57,7 @@ async fn a_step_is_taken_once_while_others_read_and_write() {
     let address = server.database();
     let store = open(&address, &options(&server)).unwrap();
     insert(&store, "a-1").await.unwrap();
-    let pool = Address::read(&address, None).unwrap().pool(&options(&server), 2, false).unwrap();
+    let pool = Address::read(&address, None).unwrap().pool(&options(&server), 2, Place::None).unwrap();
     let (one, two) = (pool.get().await.unwrap(), pool.get().await.unwrap());
     let next = migrate::STEPS.last().unwrap().0 + 1;
     let mut steps = migrate::STEPS.to_vec();
@@ -86,7 +89,7 @@ async fn a_step_that_fails_leaves_the_database_as_it_was() {
     let server = Server::shared();
     let address = server.database();
     let store = open(&address, &options(&server)).unwrap();
-    let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, false).unwrap();
+    let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, Place::None).unwrap();
     let client = pool.get().await.unwrap();
     let mut steps = migrate::STEPS.to_vec();
     steps.push((99, "CREATE TABLE half (a BIGINT); SELECT 1 / 0"));

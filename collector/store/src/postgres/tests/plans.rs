@@ -6,7 +6,11 @@ use super::{options, server::Server};
 use crate::{
     golden::{Written, written},
     hot,
-    postgres::{connect::Address, open, query::spoken},
+    postgres::{
+        connect::{Address, Place},
+        open,
+        query::spoken,
+    },
 };
 
 #[test]
@@ -18,7 +22,7 @@ fn every_query_that_is_written_is_understood() {
     assert!(queries.len() > 130, "{}", queries.len());
     let io = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     io.block_on(async {
-        let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, false).unwrap();
+        let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, Place::None).unwrap();
         let client = pool.get().await.unwrap();
         for Written { sql, .. } in queries {
             let statement = client.prepare(&spoken(&sql)).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
@@ -38,7 +42,7 @@ fn no_hot_query_scans_a_table() {
     server.sql(address.rsplit('/').next().unwrap(), include_str!("plans.sql"));
     let io = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     io.block_on(async {
-        let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, false).unwrap();
+        let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, Place::None).unwrap();
         let client = pool.get().await.unwrap();
         let mut seen = 0;
         for query in hot::queries() {
@@ -89,5 +93,5 @@ fn reads_little(plan: &[String], sql: &str) -> bool {
 
 /// Tables that have a row for each client: reading them whole is what an index would do.
 fn is_small(step: &str) -> bool {
-    ["numbers", "digests"].iter().any(|table| step.contains(&format!("Seq Scan on {table}")))
+    ["numbers", "digests", "leases"].iter().any(|table| step.contains(&format!("Seq Scan on {table}")))
 }

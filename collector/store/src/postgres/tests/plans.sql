@@ -181,4 +181,7 @@ INSERT INTO proposals (client, site, agent, sent_at, assets)
 INSERT INTO proposal_decisions (client, site, item, is_taken, decided_at, decided_by)
     SELECT 'c' || i % 40, 's' || i % 7, 'x' || i, i % 2, i, 'x' || i
     FROM generate_series(1, 5000) i ON CONFLICT DO NOTHING;
+INSERT INTO late_hours (client, site, times)
+    SELECT 'c' || i % 40, 's' || i, i
+    FROM generate_series(1, 5000) i ON CONFLICT DO NOTHING;
 ANALYZE;
