@@ -8,14 +8,18 @@ mod arrivals;
 mod judged;
 mod keeping;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upheld_delivery::receiver::{Accepted, Content, Fork, Verdict};
 use upheld_detection::incident::Trigger;
 use upheld_store::{
-    Tx,
+    StoreError, Tx,
     agents::{AgentNowRow, AgentStatus},
     facts::{SiteKey, UnheardRow},
     records::{AgentKey, DeadLetterRow, HeadRow, RecordRow},
@@ -35,6 +39,10 @@ use crate::{
 };
 use judged::Judged;
 
+/// How long after it came an upload is taken where several collectors serve: one that was frozen with it in hand would date
+/// what it brings before what another has taken since. The agent sends again.
+const FRESH: Duration = Duration::from_secs(10);
+
 /// The answer to an upload.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DeliverAnswer {
@@ -53,6 +61,7 @@ impl Desk {
         let now = clock::stored(now);
         let inside = Inside::came(self, &peer.agent, now);
         let offset = now.duration_since(request.clock.wall.0);
+        let came = Instant::now();
         let (request, peer) = (Arc::new(request), Arc::new(peer.clone()));
         let judged = {
             let (request, peer, shared) = (Arc::clone(&request), Arc::clone(&peer), Arc::clone(&self.shared));
@@ -66,6 +75,9 @@ impl Desk {
                 let written = self
                     .store
                     .write("desk.deliver", move |tx| {
+                        if shared.is_among_others.get().is_some() && came.elapsed() > FRESH {
+                            return Err(StoreError::Undone { name: "desk.deliver" }.into());
+                        }
                         let judged = judged.confirm(tx, &shared.books, &peer, &request, now)?;
                         let book = shared.books.current(&*tx)?;
                         Upload { book: &book, peer: &peer, request: &request, now }.take(tx, judged)
@@ -164,6 +176,7 @@ impl Upload<'_> {
         judged.keeping.write(tx, self.peer)?;
         let mut has_news = self.heard(tx)?;
         if judged.keeping.is_late {
+            tx.note_late_hours(self.site())?;
             self.book.sites.cells.forget(&self.peer.client, &self.peer.site);
         }
         if arrivals::take_events(tx, self, accepted)? || judged.keeping.is_news {
@@ -215,6 +228,8 @@ impl Upload<'_> {
     /// incident.
     fn heard(&self, tx: &mut dyn Tx) -> Result<bool, DeskError> {
         let before = tx.agent_now(&self.peer.client, &self.peer.agent)?.map(|before| before.last_seen);
+        // Another collector may have heard it since.
+        let last_seen = before.map_or(self.now, |before| before.max(self.now));
         let is_back = before.is_none_or(|before| self.now.duration_since(before) > UNHEARD_AFTER);
         let ended = if is_back { site::silences_ended(&*tx, self.peer, before)? } else { Vec::new() };
         if let Some(since) = before.filter(|_| is_back) {
@@ -227,7 +242,7 @@ impl Upload<'_> {
         tx.put_agent_now(&AgentNowRow {
             client: self.peer.client.clone(),
             agent: self.peer.agent.clone(),
-            last_seen: self.now,
+            last_seen,
             wall: clock.wall.0,
             mono: clock.mono,
             boot: clock.boot.clone(),

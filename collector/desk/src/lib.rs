@@ -85,6 +85,10 @@ struct Shared {
     /// Where the collector's own starter book lies, where there is one.
     beside: OnceLock<Arc<dyn proposals::BookBeside>>,
     wake: tasks::Wake,
+    /// The tasks that are this collector's, where there are several.
+    grants: Mutex<tasks::Grants>,
+    /// Whether there may be several.
+    is_among_others: OnceLock<()>,
     run: Mutex<Option<tasks::Run>>,
     health: Mutex<tasks::Health>,
     own: Mutex<own::Own>,

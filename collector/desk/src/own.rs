@@ -36,6 +36,8 @@ pub(crate) struct Own {
     /// The collector's clock minus each agent's, and when that was measured.
     offsets: BTreeMap<AgentId, (SignedDuration, Timestamp)>,
     said: VecDeque<(Trouble, Change)>,
+    /// What each trouble that stands was said to have begun with.
+    began: BTreeMap<Trouble, Change>,
     pub(crate) next_look: Option<Timestamp>,
     pub(crate) beat: Beat,
 }
@@ -77,6 +79,10 @@ impl Own {
         if trouble == Trouble::Clock {
             // What was measured by another clock says nothing about this one.
             self.offsets.clear();
+        }
+        match &change {
+            Change::Begins { .. } => drop(self.began.insert(trouble, change.clone())),
+            Change::Ends { .. } => drop(self.began.remove(&trouble)),
         }
         self.said.push_back((trouble, change));
     }
@@ -191,6 +197,35 @@ impl Desk {
             own.clock.asked(&offsets, reading)
         };
         own.note(Trouble::Clock, change);
+        Ok(())
+    }
+
+    /// Another collector stores what is wrong: the machines of this one go on, and what they say is kept as where they
+    /// stand.
+    pub(crate) async fn own_beside(&self, now: Timestamp) -> Result<(), DeskError> {
+        self.ask_machines(clock::stored(now)).await?;
+        self.own().said.clear();
+        Ok(())
+    }
+
+    /// From here on this collector stores what is wrong: what the one before it stored as lasting and is not seen from here
+    /// ends, and what stands here begins.
+    pub(crate) async fn own_taken(&self, now: Timestamp) -> Result<(), DeskError> {
+        let now = clock::stored(now);
+        let open: BTreeMap<Trouble, Timestamp> =
+            self.store.read("own.open", |tx| open(tx)).await?.into_iter().collect();
+        let mut own = self.own();
+        own.said.clear();
+        let stands = own.troubles();
+        for (trouble, since) in open.iter().filter(|(trouble, _)| !stands.contains(trouble)) {
+            let why = "it is not seen from another collector, which took over".to_owned();
+            own.said.push_back((*trouble, Change::Ends { since: *since, until: now, why }));
+        }
+        let new: Vec<_> = stands.into_iter().filter(|trouble| !open.contains_key(trouble)).collect();
+        for trouble in new {
+            let begins = own.began.get(&trouble).cloned();
+            own.said.extend(begins.map(|change| (trouble, change)));
+        }
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! What happens by itself. Each task is a `…_once(now) -> Report` that takes no other input, is idempotent, and may
 //! run twice, late or beside its twin; the loop around it wakes by period and by signal (DESIGN, "Tasks").
 
+mod among;
 mod clock_driver;
 pub mod deliverer;
 mod health;
+mod lease;
 mod loops;
 mod outside;
 mod retention;
@@ -15,15 +17,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use upheld_detection::own::Reading;
 use upheld_model::Mono;
 
 use crate::Secrets;
 
+#[cfg(test)]
+pub(crate) use among::WhileHeld;
+pub use among::{Among, Servers, Serving};
 pub use health::{Health, MailHealth, TaskHealth};
+pub(crate) use lease::Grants;
 pub use loops::Tasks;
 pub(crate) use loops::Wake;
 pub use outside::Outside;
-pub(crate) use run::Run;
+pub(crate) use run::{Run, gaps};
 pub(crate) use silence_watch::Told;
 
 /// What one run of a task did.
@@ -58,4 +65,13 @@ pub struct Surroundings {
     pub secrets: Arc<dyn Secrets>,
     /// How a message leaves; [`deliverer::Channels`] is the real one.
     pub channel: Arc<dyn deliverer::Channel>,
+    /// How this collector is known to others on its database; `None` where it is alone, on a file.
+    pub among: Option<Among>,
+}
+
+impl Surroundings {
+    /// Both clocks at this moment.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading { wall: (self.clock)(), mono: (self.mono)() }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod among;
 mod book;
 mod chain;
 mod clocks;

@@ -12,7 +12,7 @@ use upheld_model::AssetId;
 use upheld_store::{ReadTx, incidents::IncidentRow, runs::RunRow};
 
 use super::{entry::Entry, text};
-use crate::{DeskError, book::CurrentBook, own};
+use crate::{DeskError, book::CurrentBook, own, tasks::gaps};
 
 /// What is promised.
 #[derive(Debug, Clone)]
@@ -206,12 +206,9 @@ pub(crate) fn start(tx: &dyn ReadTx, incident: &Incident) -> Result<ClockStart, 
     Ok(start)
 }
 
-/// The gaps between runs, newest run first, that touch `[from, to)`: a provider's outage buys no time (F11).
+/// The gaps between runs that touch `[from, to)`: a provider's outage buys no time (F11).
 fn outages(runs: &[RunRow], from: Timestamp, to: Timestamp) -> Vec<(Timestamp, Timestamp)> {
-    let gaps = runs.windows(2).map(|pair| (pair[1].last_alive, pair[0].started_at));
-    let mut outages: Vec<_> = gaps.filter(|&(down, up)| down < up && down < to && up > from).collect();
-    outages.reverse();
-    outages
+    gaps(runs).into_iter().filter(|&(down, up)| down < to && up > from).collect()
 }
 
 #[cfg(test)]
@@ -231,5 +228,7 @@ mod tests {
         assert_eq!(outages(&runs, at(12), at(25)), [(at(10), at(15)), (at(20), at(30))]);
         assert_eq!(outages(&runs, at(16), at(19)), []);
         assert_eq!(outages(&runs, at(59), at(61)), [], "a restart without a gap is no outage");
+        let beside = [run(6, 12, 40), run(5, 11, 14), run(3, 30, 60), run(1, 0, 10)];
+        assert_eq!(outages(&beside, at(0), at(60)), [(at(10), at(11))], "while another one ran there was none");
     }
 }

@@ -48,19 +48,24 @@ impl DayCells {
 
 /// The cells of each site as of its latest midnight.
 #[derive(Debug, Default)]
-pub(crate) struct CellCache(Mutex<BTreeMap<(ClientId, SiteId), (Date, DayCells)>>);
+pub(crate) struct CellCache(Mutex<BTreeMap<(ClientId, SiteId), Held>>);
+
+/// The cells before a day, and how often past hours had changed when they were read.
+type Held = (Date, i64, DayCells);
 
 impl CellCache {
     /// The cells of the days before the local day of `now`.
     pub(crate) fn of(&self, tx: &dyn ReadTx, plan: &Site, now: Timestamp) -> Result<DayCells, DeskError> {
         let today = plan.zone.to_datetime(now).date();
         let name = (plan.client.clone(), plan.site.clone());
+        // Another collector may have taken late readings.
+        let changes = tx.late_hours(SiteKey { client: &plan.client, site: &plan.site })?;
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        if let Some((_, cells)) = held.filter(|(day, _)| *day == today) {
+        if let Some((.., cells)) = held.filter(|(day, known, _)| (*day, *known) == (today, changes)) {
             return Ok(cells);
         }
         let cells = read(tx, plan, today)?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (today, cells.clone()));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, (today, changes, cells.clone()));
         Ok(cells)
     }
 

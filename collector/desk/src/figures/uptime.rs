@@ -23,6 +23,7 @@ use crate::{
     book::CurrentBook,
     facts::{self, DayCells},
     maintenance, own, plan,
+    tasks::gaps,
 };
 
 /// Samples of one check further apart than this leave a gap: nobody looked in between.
@@ -222,9 +223,7 @@ impl Seeing<'_> {
         let Span { from, to } = self.span;
         let mut own: Vec<Span> = Vec::new();
         let runs = self.tx.runs_since(from)?;
-        for pair in runs.windows(2).filter(|pair| pair[1].last_alive < pair[0].started_at) {
-            own.push(Span { from: pair[1].last_alive, to: pair[0].started_at });
-        }
+        own.extend(gaps(&runs).into_iter().map(|(from, to)| Span { from, to }));
         for (since, until) in own::outages(self.tx, from)? {
             own.push(Span { from: since, to: until.min(self.as_of) });
         }

@@ -108,6 +108,16 @@ impl Desk {
         }
     }
 
+    /// The tasks that have run here and did not come round again for too long.
+    pub(super) fn hung_tasks(&self, now: Timestamp) -> Vec<&'static str> {
+        let health = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_hung = |(task, most): &(&str, SignedDuration)| {
+            let done = health.tasks.get(task).and_then(|one| one.last_done);
+            done.is_some_and(|done| now.duration_since(done) > *most)
+        };
+        STUCK_AFTER.iter().filter(|one| is_hung(one)).map(|(task, _)| *task).collect()
+    }
+
     /// The tasks on which everything rests that have not come to the end of their work for too long, or never did.
     pub(super) fn stuck_tasks(&self, now: Timestamp) -> Vec<&'static str> {
         let health = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);

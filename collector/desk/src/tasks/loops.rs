@@ -8,9 +8,9 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use upheld_detection::own::Reading;
+use upheld_store::StoreError;
 
-use super::{Report, Surroundings, run::ALIVE_EVERY};
+use super::{Report, Surroundings, among::WhileHeld, run::ALIVE_EVERY};
 use crate::{Desk, DeskError};
 
 /// Workers that empty the outbox side by side, so that one slow receiver does not hold up the others.
@@ -43,17 +43,28 @@ impl Wake {
 pub struct Tasks {
     stop: watch::Sender<bool>,
     handles: Vec<JoinHandle<()>>,
+    /// What keeps the leases, until the others have ended.
+    keeper: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl Tasks {
     /// Takes no more work, lets what is begun finish, and says when all loops have ended.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
-        for handle in self.handles {
-            if let Err(error) = handle.await {
-                tracing::error!(%error, "a task's loop ended in a panic");
-            }
+        let Self { stop, handles, keeper } = self;
+        stop.send_replace(true);
+        for handle in handles {
+            end(handle).await;
         }
+        if let Some((stop, keeper)) = keeper {
+            stop.send_replace(true);
+            end(keeper).await;
+        }
+    }
+}
+
+async fn end(handle: JoinHandle<()>) {
+    if let Err(error) = handle.await {
+        tracing::error!(%error, "a task's loop ended in a panic");
     }
 }
 
@@ -73,6 +84,11 @@ enum Task {
 }
 
 impl Task {
+    /// Those that one of several collectors does for all. The others are about this process: that it lives, and whether its
+    /// line is there.
+    const LEASED: [Self; 7] =
+        [Self::Clocks, Self::Watch, Self::Silence, Self::Own, Self::Beat, Self::Digests, Self::Deliverer];
+
     fn name(self) -> &'static str {
         match self {
             Self::Alive => "alive",
@@ -106,9 +122,24 @@ impl Task {
         }
     }
 
+    fn is_leased(self) -> bool {
+        Self::LEASED.contains(&self)
+    }
+
+    /// Goes round while another collector does it: what stands in this process's memory is kept right.
+    async fn stand_by(self, desk: &Desk, around: &Surroundings) -> Result<Report, DeskError> {
+        let reading = around.reading();
+        desk.observe(reading);
+        if self == Self::Own {
+            desk.own_beside(reading.wall).await?;
+        }
+        Ok(Report::of(self.name()))
+    }
+
     async fn run(self, desk: &Desk, around: &Surroundings, worker: &str) -> Result<Report, DeskError> {
-        let now = (around.clock)();
-        desk.observe(Reading { wall: now, mono: (around.mono)() });
+        let reading = around.reading();
+        let now = reading.wall;
+        desk.observe(reading);
         let waits_for_a_person = match self {
             Self::Alive | Self::Own | Self::Line | Self::Beat => false,
             Self::Clocks | Self::Watch | Self::Silence | Self::Digests | Self::Retention | Self::Deliverer => {
@@ -148,7 +179,42 @@ impl Desk {
             let (desk, around, stopped) = (self.clone(), Arc::clone(&around), stop.subscribe());
             tokio::spawn(desk.run_loop(task, around, every, stopped, number))
         });
-        Tasks { handles: handles.collect(), stop }
+        let handles = handles.collect();
+        let keeper = around.among.clone().map(|among| {
+            // It cannot have been set to anything else.
+            let _ = self.shared.is_among_others.set(());
+            let (stop, leased) = (watch::Sender::new(false), Task::LEASED.map(Task::name).to_vec());
+            let keeping = self.clone().keep_leases(among, leased, Arc::clone(&around), stop.subscribe());
+            (stop, tokio::spawn(keeping))
+        });
+        Tasks { handles, stop, keeper }
+    }
+
+    /// Does a task where it is this collector's, and stands by where it is not. `held` is the fence of the last time.
+    async fn run_if_held(
+        &self,
+        task: Task,
+        around: &Arc<Surroundings>,
+        worker: &str,
+        held: &mut Option<i64>,
+    ) -> Result<Report, DeskError> {
+        let Some(fence) = self.fence_of(task.name(), around) else {
+            *held = None;
+            return task.stand_by(self, around).await;
+        };
+        let (desk, ways) = (self.of_task(task.name(), fence), WhileHeld::around(self, task.name(), fence, around));
+        if *held != Some(fence) && task == Task::Own {
+            desk.own_taken(around.reading().wall).await?;
+        }
+        *held = Some(fence);
+        match task.run(&desk, &ways, worker).await {
+            // It is another one's by now, who does what was left.
+            Err(DeskError::Store(StoreError::Fenced { .. })) => Ok(Report::of(task.name())),
+            Ok(report) if self.fence_of(task.name(), around) != Some(fence) => {
+                Ok(Report { failures: Vec::new(), ..report })
+            }
+            ran @ (Ok(_) | Err(_)) => ran,
+        }
     }
 
     async fn run_loop(
@@ -160,7 +226,11 @@ impl Desk {
         number: usize,
     ) {
         let mut woken = self.shared.wake.0.subscribe();
-        let worker = format!("{}-{}-{number}", task.name(), std::process::id());
+        let worker = match &around.among {
+            Some(among) => format!("{}-{number} of {}", task.name(), among.name),
+            None => format!("{}-{}-{number}", task.name(), std::process::id()),
+        };
+        let mut held = None;
         let mut ticks = interval(task.period(every));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -171,7 +241,11 @@ impl Desk {
                 _ = stopped.changed() => return,
             }
             woken.mark_unchanged();
-            let ran = task.run(&self, &around, &worker).await;
+            let ran = if around.among.is_some() && task.is_leased() {
+                self.run_if_held(task, &around, &worker, &mut held).await
+            } else {
+                task.run(&self, &around, &worker).await
+            };
             self.note_run(task.name(), &ran, (around.clock)());
             if *stopped.borrow() {
                 return;

@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use upheld_store::Tx;
+use upheld_store::{Tx, runs::RunRow};
 
 use super::Report;
 use crate::{Actor, Desk, DeskError, clock, maintenance, own};
@@ -14,7 +14,7 @@ use crate::{Actor, Desk, DeskError, clock, maintenance, own};
 pub(super) const ALIVE_EVERY: SignedDuration = SignedDuration::from_secs(5);
 /// Without a sign of life for longer than this the run is over although the process goes on: the machine was
 /// suspended, or the disk full.
-const ALIVE_GAP_MAX: SignedDuration = SignedDuration::from_secs(20);
+pub(super) const ALIVE_GAP_MAX: SignedDuration = SignedDuration::from_secs(20);
 
 /// This run of the collector.
 #[derive(Debug, Clone, Copy)]
@@ -98,9 +98,22 @@ impl Desk {
     }
 }
 
+/// The stretches in which no collector ran, in order, of runs that may lie over one another.
+pub(crate) fn gaps(runs: &[RunRow]) -> Vec<(Timestamp, Timestamp)> {
+    let mut runs: Vec<_> = runs.iter().collect();
+    runs.sort_by_key(|run| run.started_at);
+    let (mut gaps, mut alive) = (Vec::new(), None);
+    for run in runs {
+        gaps.extend(alive.filter(|alive| *alive < run.started_at).map(|alive| (alive, run.started_at)));
+        alive = alive.max(Some(run.last_alive));
+    }
+    gaps
+}
+
 fn begin(tx: &mut dyn Tx, now: Timestamp) -> Result<Run, DeskError> {
-    let before = tx.runs_since(now)?.into_iter().next();
-    let was_down = before.map_or(SignedDuration::ZERO, |run| now.duration_since(run.last_alive));
+    // Another collector of this database may be alive.
+    let alive = tx.runs_since(now)?.into_iter().map(|run| run.last_alive).max();
+    let was_down = alive.map_or(SignedDuration::ZERO, |alive| now.duration_since(alive));
     let number = tx.begin_run(now)?;
     Ok(Run { number, started_at: now, was_down: was_down.max(SignedDuration::ZERO), last_alive: now })
 }

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use upheld_detection::{
     incident::{Incident, SilenceSeen},
     silence::{
-        ANNOUNCED, Deaf, Extent, LastHeard, LastWords, TOGETHER, Together, UNKNOWN_AFTER_HEARTBEATS, Verdict,
-        incident_after, is_together, judge,
+        ANNOUNCED, Deaf, Extent, GUARD_MAX, LastHeard, LastWords, TOGETHER, Together, UNKNOWN_AFTER_HEARTBEATS,
+        Verdict, incident_after, is_together, judge,
     },
 };
 use upheld_model::{AgentId, AssetId, ClientId, IncidentKind, ProbeSpec, SiteId};
@@ -29,7 +29,7 @@ use crate::{
     own,
     plan::host_among,
     site,
-    tasks::run::Run,
+    tasks::run::{ALIVE_GAP_MAX, Run},
 };
 
 /// Agents that one run looks at, the longest silent first.
@@ -127,6 +127,7 @@ fn quiet(tx: &dyn ReadTx, run: &Run, now: Timestamp) -> Result<BTreeMap<(ClientI
     let mut deaf = own::deaf(tx, now)?;
     let down = run.started_at.saturating_sub(run.was_down).unwrap_or(run.started_at);
     deaf.push(Deaf { from: down, until: Some(run.started_at) });
+    deaf.extend(others_gone(tx, run, now)?);
     let cutoff = now.saturating_sub(SignedDuration::from_millis(HEARTBEAT_MS.cast_signed())).unwrap_or(now);
     let mut unheard = tx.agents_unseen_since(cutoff, AGENTS_MAX)?;
     unheard.extend(tx.agents_unheard_since(cutoff, AGENTS_MAX)?.into_iter().map(|row| {
@@ -143,6 +144,18 @@ fn quiet(tx: &dyn ReadTx, run: &Run, now: Timestamp) -> Result<BTreeMap<(ClientI
         by_site.entry((row.client.clone(), row.site.clone())).or_default().push(Quiet { row, at, due });
     }
     Ok(by_site)
+}
+
+/// Other collectors of this database that ended while this one ran: those whom they heard need time to come here.
+fn others_gone(tx: &dyn ReadTx, run: &Run, now: Timestamp) -> Result<Vec<Deaf>, DeskError> {
+    let runs = tx.runs_since(now.saturating_sub(GUARD_MAX).unwrap_or(now))?;
+    let gone = runs.into_iter().filter(|other| {
+        other.run != run.number
+            && other.last_alive > run.started_at
+            && now.duration_since(other.last_alive) > ALIVE_GAP_MAX
+    });
+    let until = |from: Timestamp| from.saturating_add(ALIVE_GAP_MAX).ok();
+    Ok(gone.map(|other| Deaf { from: other.last_alive, until: until(other.last_alive) }).collect())
 }
 
 /// While nobody of a site is heard the site is silent, by the agent that was heard last; while another one is, it is
