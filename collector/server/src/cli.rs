@@ -11,6 +11,7 @@ mod book;
 mod ca;
 mod cases;
 mod codes;
+mod collectors;
 mod commission;
 mod cost;
 mod digest;
@@ -154,6 +155,8 @@ enum Command {
         /// The folder, which is made.
         folder: PathBuf,
     },
+    /// Which collectors serve this database, and which of them does what.
+    Collectors,
     /// The database as a whole: copy it to PostgreSQL.
     #[command(subcommand)]
     Store(store::Command),
@@ -264,6 +267,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Recovery(command) => recovery::run(command, context),
         Command::ExplainError(args) => codes::run(&args, context),
         Command::Pages { folder } => pages::write(<Cli as clap::CommandFactory>::command(), &folder).map(|()| Exit::Ok),
+        Command::Collectors => collectors::run(context),
         Command::Store(command) => store::run(command, context),
         Command::Unbuilt(command) => Err(command.refusal()),
     }

@@ -27,7 +27,11 @@ use tokio::{
     time::sleep,
 };
 use tracing::{info, warn};
-use upheld_desk::{Desk, Scope, deliverer::Channels, tasks::Surroundings};
+use upheld_desk::{
+    Desk, Scope,
+    deliverer::Channels,
+    tasks::{Among, Surroundings},
+};
 use upheld_model::Mono;
 use upheld_outbound::notify::mail::Mail;
 use upheld_web::{NewHost, Portal};
@@ -104,6 +108,10 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     warn_of_the_book(&desk, mail.is_some()).await;
     let outbound = Arc::new(Channels::new(config.outbound.private_hosts.clone()).with_mail(mail));
     let booted = Instant::now();
+    let among = match config.database {
+        Some(_) => Some(Among::at(&here(&config))?),
+        None => None,
+    };
     let tasks = desk.spawn_tasks(
         Surroundings {
             clock: Arc::clone(&clock),
@@ -111,6 +119,7 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
             mono: Arc::new(move || Mono(u64::try_from(booted.elapsed().as_nanos()).unwrap_or(u64::MAX))),
             outside: outbound.clone(),
             channel: outbound,
+            among,
         },
         TASK_PERIOD,
     );
@@ -144,6 +153,13 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
     info!("stopped");
     drop(lock);
     Ok(())
+}
+
+/// This host and its port, as people who run several collectors tell them apart.
+fn here(config: &Config) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let (host, address) = (host.trim(), config.listen.address);
+    if host.is_empty() { address.to_string() } else { format!("{host}:{}", address.port()) }
 }
 
 /// What the book in force asks for and this collector cannot do as it is set up. Without anchors an outage of our own line
