@@ -48,7 +48,7 @@ pub(crate) async fn now(common: &Common, name: Option<&str>, exit_code: bool) ->
     let chosen = choose(checks, name)?;
     let settings = Settings::load(common, Some(&identity))?;
     let allow = settings.allow_list(common, Some(&identity))?;
-    let prober = Prober::new(allow, uplink::addresses(&identity.collector).await);
+    let prober = Prober::new(allow, uplink::addresses(&settings.all_collectors(&identity)).await);
     if settings.proxy.is_some() {
         prober.collector_is_behind_a_proxy();
     }

@@ -87,7 +87,7 @@ pub(crate) async fn discover(common: &Common, wanted: Wanted<'_>) -> Result<(), 
     let settings = Settings::load(common, identity.as_ref())?;
     let allow = settings.allow_list(common, identity.as_ref())?;
     let collector = match &identity {
-        Some(identity) => uplink::addresses(&identity.collector).await,
+        Some(identity) => uplink::addresses(&settings.all_collectors(identity)).await,
         None => Vec::new(),
     };
     let prober = Prober::new(allow, collector);
@@ -103,7 +103,7 @@ pub(crate) async fn discover(common: &Common, wanted: Wanted<'_>) -> Result<(), 
     let proposals = proposal::propose(&seen, &watched);
     let proposed = match identity.filter(|_| propose) {
         Some(identity) => {
-            let reach = Reach::of(&identity, settings.proxy, provider);
+            let reach = Reach::of(&identity, &settings, provider);
             Some(propose::send(&state, &reach, &proposals).await?)
         }
         None => None,

@@ -142,7 +142,7 @@ async fn collector(
     settings: &Settings,
     provider: &Arc<CryptoProvider>,
 ) -> Vec<Finding> {
-    let uplink = match Uplink::open(state, &Reach::of(identity, settings.proxy.clone(), provider)) {
+    let uplink = match Uplink::open(state, &Reach::of(identity, settings, provider)) {
         Ok(uplink) => uplink,
         Err(failure) => return vec![Finding::failed("collector", &failure)],
     };

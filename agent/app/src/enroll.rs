@@ -182,7 +182,7 @@ async fn try_data_door(
         .help("start the agent: it keeps trying and loses nothing; see upheld-agent status")
     };
     let clock = Arc::clone(clock);
-    let reach = Reach { clock, ..Reach::of(identity, settings.proxy.clone(), provider) };
+    let reach = Reach { clock, ..Reach::of(identity, settings, provider) };
     let uplink = Uplink::open(state, &reach)?;
     match uplink.fetch_config().await {
         Ok(answer) if answer.status == 200 => Ok(()),

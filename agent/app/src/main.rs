@@ -10,6 +10,7 @@ mod alarm;
 mod check;
 mod cli;
 mod clocks;
+mod collectors;
 mod config;
 mod discover;
 mod disk;

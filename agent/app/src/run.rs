@@ -254,9 +254,9 @@ impl Agent {
 
     /// The collector may have moved: what checks may reach follows it (SECURITY 3).
     fn look_up_collector(&self) {
-        let (prober, collector) = (self.prober.clone(), self.identity.collector.clone());
+        let (prober, collectors) = (self.prober.clone(), self.link.collectors());
         tokio::task::spawn_local(async move {
-            let addresses = uplink::addresses(&collector).await;
+            let addresses = uplink::addresses(&collectors).await;
             if !addresses.is_empty() {
                 prober.collector_is_at(addresses);
             }

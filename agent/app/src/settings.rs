@@ -12,6 +12,7 @@ use url::Url;
 use crate::{
     alarm::{AlarmTarget, RawTarget},
     cli::Common,
+    collectors::{Collectors, is_address},
     failure::{Code, Failure},
     platform::{ALLOW_FILE, SETTINGS_FILE},
     state::Identity,
@@ -28,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) jobs: Option<SocketAddr>,
     /// What the journal may take of this host's disk, in bytes; `None` for what it takes by itself.
     pub(crate) journal_bytes: Option<u64>,
+    /// Other addresses of the provider's collectors, asked in turn after that of the link.
+    pub(crate) collectors: Vec<String>,
     /// The allow file that the settings name.
     allow: Option<PathBuf>,
 }
@@ -46,6 +49,8 @@ struct Raw {
 #[serde(deny_unknown_fields)]
 struct RawJournal {
     budget_mib: u64,
+    #[serde(default)]
+    collectors: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,7 +97,17 @@ impl Settings {
         })?;
         let jobs = raw.jobs.map(|jobs| parse_jobs(path, &jobs)).transpose()?;
         let journal_bytes = raw.journal.map(|journal| parse_budget(path, journal.budget_mib)).transpose()?;
-        Ok(Self { proxy, alarm, jobs, journal_bytes, allow: raw.allow })
+        if let Some(wrong) = raw.collectors.iter().find(|text| !is_address(text)) {
+            return Err(invalid(path)
+                .why(format!("collectors: {wrong:?} is no host name or address with a port"))
+                .help(r#"write: collectors = ["collector-b.example:7443"]"#));
+        }
+        Ok(Self { proxy, alarm, jobs, journal_bytes, collectors: raw.collectors, allow: raw.allow })
+    }
+
+    /// Where the collector is: the link's address, then those of the settings.
+    pub(crate) fn all_collectors(&self, identity: &Identity) -> Collectors {
+        Collectors::new(&identity.collector, &self.collectors)
     }
 }
 
@@ -201,6 +216,14 @@ mod tests {
         {
             assert_eq!(parse(bad).unwrap_err().code(), Code::Invalid, "{bad}");
         }
+    }
+
+    #[test]
+    fn other_collectors_are_named_as_in_a_link() {
+        assert!(parse("").unwrap().collectors.is_empty());
+        assert_eq!(parse("collectors = [\"b.example:7443\"]").unwrap().collectors, ["b.example:7443"]);
+        let refused = parse("collectors = [\"https://b.example\"]").unwrap_err().to_string();
+        assert!(refused.contains("collector-b.example:7443"), "{refused}");
     }
 
     #[test]

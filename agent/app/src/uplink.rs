@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use reqwest::{Client, header};
+use reqwest::{Client, RequestBuilder, header};
 use rustls::{crypto::CryptoProvider, pki_types::CertificateDer};
 use upheld_model::DrillId;
 use upheld_wire::v1::{
@@ -16,10 +16,12 @@ use url::Url;
 
 use crate::{
     clocks,
+    collectors::Collectors,
     failure::{Code, Failure},
     files,
     http::{self, Answer, NoAnswer},
     identity::{self, TlsIdentity},
+    settings::Settings,
     state::{Identity, StateFolder},
     tls::{self, clock::BoundedClock, rotating::RotatingIdentity},
 };
@@ -28,7 +30,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Uplink {
     client: Client,
-    base: String,
+    collectors: Arc<Collectors>,
     shown: Arc<RotatingIdentity>,
     provider: Arc<CryptoProvider>,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Uplink {
 impl Uplink {
     /// Prepares the line from the state folder; connects nothing yet.
     pub(crate) fn open(state: &StateFolder, reach: &Reach) -> Result<Self, Failure> {
-        let Reach { collector, proxy, clock, provider } = reach;
+        let Reach { collectors, proxy, clock, provider } = reach;
         let tls_identity = TlsIdentity::load(state)?;
         let roots = roots(state)?;
         let unusable = || roots_unusable(state);
@@ -45,44 +47,49 @@ impl Uplink {
         let config = tls::data(&roots, &shown, clock, provider).map_err(|error| unusable().because(error))?;
         let client = http::client(config, proxy.as_ref())
             .map_err(|error| Failure::new(Code::Failed, "cannot set up a connection").because(error))?;
-        let base = format!("https://{collector}");
-        Ok(Self { client, base, shown, provider: Arc::clone(provider) })
+        Ok(Self { client, collectors: Arc::clone(collectors), shown, provider: Arc::clone(provider) })
+    }
+
+    /// Asks the collector that is asked at present.
+    async fn ask(&self, path: &str, ask: impl FnOnce(&Client, String) -> RequestBuilder) -> Result<Answer, NoAnswer> {
+        let (place, address) = self.collectors.present();
+        let answer = http::send(ask(&self.client, format!("https://{address}{path}"))).await;
+        self.collectors.answered(place, &answer);
+        answer
     }
 
     /// `POST /v1/deliver`; the body is compressed already.
     pub(crate) async fn deliver(&self, body: Vec<u8>) -> Result<Answer, NoAnswer> {
-        let request = self
-            .client
-            .post(format!("{}/v1/deliver", self.base))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::CONTENT_ENCODING, "zstd")
-            .body(body);
-        http::send(request).await
+        self.ask("/v1/deliver", |client, url| {
+            let request = client.post(url).header(header::CONTENT_TYPE, "application/json");
+            request.header(header::CONTENT_ENCODING, "zstd").body(body)
+        })
+        .await
     }
 
     /// `GET /v1/config`.
     pub(crate) async fn fetch_config(&self) -> Result<Answer, NoAnswer> {
-        http::send(self.client.get(format!("{}/v1/config", self.base))).await
+        self.ask("/v1/config", |client, url| client.get(url)).await
     }
 
     /// `GET /v1/drill/ID`.
     pub(crate) async fn fetch_drill(&self, id: DrillId) -> Result<Answer, NoAnswer> {
-        http::send(self.client.get(format!("{}/v1/drill/{id}", self.base))).await
+        self.ask(&format!("/v1/drill/{id}"), |client, url| client.get(url)).await
     }
 
     /// `POST /v1/secrets`.
     pub(crate) async fn fetch_secrets(&self, request: &SecretsRequest) -> Result<Answer, NoAnswer> {
-        http::send(self.client.post(format!("{}/v1/secrets", self.base)).json(request)).await
+        self.ask("/v1/secrets", |client, url| client.post(url).json(request)).await
     }
 
     /// `POST /v1/proposals`.
     pub(crate) async fn propose(&self, request: &ProposalRequest) -> Result<Answer, NoAnswer> {
-        http::send(self.client.post(format!("{}/v1/proposals", self.base)).json(request)).await
+        self.ask("/v1/proposals", |client, url| client.post(url).json(request)).await
     }
 
     /// `POST /v1/renew`.
     pub(crate) async fn renew(&self, request: &RenewRequest) -> Result<Answer, NoAnswer> {
-        http::send(self.client.post(format!("{}/v1/renew", self.base)).json(request)).await
+        self.ask("/v1/renew", |client, url| client.post(url).json(request)).await
     }
 
     /// Shows `identity` on connections opened from here on.
@@ -97,19 +104,22 @@ pub(crate) async fn ask_back(
     reach: &Reach,
     request: &ReturnRequest,
 ) -> Result<Result<Answer, NoAnswer>, Failure> {
-    let Reach { collector, proxy, clock, provider } = reach;
+    let Reach { collectors, proxy, clock, provider } = reach;
     let config =
         tls::returning(&roots(state)?, clock, provider).map_err(|error| roots_unusable(state).because(error))?;
     let client = http::client(config, proxy.as_ref())
         .map_err(|error| Failure::new(Code::Failed, "cannot set up a connection").because(error))?;
-    Ok(http::send(client.post(format!("https://{collector}/v1/return")).json(request)).await)
+    let (place, address) = collectors.present();
+    let answer = http::send(client.post(format!("https://{address}/v1/return")).json(request)).await;
+    collectors.answered(place, &answer);
+    Ok(answer)
 }
 
 /// What every connection to the collector needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Reach {
-    /// `host` or `host:port`, as the link had it.
-    pub(crate) collector: String,
+    /// Where it is.
+    pub(crate) collectors: Arc<Collectors>,
     /// The configured proxy.
     pub(crate) proxy: Option<Url>,
     /// This host's clock.
@@ -120,9 +130,10 @@ pub(crate) struct Reach {
 
 impl Reach {
     /// The collector that this host is enrolled at, by a clock that knows when that was.
-    pub(crate) fn of(identity: &Identity, proxy: Option<Url>, provider: &Arc<CryptoProvider>) -> Self {
+    pub(crate) fn of(identity: &Identity, settings: &Settings, provider: &Arc<CryptoProvider>) -> Self {
         let clock = Arc::new(BoundedClock::new(clocks::wall, identity.link_issued));
-        Self { collector: identity.collector.clone(), proxy, clock, provider: Arc::clone(provider) }
+        let collectors = Arc::new(settings.all_collectors(identity));
+        Self { collectors, proxy: settings.proxy.clone(), clock, provider: Arc::clone(provider) }
     }
 }
 
@@ -140,15 +151,16 @@ fn roots_unusable(state: &StateFolder) -> Failure {
         .help("restore it from a backup, or get a new link and enroll again with --replace")
 }
 
-/// Where the collector's name leads at this moment, for the rule that lets checks reach it (SECURITY 3).
-pub(crate) async fn addresses(collector: &str) -> Vec<SocketAddr> {
-    let Ok(url) = Url::parse(&format!("https://{collector}")) else { return Vec::new() };
-    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Vec::new() };
-    match tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await {
-        Ok(addresses) => addresses.collect(),
-        Err(error) => {
-            tracing::debug!(%error, "The collector's name does not resolve.");
-            Vec::new()
+/// Where the collectors' names lead at this moment, for the rule that lets checks reach them (SECURITY 3).
+pub(crate) async fn addresses(collectors: &Collectors) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    for collector in collectors.all() {
+        let Ok(url) = Url::parse(&format!("https://{collector}")) else { continue };
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { continue };
+        match tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await {
+            Ok(addresses) => found.extend(addresses),
+            Err(error) => tracing::debug!(%error, collector, "The collector's name does not resolve."),
         }
     }
+    found
 }

@@ -7,7 +7,7 @@ mod answer;
 mod renewal;
 mod returning;
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::mpsc, time::Instant};
@@ -17,6 +17,7 @@ use upheld_wire::v1::{AgentConfig, codes};
 
 use super::Incoming;
 use crate::{
+    collectors::Collectors,
     config::{self, UnreadableConfig},
     http::{Answer, Doubt, NoAnswer},
     identity::TlsIdentity,
@@ -126,6 +127,11 @@ impl Link {
     /// What `status` shows.
     pub(super) fn view(&self) -> &View {
         &self.view
+    }
+
+    /// Where the collectors are.
+    pub(super) fn collectors(&self) -> Arc<Collectors> {
+        Arc::clone(&self.reach.collectors)
     }
 
     /// Whether a report may be answered: the collector was not found away, or unwilling.

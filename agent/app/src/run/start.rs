@@ -48,7 +48,7 @@ impl Agent {
         }
         let tls_identity = TlsIdentity::load(&state)?;
         let is_proxied = settings.proxy.is_some();
-        let reach = Reach::of(&identity, settings.proxy.clone(), provider);
+        let reach = Reach::of(&identity, &settings, provider);
         let uplink = Uplink::open(&state, &reach)?;
         let alarm_line =
             settings.alarm.map(|target| AlarmLine::new(target, provider)).transpose().map_err(|error| {
@@ -56,7 +56,7 @@ impl Agent {
             })?;
         let signing_key = identity::load_signing_key(&state)?;
         let config = state.config()?;
-        let addresses = tokio::time::timeout(NAME_WAIT, uplink::addresses(&identity.collector)).await;
+        let addresses = tokio::time::timeout(NAME_WAIT, uplink::addresses(&reach.collectors)).await;
         let prober = Prober::new(allow, addresses.unwrap_or_default());
         let probes_kept = state.probes();
         prober.recall(probes_kept.clone());
