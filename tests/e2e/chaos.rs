@@ -159,7 +159,7 @@ fn whatever_a_line_does_nothing_is_lost_or_doubled_and_each_incident_is_one_tick
 /// The tickets that were asked for: of which incident, and its title.
 fn opened(tickets: &Receiver) -> Vec<(String, String)> {
     let text = |message: &Value, name: &str| message["data"][name].as_str().unwrap_or_default().to_owned();
-    let taken = tickets.taken();
+    let taken: Vec<Value> = tickets.all().into_iter().map(|message| message.body).collect();
     let opened = taken.iter().filter(|message| message["type"] == "incident.opened");
     opened.map(|message| (text(message, "incident"), text(message, "title"))).collect()
 }

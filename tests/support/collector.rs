@@ -54,6 +54,26 @@ impl Collector {
         collector
     }
 
+    /// Another one beside it on the same database, as an operator makes it: a copy of the settings, secrets and keys, with
+    /// an address of its own. It does not run yet.
+    pub fn beside(&self) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let (data, port) = (folder.path().join("data"), free_port());
+        std::fs::create_dir(&data).expect("a folder");
+        for name in ["collector.toml", "secrets.toml", "pki"] {
+            let from = self.data().join(name);
+            if from.exists() {
+                let done = Command::new("cp").arg("-a").arg(&from).arg(&data).status().expect("cp runs");
+                assert!(done.success(), "copying {}", from.display());
+            }
+        }
+        std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("its owner's only");
+        let settings = data.join("collector.toml");
+        let text = std::fs::read_to_string(&settings).expect("the settings");
+        std::fs::write(&settings, text.replace(&format!(":{}", self.port), &format!(":{port}"))).expect("the settings");
+        Self { port, program: None, folder, surroundings: Vec::new() }
+    }
+
     /// Its data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

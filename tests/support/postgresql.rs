@@ -96,7 +96,16 @@ impl Server {
     pub fn around(folder: TempDir, port: u16, settings: &[&str]) -> Self {
         let options: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let (stop, waiter, process) = run(folder.path(), port, fsync, &options);
-        Self { folder, options, port, process, fsync, stop: Some(stop), waiter: Some(waiter), databases: AtomicU32::new(0) }
+        Self {
+            folder,
+            options,
+            port,
+            process,
+            fsync,
+            stop: Some(stop),
+            waiter: Some(waiter),
+            databases: AtomicU32::new(0),
+        }
     }
 
     /// The address of a new database, whose locale sorts as a dictionary does.
