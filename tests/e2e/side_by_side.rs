@@ -41,7 +41,7 @@ const EVERY: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_secs(60);
 /// A message whose end nobody saw is looked at again after its lease and the wait that DELIVERY 3 asks for.
 const UNCLEAR: Duration = Duration::from_secs(300);
-const TASKS: [&str; 7] = ["clocks", "deliverer", "digests", "heartbeat", "own", "silence", "watch"];
+const TASKS: [&str; 8] = ["clocks", "deliverer", "digests", "heartbeat", "own", "retention", "silence", "watch"];
 
 struct Desk {
     server: Server,

@@ -34,7 +34,6 @@ pub struct Server {
     /// Its port.
     pub port: u16,
     process: u32,
-    fsync: &'static str,
     stop: Option<mpsc::Sender<()>>,
     waiter: Option<JoinHandle<()>>,
     databases: AtomicU32,
@@ -54,16 +53,12 @@ impl Server {
 
     /// A server of one test's own, which it may stop and kill. It never waits for the disk.
     pub fn start() -> Self {
-        Self::with_fsync("off")
+        Self::start_in(Self::folder(), &[])
     }
 
     /// One whose commits are synced, for figures.
     pub fn durable() -> Self {
-        Self::with_fsync("on")
-    }
-
-    fn with_fsync(fsync: &'static str) -> Self {
-        Self::start_in(Self::folder(), &[])
+        Self::start_in(Self::folder(), &["fsync=on"])
     }
 
     /// A place for a server's data.
@@ -95,17 +90,8 @@ impl Server {
     /// Starts a server on the data in a folder, wherever that came from.
     pub fn around(folder: TempDir, port: u16, settings: &[&str]) -> Self {
         let options: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let (stop, waiter, process) = run(folder.path(), port, fsync, &options);
-        Self {
-            folder,
-            options,
-            port,
-            process,
-            fsync,
-            stop: Some(stop),
-            waiter: Some(waiter),
-            databases: AtomicU32::new(0),
-        }
+        let (stop, waiter, process) = run(folder.path(), port, &options);
+        Self { folder, options, port, process, stop: Some(stop), waiter: Some(waiter), databases: AtomicU32::new(0) }
     }
 
     /// The address of a new database, whose locale sorts as a dictionary does.
@@ -152,7 +138,7 @@ impl Server {
 
     /// Starts it where it was ended.
     pub fn begin(&mut self) {
-        let (stop, waiter, process) = run(self.folder.path(), self.port, self.fsync, &self.options);
+        let (stop, waiter, process) = run(self.folder.path(), self.port, &self.options);
         (self.stop, self.waiter, self.process) = (Some(stop), Some(waiter), process);
     }
 
@@ -193,7 +179,7 @@ pub fn answers(port: u16) -> bool {
 }
 
 /// Starts the server; its thread waits for its end, and it ends when this process is killed.
-fn run(folder: &Path, port: u16, fsync: &str, options: &[String]) -> (mpsc::Sender<()>, JoinHandle<()>, u32) {
+fn run(folder: &Path, port: u16, options: &[String]) -> (mpsc::Sender<()>, JoinHandle<()>, u32) {
     let (stop, stopped) = mpsc::channel();
     let (tell, told) = mpsc::channel();
     let mut command = program("postgres");
@@ -202,7 +188,7 @@ fn run(folder: &Path, port: u16, fsync: &str, options: &[String]) -> (mpsc::Send
         .arg("-D")
         .arg(folder.join("data"))
         .args(["-p", &port.to_string(), "-k", "", "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"])
-        .args(["-c", &format!("fsync={fsync}"), "-c", "shared_buffers=32MB", "-c", "max_connections=400"])
+        .args(["-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=400"])
         .args(options.iter().flat_map(|option| ["-c", option.as_str()]))
         .stdin(Stdio::null())
         .stdout(Stdio::null())

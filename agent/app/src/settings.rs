@@ -43,14 +43,14 @@ struct Raw {
     allow: Option<PathBuf>,
     jobs: Option<RawJobs>,
     journal: Option<RawJournal>,
+    #[serde(default)]
+    collectors: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawJournal {
     budget_mib: u64,
-    #[serde(default)]
-    collectors: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -128,6 +128,9 @@ pub fn comes_again(transaction: &str) -> bool {
             | "digests.move"
             | "digests.remove"
             | "digests.tell"
+            | "leases.keep"
+            | "leases.hand_back"
+            | "retention.forget"
     )
 }
 

@@ -54,7 +54,8 @@ pub trait LeaseReads {
 /// Writing leases.
 pub trait LeaseWrites {
     /// Gives a task to a holder until then: one that nobody ever had (`was: None`), or whose lease with this fence is over
-    /// by `now`. Whether it was given; its fence is the next one then, from 1.
+    /// by `now`. The fence, if it was given: greater than each before, and made of the time, so that it is no other's after
+    /// a fail-over that lost the commit of the one before.
     fn take_lease(
         &mut self,
         task: &str,
@@ -62,7 +63,7 @@ pub trait LeaseWrites {
         was: Option<i64>,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<i64>, StoreError>;
     /// Prolongs a lease that is not over by `now`; whether it is still the one with this fence.
     fn keep_lease(&mut self, task: &str, fence: i64, now: Timestamp, until: Timestamp) -> Result<bool, StoreError>;
     /// Hands a task back: it may be taken from `now` on.
@@ -77,12 +78,13 @@ const ALL: Query = query!("leases.all", "SELECT task, holder, fence, taken_at, u
 const UNTIL: Query = query!("leases.until", "SELECT until FROM leases WHERE task = ?1 AND fence = ?2");
 const FIRST: Query = query!(
     "leases.first",
-    "INSERT INTO leases (task, holder, fence, taken_at, until) VALUES (?1, ?2, 1, ?3, ?4) ON CONFLICT DO NOTHING"
+    "INSERT INTO leases (task, holder, fence, taken_at, until) VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT DO NOTHING \
+     RETURNING fence"
 );
 const TAKE: Query = query!(
     "leases.take",
-    "UPDATE leases SET holder = ?2, fence = leases.fence + 1, taken_at = ?3, until = ?4 \
-     WHERE task = ?1 AND fence = ?5 AND until <= ?3"
+    "UPDATE leases SET holder = ?2, fence = CASE WHEN ?3 > leases.fence THEN ?3 ELSE leases.fence + 1 END, taken_at = ?3, \
+     until = ?4 WHERE task = ?1 AND fence = ?5 AND until <= ?3 RETURNING fence"
 );
 const KEEP: Query = query!("leases.keep", "UPDATE leases SET until = ?4 WHERE task = ?1 AND fence = ?2 AND until > ?3");
 const END: Query = query!("leases.end", "UPDATE leases SET until = ?3 WHERE task = ?1 AND fence = ?2 AND until > ?3");
@@ -154,12 +156,11 @@ impl LeaseWrites for Sql<'_> {
         was: Option<i64>,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let taken = match was {
-            None => self.run(&FIRST, params![task, holder, At(now), At(until)])?,
-            Some(fence) => self.run(&TAKE, params![task, holder, At(now), At(until), fence])?,
-        };
-        Ok(taken == 1)
+    ) -> Result<Option<i64>, StoreError> {
+        match was {
+            None => self.one(&FIRST, params![task, holder, At(now), At(until)], |row| row.get(0)),
+            Some(fence) => self.one(&TAKE, params![task, holder, At(now), At(until), fence], |row| row.get(0)),
+        }
     }
 
     fn keep_lease(&mut self, task: &str, fence: i64, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {

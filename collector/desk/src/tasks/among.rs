@@ -193,8 +193,8 @@ fn keep(tx: &mut dyn Tx, me: &Among, tasks: &[&'static str], hung: &[&'static st
                 }
             }
             Step::Take { was } if !is_hung => {
-                if tx.take_lease(task, &me.name, was, now, until)? {
-                    kept.all.push((task, was.unwrap_or(0) + 1));
+                if let Some(fence) = tx.take_lease(task, &me.name, was, now, until)? {
+                    kept.all.push((task, fence));
                     kept.taken.push((task, row.map(|row| row.holder.clone())));
                 }
             }

@@ -86,8 +86,16 @@ enum Task {
 impl Task {
     /// Those that one of several collectors does for all. The others are about this process: that it lives, and whether its
     /// line is there.
-    const LEASED: [Self; 7] =
-        [Self::Clocks, Self::Watch, Self::Silence, Self::Own, Self::Beat, Self::Digests, Self::Deliverer];
+    const LEASED: [Self; 8] = [
+        Self::Clocks,
+        Self::Watch,
+        Self::Silence,
+        Self::Own,
+        Self::Beat,
+        Self::Digests,
+        Self::Retention,
+        Self::Deliverer,
+    ];
 
     fn name(self) -> &'static str {
         match self {

@@ -210,12 +210,12 @@ async fn tasks_are_done_by_one_of_two_and_by_the_other_once_it_has_stopped() {
         panic!("{name} does not come to {count} tasks: {seen:?}");
     };
     let first_tasks = world.desk.spawn_tasks(around("a"), every);
-    does("a", 7).await;
+    does("a", 8).await;
     let second_tasks = second.spawn_tasks(around("b"), every);
     does("b", 0).await;
     first_tasks.stop().await;
-    does("b", 7).await;
+    does("b", 8).await;
     assert!(second.health().await.unwrap().tasks.values().all(|task| task.failures.is_empty()));
     second_tasks.stop().await;
-    assert_eq!(world.desk.servers().await.unwrap().free.len(), 7);
+    assert_eq!(world.desk.servers().await.unwrap().free.len(), 8);
 }

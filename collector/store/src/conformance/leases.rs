@@ -21,22 +21,28 @@ async fn a_task_is_taken_once_until_its_lease_ends(store: Store) {
             let now = tx.database_now()?;
             let skew = now.duration_since(Timestamp::now()).abs();
             assert!(skew < SignedDuration::from_mins(1), "the database's clock is the one of this host: {skew}");
-            assert!(tx.take_lease("clocks", "a", None, now, later(now, 6_000))?);
-            assert!(!tx.take_lease("clocks", "b", None, now, later(now, 6_000))?, "it is there");
-            assert!(!tx.take_lease("clocks", "b", Some(1), later(now, 5_999), later(now, 12_000))?, "it lasts");
-            assert!(tx.keep_lease("clocks", 1, later(now, 5_000), later(now, 11_000))?);
-            assert!(!tx.take_lease("clocks", "b", Some(1), later(now, 6_000), later(now, 12_000))?, "it was kept");
-            assert!(tx.take_lease("clocks", "b", Some(1), later(now, 11_000), later(now, 17_000))?);
-            assert!(!tx.take_lease("clocks", "c", Some(1), later(now, 20_000), later(now, 26_000))?, "another fence");
-            assert!(!tx.keep_lease("clocks", 1, later(now, 12_000), later(now, 60_000))?, "it is b's");
-            tx.end_lease("clocks", 1, now)?;
+            let a = tx.take_lease("clocks", "a", None, now, later(now, 6_000))?.expect("nobody had it");
+            assert_eq!(tx.take_lease("clocks", "b", None, now, later(now, 6_000))?, None, "it is there");
+            assert_eq!(tx.take_lease("clocks", "b", Some(a), later(now, 5_999), later(now, 12_000))?, None, "it lasts");
+            assert!(tx.keep_lease("clocks", a, later(now, 5_000), later(now, 11_000))?);
+            assert_eq!(
+                tx.take_lease("clocks", "b", Some(a), later(now, 6_000), later(now, 12_000))?,
+                None,
+                "it was kept"
+            );
+            let b = tx.take_lease("clocks", "b", Some(a), later(now, 11_000), later(now, 17_000))?.expect("it is over");
+            assert!(b > a, "{b} after {a}");
+            assert_eq!(tx.take_lease("clocks", "c", Some(a), later(now, 20_000), later(now, 26_000))?, None);
+            assert!(!tx.keep_lease("clocks", a, later(now, 12_000), later(now, 60_000))?, "it is b's");
+            tx.end_lease("clocks", a, now)?;
             let rows = tx.leases()?;
             let [row] = rows.as_slice() else { panic!("{rows:?}") };
-            assert_eq!((row.holder.as_str(), row.fence), ("b", 2));
+            assert_eq!((row.holder.as_str(), row.fence), ("b", b));
             assert_eq!((row.taken_at, row.until), (later(now, 11_000), later(now, 17_000)));
-            tx.end_lease("clocks", 2, later(now, 12_000))?;
-            assert!(!tx.keep_lease("clocks", 2, later(now, 12_000), later(now, 60_000))?, "it was handed back");
-            assert!(tx.take_lease("clocks", "a", Some(2), later(now, 12_000), later(now, 18_000))?);
+            tx.end_lease("clocks", b, later(now, 12_000))?;
+            assert!(!tx.keep_lease("clocks", b, later(now, 12_000), later(now, 60_000))?, "it was handed back");
+            let again = tx.take_lease("clocks", "a", Some(b), later(now, 12_000), later(now, 18_000))?;
+            assert!(again.is_some_and(|again| again > b), "{again:?} after {b}");
             Ok(())
         })
         .await
@@ -51,23 +57,23 @@ async fn who_lost_a_task_writes_nothing_and_sees_why(store: Store) {
                 let now = tx.database_now()?;
                 tx.take_lease("silence", "a", was, later(now, from_ms), later(now, until_ms))
             });
-            assert!(taken.await.unwrap());
+            taken.await.unwrap().expect("nobody has it")
         }
     };
     let insert = |store: Store, id: &'static str| async move {
         store.write::<_, StoreError, _>("insert", move |tx| tx.insert_agent(&agent("acme", id))).await
     };
-    take(None, 0, 60_000).await;
-    let first = store.fenced("silence", 1);
-    insert(first.clone(), "a-1").await.unwrap();
+    let first = take(None, 0, 60_000).await;
+    let held = store.fenced("silence", first);
+    insert(held.clone(), "a-1").await.unwrap();
     // Frozen here, while a minute passes and another takes it: its clock is a minute ahead in this test.
-    take(Some(1), 60_001, 120_000).await;
-    let late = insert(first, "a-2").await;
+    let second = take(Some(first), 60_001, 120_000).await;
+    let late = insert(held, "a-2").await;
     assert!(matches!(late, Err(StoreError::Fenced { task: "silence" })), "{late:?}");
-    insert(store.fenced("silence", 2), "a-3").await.unwrap();
+    insert(store.fenced("silence", second), "a-3").await.unwrap();
     // One that ended and that nobody took is over as well.
-    take(Some(2), 120_001, -1).await;
-    let ended = insert(store.fenced("silence", 3), "a-4").await;
+    let third = take(Some(second), 120_001, -1).await;
+    let ended = insert(store.fenced("silence", third), "a-4").await;
     assert!(matches!(ended, Err(StoreError::Fenced { .. })), "{ended:?}");
     let ids = store.read::<_, StoreError, _>("held", |tx| tx.agents(None)).await.unwrap();
     assert_eq!(ids.iter().map(|row| row.agent.as_str()).collect::<Vec<_>>(), ["a-1", "a-3"]);

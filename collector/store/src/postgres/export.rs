@@ -6,7 +6,7 @@ use tokio_postgres::{IsolationLevel, Transaction};
 
 use super::{
     Options,
-    connect::{Address, unusable},
+    connect::{Address, Place, unusable},
     copy::{Source, Sum, each_row, names, refused, unread},
     migrate, on_a_thread, refuse_too_old, runtime,
 };
@@ -21,7 +21,7 @@ pub fn export(url: &str, options: &Options, to: &Path) -> Result<i64, StoreError
     on_a_thread(|| {
         let address = Address::read(url, options.password.as_ref())?;
         let io = runtime().map_err(|error| address.unreachable(error))?;
-        let pool = address.pool(options, 1, false)?;
+        let pool = address.pool(options, 1, Place::None)?;
         io.block_on(async {
             let mut client = pool.get().await.map_err(|error| address.refused(error))?;
             refuse_too_old(&client, &address).await?;
