@@ -13,6 +13,11 @@ use upheld_delivery::storage::{Fault, Storage, StorageError};
 
 use crate::files;
 
+/// Linux' numbers for descriptors and memory that are used up; the standard library has no kind for the first two.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+const ENOMEM: i32 = 12;
+
 /// A folder of append-only files.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -136,6 +141,8 @@ fn fault(what: &'static str, name: &str, error: io::Error) -> StorageError {
         Fault::Missing
     } else if is(&[ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied]) {
         Fault::Refused
+    } else if matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOMEM)) || is(&[ErrorKind::OutOfMemory]) {
+        Fault::Starved
     } else {
         // Whatever else the kernel says, the file is not to be trusted.
         Fault::Broken
@@ -183,6 +190,15 @@ mod tests {
         disk.append("old", b"er").unwrap();
         assert_eq!(content(&disk, "old"), b"newer");
         assert_eq!(disk.remove("new").unwrap_err().fault, Fault::Missing);
+    }
+
+    #[test]
+    fn descriptors_that_are_used_up_say_nothing_of_the_file() {
+        for (number, meant) in
+            [(24, Fault::Starved), (12, Fault::Starved), (5, Fault::Broken), (28, Fault::Full), (30, Fault::Refused)]
+        {
+            assert_eq!(fault("read", "a", io::Error::from_raw_os_error(number)).fault, meant, "{number}");
+        }
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub enum Fault {
     Missing,
     /// The file system or the permissions do not allow it (EROFS, EACCES): a person must act.
     Refused,
+    /// This host lacks something else (EMFILE, ENOMEM): the file is as good as it was, and it is tried again.
+    Starved,
     /// Anything else (EIO): the file is not to be trusted from here on.
     Broken,
 }

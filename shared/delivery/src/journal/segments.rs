@@ -457,7 +457,12 @@ pub(super) fn salvage(storage: &impl Storage, name: &str) -> Result<Salvaged, St
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     let (mut at, mut has_read) = (0, false);
     for sector in bytes.chunks_mut(SECTOR) {
-        has_read |= storage.read(name, at, sector).is_ok();
+        match storage.read(name, at, sector) {
+            Ok(_) => has_read = true,
+            Err(error) if error.fault == Fault::Broken => {}
+            // It says nothing of the file.
+            Err(error) => return Err(error),
+        }
         at += sector.len() as u64;
     }
     if has_read { Ok(Salvaged { bytes, is_whole: false }) } else { Err(error) }

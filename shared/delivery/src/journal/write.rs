@@ -81,7 +81,7 @@ impl<S: Storage> Journal<S> {
             self.leave_segment();
             match error.fault {
                 Fault::Full => self.make_room(),
-                Fault::Broken | Fault::Missing | Fault::Refused => self.degraded = Some(error),
+                Fault::Broken | Fault::Missing | Fault::Refused | Fault::Starved => self.degraded = Some(error),
             }
             self.write_pending()
         });

@@ -66,7 +66,7 @@ pub struct Disk {
     syncs_to_fail: u32,
     failing: Vec<Failing>,
     /// Stretches of files that cannot be read.
-    unreadable: Vec<(String, Range<u64>)>,
+    unreadable: Vec<(String, Range<u64>, Fault)>,
     refusal: Option<Fault>,
     capacity: Option<u64>,
     dice: u64,
@@ -164,9 +164,9 @@ impl SimStorage {
         self.disk.borrow_mut().failing.clear();
     }
 
-    /// Reads that touch these bytes of a file fail with EIO: a bad sector.
-    pub fn make_unreadable(&self, name: &str, bytes: Range<u64>) {
-        self.disk.borrow_mut().unreadable.push((name.to_owned(), bytes));
+    /// Reads that touch these bytes of a file fail: [`Fault::Broken`] for a bad sector.
+    pub fn make_unreadable(&self, name: &str, bytes: Range<u64>, fault: Fault) {
+        self.disk.borrow_mut().unreadable.push((name.to_owned(), bytes, fault));
     }
 
     /// All can be read again.
@@ -263,11 +263,13 @@ impl Storage for SimStorage {
         }
         let inode = disk.names.get(name).ok_or_else(|| error("read", name, Fault::Missing))?;
         let wanted = at..at.saturating_add(into.len() as u64);
-        let is_bad =
-            |(bad, bytes): &(String, Range<u64>)| bad == name && bytes.start < wanted.end && wanted.start < bytes.end;
+        let is_bad = |(bad, bytes, _): &&(String, Range<u64>, Fault)| {
+            bad == name && bytes.start < wanted.end && wanted.start < bytes.end
+        };
         let bytes = &disk.inodes[inode].bytes;
-        if wanted.start < bytes.len() as u64 && disk.unreadable.iter().any(is_bad) {
-            return Err(error("read", name, Fault::Broken));
+        let bad = disk.unreadable.iter().find(is_bad).filter(|_| wanted.start < bytes.len() as u64);
+        if let Some((_, _, fault)) = bad {
+            return Err(error("read", name, *fault));
         }
         let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
         let count = into.len().min(bytes.len() - from);

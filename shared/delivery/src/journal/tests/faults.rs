@@ -152,7 +152,7 @@ fn a_sector_that_cannot_be_read_costs_its_records_and_the_agent_starts_and_sends
     let (mut journal, _) = opened(0);
     fill(&mut journal, 0..150);
     journal.close(moment(150)).unwrap();
-    disk.make_unreadable("0000000001.seg", 8192..8193);
+    disk.make_unreadable("0000000001.seg", 8192..8193, Fault::Broken);
     // The gap is told although the first start is killed before it could say anything.
     drop(opened(160));
     for second in [170, 180] {
@@ -168,13 +168,32 @@ fn a_sector_that_cannot_be_read_costs_its_records_and_the_agent_starts_and_sends
     }
 }
 
+/// Descriptors or memory that are used up for a while: nothing is called damaged, however long it takes.
+#[test]
+fn a_host_that_lacks_descriptors_loses_no_record_of_its_journal() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    let view = journal.view()[0];
+    let batch = Batch { epoch: view.acked.epoch, from: Seq(0), records_max: 500, bytes_max: 1 << 20 };
+    disk.make_unreadable("0000000001.seg", 0..u64::MAX, Fault::Starved);
+    for _ in 0..20 {
+        assert!(matches!(journal.read(&batch), Err(JournalError::Storage(_))));
+    }
+    let another = Journal::open(disk.clone(), small(), random(2), moment(30));
+    assert!(another.is_err(), "nothing is begun beside what is there");
+    disk.make_readable();
+    let all = checked(&mut journal);
+    assert_eq!((numbers(&all).len(), all[0].epoch), (20, view.acked.epoch));
+}
+
 #[test]
 fn a_sector_that_goes_bad_while_the_agent_runs_holds_nothing_up() {
     let disk = SimStorage::new(1);
     let settings = Settings { segment_bytes: 64 << 10, ..Settings::default() };
     let (mut journal, _) = Journal::open(disk.clone(), settings, random(1), moment(0)).unwrap();
     fill(&mut journal, 0..150);
-    disk.make_unreadable("0000000001.seg", 8192..8193);
+    disk.make_unreadable("0000000001.seg", 8192..8193, Fault::Broken);
     let view = journal.view()[0];
     let batch = Batch { epoch: view.acked.epoch, from: Seq(0), records_max: 500, bytes_max: 1 << 20 };
     assert!(matches!(journal.read(&batch), Err(JournalError::Damaged { .. })));
@@ -192,14 +211,14 @@ fn a_disk_that_is_away_for_a_moment_costs_nothing_and_a_file_that_stays_away_is_
     fill(&mut journal, 0..20);
     let view = journal.view()[0];
     let batch = Batch { epoch: view.acked.epoch, from: Seq(0), records_max: 500, bytes_max: 1 << 20 };
-    disk.make_unreadable("0000000001.seg", 0..u64::MAX);
+    disk.make_unreadable("0000000001.seg", 0..u64::MAX, Fault::Broken);
     for _ in 0..2 {
         assert!(matches!(journal.read(&batch), Err(JournalError::Storage(_))));
     }
     disk.make_readable();
     assert_eq!(numbers(&checked(&mut journal)).len(), 20);
 
-    disk.make_unreadable("0000000001.seg", 0..u64::MAX);
+    disk.make_unreadable("0000000001.seg", 0..u64::MAX, Fault::Broken);
     for _ in 0..2 {
         assert!(matches!(journal.read(&batch), Err(JournalError::Storage(_))));
     }
