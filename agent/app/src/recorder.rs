@@ -11,7 +11,7 @@ use std::sync::{
     mpsc::{SyncSender, TrySendError, sync_channel},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use upheld_delivery::{
     Moment,
     courier::Courier,
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     KeepProbes(Box<upheld_probe::Memory>),
     /// Keep this for the next start, if every record before is durable.
     Remember(Box<EngineSnapshot>),
+    /// Say this to who waits for it: what was told before is carried out.
+    Answer(oneshot::Sender<String>, String),
     /// Flush, and end.
     Close,
 }

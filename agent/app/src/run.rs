@@ -163,9 +163,12 @@ impl Agent {
                 let _ = answer.send(self.status());
             }
             Incoming::Ran(word, answer) => {
-                let taken = self.job_says(word);
-                // Whoever told it may have gone.
-                let _ = answer.send(serde_json::to_string(&taken).unwrap_or_default());
+                let taken = serde_json::to_string(&self.job_says(word)).unwrap_or_default();
+                // Said behind its record, so that who hears it may rely on it. Where the disk thread is too far behind
+                // nothing is answered, and who told it tells it again.
+                self.carry_out();
+                let now = self.moment();
+                self.recorder.tell(now, Command::Answer(answer, taken));
             }
             Incoming::Drill(wanted, answer) => {
                 let said = self.drill(wanted);

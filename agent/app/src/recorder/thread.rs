@@ -97,6 +97,10 @@ impl DiskThread {
                 }
             }
             Command::Remember(snapshot) => self.remember(*snapshot, now),
+            Command::Answer(asker, said) => {
+                // Whoever asked may have gone.
+                let _ = asker.send(said);
+            }
             // Taken by the loop.
             Command::Close => {}
         }

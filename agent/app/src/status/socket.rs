@@ -25,8 +25,9 @@ use crate::{
     state::StateFolder,
 };
 
-/// How long the one who asks, or the one who answers, may take.
-const WAIT: Duration = Duration::from_secs(5);
+/// How long the one who asks, or the one who answers, may take: what is told is answered once the disk has it, and a slow
+/// one takes its seconds.
+const WAIT: Duration = Duration::from_secs(20);
 /// Those who ask at once; a ninth waits.
 const ASKERS_MAX: usize = 8;
 /// The longest answer that is read: 2,000 checks have under 1 MiB.
