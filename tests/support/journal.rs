@@ -7,11 +7,12 @@ use upheld_delivery::{
     Moment,
     courier::Courier,
     journal::{Journal, Settings, Urgency},
+    sender::Batch,
     storage::{Storage, sim::SimStorage},
 };
 use upheld_evidence::{SigningKey, from_hex};
-use upheld_model::{Epoch, Mono, ObservedAt};
-use upheld_wire::v1::Body;
+use upheld_model::{Epoch, Mono, ObservedAt, Seq};
+use upheld_wire::v1::{Body, limits::RECORDS_MAX, record::root};
 
 /// One epoch of a journal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,4 +87,30 @@ fn random(seed: u64) -> upheld_delivery::Random {
             *byte = (state >> 56) as u8;
         }
     })
+}
+
+/// Every record that an agent's journal holds, in its order: its epoch, its place and its body, unless that was given up.
+/// The agent must not be running. It fails where a chain does not hold.
+pub fn records(state: &Path) -> Vec<(Epoch, u64, Option<Body>)> {
+    let storage = load(&state.join("journal"));
+    let (mut journal, _) = Journal::open(storage, Settings::default(), random(3), moment(Timestamp::now()))
+        .expect("the agent's journal opens");
+    let mut all = Vec::new();
+    for view in journal.view() {
+        let mut place = view.acked.len;
+        let mut tip = (view.acked.len > 0).then_some(view.acked.chain);
+        while place < view.len {
+            let batch =
+                Batch { epoch: view.acked.epoch, from: Seq(place), records_max: RECORDS_MAX, bytes_max: 1 << 20 };
+            let records = journal.read(&batch).expect("the records are read");
+            assert!(!records.is_empty(), "nothing at {place} of {view:?}");
+            for record in records {
+                let before = tip.unwrap_or_else(|| root(record.epoch, record.previous.as_ref()));
+                assert!(record.seq == Seq(place) && record.follows(&before), "the chain does not hold at {place}");
+                (tip, place) = (Some(record.chain), place + 1);
+                all.push((record.epoch, record.seq.0, serde_json::from_str(record.body.get()).expect("a body")));
+            }
+        }
+    }
+    all
 }
