@@ -239,8 +239,11 @@ impl<S: Storage> Journal<S> {
             let gap = AgentEvent::Gap { from: at_of(*from), to: at_of(*to.max(from)), reason };
             self.owe(gap);
         }
-        let fresh = EpochState { len, tip, urgent_to: len, ..self.empty_epoch(epoch, previous) };
-        self.epochs.push(fresh);
+        let empty = self.empty_epoch(epoch, previous);
+        // It begins with records that are older than it: what of them is given up later is a gap from the oldest on.
+        let oldest_ms = findings.stranded.iter().map(|piece| piece.first_ms).min();
+        let began_ms = oldest_ms.map_or(empty.began_ms, |oldest| oldest.min(empty.began_ms));
+        self.epochs.push(EpochState { len, tip, urgent_to: len, began_ms, ..empty });
         self.is_open = false;
         self.renumber_pending();
         Ok(true)

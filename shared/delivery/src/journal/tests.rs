@@ -638,6 +638,33 @@ fn a_restored_collector_that_asks_for_what_is_gone_is_told_so_under_a_new_epoch(
 }
 
 #[test]
+fn what_is_gone_of_records_that_moved_to_a_new_epoch_is_told_from_the_oldest_of_them_on() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    let old = checked(&mut journal);
+    let other = Head { chain: upheld_model::Digest([9; 32]), ..head_of(&old[19]) };
+    journal.handle_timeout(moment(3_000)).unwrap();
+    journal.part(other).unwrap();
+    let moved = checked(&mut journal);
+    journal.acknowledge(head_of(&moved[17]));
+    disk.set_capacity(Some(disk.used()));
+    journal.append(&samples(20), Urgency::Now, moment(3_010)).ok();
+    journal.believe(&[]).unwrap();
+    journal.append_owed();
+    disk.set_capacity(None);
+    journal.flush(moment(3_030)).unwrap();
+    let left = checked(&mut journal);
+    assert!(!numbers(&left).contains(&0), "the first was given up for room");
+    let gap = events(&left).into_iter().find_map(|event| match event {
+        AgentEvent::Gap { from, to, .. } => Some((from, to)),
+        _ => None,
+    });
+    let (from, to) = gap.expect("a gap");
+    assert!(from <= moment(0).wall && to > from, "{from:?} {to:?}");
+}
+
+#[test]
 fn after_a_fork_the_waiting_records_keep_their_ids_and_get_a_new_epoch() {
     let disk = SimStorage::new(1);
     let (mut journal, _) = open(&disk, 0);
