@@ -165,6 +165,21 @@ fn nothing_of_this_workspace_turns_fuzzing_on() {
     }
 }
 
+/// `mutants` lets tests/sim break the product's rules.
+#[test]
+fn nothing_but_the_simulator_turns_mutants_on() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let workspace = std::fs::read_to_string(format!("{root}/Cargo.toml")).expect("the workspace");
+    let members = workspace.lines().map(str::trim).skip_while(|line| !line.starts_with("members")).skip(1);
+    let members: Vec<&str> =
+        members.take_while(|line| *line != "]").map(|line| line.trim_matches(['"', ','])).collect();
+    assert!(members.contains(&"tests/sim"), "{members:?}");
+    for member in members.into_iter().filter(|member| !["tests/sim", "shared/model"].contains(member)) {
+        let text = std::fs::read_to_string(format!("{root}/{member}/Cargo.toml")).expect("a manifest");
+        assert!(!text.contains("mutants"), "{member} names the feature mutants");
+    }
+}
+
 #[test]
 fn every_pure_crate_repeats_the_bans_and_forbids_unsafe_code() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

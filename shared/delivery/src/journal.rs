@@ -24,7 +24,10 @@ mod write;
 
 use std::time::Duration;
 
-use upheld_model::{AgentEvent, DeviceText, Epoch, Mono, ObservedAt, Sample, UnknownReason};
+use upheld_model::{
+    AgentEvent, DeviceText, Epoch, Mono, ObservedAt, Sample, UnknownReason,
+    mutant::{Rule, is_broken},
+};
 use upheld_wire::v1::{Body, Head};
 
 use self::{
@@ -326,7 +329,9 @@ impl<S: Storage> Journal<S> {
     }
 
     fn owe(&mut self, event: AgentEvent) {
-        self.owed.push(event);
+        if !(is_broken(Rule::LossIsTold) && matches!(event, AgentEvent::Gap { .. })) {
+            self.owed.push(event);
+        }
     }
 
     /// Appends what the journal has to say of itself. A refusal here is the next append's as well.

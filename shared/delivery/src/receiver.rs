@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, collections::BTreeSet, time::Duration};
 
 use sha2::{Digest as _, Sha256};
 use upheld_evidence::{PublicKey, Signature, verify_chain};
-use upheld_model::{Digest, Epoch, RecordId, Seq};
+use upheld_model::{
+    Digest, Epoch, RecordId, Seq,
+    mutant::{Rule, is_broken},
+};
 use upheld_wire::v1::{
     Body, Conflict, DeliverRequest, EpochLink, Head, Omitted, PROTOCOL, Record, RefusedRecord,
     limits::{BODY_BYTES_MAX, HEADS_MAX, RECORDS_MAX},
@@ -252,7 +255,8 @@ fn check_heads(held: &Held, claims: &[Head]) -> Option<Verdict> {
     }
     claims.iter().find_map(|claim| {
         let mine = held_of(held, claim.epoch);
-        (claim.len > 0 && claim.len == mine.len && claim.chain != mine.chain).then(|| {
+        let parts = claim.len > 0 && claim.len == mine.len && claim.chain != mine.chain;
+        (parts && !is_broken(Rule::ForkIsAnswered)).then(|| {
             let id = fork_id(b"head", claim.epoch, claim.len, &claim.chain);
             fork(held, id, mine, ForkReason::AnotherChain)
         })
@@ -272,7 +276,7 @@ fn judge_records<E>(
     if first.seq.0 > mine.len {
         return Ok(behind(held));
     }
-    if let Some(broken) = first_broken(mine, first, records) {
+    if let Some(broken) = first_broken(mine, first, records).filter(|_| !is_broken(Rule::ForkIsAnswered)) {
         return Ok(parts(ForkReason::BrokenChain(broken)));
     }
     if end < mine.len {
@@ -294,11 +298,13 @@ fn judge_records<E>(
     let overlap = usize::try_from(mine.len - first.seq.0).unwrap_or(records.len()).min(records.len());
     if let Some(last_held) = records[..overlap].last()
         && last_held.chain != mine.chain
+        && !is_broken(Rule::ForkIsAnswered)
     {
         return Ok(parts(ForkReason::AnotherRecord(last_held.seq)));
     }
     let is_new_epoch = mine.len == 0;
-    if end > mine.len && !is_new_epoch && held.newest != Some(first.epoch) {
+    let is_closed = held.newest != Some(first.epoch) && !is_broken(Rule::OldEpochIsClosed);
+    if end > mine.len && !is_new_epoch && is_closed {
         return Ok(parts(ForkReason::OldEpochGrows));
     }
     accept(mine, records, overlap, batch_digest, is_known).map(Verdict::Accept)
@@ -314,7 +320,7 @@ fn accept<E>(
     let (mut fresh, mut refused, mut in_batch) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (index, record) in records.iter().enumerate().skip(overlap) {
         let name = (record.record_id, record.content_hash);
-        if !in_batch.insert(name) || is_known(&name.0, &name.1)? {
+        if !in_batch.insert(name) || (is_known(&name.0, &name.1)? && !is_broken(Rule::KnownByContent)) {
             continue;
         }
         let content = read_content(record);
@@ -374,7 +380,11 @@ fn behind(held: &Held) -> Verdict {
 fn fork(held: &Held, id: Digest, mine: Head, reason: ForkReason) -> Verdict {
     let fork = Fork { id, epoch: mine.epoch, held: mine, reason };
     let others = held.recent_forks.iter().filter(|seen| **seen != id).count();
-    if others + 1 >= FORKS_OF_A_CLONE { Verdict::Clone(fork) } else { Verdict::Fork(fork) }
+    if others + 1 >= FORKS_OF_A_CLONE && !is_broken(Rule::CloneIsQuarantined) {
+        Verdict::Clone(fork)
+    } else {
+        Verdict::Fork(fork)
+    }
 }
 
 fn fork_id(what: &[u8], epoch: Epoch, at: u64, chain: &Digest) -> Digest {

@@ -7,7 +7,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use upheld_model::{Digest, Epoch, Mono, Seq};
+use upheld_model::{
+    Digest, Epoch, Mono, Seq,
+    mutant::{Rule, is_broken},
+};
 use upheld_wire::v1::{
     Conflict, Delivered, Head, codes,
     limits::{HEADS_MAX, RECORDS_MAX},
@@ -252,6 +255,9 @@ impl Sender {
             && *no == post
         {
             *sent = Some(what);
+            if is_broken(Rule::AcknowledgedByAnswer) {
+                self.steps.extend(what.head.map(Step::Acknowledge));
+            }
         }
     }
 
@@ -323,7 +329,7 @@ impl Sender {
             bytes_max: BATCH_BYTES,
         });
         let held = self.view.iter().map(|epoch| epoch.acked).filter(|head| head.len > 0);
-        let heads: Vec<Head> = held.collect();
+        let heads: Vec<Head> = held.filter(|_| !is_broken(Rule::HeadsAreClaimed)).collect();
         let heads = heads[heads.len().saturating_sub(HEADS_MAX)..].to_vec();
         self.steps.push_back(Step::Shell(Effect::Post(Post { no, batch, heads })));
     }
@@ -348,7 +354,9 @@ impl Sender {
     }
 
     fn delivered(&mut self, sent: Option<Sent>, delivered: &Delivered, now: Mono) {
-        let Some(sent) = sent.filter(|sent| sent.digest == delivered.batch_digest) else {
+        let Some(sent) =
+            sent.filter(|sent| sent.digest == delivered.batch_digest || is_broken(Rule::AcknowledgedByDigest))
+        else {
             return self.fail("an answer to another request".to_owned(), None, now);
         };
         self.failures = 0;
@@ -383,7 +391,9 @@ impl Sender {
             self.wants_to_speak = true;
         }
         self.steps.push_back(match conflict {
+            Conflict::Behind { .. } if is_broken(Rule::BehindIsBelieved) => Step::Believe(Vec::new()),
             Conflict::Behind { heads } => Step::Believe(heads),
+            Conflict::Fork { held, .. } if is_broken(Rule::ForkBeginsEpoch) => Step::Believe(vec![held]),
             Conflict::Fork { held, epoch, .. } => Step::Part(Head { epoch, ..held }),
         });
         self.phase = Phase::Settling;

@@ -10,6 +10,7 @@ pub mod address;
 pub mod check;
 pub mod finding;
 pub mod ids;
+pub mod mutant;
 pub mod proposal;
 pub mod sample;
 pub mod snmp;

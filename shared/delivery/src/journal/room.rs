@@ -7,7 +7,10 @@
 //! Giving up needs room itself (a smaller segment is written before the larger one goes): a reserve file is there to
 //! be removed when the disk is full.
 
-use upheld_model::{AgentEvent, DeviceText, UnknownReason};
+use upheld_model::{
+    AgentEvent, DeviceText, UnknownReason,
+    mutant::{Rule, is_broken},
+};
 use upheld_wire::v1::{Body, record::content_hash};
 
 use super::{
@@ -32,7 +35,8 @@ impl<S: Storage> Journal<S> {
         let mut index = 0;
         while index + 1 < self.segments.len() {
             let newest = self.segments[index + 1].age_s;
-            if self.is_acknowledged(index) && older_than(newest, self.settings.acknowledged_for) {
+            let is_old = older_than(newest, self.settings.acknowledged_for) || is_broken(Rule::AcknowledgedIsKept);
+            if self.is_acknowledged(index) && is_old {
                 self.remove_segment(index)?;
                 continue;
             }
@@ -126,7 +130,7 @@ impl<S: Storage> Journal<S> {
         if let Some(last) = self.segments.last_mut()
             && last.bytes < last.file_bytes
             && last.header.is_some()
-            && self.storage.truncate(&name_of(last.number), last.bytes).is_ok()
+            && self.storage.truncate(&name_of(last.number), cut_behind(last.bytes)).is_ok()
         {
             opened.torn_bytes = last.file_bytes - last.bytes;
             last.file_bytes = last.bytes;
@@ -200,6 +204,7 @@ impl<S: Storage> Journal<S> {
             let is_kept = record.is(THINNED)
                 || match what {
                     Thinned::Nothing => true,
+                    Thinned::Samples if is_broken(Rule::TransitionsGoLast) => record.is(SUMMARY),
                     Thinned::Samples => record.is(TRANSITION) || record.is(SUMMARY),
                     Thinned::Summaries => record.is(TRANSITION),
                     Thinned::Everything => false,
@@ -257,4 +262,9 @@ impl<S: Storage> Journal<S> {
         self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&words) });
         self.owed_samples.extend(kept);
     }
+}
+
+/// Where a torn tail begins: behind the last good record.
+fn cut_behind(good: u64) -> u64 {
+    if is_broken(Rule::TornTailIsCutBehindGood) { good.saturating_sub(1).max(SEGMENT_HEADER as u64) } else { good }
 }

@@ -1,0 +1,265 @@
+//! One host: the real courier on a virtual disk that may crash, be set back or be copied.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use upheld_delivery::{
+    Moment, Random,
+    courier::Courier,
+    journal::{Settings, Status, Urgency},
+    sender::{Answer, Effect, Event, Post},
+    storage::sim::{Crash, Disk, SimStorage, next},
+};
+use upheld_evidence::SigningKey;
+use upheld_model::{AgentEvent, Digest, Mono, ObservedAt, Outcome, Sample};
+use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Now};
+
+pub(crate) const SEED: [u8; 32] = [42; 32];
+/// A Saturday in November 2026.
+pub(crate) const START_MS: i64 = 1_795_300_000_000;
+
+/// A snapshot of a machine: its disk, its generator, and what it had promised to keep by then.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    disk: Disk,
+    durable: BTreeSet<u64>,
+    dice: u64,
+}
+
+/// What an agent saw once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// True time.
+    pub(crate) at_ms: u64,
+    /// As the agent dated it.
+    pub(crate) dated_ms: i64,
+    pub(crate) is_transition: bool,
+}
+
+pub(crate) struct Agent {
+    pub(crate) disk: SimStorage,
+    courier: Option<Courier<SimStorage>>,
+    settings: Settings,
+    heartbeat: Duration,
+    /// Facts whose append and sync returned, and which nobody destroyed.
+    pub(crate) durable: BTreeSet<u64>,
+    /// Samples that wait for their sync: number, and when on the monotonic clock.
+    soon: Vec<(u64, u64)>,
+    /// Everything it ever saw, by its number.
+    pub(crate) seen: BTreeMap<u64, Seen>,
+    pub(crate) restart_at: Option<u64>,
+    /// The digest of the request that is under way, with its number.
+    pub(crate) under_way: Option<(u64, Digest)>,
+    /// When its monotonic clock was 0.
+    mono_origin: u64,
+    /// By how much its wall clock is off.
+    pub(crate) wall_off_ms: i64,
+    /// Until when the machine sleeps.
+    pub(crate) asleep_until: u64,
+    dice: u64,
+    pub(crate) disk_bytes_max: u64,
+}
+
+impl Agent {
+    pub(crate) fn new(disk: SimStorage, settings: Settings, heartbeat: Duration, dice: u64) -> Self {
+        Self {
+            disk,
+            courier: None,
+            settings,
+            heartbeat,
+            durable: BTreeSet::new(),
+            soon: Vec::new(),
+            seen: BTreeMap::new(),
+            restart_at: Some(0),
+            under_way: None,
+            mono_origin: 0,
+            wall_off_ms: 0,
+            asleep_until: 0,
+            dice,
+            disk_bytes_max: 0,
+        }
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.courier.is_some()
+    }
+
+    pub(crate) fn budget(&self) -> u64 {
+        self.settings.budget_bytes
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot { disk: self.disk.snapshot(), durable: self.durable.clone(), dice: self.dice }
+    }
+
+    /// A copy of this machine's disk in another one.
+    pub(crate) fn copied(&self, dice: u64, now_ms: u64) -> Self {
+        let disk = SimStorage::from_snapshot(&self.disk.snapshot());
+        let mut copy = Self::new(disk, self.settings.clone(), self.heartbeat, dice);
+        copy.restart_at = Some(now_ms + 2_000);
+        copy
+    }
+
+    /// The machine is set back; what it learned since is destroyed. `alike`: its generator is set back as well.
+    pub(crate) fn restore(&mut self, snapshot: &Snapshot, alike: bool, now_ms: u64) {
+        self.courier = None;
+        self.under_way = None;
+        self.soon.clear();
+        self.disk = SimStorage::from_snapshot(&snapshot.disk);
+        self.durable.clone_from(&snapshot.durable);
+        if alike {
+            self.dice = snapshot.dice;
+        }
+        self.mono_origin = now_ms;
+        self.asleep_until = self.asleep_until.min(now_ms);
+        self.restart_at = Some(now_ms + 2_000);
+    }
+
+    /// The process dies, and with it (unless it was only killed) what the kernel did not write.
+    pub(crate) fn crash(&mut self, crash: Crash, now_ms: u64) {
+        self.courier = None;
+        self.under_way = None;
+        self.soon.clear();
+        self.disk.reboot(crash);
+        if crash != Crash::Kill {
+            self.mono_origin = now_ms;
+        }
+        self.restart_at = Some(now_ms + 1_000 + next(&mut self.dice) % 20_000);
+    }
+
+    /// The machine sleeps: its monotonic clock stands still.
+    pub(crate) fn sleep(&mut self, until_ms: u64, now_ms: u64) {
+        self.asleep_until = until_ms;
+        self.mono_origin += until_ms - now_ms;
+        if let Some(at) = &mut self.restart_at {
+            *at = (*at).max(until_ms);
+        }
+    }
+
+    /// Somebody opens the lid.
+    pub(crate) fn wake(&mut self, now_ms: u64) {
+        self.mono_origin -= self.asleep_until.saturating_sub(now_ms).min(self.mono_origin);
+        self.asleep_until = self.asleep_until.min(now_ms);
+        self.restart_at = self.restart_at.map(|at| at.min(now_ms + 2_000));
+    }
+
+    pub(crate) fn is_asleep(&self, now_ms: u64) -> bool {
+        now_ms < self.asleep_until
+    }
+
+    pub(crate) fn start_if_due(&mut self, now_ms: u64) -> Result<(), String> {
+        if self.courier.is_some() || self.restart_at.is_none_or(|at| at > now_ms) {
+            return Ok(());
+        }
+        let key = SigningKey::from_seed(&SEED).map_err(|error| error.to_string())?;
+        let mut dice = next(&mut self.dice);
+        let random: Random = Box::new(move |bytes: &mut [u8]| {
+            for chunk in bytes.chunks_mut(8) {
+                let drawn = next(&mut dice).to_le_bytes();
+                chunk.copy_from_slice(&drawn[..chunk.len()]);
+            }
+        });
+        let now = self.moment(now_ms);
+        let opened = Courier::open(self.disk.clone(), key, self.settings.clone(), random, now);
+        if opened.is_err() && self.disk.is_down() {
+            return Ok(()); // It died while it started.
+        }
+        let (mut courier, _) = opened.map_err(|error| format!("a journal does not open: {error}"))?;
+        courier.handle(Event::Pace { heartbeat: self.heartbeat }, now);
+        self.restart_at = None;
+        self.courier = Some(courier);
+        Ok(())
+    }
+
+    /// A fact is seen. Its number names it for ever.
+    pub(crate) fn observe(&mut self, number: u64, is_transition: bool, now_ms: u64) {
+        let now = self.moment(now_ms);
+        let Some(courier) = &mut self.courier else { return };
+        let (at, dated_ms) = (now.wall, now.wall.0.as_millisecond());
+        let (body, urgency) = if is_transition {
+            let event = AgentEvent::Configured { at, version: number, refused: None };
+            (Body { samples: Vec::new(), events: vec![event] }, Urgency::Now)
+        } else {
+            (Body { samples: vec![sample(number, at)], events: Vec::new() }, Urgency::Soon)
+        };
+        let appended = courier.append(&body, urgency, now).is_ok();
+        self.seen.insert(number, Seen { at_ms: now_ms, dated_ms, is_transition });
+        match (appended, is_transition) {
+            (false, _) => {}
+            (true, true) => {
+                self.durable.insert(number);
+                self.durable.extend(self.soon.drain(..).map(|(number, _)| number));
+            }
+            (true, false) => self.soon.push((number, now.mono.0)),
+        }
+    }
+
+    /// When it has something to do.
+    pub(crate) fn due(&self) -> Option<u64> {
+        match &self.courier {
+            Some(courier) => {
+                let due = courier.poll_timeout()?;
+                Some((self.mono_origin + due.0.div_ceil(1_000_000)).max(self.asleep_until))
+            }
+            None => self.restart_at.map(|at| at.max(self.asleep_until)),
+        }
+    }
+
+    /// Runs what is due and gives out what it wants to post.
+    pub(crate) fn tick(&mut self, now_ms: u64) -> Vec<(Post, DeliverRequest)> {
+        let now = self.moment(now_ms);
+        let Some(courier) = &mut self.courier else { return Vec::new() };
+        if courier.poll_timeout().is_some_and(|due| due <= now.mono) {
+            let flushed = courier.handle_timeout(now);
+            if flushed.is_ok() && !courier.is_volatile() {
+                let is_synced = |at: &u64| at + 1_000_000_000 <= now.mono.0;
+                let waiting = self.soon.iter().filter(|(_, at)| !is_synced(at)).copied().collect();
+                let all: Vec<(u64, u64)> = std::mem::replace(&mut self.soon, waiting);
+                self.durable.extend(all.into_iter().filter(|(_, at)| is_synced(at)).map(|(number, _)| number));
+            }
+        }
+        let mut posts = Vec::new();
+        while let Some(effect) = courier.poll_effect() {
+            let Effect::Post(post) = effect else { continue };
+            let Ok(boot) = "boot".parse() else { continue };
+            let clock = ClockReading { wall: now.wall, mono: now.mono, boot };
+            let Ok(request) = courier.request(&post, clock, Now::default()) else { continue };
+            self.under_way = Some((post.no, request.batch_digest));
+            posts.push((post, request));
+        }
+        self.disk_bytes_max = self.disk_bytes_max.max(self.disk.used());
+        posts
+    }
+
+    pub(crate) fn answered(&mut self, no: u64, answer: Answer, now_ms: u64) {
+        let now = self.moment(now_ms);
+        if let Some(courier) = &mut self.courier {
+            courier.handle(Event::Answered { no, answer }, now);
+        }
+    }
+
+    /// What it believes to be held, and how much waits.
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.courier.as_ref().map(Courier::status)
+    }
+
+    fn moment(&self, now_ms: u64) -> Moment {
+        let wall_ms = START_MS.saturating_add_unsigned(now_ms).saturating_add(self.wall_off_ms);
+        let wall = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        Moment { mono: Mono(now_ms.saturating_sub(self.mono_origin) * 1_000_000), wall: ObservedAt(wall) }
+    }
+}
+
+fn sample(number: u64, at: ObservedAt) -> Sample {
+    Sample {
+        check: "nvr-02/rec.freshness".parse().expect("a check's id"),
+        at,
+        took_us: number,
+        outcome: Outcome::Ok,
+        values: BTreeMap::new(),
+        counters: BTreeMap::new(),
+        evidence: None,
+    }
+}

@@ -1,0 +1,273 @@
+//! The collector's side: the real `judge`, over rows that are as atomic as a transaction.
+//!
+//! What is held is a function of the rows, so that a backup is a number of rows and a restore cuts them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use upheld_delivery::receiver::{Content, FORK_WINDOW, Held, Verdict, judge};
+use upheld_evidence::PublicKey;
+use upheld_model::{AgentEvent, Digest, Epoch, RecordId, Seq};
+use upheld_wire::v1::{
+    Conflict, DeliverRequest, Delivered, EpochLink, Head, codes,
+    record::{chain, root},
+};
+
+/// What the collector says.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    Delivered(Delivered),
+    Conflict(Conflict),
+    Refused(u16, String),
+}
+
+/// One record as it was committed: in an epoch's chain, and (once) with its facts.
+#[derive(Debug, Clone)]
+struct Row {
+    epoch: Epoch,
+    seq: Seq,
+    id: RecordId,
+    content: Digest,
+    chain: Digest,
+    previous: Option<EpochLink>,
+    at_ms: u64,
+    /// `None` when it was held already under another epoch.
+    told: Option<Told>,
+}
+
+/// What a record's body told.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    facts: Vec<u64>,
+    /// Stretches of which the agent says that they are gone, in its own time.
+    gaps: Vec<(i64, i64)>,
+    /// It says that samples were given up for room.
+    is_thinned: bool,
+}
+
+/// What is held of one agent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tables {
+    rows: Vec<Row>,
+    forks: Vec<(u64, Digest)>,
+    pub(crate) is_quarantined: bool,
+    heads: BTreeMap<Epoch, Head>,
+    newest: Option<Epoch>,
+    known: BTreeSet<(RecordId, Digest)>,
+    /// Facts that were committed at any time, also when a restore took them back.
+    pub(crate) ever: BTreeSet<u64>,
+    ids: BTreeSet<RecordId>,
+    /// Number of the fact → how often it was inserted, and when first.
+    facts: BTreeMap<u64, (u32, u64)>,
+    pub(crate) problems: Vec<String>,
+}
+
+/// The point to which a backup reaches.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    rows: usize,
+    is_quarantined: bool,
+}
+
+impl Tables {
+    /// One request in one transaction. `by_id` is a mutant: what has a known id is known.
+    pub(crate) fn deliver(&mut self, request: &DeliverRequest, key: PublicKey, now_ms: u64, by_id: bool) -> Reply {
+        if self.is_quarantined {
+            return Reply::Refused(423, codes::QUARANTINED.to_owned());
+        }
+        self.forks.retain(|(at, _)| u128::from(now_ms - at) < FORK_WINDOW.as_millis());
+        let held = Held {
+            heads: self.heads.clone(),
+            newest: self.newest,
+            recent_forks: self.forks.iter().map(|(_, id)| *id).collect(),
+            signing_key: Some(key),
+        };
+        let (known, ids) = (&self.known, &self.ids);
+        let is_known = |id: &RecordId, content: &Digest| {
+            Ok::<bool, std::convert::Infallible>(if by_id {
+                ids.contains(id)
+            } else {
+                known.contains(&(*id, *content))
+            })
+        };
+        let Ok(verdict) = judge(&held, request, is_known);
+        match verdict {
+            Verdict::Heartbeat => Reply::Delivered(answer(request, None)),
+            Verdict::Accept(accepted) => {
+                let mut fresh = BTreeMap::new();
+                for one in accepted.fresh {
+                    fresh.insert(one.index, one.content);
+                }
+                for (index, record) in request.records.iter().enumerate() {
+                    if record.seq.0 < self.heads.get(&record.epoch).map_or(0, |head| head.len) {
+                        continue;
+                    }
+                    let told = fresh.remove(&index).map(|content| self.read(content));
+                    self.insert(Row {
+                        epoch: record.epoch,
+                        seq: record.seq,
+                        id: record.record_id,
+                        content: record.content_hash,
+                        chain: record.chain,
+                        previous: record.previous,
+                        at_ms: now_ms,
+                        told,
+                    });
+                }
+                Reply::Delivered(answer(request, Some(accepted.head)))
+            }
+            Verdict::Fork(ref fork) => {
+                self.forks.push((now_ms, fork.id));
+                conflict(&verdict)
+            }
+            Verdict::Clone(fork) => {
+                self.forks.push((now_ms, fork.id));
+                self.is_quarantined = true;
+                Reply::Refused(423, codes::QUARANTINED.to_owned())
+            }
+            Verdict::Behind { .. } => conflict(&verdict),
+            Verdict::Malformed(what) => {
+                self.problems.push(format!("malformed: {what}"));
+                Reply::Refused(400, codes::MALFORMED.to_owned())
+            }
+            Verdict::TooLarge { limit } => {
+                self.problems.push(format!("too large: {limit}"));
+                Reply::Refused(413, codes::TOO_LARGE.to_owned())
+            }
+        }
+    }
+
+    /// A person said which of two hosts is the real one.
+    pub(crate) fn release(&mut self) {
+        self.is_quarantined = false;
+        self.forks.clear();
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { rows: self.rows.len(), is_quarantined: self.is_quarantined }
+    }
+
+    /// Takes back what was committed after the mark.
+    pub(crate) fn set_back(&mut self, mark: Mark) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.truncate(mark.rows);
+        let problems = std::mem::take(&mut self.problems);
+        let ever = std::mem::take(&mut self.ever);
+        *self = Self { is_quarantined: mark.is_quarantined, problems, ever, ..Self::default() };
+        rows.into_iter().for_each(|row| self.insert(row));
+    }
+
+    /// I3: every epoch's records are one whole chain from its root to the held head.
+    pub(crate) fn check_chains(&self) -> Result<(), String> {
+        let mut tips: BTreeMap<Epoch, Head> = BTreeMap::new();
+        for row in &self.rows {
+            let fresh = Head { epoch: row.epoch, len: 0, chain: root(row.epoch, row.previous.as_ref()) };
+            let tip = tips.entry(row.epoch).or_insert(fresh);
+            let follows = chain(&tip.chain, &row.id, &row.content);
+            if row.seq.0 != tip.len || row.chain != follows {
+                return Err(format!("I3: the chain of {} breaks at {}", row.epoch, row.seq));
+            }
+            *tip = Head { epoch: row.epoch, len: tip.len + 1, chain: follows };
+        }
+        // An epoch that is closed grows no more: rows of two epochs do not take turns.
+        let mut closed = BTreeSet::new();
+        let mut last = None;
+        for row in &self.rows {
+            if last != Some(row.epoch) {
+                closed.extend(last);
+                if closed.contains(&row.epoch) {
+                    return Err(format!("I3: epoch {} grew after a newer one had begun", row.epoch));
+                }
+                last = Some(row.epoch);
+            }
+        }
+        if tips == self.heads { Ok(()) } else { Err("I3: heads and records differ".to_owned()) }
+    }
+
+    /// What is held of an epoch.
+    pub(crate) fn head(&self, epoch: Epoch) -> Option<Head> {
+        self.heads.get(&epoch).copied()
+    }
+
+    /// When a fact was committed first; `None` when it is not held.
+    pub(crate) fn committed(&self, fact: u64) -> Option<u64> {
+        self.facts.get(&fact).map(|(_, at)| *at)
+    }
+
+    /// Facts that were inserted more than once.
+    pub(crate) fn doubled(&self) -> Vec<u64> {
+        self.facts.iter().filter(|(_, (count, _))| *count > 1).map(|(number, _)| *number).collect()
+    }
+
+    /// Whether the agent said that an instant of its time is gone.
+    pub(crate) fn is_told_gone(&self, at_ms: i64) -> bool {
+        self.gone().iter().any(|(from, to)| (*from..=*to).contains(&at_ms))
+    }
+
+    /// Whether the agent said that it gave up samples for room: what they told is in the transitions and in those that it
+    /// kept.
+    pub(crate) fn is_thinned(&self) -> bool {
+        self.rows.iter().any(|row| row.told.as_ref().is_some_and(|told| told.is_thinned))
+    }
+
+    /// The stretches of its time that the agent said to be gone.
+    pub(crate) fn gone(&self) -> Vec<(i64, i64)> {
+        self.rows.iter().filter_map(|row| row.told.as_ref()).flat_map(|told| told.gaps.iter().copied()).collect()
+    }
+
+    fn insert(&mut self, row: Row) {
+        let Row { epoch, seq, chain, .. } = row;
+        self.known.insert((row.id, row.content));
+        self.ids.insert(row.id);
+        for number in row.told.iter().flat_map(|told| &told.facts) {
+            self.facts.entry(*number).or_insert((0, row.at_ms)).0 += 1;
+            self.ever.insert(*number);
+        }
+        if self.heads.insert(epoch, Head { epoch, len: seq.0 + 1, chain }).is_none() {
+            self.newest = Some(epoch);
+        }
+        self.rows.push(row);
+    }
+
+    fn read(&mut self, content: Content) -> Told {
+        let mut told = Told::default();
+        match content {
+            Content::Body(body) => {
+                told.facts.extend(body.samples.iter().map(|sample| sample.took_us));
+                for event in &body.events {
+                    match event {
+                        AgentEvent::Configured { version, .. } => told.facts.push(*version),
+                        AgentEvent::Gap { from, to, .. } => {
+                            told.gaps.push((from.0.as_millisecond(), to.0.as_millisecond()));
+                        }
+                        AgentEvent::Journal { what, .. } => told.is_thinned |= what.as_str().contains("for room"),
+                        _ => {}
+                    }
+                }
+            }
+            // A gap names the time; whether it does is checked by the fact that is missing.
+            Content::Omitted(_) => {}
+            Content::Poison { reason } => self.problems.push(format!("poison: {reason}")),
+        }
+        told
+    }
+}
+
+fn conflict(verdict: &Verdict) -> Reply {
+    match verdict.conflict() {
+        Some(conflict) => Reply::Conflict(conflict),
+        None => Reply::Refused(500, "a verdict without a conflict".to_owned()),
+    }
+}
+
+fn answer(request: &DeliverRequest, head: Option<Head>) -> Delivered {
+    Delivered {
+        batch_digest: request.batch_digest,
+        head,
+        refused: Vec::new(),
+        receipt: None,
+        renew: false,
+        secrets: None,
+        config_version: 0,
+        collector_time: request.clock.wall.0,
+    }
+}
