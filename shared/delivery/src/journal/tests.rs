@@ -656,10 +656,8 @@ fn what_is_gone_of_records_that_moved_to_a_new_epoch_is_told_from_the_oldest_of_
     journal.flush(moment(3_030)).unwrap();
     let left = checked(&mut journal);
     assert!(!numbers(&left).contains(&0), "the first was given up for room");
-    let gap = events(&left).into_iter().find_map(|event| match event {
-        AgentEvent::Gap { from, to, .. } => Some((from, to)),
-        _ => None,
-    });
+    let bounds = |event| if let AgentEvent::Gap { from, to, .. } = event { Some((from, to)) } else { None };
+    let gap = events(&left).into_iter().find_map(bounds);
     let (from, to) = gap.expect("a gap");
     assert!(from <= moment(0).wall && to > from, "{from:?} {to:?}");
 }

@@ -234,13 +234,12 @@ impl Tables {
             Content::Body(body) => {
                 told.facts.extend(body.samples.iter().map(|sample| sample.took_us));
                 for event in &body.events {
-                    match event {
-                        AgentEvent::Configured { version, .. } => told.facts.push(*version),
-                        AgentEvent::Gap { from, to, .. } => {
-                            told.gaps.push((from.0.as_millisecond(), to.0.as_millisecond()));
-                        }
-                        AgentEvent::Journal { what, .. } => told.is_thinned |= what.as_str().contains("for room"),
-                        _ => {}
+                    if let AgentEvent::Configured { version, .. } = event {
+                        told.facts.push(*version);
+                    } else if let AgentEvent::Gap { from, to, .. } = event {
+                        told.gaps.push((from.0.as_millisecond(), to.0.as_millisecond()));
+                    } else if let AgentEvent::Journal { what, .. } = event {
+                        told.is_thinned |= what.as_str().contains("for room");
                     }
                 }
             }
