@@ -167,8 +167,14 @@ impl Archive {
         let log = folder.path().join("log");
         std::fs::create_dir(&log).expect("a folder");
         postgresql::owned_by_postgres(&log);
+        // By a slot, as docs/postgresql.md says: the server keeps what the archive does not have yet.
+        server.sql("postgres", "SELECT pg_create_physical_replication_slot('archive', true)");
         let mut command = postgresql::program("pg_receivewal");
-        command.args(["--synchronous", "-D"]).arg(&log).arg("-d").arg(connection(server) + " application_name=archive");
+        command
+            .args(["--synchronous", "--slot", "archive", "-D"])
+            .arg(&log)
+            .arg("-d")
+            .arg(connection(server) + " application_name=archive");
         let following = command.stdin(Stdio::null()).spawn().expect("pg_receivewal runs");
         server.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'archive'");
         server.sql("postgres", "SELECT pg_reload_conf()");
