@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_database_is_put_in_the_place_of_another_and_the_rest_of_the_file_stays() {
-        let text = "listen = \"127.0.0.1:7443\"\n# ours\n\n[database]\nurl = \"postgres://u@a.example/one\"\n\n[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\n";
+        let text = "listen = \"127.0.0.1:7443\"\npublic = [\"a.example\"]\n# ours\n\n[database]\nurl = \"postgres://u@a.example/one\"\n\n[mail]\nserver = \"m.example\"\nfrom = \"a@b.example\"\n";
         let two = Database::given("postgres://u@b.example/two", None, None).unwrap();
         let there = parse(&Config::with_database(text, Some(&two))).unwrap();
         assert_eq!(there.database.map(|database| database.url().to_owned()).unwrap(), two.url());
