@@ -24,6 +24,8 @@ use crate::{
 const FLUSH_BYTES: usize = 64 << 10;
 /// What is kept in memory while no disk takes it: about a quarter of an hour of 100 checks.
 const MEMORY_BYTES_MAX: usize = 1 << 20;
+/// Failed writes whose leavings the disk may keep before no other is tried.
+const LEFTOVERS_MAX: usize = 16;
 /// How often a disk that refuses is tried again.
 const RETRY_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -162,7 +164,7 @@ impl<S: Storage> Journal<S> {
             self.is_open = false;
             self.house_due = self.now.mono;
         }
-        self.clear_leftovers();
+        self.clear_leftovers()?;
         if let (true, Some(last)) = (self.is_open, self.segments.last()) {
             let name = name_of(last.number);
             self.storage.append(&name, &self.pending.bytes)?;
@@ -190,11 +192,13 @@ impl<S: Storage> Journal<S> {
         let name = name_of(number);
         let mut bytes = header.encode();
         bytes.extend_from_slice(&self.pending.bytes);
-        let written = self.storage.create(&name).and_then(|()| self.storage.append(&name, &bytes));
+        // What could not be made is at most an empty file, which the next opening removes.
+        self.storage.create(&name)?;
+        let written = self.storage.append(&name, &bytes);
         let synced = written.and_then(|()| self.storage.sync(&name)).and_then(|()| self.storage.sync_dir());
         if let Err(error) = synced {
             self.leftovers.push((number, 0));
-            self.clear_leftovers();
+            let _ = self.clear_leftovers();
             return Err(error);
         }
         self.segments.push(Segment::fresh(header));
@@ -233,20 +237,29 @@ impl<S: Storage> Journal<S> {
     fn leave_segment(&mut self) {
         if let (true, Some(last)) = (self.is_open, self.segments.last()) {
             self.leftovers.push((last.number, last.bytes.max(SEGMENT_HEADER as u64)));
-            self.clear_leftovers();
+            let _ = self.clear_leftovers();
         }
         self.is_open = false;
     }
 
     /// Removes what failed writes left behind, as soon as the disk lets us: it is not counted anywhere, and would be
     /// there twice once it is written again. Until then opening recognises it as superseded, while the epoch is the same.
-    pub(super) fn clear_leftovers(&mut self) {
+    ///
+    /// # Errors
+    /// The disk's, when it keeps so much that nothing more should be tried: on a disk that is broken for days each try
+    /// would leave more behind, and take longer.
+    pub(super) fn clear_leftovers(&mut self) -> Result<(), StorageError> {
         let Self { leftovers, storage, .. } = self;
+        let mut why = None;
         leftovers.retain(|(number, good)| {
             let name = name_of(*number);
             let cleared = if *good == 0 { storage.remove(&name) } else { storage.truncate(&name, *good) };
-            cleared.is_err_and(|error| error.fault != Fault::Missing)
+            let kept = cleared.err().filter(|error| error.fault != Fault::Missing);
+            let is_kept = kept.is_some();
+            why = kept.or(why.take());
+            is_kept
         });
+        why.filter(|_| self.leftovers.len() >= LEFTOVERS_MAX).map_or(Ok(()), Err)
     }
 
     /// Gives what is pending new places, from the current epoch's end on.

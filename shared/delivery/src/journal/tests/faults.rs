@@ -287,3 +287,34 @@ fn a_segments_number_is_never_given_twice() {
     let found = journal.bodies_since(position).unwrap();
     assert!((30..33).all(|number| found.contains(&samples(number))), "{found:?}");
 }
+
+/// A disk that takes half of each write, syncs nothing and lets nothing go, for an hour of tries.
+#[test]
+fn a_disk_that_is_broken_for_long_is_left_little_and_asked_little() {
+    let disk = SimStorage::new(5);
+    let (mut journal, _) = open(&disk, 0);
+    journal.append(&transition(1), Urgency::Now, moment(1)).unwrap();
+    disk.fail(Failing { ops: disk.ops()..u64::MAX, fault: Fault::Broken, done: Done::Half });
+    for second in 2..3600 {
+        if second % 600 == 0 {
+            let kept = journal.append(&transition(second), Urgency::Now, moment(second));
+            assert!(matches!(kept, Err(JournalError::Volatile(_))), "kept in memory: {kept:?}");
+        }
+        let _ = journal.handle_timeout(moment(second));
+    }
+    assert!(journal.leftovers.len() <= 16, "{}", journal.leftovers.len());
+    let before = disk.ops();
+    let _ = journal.handle_timeout(moment(3600));
+    assert!(disk.ops() - before < 100, "{} calls at one try", disk.ops() - before);
+    assert!(disk.list().unwrap().len() < 40, "{:?}", disk.list());
+
+    disk.stop_failing();
+    journal.flush(moment(3700)).unwrap();
+    assert_eq!(journal.leftovers.len(), 0);
+    let found = events(&checked(&mut journal));
+    let kept: Vec<u64> = [1, 600, 1200, 1800, 2400, 3000].into();
+    for number in kept {
+        let event = &transition(number).events[0];
+        assert_eq!(found.iter().filter(|found| *found == event).count(), 1, "{number}: {found:?}");
+    }
+}
