@@ -6,10 +6,11 @@
 //!
 //! What a receiver must do: recognise a repetition by `webhook-id` and answer it with 2xx again; answer 2xx only
 //! after it has kept the message. It may name its own reference in a JSON body, `{"reference": "TKT-17"}`, and may
-//! answer `GET` on a look-up address with 200 for an id it has and 404 for one it has not; that request carries the
-//! same three headers, signed over an empty body.
+//! answer `GET` on a look-up address ([`found`] says how); that request carries the same three headers, signed over
+//! an empty body.
 
 pub(crate) mod answer;
+mod found;
 mod signature;
 
 pub use signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, TOLERANCE, VerifyError, verify};
@@ -17,17 +18,18 @@ pub use signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, TOLER
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use reqwest::{Client, ClientBuilder, Method, StatusCode, header::CONTENT_TYPE, redirect};
+use reqwest::{Client, ClientBuilder, Method, header::CONTENT_TYPE, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
-use url::Url;
+use url::{Position, Url};
 
 use super::destination::{self, Refusal};
 use crate::{Delivery, DeliveryKey, LookUp, Outcome};
 
 pub use super::destination::HostRule;
 
-/// The text in a look-up address that the key stands for.
-const KEY_PLACE: &str = "{key}";
+/// The text in a look-up address that the key stands for. A key has only characters that stand for themselves in any
+/// part of an address (RFC 3986, 2.3; see [`DeliveryKey`]): it is its own percent-encoding.
+const REFERENCE_PLACE: &str = "{reference}";
 
 /// Where a channel's messages go.
 #[derive(Debug, Clone)]
@@ -36,7 +38,7 @@ pub struct WebhookConfig {
     pub url: Url,
     /// What the messages are signed with.
     pub secret: Secret,
-    /// Where one can ask for a key; `{key}` stands for it. On the same host and port as `url`.
+    /// Where one can ask for a key; `{reference}` stands for it. On the same host and port as `url`.
     pub look_up_url: Option<String>,
     /// Whether an administrator allowed this very host to be private (SECURITY 31).
     pub host: HostRule,
@@ -134,7 +136,7 @@ impl Webhook {
     /// Asks the receiver whether it has a delivery.
     pub async fn look_up(&self, key: &DeliveryKey, now: Timestamp) -> LookUp {
         let Some(template) = &self.config.look_up_url else { return LookUp::Unsupported };
-        let Ok(url) = Url::parse(&template.replace(KEY_PLACE, key.as_str())) else {
+        let Ok(url) = Url::parse(&template.replace(REFERENCE_PLACE, key.as_str())) else {
             return LookUp::Failed { why: "the look-up address is no address".to_owned() };
         };
         let client = match self.client(&url).await {
@@ -142,11 +144,7 @@ impl Webhook {
             Err(refusal) => return LookUp::Failed { why: refusal.to_string() },
         };
         match self.signed(&client, Method::GET, &url, key, now, "").send().await {
-            Ok(response) if response.status() == StatusCode::NOT_FOUND => LookUp::NotFound,
-            Ok(response) if response.status().is_success() => {
-                LookUp::Found { reference: answer::reference(response, key).await }
-            }
-            Ok(response) => LookUp::Failed { why: format!("the look-up was answered with {}", response.status()) },
+            Ok(response) => found::to_look_up(response, key).await,
             Err(error) => LookUp::Failed { why: format!("the look-up failed: {}", answer::in_words(&error)) },
         }
     }
@@ -209,10 +207,13 @@ pub(crate) fn host_of(url: &Url) -> String {
 }
 
 fn check_look_up(template: &str, webhook: &Url) -> Result<(), &'static str> {
-    if !template.contains(KEY_PLACE) {
-        return Err("must contain {key} where the key is to stand");
+    let filled = Url::parse(&template.replace(REFERENCE_PLACE, "key-0000")).map_err(|_| "is no address")?;
+    if !filled[Position::BeforePath..Position::AfterQuery].contains("key-0000") {
+        return Err("must contain {reference} in its path or query, where the webhook-id is to stand");
     }
-    let filled = Url::parse(&template.replace(KEY_PLACE, "key-0000")).map_err(|_| "is no address")?;
+    if !filled.username().is_empty() || filled.password().is_some() {
+        return Err("has credentials in it; look-ups are signed, leave them out");
+    }
     let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
     if place(&filled) == place(webhook) { Ok(()) } else { Err("must be on the host and port that the messages go to") }
 }

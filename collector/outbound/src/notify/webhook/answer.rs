@@ -54,21 +54,32 @@ pub(super) fn none(error: &reqwest::Error, host: &str) -> Outcome {
 }
 
 /// The receiver's own name for a message: `reference` of a JSON answer, else the key.
-pub(super) async fn reference(mut response: Response, key: &DeliveryKey) -> String {
+pub(super) async fn reference(response: Response, key: &DeliveryKey) -> String {
     #[derive(Deserialize)]
     struct Answer {
         reference: String,
     }
+    let body = body(response).await.unwrap_or_default();
+    let named = serde_json::from_slice::<Answer>(&body).map(|answer| answer.reference).unwrap_or_default();
+    plain(&named).unwrap_or_else(|| key.to_string())
+}
+
+/// A receiver's own name as it may stand on a page; `None` when nothing is left of it.
+pub(super) fn plain(reference: &str) -> Option<String> {
+    let plain: String = reference.chars().filter(|c| !c.is_control()).take(REFERENCE_CHARS_MAX).collect();
+    (!plain.is_empty()).then_some(plain)
+}
+
+/// The whole body; `Err` says why there is none.
+pub(super) async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
+    while let Some(chunk) = response.chunk().await.map_err(|error| format!("breaks off: {}", in_words(&error)))? {
         body.extend_from_slice(&chunk);
         if body.len() > BODY_MAX {
-            break;
+            return Err(format!("is longer than {} KiB", BODY_MAX / 1024));
         }
     }
-    let named = serde_json::from_slice::<Answer>(&body).map(|answer| answer.reference).unwrap_or_default();
-    let named: String = named.chars().filter(|c| !c.is_control()).take(REFERENCE_CHARS_MAX).collect();
-    if named.is_empty() { key.to_string() } else { named }
+    Ok(body)
 }
 
 /// The error with its causes and without the address, whose path may hold a token.

@@ -227,7 +227,7 @@ async fn security_31_a_redirect_to_another_host_is_not_followed() {
 async fn after_something_unclear_what_is_there_is_not_sent_again() {
     let look_up = |does: Does| async {
         let (port, seen) = receiver(does);
-        let look_up_url = Some(format!("http://127.0.0.1:{port}/hook?key={{key}}"));
+        let look_up_url = Some(format!("http://127.0.0.1:{port}/hook?key={{reference}}"));
         let config = WebhookConfig { look_up_url, ..config(&format!("http://127.0.0.1:{port}/hook")) };
         let outcome = Webhook::new(config).unwrap().look_up_then_send(&delivery(), now()).await;
         let lines: Vec<_> = seen.try_iter().map(|request| request.line).collect();
@@ -239,7 +239,24 @@ async fn after_something_unclear_what_is_there_is_not_sent_again() {
     let (missing, lines) = look_up(answers("404 Not Found", "", "")).await;
     assert!(matches!(missing, Outcome::Retry { .. }), "{missing:?}");
     assert_eq!(lines, [get, "POST /hook HTTP/1.1"]);
-    for does in [answers("500 No", "", ""), Does::Drops, Does::Hangs] {
+    let (found, lines) = look_up(answers("200 OK", "", r#"[{"external_ref": "inc-2041-opened"}]"#)).await;
+    assert_eq!((found, lines), (Outcome::Delivered { reference: "inc-2041-opened".into() }, vec![get.to_owned()]));
+    // An empty list: it is sent, and the same answer takes it.
+    let (sent, lines) = look_up(answers("200 OK", "", "[]")).await;
+    assert!(matches!(sent, Outcome::Delivered { .. }), "{sent:?}");
+    assert_eq!(lines, [get, "POST /hook HTTP/1.1"]);
+    let long = format!("[{}\"inc-2041-opened\"]", "0,".repeat(40_000));
+    for does in [
+        answers("500 No", "", ""),
+        answers("401 No", "", ""),
+        answers("429 Later", "retry-after: 1\r\n", ""),
+        answers("204 No Content", "", ""),
+        answers("200 OK", "", "<html>"),
+        answers("200 OK", "", &long),
+        Does::Answers("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n[]".into()),
+        Does::Drops,
+        Does::Hangs,
+    ] {
         let (failed, lines) = look_up(does).await;
         assert!(matches!(failed, Outcome::Unclear { .. }), "{failed:?}");
         assert_eq!(lines, [get]);
@@ -247,9 +264,36 @@ async fn after_something_unclear_what_is_there_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn security_31_a_look_up_goes_to_no_private_host_and_follows_no_redirect() {
+    let asked = |url: String, host: HostRule| async move {
+        let look_up_url = Some(format!("{url}?key={{reference}}"));
+        let config = WebhookConfig { look_up_url, host, ..config(&url) };
+        Webhook::new(config).unwrap().look_up(&delivery().key, now()).await
+    };
+    let (port, seen) = receiver(answers("200 OK", "", "[]"));
+    let refused = asked(format!("https://127.0.0.1:{port}/"), HostRule::Public).await;
+    assert!(matches!(&refused, LookUp::Failed { why } if why.contains("administrator")), "{refused:?}");
+    assert!(seen.try_recv().is_err());
+    let (moved, _) = receiver(answers("302 Found", &format!("location: http://127.0.0.1:{port}/\r\n"), ""));
+    let refused = asked(format!("http://127.0.0.1:{moved}/"), HostRule::PrivateAllowed).await;
+    assert!(matches!(refused, LookUp::Failed { .. }), "{refused:?}");
+    assert!(seen.try_recv().is_err());
+}
+
+#[test]
+fn a_key_is_its_own_percent_encoding() {
+    let key: DeliveryKey = "AZaz09-_".parse().unwrap();
+    let url = Url::parse(&"https://a.example/{reference}?b={reference}".replace(REFERENCE_PLACE, key.as_str()));
+    assert_eq!(url.unwrap().as_str(), "https://a.example/AZaz09-_?b=AZaz09-_");
+    for strange in ["key 0000", "key&0000", "key%0000", "key/0000", "k\u{e9}y00000"] {
+        assert!(strange.parse::<DeliveryKey>().is_err(), "{strange}");
+    }
+}
+
+#[tokio::test]
 async fn a_look_up_is_signed_over_an_empty_body() {
     let (port, seen) = receiver(answers("404 Not Found", "", ""));
-    let look_up_url = Some(format!("http://127.0.0.1:{port}/{{key}}"));
+    let look_up_url = Some(format!("http://127.0.0.1:{port}/{{reference}}"));
     let config = WebhookConfig { look_up_url, ..config(&format!("http://127.0.0.1:{port}/")) };
     assert_eq!(Webhook::new(config).unwrap().look_up(&delivery().key, now()).await, LookUp::NotFound);
     let request = seen.recv().unwrap();
@@ -292,11 +336,13 @@ fn configurations_that_cannot_be_meant_are_refused_by_name() {
     assert!(refused(config("ftp://hooks.example/")).contains("https://"));
     assert!(refused(config("https://user:pw@hooks.example/")).contains("credentials"));
     for (template, why) in [
-        ("https://hooks.example/", "{key}"),
-        ("https://other.example/{key}", "on the host and port"),
-        ("https://hooks.example:8443/{key}", "on the host and port"),
-        ("http://hooks.example/{key}", "on the host and port"),
-        ("{key}", "no address"),
+        ("https://hooks.example/", "{reference}"),
+        ("https://other.example/{reference}", "on the host and port"),
+        ("https://hooks.example:8443/{reference}", "on the host and port"),
+        ("http://hooks.example/{reference}", "on the host and port"),
+        ("{reference}", "no address"),
+        ("https://hooks.example/#{reference}", "in its path or query"),
+        ("https://user:{reference}@hooks.example/?a={reference}", "credentials"),
     ] {
         let config = WebhookConfig { look_up_url: Some(template.to_owned()), ..public("https://hooks.example/") };
         assert!(refused(config).contains(why), "{template}");
