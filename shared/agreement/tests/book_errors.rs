@@ -25,6 +25,33 @@ const CASES: &[Case] = &[
     ("name", &[(SITE, "id = \"sw-4\"", "id = \"sw 4\"")], &[Code::BadName, Code::NoSuchThing]),
     ("unknown-key", &[(GOLD, "calendar = \"business\"", "calender = \"business\"")], &[Code::UnknownKey]),
     ("unknown-key-not-near", &[(PROVIDER, "[retention]", "[retention]\nxyzzy = 1")], &[Code::UnknownKey]),
+    (
+        "look-up-without-its-place",
+        &[(
+            PROVIDER,
+            "secret = \"desk-webhook\"",
+            "secret = \"desk-webhook\", look_up = \"https://tickets.example.test/api?open=1\"",
+        )],
+        &[Code::BadValue],
+    ),
+    (
+        "look-up-behind-the-hash",
+        &[(
+            PROVIDER,
+            "secret = \"desk-webhook\"",
+            "secret = \"desk-webhook\", look_up = \"https://tickets.example.test/#{reference}\"",
+        )],
+        &[Code::BadValue],
+    ),
+    (
+        "look-up-elsewhere",
+        &[(
+            PROVIDER,
+            "secret = \"desk-webhook\"",
+            "secret = \"desk-webhook\", look_up = \"https://api.example.test/?ref={reference}\"",
+        )],
+        &[Code::BadValue],
+    ),
     ("missing-key", &[(GOLD, "stage = \"on-site\"", "")], &[Code::MissingKey]),
     ("wrong-type", &[(GOLD, "within = \"4h\"", "within = 4")], &[Code::WrongType]),
     ("duration-without-unit", &[(GOLD, "within = \"4h\"", "within = \"4\"")], &[Code::BadValue]),
@@ -338,6 +365,22 @@ fn holidays_that_end_while_coverage_goes_on_are_warned_about_in_time() {
     insta::assert_snapshot!(warnings[0].render_under("book/", &files, false));
     let ends_with_them = common::book(&[]);
     assert!(ends_with_them.warnings_on(date(2026, 11, 16)).is_empty());
+}
+
+#[test]
+fn a_look_up_on_the_webhooks_own_host_is_read() {
+    let secret = "secret = \"desk-webhook\"";
+    for look_up in [
+        "https://tickets.example.test/api/tickets?external_ref={reference}",
+        "https://TICKETS.example.test:443/t/{reference}#top",
+    ] {
+        let with = format!("{secret}, look_up = \"{look_up}\"");
+        let mut files = common::built();
+        common::edit(&mut files, PROVIDER, secret, &with);
+        let book = Book::read(&files).unwrap();
+        let read = book.provider.channels.values().find_map(|channel| channel.webhook.as_ref()?.look_up.clone());
+        assert_eq!(read.as_deref(), Some(look_up));
+    }
 }
 
 #[test]

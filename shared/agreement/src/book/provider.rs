@@ -105,7 +105,14 @@ pub struct WebhookChannel {
     pub url: String,
     /// The name of the secret that signs it; the secret itself is never in the book.
     pub secret: BookName,
+    /// Where the receiver can be asked whether it has a message: [`REFERENCE_PLACE`] stands for the message's
+    /// `webhook-id`. On the host and port of `url` (DELIVERY 3).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_up: Option<String>,
 }
+
+/// The text in a look-up address that a message's `webhook-id` stands for.
+const REFERENCE_PLACE: &str = "{reference}";
 
 pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> Option<Provider> {
     let mut fields = Fields::top(table, "provider.toml", reading);
@@ -205,9 +212,48 @@ impl Read for WebhookChannel {
         let mut fields = Fields::of(value, "a webhook", reading)?;
         let url = fields.required::<WebAddress>("url", reading);
         let secret = fields.required("secret", reading);
+        let look_up = fields.optional::<WebAddress>("look_up", reading);
+        if let (Some(url), Some(look_up), Some(node)) = (&url, &look_up, fields.node("look_up")) {
+            check_look_up(&look_up.0, &url.0, node, reading);
+        }
         fields.finish(reading);
-        Some(Self { url: url?.0, secret: secret? })
+        Some(Self { url: url?.0, secret: secret?, look_up: look_up.map(|look_up| look_up.0) })
     }
+}
+
+/// A look-up names the message in what is sent of an address, and asks whoever took it: one secret and one rule about
+/// private hosts speak for both.
+fn check_look_up(look_up: &str, webhook: &str, node: &Node<'_>, reading: &mut Reading<'_>) {
+    let place = reading.place(node);
+    let (path, fragment) = look_up.split_once('#').unwrap_or((look_up, ""));
+    let (asked, told) = (origin(look_up), origin(webhook));
+    if asked != told {
+        let message = format!("the look-up asks {}, and the messages go to {}", shown(&asked), shown(&told));
+        let help = "look up on the scheme, host and port of url: its secret signs the question, \
+                    and webhook_private_hosts allows it";
+        reading.report(Diagnostic::new(Code::BadValue, &place, message).help(help));
+    } else if !path.contains(REFERENCE_PLACE) {
+        let message = if fragment.contains(REFERENCE_PLACE) {
+            format!("{REFERENCE_PLACE} stands behind #, which is never sent")
+        } else {
+            format!("the look-up does not say what is looked up: {REFERENCE_PLACE} is missing in it")
+        };
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let help = format!(
+            "write {REFERENCE_PLACE} where the message's webhook-id is to stand: \
+             look_up = \"{}{separator}external_ref={REFERENCE_PLACE}\"",
+            shown(path)
+        );
+        reading.report(Diagnostic::new(Code::BadValue, &place, message).help(help));
+    }
+}
+
+/// The scheme, host and port of an address that [`WebAddress`] took.
+fn origin(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    let usual = if scheme == "https" { ":443" } else { ":80" };
+    format!("{scheme}://{}", authority.strip_suffix(usual).unwrap_or(&authority))
 }
 
 impl Read for Retention {
