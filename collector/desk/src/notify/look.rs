@@ -172,7 +172,8 @@ impl Desk {
         Ok(meant)
     }
 
-    /// Sends one message that is marked as a test by one way, past the outbox, and says what its receiver answered.
+    /// Sends one message that is marked as a test by one way, past the outbox, and says what its receiver answered. One
+    /// that can be asked is asked first, and must say that it has no such message.
     pub async fn test_way(
         &self,
         way: &ChannelName,
@@ -196,7 +197,7 @@ impl Desk {
         // Only the mail of a client's own people asks whose.
         let nobody = crate::own::OWN_CLIENT.parse().map_err(|error| DeskError::unreadable("client", &error))?;
         let outcome = match address(way, &book, client.unwrap_or(&nobody), secrets) {
-            Ok(address) => Ok(channel.send(&address, &delivery, How::Send, now).await),
+            Ok(address) => Ok(channel.send(&address, &delivery, How::LookUpFirst, now).await),
             Err(why) => Err(why),
         };
         Ok(Tested { channel: way.clone(), outcome })

@@ -70,6 +70,8 @@ pub enum Way {
         url: String,
         /// What signs it.
         secret: Secret,
+        /// Where its receiver can be asked for a message, as the book says; `None` for one that cannot.
+        look_up: Option<String>,
     },
     /// A mail.
     Mail {
@@ -113,14 +115,14 @@ impl Channels {
         if is_private { HostRule::PrivateAllowed } else { HostRule::Public }
     }
 
-    fn webhook(&self, to: &Address, url: &str, secret: &Secret) -> Result<Webhook, String> {
+    fn webhook(&self, to: &Address, url: &str, secret: &Secret, look_up: Option<&str>) -> Result<Webhook, String> {
         let url: url::Url = url.parse().map_err(|error| format!("channel {}: {url}: {error}", to.channel))?;
         let host = self.rule(url.host_str().unwrap_or_default());
         let secret = std::str::from_utf8(secret.expose()).map_err(|error| error.to_string())?;
         Webhook::new(WebhookConfig {
             url,
             secret: secret.trim().parse().map_err(|error| format!("channel {}: {error}", to.channel))?,
-            look_up_url: None,
+            look_up_url: look_up.map(str::to_owned),
             host,
             timeout: TRY_TIMEOUT,
         })
@@ -132,13 +134,13 @@ impl Channel for Channels {
     fn send<'a>(&'a self, to: &'a Address, delivery: &'a Delivery, how: How, now: Timestamp) -> Boxed<'a, Outcome> {
         Box::pin(async move {
             let retry = |why: String| Outcome::Retry { why, not_before: None };
-            let (url, secret) = match (&to.way, &self.mail) {
+            let (url, secret, look_up) = match (&to.way, &self.mail) {
                 // Mail has no look-up: the next try has the same Message-ID (notify::mail).
                 (Way::Mail { to }, Some(mail)) => return mail.send(delivery, to).await,
                 (Way::Mail { .. }, None) => return retry(MAIL_UNSET.to_owned()),
-                (Way::Webhook { url, secret }, _) => (url, secret),
+                (Way::Webhook { url, secret, look_up }, _) => (url, secret, look_up.as_deref()),
             };
-            match (self.webhook(to, url, secret), how) {
+            match (self.webhook(to, url, secret, look_up), how) {
                 (Err(why), _) => retry(why),
                 (Ok(webhook), How::Send) => webhook.send(delivery, now).await,
                 (Ok(webhook), How::LookUpFirst) => webhook.look_up_then_send(delivery, now).await,
@@ -238,7 +240,7 @@ pub(crate) fn address(
     let Some(secret) = secrets.secret(named) else {
         return Err(format!("the secret {named} of channel {channel} is not set: add it to the secrets file"));
     };
-    Ok(address(Way::Webhook { url: webhook.url.to_string(), secret }))
+    Ok(address(Way::Webhook { url: webhook.url.clone(), secret, look_up: webhook.look_up.clone() }))
 }
 
 /// Why a mail is not even tried.

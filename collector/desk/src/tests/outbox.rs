@@ -4,12 +4,12 @@ use jiff::SignedDuration;
 use upheld_model::AgentEvent;
 use upheld_store::StoreError;
 
-use super::world::{AllSecrets, Mood, Receiver, World};
+use super::world::{AllSecrets, Mood, Receiver, World, book_with_look_up};
 use crate::{Secret, Secrets};
 
 #[tokio::test]
 async fn a_crash_after_the_ticket_and_before_the_mark_makes_no_second_ticket() {
-    let world = World::new().await;
+    let world = World::with(book_with_look_up()).await;
     let mut agent = world.agent("acme", "north").await;
     world.fail(&mut agent).await;
     let receiver = Receiver::new();
@@ -26,7 +26,7 @@ async fn a_crash_after_the_ticket_and_before_the_mark_makes_no_second_ticket() {
 
 #[tokio::test]
 async fn a_lost_answer_is_looked_up_after_two_minutes_and_not_sent_again() {
-    let mut world = World::new().await;
+    let mut world = World::with(book_with_look_up()).await;
     let mut agent = world.agent("acme", "north").await;
     world.fail(&mut agent).await;
     let receiver = Receiver::new();
@@ -40,6 +40,43 @@ async fn a_lost_answer_is_looked_up_after_two_minutes_and_not_sent_again() {
     let sent = world.view("acme/INC-1").await.deliveries.remove(0);
     assert_eq!((sent.status.as_str(), sent.attempts), ("delivered", 2));
     assert_eq!(receiver.events().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_receiver_does_not_say_is_asked_again_and_nothing_is_sent_meanwhile() {
+    let mut world = World::with(book_with_look_up()).await;
+    let mut agent = world.agent("acme", "north").await;
+    world.fail(&mut agent).await;
+    let receiver = Receiver::new();
+    crash_after_send(&world, &receiver).await;
+    receiver.posts.lock().unwrap().clear();
+    receiver.is(Mood::IsBusy);
+    for _ in 0..5 {
+        world.pass(600);
+        world.send(&receiver).await;
+    }
+    let waiting = world.view("acme/INC-1").await.deliveries.remove(0);
+    assert_eq!((waiting.status.as_str(), waiting.last_error.as_deref()), ("pending", Some("503")));
+    receiver.is(Mood::Takes);
+    world.pass(3_600);
+    world.send(&receiver).await;
+    assert_eq!(world.view("acme/INC-1").await.deliveries[0].status, "delivered");
+    assert_eq!(receiver.events(), ["incident.opened"], "it says that it has none, and is sent it");
+}
+
+#[tokio::test]
+async fn a_receiver_that_cannot_be_asked_is_sent_the_same_key_again() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    world.fail(&mut agent).await;
+    let receiver = Receiver::new();
+    crash_after_send(&world, &receiver).await;
+    world.pass(300);
+    world.send(&receiver).await;
+    world.pass(300);
+    world.send(&receiver).await;
+    let posts = receiver.posts.lock().unwrap().clone();
+    assert_eq!((posts.len(), &posts[0]), (2, &posts[1]));
 }
 
 #[tokio::test]

@@ -320,7 +320,7 @@ pub(super) enum Mood {
     Refuses,
 }
 
-/// A ticket system: one ticket per key, and it can be asked for a key.
+/// A ticket system that takes whatever it is sent; where the book has a look-up it can be asked for a key.
 pub(super) struct Receiver {
     pub(super) mood: Mutex<Mood>,
     /// Every POST that arrived, in order: (key, event).
@@ -411,14 +411,17 @@ impl Receiver {
 
 impl Channel for Receiver {
     fn send<'a>(&'a self, to: &'a Address, delivery: &'a Delivery, how: How, _: Timestamp) -> Boxed<'a, Outcome> {
-        let secret = match &to.way {
+        let (secret, can_be_asked) = match &to.way {
             Way::Mail { to } => return Box::pin(std::future::ready(self.mail(to, delivery))),
-            Way::Webhook { secret, .. } => secret.expose(),
+            Way::Webhook { secret, look_up, .. } => (secret.expose(), look_up.is_some()),
         };
         assert_eq!((to.channel.to_string().as_str(), secret), ("desk", b"desk-webhook".as_slice()));
         let has_it = self.posts.lock().unwrap().iter().any(|(key, _)| key == delivery.key.as_str());
         let outcome = match how {
-            How::LookUpFirst if has_it => Outcome::Delivered { reference: "T-1".into() },
+            How::LookUpFirst if can_be_asked && *self.mood.lock().unwrap() == Mood::IsBusy => {
+                Outcome::Unclear { why: "503".into() }
+            }
+            How::LookUpFirst if can_be_asked && has_it => Outcome::Delivered { reference: "T-1".into() },
             How::LookUpFirst | How::Send => self.post(delivery),
         };
         Box::pin(std::future::ready(outcome))
@@ -497,6 +500,15 @@ pub(super) fn ana() -> Actor {
 
 pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
+}
+
+/// The usual book, with a desk that can be asked what it has.
+pub(super) fn book_with_look_up() -> BTreeMap<String, String> {
+    let mut book = book();
+    let provider = book.get_mut("provider.toml").unwrap();
+    let look_up = "look_up = \"https://tickets.example.test/tickets?external_ref={reference}\"";
+    *provider = provider.replace("secret = \"desk-webhook\"", &format!("secret = \"desk-webhook\", {look_up}"));
+    book
 }
 
 /// The book: one plan, two clients, one of them without an agreement.
