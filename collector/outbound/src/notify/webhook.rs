@@ -6,7 +6,7 @@
 //!
 //! What a receiver must do: recognise a repetition by `webhook-id` and answer it with 2xx again; answer 2xx only
 //! after it has kept the message. It may name its own reference in a JSON body, `{"reference": "TKT-17"}`, and may
-//! answer `GET` on a look-up address ([`found`] says how); that request carries the same three headers, signed over
+//! answer `GET` on a look-up address (`found.rs` says how); that request carries the same three headers, signed over
 //! an empty body.
 
 pub(crate) mod answer;

@@ -105,7 +105,7 @@ pub struct WebhookChannel {
     pub url: String,
     /// The name of the secret that signs it; the secret itself is never in the book.
     pub secret: BookName,
-    /// Where the receiver can be asked whether it has a message: [`REFERENCE_PLACE`] stands for the message's
+    /// Where the receiver can be asked whether it has a message: `{reference}` stands for the message's
     /// `webhook-id`. On the host and port of `url` (DELIVERY 3).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look_up: Option<String>,
