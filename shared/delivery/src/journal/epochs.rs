@@ -62,23 +62,38 @@ impl<S: Storage> Journal<S> {
         let Some(index) = self.epochs.iter().position(|epoch| epoch.epoch == held.epoch) else { return Ok(()) };
         let mine = self.epochs[index].clone();
         let own = if held.len == 0 || held.len > mine.len { None } else { self.chain_or_heal(&mine, held.len)? };
-        let is_prefix = own == Some(held.chain);
-        let keep = if is_prefix { held.len } else { 0 };
+        let kept = if own == Some(held.chain) { Some(held) } else { self.acknowledged_front(&mine, held) };
+        let keep = kept.map_or(0, |kept| kept.len);
         let what = format!("history parts from the collector's in epoch {} at {keep}; a new epoch begins", held.epoch);
         let is_current = index + 1 == self.epochs.len();
+        let ended_ms = self.pieces_of(held.epoch).iter().find(|piece| piece.end() > keep).map(|piece| piece.first_ms);
         self.begin_epoch(UnknownReason::Corrupt, |journal| {
             let findings = journal.find_behind(held.epoch, keep, index);
-            (is_current || !findings.stranded.is_empty()).then_some(findings)
+            let is_anything = !findings.stranded.is_empty() || !findings.gaps.is_empty();
+            (is_current || is_anything).then_some(findings)
         })?;
         if let Some(epoch) = self.epochs.iter_mut().find(|epoch| epoch.epoch == held.epoch) {
-            epoch.acked = if is_prefix { held } else { Head { epoch: held.epoch, len: 0, chain: Digest::ZERO } };
+            epoch.acked = kept.unwrap_or(Head { epoch: held.epoch, len: 0, chain: Digest::ZERO });
             epoch.len = keep;
             epoch.tip = epoch.acked.chain;
+            epoch.ended_ms = ended_ms.or(epoch.ended_ms);
         }
         self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&what) });
         self.forget_epochs();
         self.save_state();
         Ok(())
+    }
+
+    /// What was acknowledged of an epoch and is not here any more, where the collector holds another history of it that is
+    /// longer (this machine was set back, say). It is claimed as before: were it forgotten, nobody would be told once the
+    /// collector loses it too.
+    fn acknowledged_front(&self, mine: &EpochState, held: Head) -> Option<Head> {
+        let (len, chain) = match self.pieces_of(mine.epoch).first() {
+            Some(first) => (first.first, first.before?),
+            None => (mine.acked.len, mine.acked.chain),
+        };
+        let is_claimed = 0 < len && len <= mine.acked.len && len < held.len;
+        is_claimed.then_some(Head { epoch: mine.epoch, len, chain })
     }
 
     /// Finds what cannot be sent under the names it has and gives it new ones; says what is gone.
@@ -184,7 +199,7 @@ impl<S: Storage> Journal<S> {
             }
             if expected < epoch.len {
                 end.get_or_insert(expected);
-                findings.gaps.push((last_ms, self.now.wall.0.as_millisecond()));
+                findings.gaps.push((last_ms, epoch.ended_ms.unwrap_or_else(|| self.now.wall.0.as_millisecond())));
             }
             let is_current = index + 1 == self.epochs.len();
             if is_current && epoch.tip == Digest::ZERO {
@@ -199,7 +214,15 @@ impl<S: Storage> Journal<S> {
     fn find_behind(&self, epoch: Epoch, keep: u64, index: usize) -> Findings {
         let mut findings = Findings { cuts: vec![(index, keep)], ..Findings::default() };
         let behind = self.pieces_of(epoch).into_iter().filter(|piece| piece.end() > keep);
-        for piece in behind.map(|piece| piece.starting(keep)) {
+        let mut behind = behind.map(|piece| piece.starting(keep)).peekable();
+        let state = &self.epochs[index];
+        // What was in front of them and is gone: nobody asks for it under a name that is given up.
+        let front_ends = match behind.peek() {
+            Some(first) => (first.first > keep).then_some(first.first_ms),
+            None => (keep < state.len).then(|| state.ended_ms.unwrap_or_else(|| self.now.wall.0.as_millisecond())),
+        };
+        findings.gaps.extend(front_ends.map(|to| (state.began_ms, to)));
+        for piece in behind {
             if let Some(before) = findings.stranded.last().filter(|before| before.end() < piece.first) {
                 findings.gaps.push((before.last_ms, piece.first_ms));
             }
@@ -309,6 +332,7 @@ impl<S: Storage> Journal<S> {
             tip: Digest::ZERO,
             acked: Head { epoch, len: 0, chain: Digest::ZERO },
             began_ms: self.now.wall.0.as_millisecond(),
+            ended_ms: None,
             urgent_to: 0,
         }
     }

@@ -52,6 +52,9 @@ pub(super) struct EpochState {
     pub(super) acked: Head,
     /// When it began, in milliseconds.
     pub(super) began_ms: i64,
+    /// When what it still names ended: set once the records behind have moved to a newer epoch, in milliseconds.
+    #[serde(default)]
+    pub(super) ended_ms: Option<i64>,
     /// Records up to here include a transition that is not acknowledged.
     #[serde(default)]
     pub(super) urgent_to: u64,

@@ -378,6 +378,24 @@ fn while_no_disk_takes_them_records_are_kept_in_memory_sent_and_written_later() 
 }
 
 #[test]
+fn a_disk_that_is_read_only_for_a_day_costs_a_few_calls_each_time_it_is_tried_and_is_clean_afterwards() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..3);
+    disk.refuse(Some(Fault::Refused));
+    journal.append(&transition(3), Urgency::Now, moment(3)).unwrap_err();
+    for second in (10..86_400).step_by(60) {
+        let before = disk.ops();
+        journal.flush(moment(second)).unwrap_err();
+        assert!(disk.ops() - before < 20, "{} calls", disk.ops() - before);
+    }
+    disk.refuse(None);
+    journal.flush(moment(86_400)).unwrap();
+    assert_eq!(checked(&mut journal).len(), 4);
+    assert!(journal.leftovers.is_empty());
+}
+
+#[test]
 fn memory_is_bounded_while_the_disk_refuses() {
     let disk = SimStorage::new(1);
     let (mut journal, _) = open(&disk, 0);
@@ -660,6 +678,53 @@ fn what_is_gone_of_records_that_moved_to_a_new_epoch_is_told_from_the_oldest_of_
     let gap = events(&left).into_iter().find_map(bounds);
     let (from, to) = gap.expect("a gap");
     assert!(from <= moment(0).wall && to > from, "{from:?} {to:?}");
+}
+
+/// A journal whose first acknowledged records went with a full disk, and all that it ever held.
+fn without_its_front(disk: &SimStorage) -> (Journal<SimStorage>, Vec<Record>) {
+    let (mut journal, _) = open(disk, 0);
+    fill(&mut journal, 0..20);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[17]));
+    disk.set_capacity(Some(disk.used()));
+    fill(&mut journal, 20..21);
+    disk.set_capacity(None);
+    assert!(journal.pieces_of(all[0].epoch)[0].first > 0, "the front is gone");
+    (journal, all)
+}
+
+#[test]
+fn what_was_acknowledged_and_given_up_before_a_fork_is_no_gap_until_the_collector_loses_it() {
+    let disk = SimStorage::new(1);
+    let (mut journal, all) = without_its_front(&disk);
+    let other = Head { len: 30, chain: upheld_model::Digest([9; 32]), ..head_of(&all[19]) };
+    journal.part(other).unwrap();
+    journal.append_owed();
+    journal.flush(moment(30)).unwrap();
+    assert_eq!(gaps(&checked(&mut journal)), []);
+    // The state carries it over a restart.
+    drop(journal);
+    let (mut journal, _) = open(&disk, 40);
+    journal.believe(&[]).unwrap();
+    journal.append_owed();
+    journal.flush(moment(50)).unwrap();
+    let left = checked(&mut journal);
+    assert_eq!(gaps(&left), [UnknownReason::NotKept]);
+    let kept = numbers(&left)[0];
+    let bounds = |event| if let AgentEvent::Gap { from, to, .. } = event { Some((from, to)) } else { None };
+    let (from, to) = events(&left).into_iter().find_map(bounds).expect("a gap");
+    assert_eq!((from, to), (moment(0).wall, moment(kept).wall), "up to what is kept, and no further");
+}
+
+#[test]
+fn what_a_restored_collector_parts_from_and_is_gone_is_a_gap() {
+    let disk = SimStorage::new(1);
+    let (mut journal, all) = without_its_front(&disk);
+    let shorter = Head { len: 1, chain: upheld_model::Digest([9; 32]), ..head_of(&all[0]) };
+    journal.part(shorter).unwrap();
+    journal.append_owed();
+    journal.flush(moment(30)).unwrap();
+    assert_eq!(gaps(&checked(&mut journal)).len(), 1);
 }
 
 #[test]
