@@ -96,7 +96,7 @@ impl Agent {
 
     /// A copy of this machine's disk in another one.
     pub(crate) fn copied(&self, dice: u64, now_ms: u64) -> Self {
-        let disk = SimStorage::from_snapshot(&self.disk.snapshot());
+        let disk = well(&self.disk.snapshot());
         let mut copy = Self::new(disk, self.settings.clone(), self.heartbeat, dice);
         copy.restart_at = Some(now_ms + 2_000);
         copy
@@ -107,7 +107,7 @@ impl Agent {
         self.courier = None;
         self.under_way = None;
         self.soon.clear();
-        self.disk = SimStorage::from_snapshot(&snapshot.disk);
+        self.disk = well(&snapshot.disk);
         self.durable.clone_from(&snapshot.durable);
         if alike {
             self.dice = snapshot.dice;
@@ -250,6 +250,14 @@ impl Agent {
         let wall = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         Moment { mono: Mono(now_ms.saturating_sub(self.mono_origin) * 1_000_000), wall: ObservedAt(wall) }
     }
+}
+
+/// A disk with this content that is neither full nor read-only, whatever the one was that it was copied from.
+fn well(content: &Disk) -> SimStorage {
+    let disk = SimStorage::from_snapshot(content);
+    disk.refuse(None);
+    disk.set_capacity(None);
+    disk
 }
 
 fn sample(number: u64, at: ObservedAt) -> Sample {

@@ -27,7 +27,7 @@ pub(super) struct Plan {
     /// Disks fill up.
     fills_up: bool,
     /// Bytes flip.
-    flips: bool,
+    pub(super) flips: bool,
     /// The longest that a line is down.
     pub(super) longest_ms: u64,
 }
@@ -143,8 +143,8 @@ impl Chaos {
                 world.collector_down_until = now + world.dice.wait(MINUTE);
                 world.counts.count(Fault::CollectorDown);
             }
-            // What a full or damaged disk lost of what was acknowledged, a restored collector asks for in vain (README.md).
-            6 if !is_lossy => self.restore(world),
+            // What a damaged disk lost of what was acknowledged, a restored collector asks for in vain (README.md).
+            6 if !world.plan.flips => self.restore(world),
             7 => {
                 let snapshot = world.posts[index].agent.snapshot();
                 world.posts[index].snapshots.push(snapshot);

@@ -25,6 +25,8 @@ const STEP_MS: u64 = 100;
 const LIVE_MS: u64 = 10_000;
 /// I1: how long a day's backlog takes at most once the line is back.
 const DRAIN_PER_DAY_MS: u64 = 10 * MINUTE;
+/// A quarantined agent asks so often whether it still is, and then sends what waits.
+const ASKS_WITHIN_MS: u64 = 5 * MINUTE + LIVE_MS;
 /// What any drain may take beside that: refused agents ask every five minutes, and failures back off.
 const DRAIN_MS: u64 = 30 * MINUTE;
 /// I8.
@@ -41,6 +43,8 @@ pub(super) struct Post {
     /// How long both have been connected to a collector that forgot nothing.
     pub(super) together_ms: u64,
     pub(super) quarantined_at: Option<u64>,
+    /// When a person let it back in.
+    released_at: Option<u64>,
     pub(super) tables: Tables,
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) line_down_until: u64,
@@ -112,6 +116,7 @@ impl World {
             cloned_at: None,
             together_ms: 0,
             quarantined_at: None,
+            released_at: None,
             tables: Tables::default(),
             snapshots: Vec::new(),
             line_down_until: 0,
@@ -223,12 +228,7 @@ impl World {
             if now_ms >= self.posts[index].next_sight && (is_faulty || self.is_calm) {
                 self.see(index, is_clone);
             }
-            let Some(agent) = self.posts[index].who(is_clone) else { continue };
-            for (post, request) in agent.tick(now_ms) {
-                self.trace.note(now_ms, request.records.len() as u64);
-                self.send(Sender { post: index, is_clone }, post.no, request);
-            }
-            self.bury(index, is_clone);
+            self.work(Sender { post: index, is_clone });
         }
         if now_ms >= self.posts[index].next_sight {
             let wait = if self.is_calm { 20_000 } else { self.dice.wait(self.plan.sight_ms) };
@@ -238,6 +238,17 @@ impl World {
             self.resolve_clone(index);
         }
         Ok(())
+    }
+
+    /// An agent does what is due and sends what it wants to send.
+    fn work(&mut self, who: Sender) {
+        let now_ms = self.now_ms;
+        let Some(agent) = self.posts[who.post].who(who.is_clone) else { return };
+        for (post, request) in agent.tick(now_ms) {
+            self.trace.note(now_ms, request.records.len() as u64);
+            self.send(who, post.no, request);
+        }
+        self.bury(who.post, who.is_clone);
     }
 
     fn see(&mut self, index: usize, is_clone: bool) {
@@ -271,6 +282,7 @@ impl World {
         if self.now_ms > at + MINUTE {
             post.clone = None;
             post.tables.release();
+            post.released_at = Some(self.now_ms);
         }
     }
 
@@ -284,8 +296,7 @@ impl World {
 
     /// The last fault may be a restored collector that meets an idle agent; then there are none.
     fn settle(&mut self) {
-        if let Some((_, marks)) = self.backups.last().cloned().filter(|_| !self.plan.is_lossy() && self.dice.once_in(2))
-        {
+        if let Some((_, marks)) = self.backups.last().cloned().filter(|_| !self.plan.flips && self.dice.once_in(2)) {
             self.set_back(&marks);
             self.counts.count(Fault::CollectorSetBack);
         }
@@ -420,6 +431,8 @@ impl World {
             self.counts.count(Fault::AnswerMixedUp);
         }
         self.trace.note(now_ms, no);
+        // As the real shell does: what an answer brings about is done at once, not when something falls due.
+        self.work(to);
     }
 
     fn undrained(&self) -> String {
@@ -501,9 +514,11 @@ impl Post {
         Ok(())
     }
 
-    /// I1: while nothing goes wrong, a transition is committed within ten seconds.
+    /// I1: while nothing goes wrong, a transition is committed within ten seconds. One in quarantine asks every five minutes
+    /// whether it has ended.
     fn check_live(&self, calm_from: u64) -> Result<(), String> {
-        let calm = self.agent.seen.iter().filter(|(_, seen)| seen.is_transition && seen.at_ms > calm_from + 2 * MINUTE);
+        let from = self.released_at.map_or(0, |at| at + ASKS_WITHIN_MS).max(calm_from + 2 * MINUTE);
+        let calm = self.agent.seen.iter().filter(|(_, seen)| seen.is_transition && seen.at_ms > from);
         let late = calm.filter(|(number, seen)| {
             self.tables.committed(**number).is_none_or(|committed| committed > seen.at_ms + LIVE_MS)
         });
