@@ -131,7 +131,11 @@ impl<S: Storage> Journal<S> {
     /// An epoch that segments speak of and the state does not.
     pub(super) fn learn_epoch(&mut self, epoch: Epoch, previous: Option<EpochLink>) {
         if self.epochs.iter().all(|known| known.epoch != epoch) {
-            self.epochs.push(EpochState { tip: root(epoch, previous.as_ref()), ..self.empty_epoch(epoch, previous) });
+            let empty = self.empty_epoch(epoch, previous);
+            // It is as old as its records: what of them is given up later is a gap from the oldest on.
+            let oldest_ms = self.pieces_of(epoch).iter().map(|piece| piece.first_ms).min();
+            let began_ms = oldest_ms.map_or(empty.began_ms, |oldest| oldest.min(empty.began_ms));
+            self.epochs.push(EpochState { tip: root(epoch, previous.as_ref()), began_ms, ..empty });
         }
     }
 

@@ -717,6 +717,27 @@ fn what_was_acknowledged_and_given_up_before_a_fork_is_no_gap_until_the_collecto
 }
 
 #[test]
+fn what_is_gone_of_an_epoch_whose_state_was_never_saved_is_told_from_its_first_record_on() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    drop(journal);
+    disk.clone().remove("state").ok();
+    let (mut journal, _) = open(&disk, 100);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[17]));
+    disk.set_capacity(Some(disk.used()));
+    journal.append(&samples(120), Urgency::Now, moment(120)).ok();
+    disk.set_capacity(None);
+    assert!(journal.pieces_of(all[0].epoch)[0].first > 0, "the front is gone");
+    journal.believe(&[]).unwrap();
+    journal.append_owed();
+    journal.flush(moment(130)).unwrap();
+    let bounds = |event| if let AgentEvent::Gap { from, .. } = event { Some(from) } else { None };
+    assert_eq!(events(&checked(&mut journal)).into_iter().find_map(bounds), Some(moment(0).wall));
+}
+
+#[test]
 fn what_a_restored_collector_parts_from_and_is_gone_is_a_gap() {
     let disk = SimStorage::new(1);
     let (mut journal, all) = without_its_front(&disk);
