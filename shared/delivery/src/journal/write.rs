@@ -251,15 +251,9 @@ impl<S: Storage> Journal<S> {
     pub(super) fn clear_leftovers(&mut self) -> Result<(), StorageError> {
         let Self { leftovers, storage, .. } = self;
         let mut why = None;
-        // A read-only disk says so once: it leaves one more behind with each try, for hours.
-        let mut is_refused = false;
         leftovers.retain(|(number, good)| {
-            if is_refused {
-                return true;
-            }
             let name = name_of(*number);
             let cleared = if *good == 0 { storage.remove(&name) } else { storage.truncate(&name, *good) };
-            is_refused = cleared.as_ref().is_err_and(|error| error.fault == Fault::Refused);
             let kept = cleared.err().filter(|error| error.fault != Fault::Missing);
             let is_kept = kept.is_some();
             why = kept.or(why.take());
