@@ -86,7 +86,7 @@ fn a_backup_restores_onto_either_store(collector: &Collector, server: &Server, p
     };
     // The settings name the database of the one who serves.
     let full = refused(|| restore("full", &[]).0);
-    assert!(full.text.contains("is being served already") && full.text.contains("--as-file"), "{}", full.text);
+    assert!(full.text.contains("is in use: collectors serve it") && full.text.contains("--as-file"), "{}", full.text);
     assert!(!collector.folder().join("full").exists());
     let show = |into: &Path| {
         let mut command = std::process::Command::new(upheld_tests::binary("upheld-collector"));
