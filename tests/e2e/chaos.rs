@@ -21,6 +21,10 @@ use upheld_tests::{
 
 /// For how long the script plays.
 const PLAYS: Duration = Duration::from_secs(32);
+/// What is played in any case: each fault once, with a whole line between.
+const ROUND: usize = 16;
+/// The longest that one part of it lasts.
+const LONGEST: Duration = Duration::from_secs(8);
 
 /// A number of a splitmix64 sequence: the script of a seed is the same each time.
 fn roll(dice: &mut u64, sides: u64) -> u64 {
@@ -109,16 +113,19 @@ fn whatever_a_line_does_nothing_is_lost_or_doubled_and_each_incident_is_one_tick
         });
         let mut struck: BTreeMap<&str, u32> = BTreeMap::new();
         let (begun, mut before) = (Instant::now(), Fault::None);
-        for (fault, holds) in script(seed) {
-            if begun.elapsed() > PLAYS {
+        for (number, (fault, holds)) in script(seed).into_iter().enumerate() {
+            if begun.elapsed() > PLAYS && number >= ROUND {
                 break;
             }
             *struck.entry(name(before)).or_default() += line.set(fault);
             before = fault;
+            let accepted = || agent.status().map(|status| status["last_accepted"].clone());
+            let (was, set) = (accepted(), Instant::now());
             thread::sleep(holds);
-            // A fault that met nobody proves nothing: somebody sends again within seconds.
-            let met = Instant::now();
-            while fault != Fault::None && line.struck() == 0 && met.elapsed() < Duration::from_secs(4) {
+            // A fault that met nobody proves nothing: somebody sends again within seconds. And an agent that did not get
+            // through in between waits longer from fault to fault, and would meet none of the next.
+            let is_over = || if fault == Fault::None { accepted() != was } else { line.struck() > 0 };
+            while set.elapsed() < LONGEST && !is_over() {
                 thread::sleep(Duration::from_millis(50));
             }
         }
@@ -151,9 +158,8 @@ fn whatever_a_line_does_nothing_is_lost_or_doubled_and_each_incident_is_one_tick
     let (unstable, failed): (Vec<_>, Vec<_>) = tickets.iter().partition(|(_, title)| title.ends_with("times"));
     assert_eq!((failed.len(), unstable.len()), (1, usize::from(findings >= 7)), "{tickets:?}");
     assert!(findings >= 4, "{findings}");
-    // An agent that waits longer and longer meets some of them only: which, the seed and the machine decide.
-    let met = struck.iter().filter(|(fault, times)| **fault != "whole" && **times > 0).count();
-    assert!(met >= 3, "a script that breaks nothing proves nothing: {struck:?}");
+    let quiet: Vec<_> = struck.iter().filter(|(fault, times)| **fault != "whole" && **times == 0).collect();
+    assert!(struck.len() >= 8 && quiet.len() <= 2, "a script that breaks nothing proves nothing: {struck:?}");
     collector.program().stop();
 }
 
