@@ -55,6 +55,17 @@ pub enum DeskError {
         /// Up to this one.
         to: jiff::Timestamp,
     },
+    /// The facts of the time that was asked for were kept as long as the book says, and then taken away.
+    #[error(
+        "what happened at {client} before {before:.0} was kept as long as the book says (provider.toml, [retention]) and then \
+         taken away: ask for a later time"
+    )]
+    Forgotten {
+        /// Whose.
+        client: upheld_model::ClientId,
+        /// Everything before this is gone.
+        before: jiff::Timestamp,
+    },
     /// The kernel gave no random bytes.
     #[error("the kernel gave no random bytes: {0}")]
     Random(String),
@@ -75,6 +86,7 @@ impl DeskError {
             | Self::Plan(_)
             | Self::NoSuchIncident(_)
             | Self::NoSuchPlace(_)
+            | Self::Forgotten { .. }
             | Self::Ambiguous { .. }
             | Self::NoSuchAgent(_) => false,
         }

@@ -131,6 +131,7 @@ pub fn comes_again(transaction: &str) -> bool {
             | "leases.keep"
             | "leases.hand_back"
             | "retention.forget"
+            | "retention.forget_facts"
     )
 }
 

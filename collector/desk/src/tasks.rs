@@ -30,6 +30,7 @@ pub(crate) use lease::Grants;
 pub use loops::Tasks;
 pub(crate) use loops::Wake;
 pub use outside::Outside;
+pub(crate) use retention::refuse_forgotten;
 pub(crate) use run::{Run, gaps};
 pub(crate) use silence_watch::Told;
 

@@ -214,6 +214,7 @@ impl From<DeskError> for Failure {
             | DeskError::NoSuchIncident(_)
             | DeskError::NoSuchPlace(_)
             | DeskError::NoSuchAgent(_)
+            | DeskError::Forgotten { .. }
             | DeskError::Random(_) => Self::of(Exit::Failed, &error),
         }
     }

@@ -3,6 +3,7 @@
 
 mod enrolment;
 mod facts;
+mod forgotten;
 mod jobs;
 mod leases;
 mod proposals;
@@ -56,6 +57,7 @@ pub(crate) async fn all(open: impl Fn() -> Store) {
     leases::all(&open).await;
     enrolment::all(&open).await;
     facts::all(&open).await;
+    forgotten::all(&open).await;
     jobs::all(&open).await;
     proposals::all(&open).await;
     retention::all(&open).await;

@@ -1,9 +1,9 @@
 //! The queries that run often, of all aggregates: no database may read a whole table for one of them.
 
 use crate::{
-    acceptances, access, agents, audit, certificates, clocks, commands, digests, facts, findings, incidents, jobs,
-    leases, ledger, maintenance, outages, outbox, people, proposals, records, restores, retention, sealed, site_tokens,
-    sql::Query, tokens, users,
+    acceptances, access, agents, audit, certificates, clocks, commands, digests, facts, findings, forgotten, incidents,
+    jobs, leases, ledger, maintenance, outages, outbox, people, proposals, records, restores, retention, sealed,
+    site_tokens, sql::Query, tokens, users,
 };
 
 /// All of them.
@@ -19,6 +19,7 @@ pub(crate) fn queries() -> impl Iterator<Item = &'static Query> {
         digests::HOT,
         facts::HOT,
         findings::HOT,
+        forgotten::HOT,
         incidents::HOT,
         jobs::HOT,
         leases::HOT,

@@ -25,6 +25,7 @@ pub mod digests;
 mod error;
 pub mod facts;
 pub mod findings;
+pub mod forgotten;
 #[cfg(test)]
 mod golden;
 mod handle;

@@ -47,7 +47,7 @@ pub struct RecordRow {
     pub offset_ms: i64,
     /// The bytes that were hashed; `null` when the agent had given the body up for room.
     pub body: String,
-    /// Whether it tells of more than samples: such a record is never forgotten (see [`crate::retention`]).
+    /// Whether it tells of more than samples: such a record stays for years ([`crate::forgotten`]).
     pub is_fact: bool,
 }
 

@@ -1,6 +1,6 @@
 //! What goes when its time is over (DELIVERY 4): records of samples alone, then their identities, hours, forks.
 //!
-//! Facts never go. Each call takes away so little that no other transaction waits long, and says how much; whoever calls
+//! Facts stay for years ([`crate::forgotten`]). Each call takes away so little that no other transaction waits long, and says how much; whoever calls
 //! goes on until it is less than he asked for.
 
 use jiff::Timestamp;

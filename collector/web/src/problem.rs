@@ -233,6 +233,9 @@ impl From<DeskError> for Refusal {
             | DeskError::NoSuchPlace(_)
             | DeskError::Ambiguous { .. }
             | DeskError::NoSuchAgent(_) => Self::NotFound { is_json: true },
+            DeskError::Forgotten { .. } => {
+                Self::Unreadable { why: sentence(&error.to_string()), errors: Vec::new(), is_json: true }
+            }
             DeskError::NoBook => Self::Unavailable {
                 why: "There is no book of agreements yet. On the collector's host: upheld-collector book apply DIR"
                     .to_owned(),

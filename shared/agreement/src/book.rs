@@ -27,6 +27,7 @@ mod diagnostic;
 mod fields;
 pub mod form;
 mod ics;
+mod kept;
 mod layout;
 mod nearest;
 mod plan;

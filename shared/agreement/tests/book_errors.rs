@@ -25,6 +25,8 @@ const CASES: &[Case] = &[
     ("name", &[(SITE, "id = \"sw-4\"", "id = \"sw 4\"")], &[Code::BadName, Code::NoSuchThing]),
     ("unknown-key", &[(GOLD, "calendar = \"business\"", "calender = \"business\"")], &[Code::UnknownKey]),
     ("unknown-key-not-near", &[(PROVIDER, "[retention]", "[retention]\nxyzzy = 1")], &[Code::UnknownKey]),
+    ("facts-too-short", &[(PROVIDER, "facts = \"7y\"", "facts = \"90d\"")], &[Code::BadValue]),
+    ("samples-too-short", &[(PROVIDER, "samples = \"30d\"", "samples = \"6d\"")], &[Code::BadValue]),
     (
         "look-up-without-its-place",
         &[(

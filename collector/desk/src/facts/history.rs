@@ -12,7 +12,7 @@ use upheld_model::{AgentId, CheckId, ClientId, SiteId, UnknownReason};
 use upheld_store::{ReadTx, agents::AgentStatus, facts::SiteKey};
 
 use super::{BEFORE, DayCells, Said, changes, of_site, read_said};
-use crate::{Desk, DeskError, book::HEARTBEAT_MS, clock, jobs, plan};
+use crate::{Desk, DeskError, book::HEARTBEAT_MS, clock, jobs, plan, tasks::refuse_forgotten};
 
 /// Three heartbeats: not heard for longer, an agent watches nothing that is known.
 const UNHEARD_AFTER: SignedDuration = SignedDuration::from_millis(3 * HEARTBEAT_MS.cast_signed());
@@ -46,6 +46,7 @@ impl Desk {
         let period = Span { from: period.from, to: period.to.min(now) };
         self.store
             .read("desk.site_history", move |tx| {
+                refuse_forgotten(tx, &client, period.from)?;
                 let book = shared.books.current(tx)?;
                 let Some(entry) = book.book.site(&client, &site) else { return Ok(None) };
                 let mut plan = plan::site_of(&book.book, &client, entry, period)?;

@@ -18,6 +18,7 @@ use crate::{
     Desk, DeskError, Scope,
     book::CurrentBook,
     case::{Case, entry},
+    tasks::refuse_forgotten,
 };
 
 /// Why there is no statement.
@@ -72,6 +73,7 @@ pub(crate) fn happened(
     stretch: Stretch,
     as_of: Timestamp,
 ) -> Result<Happened, DeskError> {
+    refuse_forgotten(tx, client, stretch.from)?;
     let mut found = Happened { assets: uptime::of_client(tx, book, client, stretch, as_of)?, ..Happened::default() };
     let mut causes: BTreeMap<(SiteId, AssetId), Vec<ExcludedSpan>> = BTreeMap::new();
     let mut calendars = Calendars::default();

@@ -23,7 +23,7 @@ use crate::{
     book::CurrentBook,
     facts::{self, DayCells},
     maintenance, own, plan,
-    tasks::gaps,
+    tasks::{gaps, refuse_forgotten},
 };
 
 /// Samples of one check further apart than this leave a gap: nobody looked in between.
@@ -45,6 +45,7 @@ impl Desk {
         let (client, site, shared) = (client.clone(), site.cloned(), std::sync::Arc::clone(&self.shared));
         self.store
             .read("desk.uptime", move |tx| {
+                refuse_forgotten(tx, &client, period.from)?;
                 let book = shared.books.current(tx)?;
                 let mut assets = of_client(tx, &book, &client, period, as_of)?;
                 assets.retain(|asset| site.as_ref().is_none_or(|site| asset.site == *site));

@@ -11,8 +11,12 @@ use super::{WRITERS, meaning::meaning};
 use crate::StoreError;
 
 /// Each step with the version that it leads to. A step, once released, never changes.
-pub(super) const STEPS: &[(i64, &str)] =
-    &[(12, include_str!("schema.sql")), (13, include_str!("schema_13.sql")), (14, include_str!("schema_14.sql"))];
+pub(super) const STEPS: &[(i64, &str)] = &[
+    (12, include_str!("schema.sql")),
+    (13, include_str!("schema_13.sql")),
+    (14, include_str!("schema_14.sql")),
+    (15, include_str!("schema_15.sql")),
+];
 
 const NAME: &str = "open.migrate";
 

@@ -236,6 +236,7 @@ fn ledger_audit_and_acceptances_refuse_to_be_rewritten() {
     let address = server.database();
     drop(open(&address, &options(&server)).unwrap());
     let database = address.rsplit('/').next().unwrap();
+    server.sql(database, crate::forgotten::A_YEAR_LATER);
     for table in ["audit", "ledger", "acceptances"] {
         for rewrite in
             [format!("UPDATE {table} SET client = 'x'"), format!("DELETE FROM {table}"), format!("TRUNCATE {table}")]

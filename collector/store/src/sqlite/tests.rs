@@ -257,3 +257,20 @@ fn empty_database() -> (TempDir, PathBuf) {
 fn with_end(path: &std::path::Path, end: &str) -> PathBuf {
     PathBuf::from(format!("{}{end}", path.display()))
 }
+
+#[test]
+fn the_ledger_lets_go_of_nothing_whose_time_is_not_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("upheld.db");
+    drop(open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let filled = crate::forgotten::A_YEAR_LATER.replace("'1', 'a'", "x'01', 'a'").replace("'2', 'b'", "x'02', 'b'");
+    connection.execute_batch(&filled.replace("'3', 'a'", "x'03', 'a'")).unwrap();
+    for (client, number) in [("acme", 1), ("acme", 2), ("other", 1)] {
+        let one = "DELETE FROM ledger WHERE client = ?1 AND number = ?2";
+        let refused = connection.execute(one, rusqlite::params![client, number]).unwrap_err().to_string();
+        assert_eq!(refused, "the ledger is append-only", "{client} {number}");
+    }
+    connection.execute("UPDATE incidents SET over_at = 99 WHERE client = 'acme' AND number = 1", []).unwrap();
+    assert_eq!(connection.execute("DELETE FROM ledger WHERE client = 'acme' AND number = 1", []).unwrap(), 1);
+}

@@ -80,7 +80,7 @@ pub struct Contact {
     pub phone: Option<String>,
 }
 
-/// How long things are kept.
+/// How long things are kept ([`super::Book::samples_for`], [`super::Book::facts_for`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Retention {
     /// Facts, after the agreement's end.
@@ -125,11 +125,7 @@ pub(crate) fn read(table: &Spanned<DeTable<'_>>, reading: &mut Reading<'_>) -> O
     let anchors_every_s =
         within(fields.optional("anchors_every", reading), (1, 60), fields.node("anchors_every"), reading);
     let heartbeat = fields.optional("heartbeat", reading);
-    let retention_node = fields.node("retention");
-    if let Some(node) = retention_node {
-        reading.keep("retention", node);
-    }
-    let retention = retention_node.and_then(|node| Retention::read(node, reading));
+    let retention = fields.optional("retention", reading);
     let channels = fields.node("channels").map(|node| read_channels(node, reading)).unwrap_or_default();
     let digest = fields.optional("digest", reading).unwrap_or_default();
     fields.finish(reading);
@@ -254,16 +250,6 @@ fn origin(address: &str) -> String {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     let usual = if scheme == "https" { ":443" } else { ":80" };
     format!("{scheme}://{}", authority.strip_suffix(usual).unwrap_or(&authority))
-}
-
-impl Read for Retention {
-    fn read(value: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
-        let mut fields = Fields::of(value, "retention", reading)?;
-        let facts_s = fields.optional("facts", reading);
-        let samples_s = fields.optional("samples", reading);
-        fields.finish(reading);
-        Some(Self { facts_s, samples_s })
-    }
 }
 
 impl Read for Contact {

@@ -184,4 +184,6 @@ INSERT INTO proposal_decisions (client, site, item, is_taken, decided_at, decide
 INSERT INTO late_hours (client, site, times)
     SELECT 'c' || i % 40, 's' || i, i
     FROM generate_series(1, 5000) i ON CONFLICT DO NOTHING;
+INSERT INTO forgotten (client, before_at)
+    SELECT 'c' || i, i FROM generate_series(1, 5000) i ON CONFLICT DO NOTHING;
 ANALYZE;
