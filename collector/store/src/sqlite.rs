@@ -8,6 +8,8 @@
 
 pub mod backup;
 mod columns;
+#[cfg(feature = "faulty")]
+pub mod faulty;
 pub mod follow;
 mod open;
 mod query;
@@ -20,10 +22,12 @@ use std::{
     time::Duration,
 };
 
+use rusqlite::Connection;
+
 use crate::{
     Store, StoreError,
     backend::{Backend, ReadJob, Submitted, WriteJob},
-    writer::Writer,
+    writer::{Writer, Writing},
 };
 
 pub use crate::writer::GROUP_MAX;
@@ -55,9 +59,18 @@ pub fn open(path: &Path) -> Result<Store, StoreError> {
 
 /// [`open`] with other than the usual options.
 pub fn open_with(path: &Path, options: &Options) -> Result<Store, StoreError> {
+    open_over(path, options, |connection| connection)
+}
+
+/// Opens it with `writing` around the connection that writes.
+fn open_over<W: Writing>(
+    path: &Path,
+    options: &Options,
+    writing: impl FnOnce(Connection) -> W,
+) -> Result<Store, StoreError> {
     let connection = open::prepare(path, options)?;
     let readers = readers::Readers::open(path, options)?;
-    let writer = Writer::start(connection)
+    let writer = Writer::start(writing(connection))
         .map_err(|error| StoreError::Open { path: path.to_owned(), source: std::sync::Arc::new(error) })?;
     Ok(Store::over(std::sync::Arc::new(Sqlite { readers, writer, path: path.to_owned() })))
 }

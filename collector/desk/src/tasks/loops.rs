@@ -70,16 +70,26 @@ async fn end(handle: JoinHandle<()>) {
 
 /// The tasks that have a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Task {
+pub enum Task {
+    /// Says that the collector lives and receives: [`Desk::alive_once`].
     Alive,
+    /// Announces what falls due on clocks: [`Desk::clocks_once`].
     Clocks,
+    /// Judges sites at their deadlines: [`Desk::watch_once`].
     Watch,
+    /// Opens incidents for who is silent: [`Desk::silence_once`].
     Silence,
+    /// Stores what is wrong with the collector itself: [`Desk::own_once`].
     Own,
+    /// Asks the anchors: [`Desk::line_once`].
     Line,
+    /// Sends the collector's own sign of life: [`Desk::beat_once`].
     Beat,
+    /// Makes digests of weeks that are over: [`Desk::digests_once`].
     Digests,
+    /// Takes away what is past its time: [`Desk::retention_once`].
     Retention,
+    /// Empties the outbox: [`Desk::deliver_outbox_once`].
     Deliverer,
 }
 
@@ -97,7 +107,8 @@ impl Task {
         Self::Deliverer,
     ];
 
-    fn name(self) -> &'static str {
+    /// Its name, in reports and on the status page.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Alive => "alive",
             Self::Clocks => "clocks",
@@ -112,8 +123,8 @@ impl Task {
         }
     }
 
-    /// The longest wait without a signal. A sign of life is not asked for more often than it says something.
-    fn period(self, every: Duration) -> Duration {
+    /// The longest wait without a signal, where `every` is the usual one. A sign of life is not asked for more often than it says something.
+    pub fn period(self, every: Duration) -> Duration {
         match self {
             Self::Alive => Duration::try_from(ALIVE_EVERY).unwrap_or(every),
             Self::Digests => DIGESTS_EVERY.max(every),
@@ -123,7 +134,7 @@ impl Task {
     }
 
     /// Whether it has work when something happened; the others go by the time alone.
-    fn is_woken(self) -> bool {
+    pub fn is_woken(self) -> bool {
         match self {
             Self::Clocks | Self::Watch | Self::Silence | Self::Deliverer => true,
             Self::Alive | Self::Own | Self::Line | Self::Beat | Self::Digests | Self::Retention => false,
@@ -198,6 +209,14 @@ impl Desk {
         Tasks { handles, stop, keeper }
     }
 
+    /// One turn of a task, as its loop does it in a collector that is alone on its database. `worker` is who takes messages
+    /// from the outbox.
+    pub async fn run_task(&self, task: Task, around: &Surroundings, worker: &str) -> Result<Report, DeskError> {
+        let ran = task.run(self, around, worker).await;
+        self.note_run(task.name(), &ran, (around.clock)());
+        ran
+    }
+
     /// Does a task where it is this collector's, and stands by where it is not. `held` is the fence of the last time.
     async fn run_if_held(
         &self,
@@ -249,12 +268,13 @@ impl Desk {
                 _ = stopped.changed() => return,
             }
             woken.mark_unchanged();
-            let ran = if around.among.is_some() && task.is_leased() {
-                self.run_if_held(task, &around, &worker, &mut held).await
+            if around.among.is_some() && task.is_leased() {
+                let ran = self.run_if_held(task, &around, &worker, &mut held).await;
+                self.note_run(task.name(), &ran, (around.clock)());
             } else {
-                task.run(&self, &around, &worker).await
-            };
-            self.note_run(task.name(), &ran, (around.clock)());
+                // What failed stands in the desk's health.
+                drop(self.run_task(task, &around, &worker).await);
+            }
             if *stopped.borrow() {
                 return;
             }
