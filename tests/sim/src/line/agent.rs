@@ -8,12 +8,12 @@ use std::{
 use upheld_delivery::{
     Moment, Random,
     courier::Courier,
-    journal::{Settings, Status, Urgency},
+    journal::{Opened, Settings, Status, Urgency},
     sender::{Answer, Effect, Event, Post},
     storage::sim::{Crash, Disk, SimStorage, next},
 };
 use upheld_evidence::SigningKey;
-use upheld_model::{AgentEvent, Digest, Mono, ObservedAt, Outcome, Sample};
+use upheld_model::{AgentEvent, BootId, Digest, Mono, ObservedAt, Outcome, Sample};
 use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Now};
 
 pub(crate) const SEED: [u8; 32] = [42; 32];
@@ -41,6 +41,11 @@ pub(crate) struct Seen {
 pub(crate) struct Agent {
     pub(crate) disk: SimStorage,
     courier: Option<Courier<SimStorage>>,
+    /// What its last start found in the journal; taken by who goes on from there.
+    pub(crate) opened: Option<Opened>,
+    /// What it says of the present beside its records.
+    pub(crate) present: Now,
+    boot: BootId,
     settings: Settings,
     heartbeat: Duration,
     /// Facts whose append and sync returned, and which nobody destroyed.
@@ -67,6 +72,9 @@ impl Agent {
         Self {
             disk,
             courier: None,
+            opened: None,
+            present: Now::default(),
+            boot: "boot".parse().expect("a boot's id"),
             settings,
             heartbeat,
             durable: BTreeSet::new(),
@@ -166,7 +174,8 @@ impl Agent {
         if opened.is_err() && self.disk.is_down() {
             return Ok(()); // It died while it started.
         }
-        let (mut courier, _) = opened.map_err(|error| format!("a journal does not open: {error}"))?;
+        let (mut courier, opened) = opened.map_err(|error| format!("a journal does not open: {error}"))?;
+        self.opened = Some(opened);
         courier.handle(Event::Pace { heartbeat: self.heartbeat }, now);
         self.restart_at = None;
         self.courier = Some(courier);
@@ -201,10 +210,15 @@ impl Agent {
         match &self.courier {
             Some(courier) => {
                 let due = courier.poll_timeout()?;
-                Some((self.mono_origin + due.0.div_ceil(1_000_000)).max(self.asleep_until))
+                Some(self.true_ms(due).max(self.asleep_until))
             }
             None => self.restart_at.map(|at| at.max(self.asleep_until)),
         }
+    }
+
+    /// When its monotonic clock will show this, unless it sleeps.
+    pub(crate) fn true_ms(&self, mono: Mono) -> u64 {
+        self.mono_origin + mono.0.div_ceil(1_000_000)
     }
 
     /// Runs what is due and gives out what it wants to post.
@@ -223,9 +237,8 @@ impl Agent {
         let mut posts = Vec::new();
         while let Some(effect) = courier.poll_effect() {
             let Effect::Post(post) = effect else { continue };
-            let Ok(boot) = "boot".parse() else { continue };
-            let clock = ClockReading { wall: now.wall, mono: now.mono, boot };
-            let Ok(request) = courier.request(&post, clock, Now::default()) else { continue };
+            let clock = ClockReading { wall: now.wall, mono: now.mono, boot: self.boot.clone() };
+            let Ok(request) = courier.request(&post, clock, self.present.clone()) else { continue };
             self.under_way = Some((post.no, request.batch_digest));
             posts.push((post, request));
         }
@@ -245,7 +258,13 @@ impl Agent {
         self.courier.as_ref().map(Courier::status)
     }
 
-    fn moment(&self, now_ms: u64) -> Moment {
+    /// Its journal and what sends it, while it is up: for who has bodies of his own to journal.
+    pub(crate) fn courier(&mut self) -> Option<&mut Courier<SimStorage>> {
+        self.courier.as_mut()
+    }
+
+    /// Its clocks.
+    pub(crate) fn moment(&self, now_ms: u64) -> Moment {
         let wall_ms = START_MS.saturating_add_unsigned(now_ms).saturating_add(self.wall_off_ms);
         let wall = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         Moment { mono: Mono(now_ms.saturating_sub(self.mono_origin) * 1_000_000), wall: ObservedAt(wall) }
