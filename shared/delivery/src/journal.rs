@@ -19,21 +19,20 @@ mod segments;
 mod since;
 mod state;
 mod summary;
+mod told;
 mod types;
 mod write;
 
 use std::time::Duration;
 
-use upheld_model::{
-    AgentEvent, DeviceText, Epoch, Mono, ObservedAt, Sample, UnknownReason,
-    mutant::{Rule, is_broken},
-};
-use upheld_wire::v1::{Body, Head};
+use upheld_model::{AgentEvent, Epoch, Mono, ObservedAt, Sample, UnknownReason};
+use upheld_wire::v1::Head;
 
 use self::{
     codec::Codec,
     segments::{Segment, number_of},
     state::{EpochState, State},
+    told::Told,
     write::Pending,
 };
 pub use self::{
@@ -72,6 +71,8 @@ pub struct Journal<S> {
     owed_samples: Vec<Sample>,
     /// Those of them that are pending.
     saying: Vec<AgentEvent>,
+    /// Losses that were told, in the order of their time.
+    told: Vec<Told>,
     /// How long the journal had been running when it was opened.
     age_before_s: u64,
     opened_at: Mono,
@@ -122,6 +123,7 @@ impl<S: Storage> Journal<S> {
             pending: Pending::default(),
             owed: state.owed.clone(),
             saying: Vec::new(),
+            told: state.told.clone(),
             owed_samples: Vec::new(),
             opened_at: now.mono,
             now,
@@ -136,8 +138,15 @@ impl<S: Storage> Journal<S> {
         journal.restore_names(&state, dead.is_empty() && opened.damaged == 0);
         journal.clear_away(&dead, &mut opened);
         journal.secure_last();
+        if !has_state {
+            journal.recollect_gaps();
+        }
         journal.tell_wounds(&opened, has_state);
         journal.heal(UnknownReason::Corrupt)?;
+        if !has_state {
+            // When its epochs began is known from nothing else, once their first records are given up.
+            journal.save_state();
+        }
         journal.keep_reserve();
         opened.waiting = journal.waiting();
         Ok((journal, opened))
@@ -301,6 +310,7 @@ impl<S: Storage> Journal<S> {
                 self.learn_epoch(epoch, previous);
             }
         }
+        self.believe_links();
         if is_whole {
             self.believe_beginnings();
         }
@@ -309,47 +319,6 @@ impl<S: Storage> Journal<S> {
         self.is_open = self.segments.last().is_some_and(|last| {
             last.header.is_some_and(|header| header.epoch == current) && last.bytes == last.file_bytes
         });
-    }
-
-    /// Says in events what opening found wrong.
-    fn tell_wounds(&mut self, opened: &Opened, has_state: bool) {
-        let mut what = Vec::new();
-        if opened.torn_bytes > 0 {
-            what.push(format!("cut {} bytes of a torn tail", opened.torn_bytes));
-        }
-        if opened.damaged > 0 {
-            what.push(format!("stepped over {} damaged places", opened.damaged));
-        }
-        if !has_state && !self.segments.is_empty() {
-            what.push("its state file was missing or damaged; records are sent again".to_owned());
-        }
-        if !what.is_empty() {
-            self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&what.join("; ")) });
-        }
-    }
-
-    fn owe(&mut self, event: AgentEvent) {
-        if !(is_broken(Rule::LossIsTold) && matches!(event, AgentEvent::Gap { .. })) {
-            self.owed.push(event);
-        }
-    }
-
-    /// Appends what the journal has to say of itself. A refusal here is the next append's as well.
-    fn append_owed(&mut self) {
-        if !self.owed.is_empty() {
-            let events = std::mem::take(&mut self.owed);
-            let now = self.now;
-            match self.enqueue(&Body { samples: Vec::new(), events: events.clone() }, Urgency::Now, now) {
-                Err(JournalError::Lost(_)) => self.owed = events,
-                Ok(()) | Err(_) => self.saying.extend(events),
-            }
-        }
-        // While no disk takes it, it would only take the place of what is seen now.
-        if !self.owed_samples.is_empty() && self.volatile.is_none() {
-            let samples = std::mem::take(&mut self.owed_samples);
-            // One sample that alone is larger than a record never was in one.
-            drop(self.enqueue_summary(samples, self.now));
-        }
     }
 
     fn write_state(&mut self) -> Result<(), JournalError> {
@@ -390,6 +359,7 @@ impl<S: Storage> Journal<S> {
             tags: tags.collect(),
             unreadable,
             owed: self.saying.iter().chain(&self.owed).cloned().collect(),
+            told: self.told.clone(),
             next_number: self.next_number,
             age_s: self.age_s(),
             closed_at: None,

@@ -6,7 +6,7 @@ use upheld_model::{AgentEvent, DeviceText, Digest, Epoch, UnknownReason};
 use upheld_wire::v1::{EpochLink, Head, limits::HEADS_MAX, record::root};
 
 use super::{
-    Journal, JournalError, at_of,
+    Journal, JournalError,
     read::{Damage, Trouble},
     segments::{Piece, Tag, name_of},
     state::EpochState,
@@ -139,6 +139,23 @@ impl<S: Storage> Journal<S> {
         }
     }
 
+    /// The first record of an epoch says how long the one before it was, and so does the header of its segment: a last
+    /// record that is damaged is missed even where the state that counted it is lost.
+    pub(super) fn believe_links(&mut self) {
+        let links = self.segments.iter().filter_map(|segment| {
+            let first_ms = segment.extents.first()?.first_ms;
+            Some((segment.header?.previous?, first_ms))
+        });
+        for (link, first_ms) in links.collect::<Vec<_>>() {
+            if let Some(before) = self.epochs.iter_mut().find(|known| known.epoch == link.epoch && known.len < link.len)
+            {
+                before.len = link.len;
+                before.tip = link.chain;
+                before.ended_ms = before.ended_ms.or(Some(first_ms));
+            }
+        }
+    }
+
     /// An epoch whose first records are not here, and not damaged either: they were acknowledged and given up for room,
     /// and the process ended before that was saved (a full disk saves nothing). The header of the segment that went on says
     /// how many they were and what their chain is, so that is claimed: a collector that holds less answers `behind`, and
@@ -262,10 +279,7 @@ impl<S: Storage> Journal<S> {
         for (index, end) in &findings.cuts {
             self.epochs[*index].len = *end;
         }
-        for (from, to) in &findings.gaps {
-            let gap = AgentEvent::Gap { from: at_of(*from), to: at_of(*to.max(from)), reason };
-            self.owe(gap);
-        }
+        self.owe_gaps(&findings.gaps, reason);
         let empty = self.empty_epoch(epoch, previous);
         // It begins with records that are older than it: what of them is given up later is a gap from the oldest on.
         let oldest_ms = findings.stranded.iter().map(|piece| piece.first_ms).min();

@@ -245,8 +245,8 @@ impl<S: Storage> Journal<S> {
         }
     }
 
-    fn tell_what_went(&mut self, what: Thinned, (from, to): (i64, i64), summary: Summary) {
-        let (from, to) = (at_of(from), at_of(to));
+    fn tell_what_went(&mut self, what: Thinned, gap: (i64, i64), summary: Summary) {
+        let (from, to) = (at_of(gap.0), at_of(gap.1));
         let seen = summary.seen;
         let kept = summary.finish();
         let words = match what {
@@ -257,7 +257,7 @@ impl<S: Storage> Journal<S> {
             Thinned::Summaries => {
                 format!("what was left of samples from before, written {} to {}, was given up for room", from.0, to.0)
             }
-            Thinned::Everything => return self.owe(AgentEvent::Gap { from, to, reason: UnknownReason::NotKept }),
+            Thinned::Everything => return self.owe_gaps(&[gap], UnknownReason::NotKept),
         };
         self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&words) });
         self.owed_samples.extend(kept);

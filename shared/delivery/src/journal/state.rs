@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use upheld_model::{AgentEvent, Digest, Epoch};
 use upheld_wire::v1::{EpochLink, Head};
 
-use super::{JournalError, format::FORMAT};
+use super::{JournalError, format::FORMAT, told::Told};
 use crate::storage::{Fault, Storage, StorageError};
 
 pub(super) const STATE: &str = "state";
@@ -34,6 +34,9 @@ pub(super) struct State {
     /// be forgotten by a kill.
     #[serde(default)]
     pub(super) owed: Vec<AgentEvent>,
+    /// Losses that were told.
+    #[serde(default)]
+    pub(super) told: Vec<Told>,
     /// How long this journal has been running, in seconds.
     pub(super) age_s: u64,
     /// The end of the records as the journal was closed by request: segment and bytes.

@@ -262,10 +262,7 @@ fn any_flipped_byte_of_a_journal_with_acknowledgements_and_two_epochs_costs_at_m
             let missing: Vec<u64> = (5..12).filter(|number| !found.contains(number)).collect();
             assert!(missing.len() <= 1, "{name} byte {at}: {missing:?} missing");
             assert!(found.len() + missing.len() == 7, "{name} byte {at}: doubled in {found:?}");
-            assert!(
-                missing.is_empty() || missing == [11] || !gaps(&all).is_empty(),
-                "{name} byte {at}: {missing:?} untold"
-            );
+            assert!(missing.is_empty() || !gaps(&all).is_empty(), "{name} byte {at}: {missing:?} untold");
         }
     }
 }
