@@ -17,6 +17,8 @@ mod unstable;
 mod window;
 mod words;
 
+pub(crate) use window::ON_BATTERY;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;

@@ -15,9 +15,11 @@ use serde::{Deserialize, Serialize};
 use upheld_model::{BootEnd, CheckId, Counter, Outcome, Sample, UnknownReason, sample::Value};
 
 use crate::{
+    correlate::ON_BATTERY,
     kind::{CheckKind, Family},
     measure::{self, Measure, Point, Points},
     observe::{Dip, Reading, Supply},
+    plan::plus,
     time_of_day::{Hours, LossCells, RttCells, Signal, rtt_bucket},
 };
 
@@ -196,6 +198,9 @@ impl Keeper {
             return;
         };
         if latest.seen == one.seen {
+            // A supply that stays on battery is an incident once a reading says that it lasted: this may be the one.
+            let may_have_lasted = latest.to < plus(latest.from, ON_BATTERY) && latest.to < at;
+            self.over.is_news |= one.seen.is_notable() && may_have_lasted;
             (latest.from, latest.to) = (latest.from.min(at), latest.to.max(at));
         } else if at <= latest.to {
             // Late, or the agent's clock went back: a reading on its own. Sorted by time it finds its place.
@@ -449,6 +454,23 @@ mod tests {
         let (kept, stretches, hours) = kept_of(&kind, &readings, 10);
         assert_eq!((stretches.len(), kept.latest().count()), (0, 1));
         assert!(hours.len() >= 23, "{}", hours.len());
+    }
+
+    #[test]
+    fn that_a_supply_stays_on_battery_is_news_until_it_has_lasted() {
+        let kind = CheckKind::new("ups.nut");
+        let mut kept = Kept::default();
+        let mut news = Vec::new();
+        for second in [0, 55, 65, 75] {
+            let mut keeper = Keeper::new(kept, TimeZone::UTC);
+            let supply = Some(Supply::Battery { is_low: false });
+            let reading = Reading { supply, ..Reading::new(at(second), Outcome::Warn) };
+            keeper.take(&name(), Some(&kind), reading, None);
+            let (next, over) = keeper.finish();
+            news.push(over.is_news);
+            kept = next;
+        }
+        assert_eq!(news, [true, true, true, false]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ const BEFORE: Duration = Duration::from_secs(30);
 /// The longest stretch between two samples in which a counted occurrence explains what happened meanwhile.
 const COUNTED_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// How long a supply runs on battery before that is an incident by itself (PROBES 1).
-const ON_BATTERY: Duration = Duration::from_secs(60);
+pub(crate) const ON_BATTERY: Duration = Duration::from_secs(60);
 
 /// One cause.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use jiff::{Timestamp, ToSpan as _};
 
 use super::{AssetView, Rules, open_after};
 use crate::{
+    correlate::ON_BATTERY,
     facts::SiteFacts,
     plan::{Site, plus, settle},
 };
@@ -37,7 +38,7 @@ pub fn next_wake(site: &Site, facts: &SiteFacts, rules: &Rules) -> Option<Timest
             next.take(plus(over.unwrap_or(finding.detected), DAY));
         }
         for stretch in &own.on_battery {
-            next.take(plus(stretch.from.not_after, Duration::from_secs(60)));
+            next.take(plus(stretch.from.not_after, ON_BATTERY));
             stretch.until.into_iter().for_each(|at| cleared(&mut next, at));
         }
         for count in &own.counts {
