@@ -9,7 +9,6 @@ mod judged;
 mod keeping;
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,13 +17,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upheld_delivery::receiver::{Accepted, Content, Fork, Verdict};
 use upheld_detection::incident::Trigger;
+use upheld_model::{CheckId, ObservedAt, PresentId, finding::CheckState};
 use upheld_store::{
-    StoreError, Tx,
+    ReadTx, StoreError, Tx,
     agents::{AgentNowRow, AgentStatus},
     facts::{SiteKey, UnheardRow},
     records::{AgentKey, DeadLetterRow, HeadRow, RecordRow},
 };
-use upheld_wire::v1::{Conflict, DeliverRequest, Delivered, Head, Problem, codes};
+use upheld_wire::v1::{Conflict, DeliverRequest, Delivered, Head, Problem, codes, present};
 
 use crate::{
     Actor, AgentPeer, Desk, DeskError,
@@ -42,6 +42,8 @@ use judged::Judged;
 /// How long after it came an upload is taken where several collectors serve: one that was frozen with it in hand would date
 /// what it brings before what another has taken since. The agent sends again.
 const FRESH: Duration = Duration::from_secs(10);
+/// The present of an agent of whose checks nothing is known.
+const NO_STATES: &str = "{}";
 
 /// The answer to an upload.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +120,14 @@ impl Taken {
     }
 }
 
+/// What was noted of the present.
+struct Heard {
+    /// Whether that changed an incident.
+    has_news: bool,
+    /// The name of the checks' states that are held from here on.
+    present: PresentId,
+}
+
 /// One upload inside its transaction.
 struct Upload<'a> {
     book: &'a CurrentBook,
@@ -137,8 +147,8 @@ impl Upload<'_> {
         }
         match verdict {
             Verdict::Heartbeat => {
-                let has_news = self.heard(tx)?;
-                Ok(self.delivered(None, &judged, has_news))
+                let heard = self.heard(tx)?;
+                Ok(self.delivered(None, &judged, heard))
             }
             Verdict::Accept(accepted) => self.accept(tx, accepted, &judged),
             Verdict::Behind { .. } => Ok(self.conflict(verdict)),
@@ -174,16 +184,16 @@ impl Upload<'_> {
             tx.put_head(self.key(), &HeadRow { epoch, len, chain, ordinal }, self.now)?;
         }
         judged.keeping.write(tx, self.peer)?;
-        let mut has_news = self.heard(tx)?;
+        let mut heard = self.heard(tx)?;
         if judged.keeping.is_late {
             tx.note_late_hours(self.site())?;
             self.book.sites.cells.forget(&self.peer.client, &self.peer.site);
         }
         if arrivals::take_events(tx, self, accepted)? || judged.keeping.is_news {
-            has_news = true;
+            heard.has_news = true;
             site::judge(tx, self.book, &self.peer.client, &self.peer.site, self.now)?;
         }
-        Ok(self.delivered(Some(accepted), judged, has_news))
+        Ok(self.delivered(Some(accepted), judged, heard))
     }
 
     fn row(&self, index: usize, content: &Content) -> Result<RecordRow, DeskError> {
@@ -224,10 +234,12 @@ impl Upload<'_> {
         Ok(tx.insert_dead_letter(self.key(), &row)?)
     }
 
-    /// Notes the present that the agent tells of, and ends its silence if it was silent. Whether that changed an
-    /// incident.
-    fn heard(&self, tx: &mut dyn Tx) -> Result<bool, DeskError> {
-        let before = tx.agent_now(&self.peer.client, &self.peer.agent)?.map(|before| before.last_seen);
+    /// Notes the present that the agent tells of, and ends its silence if it was silent.
+    fn heard(&self, tx: &mut dyn Tx) -> Result<Heard, DeskError> {
+        let held = tx.agent_now(&self.peer.client, &self.peer.agent)?;
+        let before = held.as_ref().map(|held| held.last_seen);
+        let checks = self.states(held)?;
+        let name = present::name_of(&checks);
         // Another collector may have heard it since.
         let last_seen = before.map_or(self.now, |before| before.max(self.now));
         let is_back = before.is_none_or(|before| self.now.duration_since(before) > UNHEARD_AFTER);
@@ -238,7 +250,7 @@ impl Upload<'_> {
             // What was unknown of the time in between may be known now.
             tx.put_site_due(self.site(), Some(self.now))?;
         }
-        let DeliverRequest { clock, now: present, .. } = self.request;
+        let DeliverRequest { clock, now: told, .. } = self.request;
         tx.put_agent_now(&AgentNowRow {
             client: self.peer.client.clone(),
             agent: self.peer.agent.clone(),
@@ -247,18 +259,30 @@ impl Upload<'_> {
             mono: clock.mono,
             boot: clock.boot.clone(),
             offset_ms: self.offset_ms(),
-            version: present.version.chars().take(64).collect(),
-            config_version: present.config_version,
-            waiting: present.waiting,
-            oldest_waiting: present.oldest_waiting.map(|at| at.0),
-            checks: text("agent's present state", &present.checks)?,
-            ailments: text("agent's ailments", &present.ailments)?,
+            version: told.version.chars().take(64).collect(),
+            config_version: told.config_version,
+            waiting: told.waiting,
+            oldest_waiting: told.oldest_waiting.map(|at| at.0),
+            checks,
+            ailments: text("agent's ailments", &told.ailments)?,
         })?;
         let back: Vec<_> = ended.into_iter().map(|agent| Trigger::AgentBack { agent, heard: self.now }).collect();
         if !back.is_empty() {
             site::react(tx, self.book, &self.peer.client, &self.peer.site, &back, self.now)?;
         }
-        Ok(!back.is_empty())
+        Ok(Heard { has_news: !back.is_empty(), present: name })
+    }
+
+    /// How the checks stand, JSON: as the request tells, or as they are held under the name that it calls them by. Under
+    /// another name than is held nothing is known of any.
+    fn states(&self, held: Option<AgentNowRow>) -> Result<String, DeskError> {
+        match self.request.now.unchanged {
+            None => text("agent's present state", &self.request.now.checks),
+            Some(name) => {
+                let held = held.map(|held| held.checks).filter(|checks| present::name_of(checks) == name);
+                Ok(held.unwrap_or_else(|| NO_STATES.to_owned()))
+            }
+        }
     }
 
     /// Two hosts with one identity: from here on nothing of either is taken until a person decides (SECURITY 17).
@@ -275,7 +299,7 @@ impl Upload<'_> {
         Ok(Taken { answer, has_news: true })
     }
 
-    fn delivered(&self, accepted: Option<&Accepted>, judged: &Judged, has_news: bool) -> Taken {
+    fn delivered(&self, accepted: Option<&Accepted>, judged: &Judged, heard: Heard) -> Taken {
         let delivered = Delivered {
             batch_digest: self.request.batch_digest,
             head: accepted.map(|accepted| accepted.head),
@@ -283,10 +307,11 @@ impl Upload<'_> {
             receipt: None,
             renew: false,
             secrets: judged.secrets.clone(),
+            present: Some(heard.present),
             config_version: self.book.version,
             collector_time: self.now,
         };
-        Taken { answer: DeliverAnswer::Delivered(delivered), has_news }
+        Taken { answer: DeliverAnswer::Delivered(delivered), has_news: heard.has_news }
     }
 
     fn conflict(&self, verdict: &Verdict) -> Taken {
@@ -315,12 +340,10 @@ impl Upload<'_> {
         i64::try_from(self.offset().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// The checks that the "now" header calls good, each since when.
-    fn good_now(&self) -> BTreeMap<&upheld_model::CheckId, upheld_model::ObservedAt> {
-        let checks = self.request.now.checks.iter();
-        checks
-            .filter(|(_, now)| now.state == upheld_model::finding::CheckState::Ok)
-            .map(|(check, now)| (check, now.since))
-            .collect()
+    /// Since when the check has been good in the present that was noted of this agent; `None` when it is not.
+    fn good_since(&self, tx: &dyn ReadTx, check: &CheckId) -> Result<Option<ObservedAt>, DeskError> {
+        let Some(held) = tx.agent_now(&self.peer.client, &self.peer.agent)? else { return Ok(None) };
+        let states = site::states(&held)?;
+        Ok(states.get(check).filter(|now| now.state == CheckState::Ok).map(|now| now.since))
     }
 }

@@ -13,7 +13,7 @@ use upheld_detection::{
     uptime::Span,
 };
 use upheld_model::{AgentId, CheckId, ClientId, IncidentClass, IncidentKind, SiteId, finding::CheckState};
-use upheld_store::{ReadTx, Tx, facts::SiteKey};
+use upheld_store::{ReadTx, Tx, agents::AgentNowRow, facts::SiteKey};
 use upheld_wire::v1::CheckNow;
 
 use crate::{
@@ -182,11 +182,14 @@ pub(crate) fn unknown_checks<'a>(
         if now.duration_since(present.last_seen) > 3 * SignedDuration::from_millis(HEARTBEAT_MS.cast_signed()) {
             continue;
         }
-        let states: BTreeMap<CheckId, CheckNow> = serde_json::from_str(&present.checks)
-            .map_err(|error| DeskError::unreadable("agent's present state", &error))?;
-        judged.extend(states.into_iter().filter(|(_, now)| is_judged(now.state)).map(|(check, _)| check));
+        judged.extend(states(&present)?.into_iter().filter(|(_, now)| is_judged(now.state)).map(|(check, _)| check));
     }
     Ok(checks.filter(|check| !judged.contains(*check)).cloned().collect())
+}
+
+/// How an agent's checks stand.
+pub(crate) fn states(present: &AgentNowRow) -> Result<BTreeMap<CheckId, CheckNow>, DeskError> {
+    serde_json::from_str(&present.checks).map_err(|error| DeskError::unreadable("agent's present state", &error))
 }
 
 fn is_judged(state: CheckState) -> bool {

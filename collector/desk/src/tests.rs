@@ -24,6 +24,7 @@ mod outbox;
 mod own;
 mod passwords;
 mod people;
+mod present;
 mod proposals;
 mod recovery;
 mod retention;

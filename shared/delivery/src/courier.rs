@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use upheld_evidence::{SigningKey, sign_chain};
 use upheld_model::Mono;
-use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Head, Now, PROTOCOL, record::batch_digest};
+use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Head, Now, PROTOCOL, present, record::batch_digest};
 
 use crate::{
     Moment, Random,
@@ -98,7 +98,8 @@ impl<S: Storage> Courier<S> {
         kept
     }
 
-    /// The request that a [`Effect::Post`] asks for, with the newest state in its header. To be sent at once; the
+    /// The request that a [`Effect::Post`] asks for, with the newest state in its header, in full or by its name where the
+    /// collector said that it holds it. To be sent at once; the
     /// answer comes back as [`Event::Answered`] with the post's number.
     ///
     /// # Errors
@@ -121,8 +122,12 @@ impl<S: Storage> Courier<S> {
         now.waiting = status.waiting;
         now.oldest_waiting = status.oldest_waiting;
         now.ailments.extend(status.ailments);
-        let digest = batch_digest(&records);
-        self.sender.sent(post.no, Sent { digest, head, config_version: now.config_version });
+        now.unchanged = present::name(&now.checks).filter(|name| self.sender.is_held(*name));
+        if now.unchanged.is_some() {
+            now.checks.clear();
+        }
+        let (digest, config_version, unchanged) = (batch_digest(&records), now.config_version, now.unchanged);
+        self.sender.sent(post.no, Sent { digest, head, config_version, unchanged });
         let heads = post.heads.clone();
         Ok(DeliverRequest {
             protocol: PROTOCOL,

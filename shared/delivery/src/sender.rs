@@ -8,7 +8,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use upheld_model::{
-    Digest, Epoch, Mono, Seq,
+    Digest, Epoch, Mono, PresentId, Seq,
     mutant::{Rule, is_broken},
 };
 use upheld_wire::v1::{
@@ -58,6 +58,8 @@ pub struct Sender {
     wants_to_speak: bool,
     asked_config: Option<(u64, Mono)>,
     asked_renewal: Option<Mono>,
+    /// The checks' states that the collector said it holds with its latest answer.
+    held: Option<PresentId>,
     next_no: u64,
     dice: u64,
 }
@@ -82,6 +84,8 @@ pub(crate) struct Sent {
     /// What an acknowledgement makes held; `None` for a heartbeat.
     pub(crate) head: Option<Head>,
     pub(crate) config_version: u64,
+    /// The states of the checks that it called by their name in place of telling them.
+    pub(crate) unchanged: Option<PresentId>,
 }
 
 /// What the machine wants: something of the shell, or something of the journal.
@@ -217,6 +221,7 @@ impl Sender {
             wants_to_speak: false,
             asked_config: None,
             asked_renewal: None,
+            held: None,
             next_no: 0,
             dice: seed,
         }
@@ -259,6 +264,11 @@ impl Sender {
                 self.steps.extend(what.head.map(Step::Acknowledge));
             }
         }
+    }
+
+    /// Whether the collector's latest answer said that it holds the states of this name.
+    pub(crate) fn is_held(&self, present: PresentId) -> bool {
+        self.held == Some(present)
     }
 
     /// The next thing to do.
@@ -341,6 +351,8 @@ impl Sender {
         }
         let sent = *sent;
         self.phase = Phase::Idle;
+        // Whatever is no answer to what was sent leaves open what is held: all is told anew.
+        self.held = None;
         match answer {
             Answer::Delivered(delivered) => self.delivered(sent, &delivered, now),
             Answer::Conflict(conflict) => self.conflict(conflict, now),
@@ -361,6 +373,11 @@ impl Sender {
         };
         self.failures = 0;
         self.conflicts = 0;
+        self.held = delivered.present;
+        if sent.unchanged.is_some_and(|named| delivered.present != Some(named)) {
+            // It takes the checks for unknown until they are told.
+            self.wants_to_speak = true;
+        }
         self.records_max = (self.records_max * 2).min(RECORDS_MAX);
         self.stand(Standing::Good);
         if delivered.renew && self.asked_renewal.is_none_or(|at| now.since(at) >= FETCH_AGAIN) {

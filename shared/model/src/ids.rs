@@ -230,6 +230,10 @@ hex_id!(
     DrillId, 16, "drill id"
 );
 hex_id!(
+    /// The states of an agent's checks at one moment, named by the first 64 bits of a digest of them.
+    PresentId, 8, "name of a present state"
+);
+hex_id!(
     /// A SHA-256 digest: of a record's content, of a chain, of resolved terms.
     Digest, 32, "SHA-256 digest"
 );

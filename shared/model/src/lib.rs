@@ -22,7 +22,7 @@ pub use check::{CheckSpec, ProbeSpec};
 pub use finding::{AgentEvent, Finding, FindingEnd, RunEnd};
 pub use ids::{
     AgentId, AssetId, CheckId, CheckName, ClientId, Digest, DrillId, Epoch, FindingId, IncidentNumber, IncidentRef,
-    RecordId, SecretName, Seq, SiteId,
+    PresentId, RecordId, SecretName, Seq, SiteId,
 };
 pub use sample::{Counter, Outcome, Sample, UnknownReason};
 pub use text::DeviceText;

@@ -14,6 +14,7 @@
 pub mod drill;
 pub mod enroll;
 pub mod limits;
+pub mod present;
 pub mod proposals;
 pub mod record;
 pub mod secrets;
@@ -23,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upheld_model::{
-    AgentId, AssetId, BootId, CheckId, CheckSpec, Digest, Epoch, Mono, ObservedAt, finding::CheckState,
+    AgentId, AssetId, BootId, CheckId, CheckSpec, Digest, Epoch, Mono, ObservedAt, PresentId, finding::CheckState,
 };
 
 pub use record::{Body, EpochLink, Omitted, Record};
@@ -95,6 +96,10 @@ pub struct Now {
     /// Every check's state and since when.
     #[serde(default)]
     pub checks: BTreeMap<CheckId, CheckNow>,
+    /// In place of `checks`: they stand as in the present of this name. Said only when the latest answer named it as held
+    /// ([`Delivered::present`]); a collector that holds another takes every check for unknown, and its answer says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<PresentId>,
     /// Records that wait to be acknowledged, those of this request included.
     #[serde(default)]
     pub waiting: u64,
@@ -134,6 +139,10 @@ pub struct Delivered {
     /// What is sealed for this agent; ask `POST /v1/secrets` when it differs. `None` from a collector that seals nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<secrets::SecretsAt>,
+    /// The name of the checks' states that are held of this agent after the commit ([`present::name`]); a request in which
+    /// they have this name may say so in place of them. `None` from a collector that does not know of such names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub present: Option<PresentId>,
     /// The configuration version that this agent should run; ask `GET /v1/config` when it differs.
     pub config_version: u64,
     /// The collector's clock at the commit.

@@ -9,6 +9,7 @@ use upheld_wire::v1::{
     AgentConfig, Body, Conflict, DeliverRequest, Delivered, EpochLink, Problem,
     drill::DrillReport,
     enroll::{EnrollAnswer, EnrollRequest, RenewAnswer, RenewRequest},
+    present::name,
     proposals::{AnyAsset, ProposalAnswer, ProposalRequest},
     record::{batch_digest, root},
     secrets::{SecretsAnswer, SecretsRequest},
@@ -84,6 +85,18 @@ fn sealed_secrets_read_and_an_older_collector_says_nothing_of_them() {
     reads::<SecretsRequest>(include_str!("golden/secrets-request.json"));
     let answer: SecretsAnswer = reads(include_str!("golden/secrets-answer.json"));
     assert_eq!(answer.boxes[0].name.as_str(), "nvr-web");
+}
+
+#[test]
+fn a_present_that_is_named_reads_and_an_older_side_says_nothing_of_names() {
+    let request: DeliverRequest = reads(include_str!("golden/deliver-heartbeat-unchanged.json"));
+    assert_eq!(request.now.unchanged, name(&request.now.checks), "the name is made of the states, here of none");
+    let before: DeliverRequest = reads(include_str!("golden/deliver-heartbeat.json"));
+    assert_eq!(before.now.unchanged, None);
+    let answer: Delivered = reads(include_str!("golden/delivered-present.json"));
+    assert_eq!(answer.present, request.now.unchanged);
+    let before: Delivered = reads(include_str!("golden/delivered.json"));
+    assert_eq!(before.present, None);
 }
 
 #[test]

@@ -308,6 +308,7 @@ impl State {
         };
         let delivered = Delivered {
             renew: false,
+            present: None,
             secrets: self
                 .secrets
                 .as_ref()

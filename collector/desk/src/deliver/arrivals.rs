@@ -7,7 +7,7 @@ use upheld_delivery::receiver::{Accepted, Content};
 use upheld_detection::{incident::Bounds, schedule};
 use upheld_model::{AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt, RunEnd};
 use upheld_store::{
-    Tx,
+    ReadTx, Tx,
     facts::ChangeRow,
     findings::{Begun, FindingRow, Over},
 };
@@ -35,7 +35,7 @@ pub(super) fn take_events(tx: &mut dyn Tx, upload: &Upload<'_>, accepted: &Accep
     for Told { event, record, moved } in &told {
         match event {
             AgentEvent::FindingOpened { finding } => {
-                let seen = upload.seen(finding, *moved, &ends);
+                let seen = upload.seen(tx, finding, *moved, &ends)?;
                 is_news |= upload.keep_finding(tx, finding, record, &seen)?;
             }
             AgentEvent::FindingClosed { id, end } => {
@@ -164,23 +164,38 @@ impl Upload<'_> {
         Ok(tx.insert_finding(&row)?)
     }
 
-    fn seen(&self, finding: &Finding, moved: SignedDuration, ends: &BTreeMap<&FindingId, Bounds>) -> Seen {
-        Seen {
+    fn seen(
+        &self,
+        tx: &dyn ReadTx,
+        finding: &Finding,
+        moved: SignedDuration,
+        ends: &BTreeMap<&FindingId, Bounds>,
+    ) -> Result<Seen, DeskError> {
+        let over = match ends.get(&finding.id()) {
+            Some(end) => Some(*end),
+            None => self.over_by_now(tx, finding, moved)?,
+        };
+        Ok(Seen {
             begun: Begun {
                 after: finding.last_ok.map(|at| self.corrected(at, moved)),
                 by: self.corrected(finding.first_bad, moved),
                 detected: self.corrected(finding.confirmed_at, moved),
             },
-            over: ends.get(&finding.id()).copied().or_else(|| self.over_by_now(finding, moved)),
-        }
+            over,
+        })
     }
 
     /// Whether the "now" header says that the check has been good since after the finding was confirmed, although the
     /// record of its end is still on its way.
-    fn over_by_now(&self, finding: &Finding, moved: SignedDuration) -> Option<Bounds> {
+    fn over_by_now(
+        &self,
+        tx: &dyn ReadTx,
+        finding: &Finding,
+        moved: SignedDuration,
+    ) -> Result<Option<Bounds>, DeskError> {
         let confirmed = self.corrected(finding.confirmed_at, moved);
-        let since = self.good_now().get(&finding.check).map(|since| self.corrected(*since, SignedDuration::ZERO))?;
-        (since > confirmed).then_some(Bounds { not_before: None, not_after: since })
+        let since = self.good_since(tx, &finding.check)?.map(|since| self.corrected(since, SignedDuration::ZERO));
+        Ok(since.filter(|since| *since > confirmed).map(|since| Bounds { not_before: None, not_after: since }))
     }
 
     fn restored(&self, end: &FindingEnd, moved: SignedDuration) -> Bounds {

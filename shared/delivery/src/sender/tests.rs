@@ -35,7 +35,7 @@ fn post(sender: &mut Sender) -> Option<Post> {
 fn sent(sender: &mut Sender, post: &Post, to: u64) -> Digest {
     let digest = Digest([u8::try_from(post.no).unwrap() + 100; 32]);
     let head = post.batch.map(|batch| head(batch.epoch, to));
-    sender.sent(post.no, Sent { digest, head, config_version: 1 });
+    sender.sent(post.no, Sent { digest, head, config_version: 1, unchanged: None });
     digest
 }
 
@@ -47,6 +47,7 @@ fn delivered(digest: Digest) -> Answer {
         receipt: None,
         renew: false,
         secrets: None,
+        present: None,
         config_version: 1,
         collector_time: "2026-11-16T16:10:07Z".parse().unwrap(),
     })

@@ -228,6 +228,7 @@ impl Host {
             receipt: None,
             renew: false,
             secrets: None,
+            present: None,
             config_version: CONFIG_VERSION,
             collector_time: request.clock.wall.0,
         })

@@ -266,6 +266,7 @@ fn answer(request: &DeliverRequest, head: Option<Head>) -> Delivered {
         receipt: None,
         renew: false,
         secrets: None,
+        present: None,
         config_version: 0,
         collector_time: request.clock.wall.0,
     }

@@ -91,7 +91,7 @@ enum Travel {
     Answer {
         to: Sender,
         no: u64,
-        reply: Reply,
+        reply: Box<Reply>,
         restores: u32,
     },
 }
@@ -387,11 +387,11 @@ impl World {
                     return Ok(());
                 }
                 let restores = self.restores;
-                self.travel(Travel::Answer { to: from, no, reply, restores });
+                self.travel(Travel::Answer { to: from, no, reply: Box::new(reply), restores });
             }
             Travel::Answer { to, no, reply, restores } => {
                 let before = self.believed(to);
-                self.answer(to, no, reply);
+                self.answer(to, no, *reply);
                 if restores == self.restores {
                     return self.check_acknowledged(to, &before);
                 }
