@@ -274,8 +274,14 @@ impl<'a> Case<'a> {
         self.above.get(asset).into_iter().flatten()
     }
 
-    fn key(&self, root: &Root, source: String, occurrence: Timestamp) -> IncidentKey {
-        let cause = OpeningCause::Concluded { source, occurrence };
+    /// The key of what a check found itself; an incident is born with the one by the instant that its agent said.
+    fn key_found(&self, root: &Root, occurrence: Timestamp) -> IncidentKey {
+        let cause = OpeningCause::Concluded { source: "finding".to_owned(), occurrence };
+        IncidentKey::new(&self.site.client, &self.site.site, root, &cause)
+    }
+
+    fn key(&self, root: &Root, source: String, at: Timestamp) -> IncidentKey {
+        let cause = OpeningCause::concluded(source, at);
         IncidentKey::new(&self.site.client, &self.site.site, root, &cause)
     }
 

@@ -15,6 +15,7 @@ mod decide;
 pub mod drill;
 mod effect;
 mod keys;
+mod known_as;
 mod reconcile;
 pub mod report;
 mod rules;

@@ -159,15 +159,19 @@ pub(super) fn judge(case: &Case<'_>, windows: &Windows, episodes: Episodes) -> C
 fn key(case: &Case<'_>, windows: &Windows, episode: &Episode) -> IncidentKey {
     let first = &episode.items[0];
     let source = match first.window.map(|at| &windows.all[at].how) {
-        None | Some(How::Lost(_)) => "finding",
-        Some(How::OnBattery) => "on-battery",
-        Some(How::Transfer) => "transfer",
-        Some(How::Boot) => "boot",
-        Some(How::LinkDrop) => "link-drop",
-        Some(How::Off) => "off",
+        None | Some(How::Lost(_)) => None,
+        Some(How::OnBattery) => Some("on-battery"),
+        Some(How::Transfer) => Some("transfer"),
+        Some(How::Boot) => Some("boot"),
+        Some(How::LinkDrop) => Some("link-drop"),
+        Some(How::Off) => Some("off"),
     };
-    let check = first.check.clone().unwrap_or_else(|| seen_by_none(&first.asset, source));
-    case.key(&Root::Check { check }, source.to_owned(), first.started.not_after)
+    let check = first.check.clone().unwrap_or_else(|| seen_by_none(&first.asset, source.unwrap_or("finding")));
+    let (root, at) = (Root::Check { check }, first.started.not_after);
+    match source {
+        Some(source) => case.key(&root, source.to_owned(), at),
+        None => case.key_found(&root, at),
+    }
 }
 
 /// A cause that no check saw has its name in the place of one.

@@ -135,7 +135,7 @@ fn told(at: &Placed<'_>, silence: &Silence, together: Option<&Together>) -> Judg
     let host: Option<AssetId> = silence.host.clone().filter(|asset| site.assets.contains_key(asset));
     let handling = if is_commissioned(at, silence.due) { Handling::Desk } else { Handling::AsFound };
     let root = Root::Agent { agent: silence.agent.clone(), host: host.clone() };
-    let cause = OpeningCause::Concluded { source: format!("silence/{}", silence.agent), occurrence: silence.since };
+    let cause = OpeningCause::concluded(format!("silence/{}", silence.agent), silence.since);
     let (subject, extent) = if silence.is_alone {
         let name = host.as_ref().map_or(silence.agent.as_str(), |host| host.as_str()).to_owned();
         (Subject::Agent { site: site.site.clone(), agent: silence.agent.clone(), host }, Extent::Agent { name })

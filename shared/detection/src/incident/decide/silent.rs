@@ -87,7 +87,7 @@ fn relapse(case: &Case<'_>, mut incident: Incident, seen: &SilenceSeen, holder: 
 
 fn create(case: &Case<'_>, seen: &SilenceSeen, root: Root) -> IncidentEffect {
     let (client, site) = (&case.view.client, &case.view.site);
-    let cause = OpeningCause::Concluded { source: format!("silence/{}", seen.agent), occurrence: seen.last_heard };
+    let cause = OpeningCause::concluded(format!("silence/{}", seen.agent), seen.last_heard);
     let power = power_out(case, seen);
     let told = Told {
         site,

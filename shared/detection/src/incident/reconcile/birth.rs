@@ -1,7 +1,7 @@
 //! A new incident, or one that was open already under the name of a symptom.
 
 use jiff::{SignedDuration, Timestamp};
-use upheld_model::DeviceText;
+use upheld_model::{DeviceText, ObservedAt};
 
 use super::{
     Table, dedup, handling,
@@ -106,19 +106,17 @@ fn own_key(table: &Table<'_>, judged: &Judged, root: &Root) -> IncidentKey {
     key
 }
 
-/// The key of what a check found itself, by the instant that its agent said: the corrected one depends on the upload, and
-/// what is sent again after a database lost it would have another ticket.
+/// The key of what a check found itself, by the instant that its agent said.
 fn said_key(table: &Table<'_>, judged: &Judged, root: &Root) -> Option<IncidentKey> {
     let (client, site) = (&table.view.client, &table.view.site);
     let Root::Check { check } = root else { return None };
-    let found = |occurrence| OpeningCause::Concluded { source: "finding".to_owned(), occurrence };
-    if judged.key != IncidentKey::new(client, site, root, &found(judged.started.not_after)) {
+    if judged.key != IncidentKey::found(client, site, check, ObservedAt(judged.started.not_after)) {
         return None;
     }
-    let mut symptoms = judged.symptoms.iter().filter_map(|id| table.findings.get_key_value(id));
-    let (said, _) =
-        symptoms.find(|(id, fact)| id.check == *check && fact.started.not_after == judged.started.not_after)?;
-    Some(IncidentKey::new(client, site, root, &found(said.first_bad.0)))
+    let symptoms = judged.symptoms.iter().filter_map(|id| table.findings.get_key_value(id));
+    let begun: Vec<_> = symptoms.filter(|(_, fact)| fact.started.not_after == judged.started.not_after).collect();
+    let (said, _) = begun.iter().find(|(id, _)| id.check == *check).or(begun.first())?;
+    Some(IncidentKey::found(client, site, check, said.first_bad))
 }
 
 fn new(table: &Table<'_>, judged: &Judged, (key, dedup, root): (IncidentKey, DedupKey, Root)) -> Incident {

@@ -71,6 +71,47 @@ fn what_is_sent_again_to_a_database_that_lost_it_is_the_same_ticket() {
 }
 
 #[test]
+fn whichever_record_came_first_its_key_is_among_those_by_which_the_incident_may_be_known() {
+    let arrivals = [[1_030, 1_040, 1_050], [1_050, 1_030, 1_040], [1_040, 1_050, 1_030], [1_050, 1_040, 1_030]];
+    let lived = arrivals.map(|[ping, web, switch]| {
+        let mut place = Place::new();
+        place.fails_late("srv-1/ping", 1_000, None, ping);
+        // Confirmed later, and begun earlier: the one check names it, the other dates it.
+        place.fails_late("srv-1/web", 995, None, web);
+        place.findings[1].detected = at(1_021);
+        place.fails_late("sw-1/ping", 990, None, switch);
+        place.run(2_000);
+        let mut open: Vec<Incident> = place.stored.into_iter().filter(Incident::is_open).collect();
+        assert_eq!(open.len(), 1);
+        open.remove(0)
+    });
+    let keys: BTreeSet<_> = lived.iter().map(|incident| incident.key).collect();
+    assert!(keys.len() >= 3, "{keys:?}");
+    for incident in &lived {
+        let known: BTreeSet<_> = incident.known_as().into_iter().chain([incident.key]).collect();
+        assert!(keys.is_subset(&known), "{keys:?} {known:?}");
+        assert!(!incident.known_as().contains(&incident.key));
+    }
+}
+
+#[test]
+fn a_power_failure_that_is_sent_again_is_known_by_the_minute_before_or_after() {
+    // What the way took is in the offset of each upload, also from one minute to the next.
+    let born = |late_ms: i64| {
+        let mut place = Place::new();
+        place.dips(1_019, 1_400, 1_100);
+        place.dips[0].from.not_after += jiff::SignedDuration::from_millis(late_ms);
+        place.run(1_200);
+        assert_eq!(place.begun, ["ups-2"], "a minute on battery is an incident by itself");
+        place.stored[0].clone()
+    };
+    let (first, soon, next) = (born(3), born(41), born(1_003));
+    assert_eq!(first.key, soon.key);
+    assert_ne!(first.key, next.key);
+    assert!(first.known_as().contains(&next.key) && next.known_as().contains(&first.key));
+}
+
+#[test]
 fn what_somebody_took_is_linked_and_a_person_merges() {
     let mut place = Place::new();
     place.fails("srv-1/ping", 1_000, Some(2_000));
