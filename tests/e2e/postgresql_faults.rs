@@ -1,6 +1,8 @@
 //! PostgreSQL dies, is full, hands over to a replica that lacks the last commits, or loses its disk: nothing that an agent
 //! was told is lost or doubled, one incident is one ticket, and nobody who was kept out gets in (DELIVERY 6).
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use upheld_delivery::journal::Urgency;
 use upheld_model::{ObservedAt, Outcome, Sample};
@@ -147,6 +149,42 @@ fn a_replica_without_the_last_commits_is_given_them_again_and_nobody_waits() {
     assert!(lost >= 2);
     assert_eq!(tickets, 1);
     assert_eq!(count(&replica, "SELECT count(*) FROM incidents"), 1);
+    assert_eq!((audited(&replica, "database.went_back"), audited(&replica, "recovery.begun")), (1, 0));
+}
+
+/// A search index needs two minutes, and an agent that was away begins with its present.
+const LONG: Duration = Duration::from_secs(300);
+
+#[test]
+fn what_two_agents_saw_is_one_ticket_whichever_of_them_sends_first_after_a_fail_over() {
+    let (mut primary, replica) = pair();
+    let mut site = Site::asking(&primary, &[primary.port, replica.port], 2);
+    let service = site.service();
+    site.run();
+    wait_for_more(&primary, 2);
+    site.agents[1].program().stop();
+    cut_off(&primary, &replica);
+    drop(service);
+    // It is opened, and told, by what the first one saw.
+    site.receiver.message("incident.opened");
+    site.agents[1].run();
+    let findings = |server: &Server| count(server, "SELECT count(*) FROM findings");
+    wait_for("the second one sees it too", SOON, || (findings(&primary) == 2).then_some(()));
+    assert_eq!(site.tickets(), (1, 1));
+    site.agents[0].program().stop();
+    primary.end("KILL");
+    promote(&replica);
+    let incidents = |server: &Server| count(server, "SELECT count(*) FROM incidents");
+    wait_for("it is opened by what the second one saw", SOON, || (incidents(&replica) == 1).then_some(()));
+    assert_eq!(findings(&replica), 1);
+    site.agents[0].run();
+    let waiting = "SELECT count(*) FROM outbox WHERE status <> 'delivered'";
+    wait_for("the receiver was asked", LONG, || (count(&replica, waiting) == 0).then_some(()));
+    let total = site.assert_all_arrived_once(&replica);
+    let opened = site.receiver.ids("incident.opened");
+    println!("{total} records; told by {opened:?}, asked for {:?}", site.receiver.asked());
+    assert_eq!((site.tickets(), incidents(&replica), findings(&replica)), ((1, 1), 1, 2));
+    assert!(site.receiver.asked().len() >= 2 && site.receiver.asked().last() == opened.first());
     assert_eq!((audited(&replica, "database.went_back"), audited(&replica, "recovery.begun")), (1, 0));
 }
 

@@ -25,10 +25,7 @@ fn site(desk: &Receiver, can_be_asked: bool) -> (Collector, Agent) {
     );
     book::write_book(&folder, &asset, Some((&receiver::url(desk.port), "desk")));
     if can_be_asked {
-        let provider = folder.join("provider.toml");
-        let text = std::fs::read_to_string(&provider).expect("the book");
-        let look_up = format!("secret = \"desk\", look_up = \"{}\"", receiver::look_up(desk.port));
-        std::fs::write(&provider, text.replace("secret = \"desk\"", &look_up)).expect("writing the book");
+        receiver::can_be_asked(&folder, desk.port);
     }
     collector.apply(&folder);
     collector.serve();

@@ -42,6 +42,15 @@ pub struct Site {
 impl Site {
     /// A site whose collector looks for [`DATABASE`] on these ports of loopback.
     pub fn on(server: &Server, ports: &[u16], agents: usize) -> Self {
+        Self::of(server, ports, agents, |_, _| ())
+    }
+
+    /// The same, whose receiver can be asked what it has.
+    pub fn asking(server: &Server, ports: &[u16], agents: usize) -> Self {
+        Self::of(server, ports, agents, receiver::can_be_asked)
+    }
+
+    fn of(server: &Server, ports: &[u16], agents: usize, amend: impl Fn(&Path, u16)) -> Self {
         let files = TempDir::new().expect("a folder");
         let password = files.path().join("password");
         program::write(&password, "upheld\n");
@@ -56,6 +65,7 @@ impl Site {
         let (receiver, service_port) = (Receiver::start(), crate::free_port());
         let folder = collector.folder().join("book");
         book::write_book(&folder, &watched::tcp_asset(service_port), Some((&receiver::url(receiver.port), "desk")));
+        amend(&folder, receiver.port);
         collector.apply(&folder);
         let mut site = Self { collector, agents: Vec::new(), receiver, service_port, files };
         site.collector.serve();

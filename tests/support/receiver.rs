@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    path::Path,
     sync::{
         Arc, Mutex,
         mpsc::{self, Sender},
@@ -26,6 +27,14 @@ pub fn url(port: u16) -> String {
 /// Where it can be asked whether it has a message, for the book.
 pub fn look_up(port: u16) -> String {
     format!("http://127.0.0.1:{port}/tickets?external_ref={{reference}}")
+}
+
+/// Says in a book, whose channel is signed by the secret `desk`, where the receiver can be asked.
+pub fn can_be_asked(book: &Path, port: u16) {
+    let provider = book.join("provider.toml");
+    let text = std::fs::read_to_string(&provider).expect("the book");
+    let look_up = format!("secret = \"desk\", look_up = \"{}\"", look_up(port));
+    std::fs::write(&provider, text.replace("secret = \"desk\"", &look_up)).expect("writing the book");
 }
 
 /// Lets a collector, which does not serve yet, tell a receiver on loopback by the secret `desk`.

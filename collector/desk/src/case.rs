@@ -12,7 +12,7 @@ pub(crate) mod storm;
 
 use jiff::Timestamp;
 use upheld_agreement::clock::{CancelReason, FactKind};
-use upheld_detection::incident::{self, Change, Incident, IncidentEffect};
+use upheld_detection::incident::{self, Change, Incident, IncidentEffect, IncidentKey};
 use upheld_model::IncidentRef;
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow};
 
@@ -179,6 +179,11 @@ impl Case {
     /// The message in which it is told with others; `None`: it is told by itself.
     pub(crate) fn told_in(&self) -> Option<&ToldIn> {
         self.ledger.iter().find_map(|entry| entry.said.told_in.as_ref())
+    }
+
+    /// The key by which a ticket system knows it, where that is another one than its own.
+    pub(crate) fn known_as(&self) -> Option<IncidentKey> {
+        self.ledger.iter().find_map(|entry| entry.said.known_as)
     }
 
     /// Whether the manufacturer has it too, and has not answered since.

@@ -7,7 +7,11 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
-use upheld_store::{ReadTx, StoreError, Tx, postgres::WentBack, restores::RestoreRow};
+use upheld_store::{
+    ReadTx, StoreError, Tx,
+    postgres::{Lost, WentBack},
+    restores::RestoreRow,
+};
 
 use crate::{Actor, Desk, DeskError, audit, clock};
 
@@ -138,14 +142,19 @@ pub fn comes_again(transaction: &str) -> bool {
 /// Commits are gone: a replica took over without the last ones, or the database was restored. When only such are gone that
 /// come again, the desk goes on and the audit has it; else it is in recovery.
 pub fn went_back(tx: &mut dyn Tx, back: &WentBack) -> Result<(), StoreError> {
-    let WentBack { missing_from, now, is_for_a_person } = *back;
+    let WentBack { missing_from, now, lost } = *back;
     let (missing_from, now) = (clock::stored(missing_from), clock::stored(now));
-    let noted = if is_for_a_person {
-        begin(tx, missing_from, &Actor::Collector, now).map(drop)
-    } else {
-        let doubted = tx.doubt_waiting_messages(now)?;
-        let detail = json!({ "missing_from": missing_from, "missing_to": now, "doubted": doubted });
-        audit::note(tx, now, &Actor::Collector, None, "database.went_back", &detail)
+    let gap = RestoreRow { restored_at: now, missing_from, missing_to: now };
+    let noted = match lost {
+        // What a receiver was told by another collector may be gone all the same: tickets are looked up first.
+        Lost::NothingSeen => return tx.insert_gap(&gap, "collector"),
+        Lost::ComesAgain => {
+            tx.insert_gap(&gap, "collector")?;
+            let doubted = tx.doubt_waiting_messages(now)?;
+            let detail = json!({ "missing_from": missing_from, "missing_to": now, "doubted": doubted });
+            audit::note(tx, now, &Actor::Collector, None, "database.went_back", &detail)
+        }
+        Lost::ForAPerson => begin(tx, missing_from, &Actor::Collector, now).map(drop),
     };
     match noted {
         Ok(()) => Ok(()),
@@ -162,6 +171,15 @@ pub(crate) fn waiting<T: ReadTx + ?Sized>(tx: &T) -> Result<Option<Recovery>, De
         missing_from,
         missing_to,
     }))
+}
+
+/// How far an agent's corrected instant may be off what it would have been in another upload.
+const CORRECTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether receivers may know of a fault that began at this instant from commits that were lost since.
+pub(crate) fn may_be_known<T: ReadTx + ?Sized>(tx: &T, began: Timestamp) -> Result<bool, DeskError> {
+    let Some(gap) = tx.last_gap()? else { return Ok(false) };
+    Ok(began <= gap.missing_to.saturating_add(CORRECTED_WITHIN).unwrap_or(Timestamp::MAX))
 }
 
 /// Refuses in recovery.

@@ -20,6 +20,7 @@ mod mail;
 mod maintenance;
 mod moment;
 mod off;
+mod once;
 mod outbox;
 mod own;
 mod passwords;

@@ -192,6 +192,9 @@ pub enum Outcome {
     Delivered {
         /// The receiver's own name for it, or the key where it gives none.
         reference: String,
+        /// The other key under which a look-up found it; `None` for its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        known_as: Option<DeliveryKey>,
     },
     /// It certainly has not arrived, or was refused for now.
     Retry {

@@ -133,7 +133,10 @@ mod tests {
     #[test]
     fn the_first_try_is_at_once_and_a_delivered_or_refused_one_is_the_last() {
         assert_eq!(after(&[], start()), Next::At(start()));
-        assert_eq!(after(&[retry(), Outcome::Delivered { reference: "T1".into() }], start()), Next::Done);
+        assert_eq!(
+            after(&[retry(), Outcome::Delivered { reference: "T1".into(), known_as: None }], start()),
+            Next::Done
+        );
         let refused = after(&[Outcome::Permanent { why: "410".into() }], start());
         assert_eq!(refused, Next::GiveUp { why: "410".into() });
     }

@@ -34,7 +34,7 @@ use crate::{
 };
 use connect::{Address, Place};
 pub use export::export;
-pub use marks::{Watch, WentBack};
+pub use marks::{Lost, Watch, WentBack};
 use migrate::STEPS;
 
 /// The advisory lock that whoever writes holds: "UPHD".

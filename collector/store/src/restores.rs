@@ -7,7 +7,10 @@ use crate::{
     sql::{At, Query, Read, Row, Sql, params, query},
 };
 
-/// A restore whose gap nobody has accepted yet.
+/// The worker in whose name a try is noted that may have been made before commits were lost.
+pub const BEFORE_THE_LOSS: &str = "before the loss";
+
+/// A restore, or another way to lose commits, and the gap that it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestoreRow {
     /// When the backup was restored.
@@ -22,12 +25,16 @@ pub struct RestoreRow {
 pub trait RestoreReads {
     /// The restore that waits for a person; `None` in normal service.
     fn open_restore(&self) -> Result<Option<RestoreRow>, StoreError>;
+    /// The latest gap of all, whether a person had to accept it or not.
+    fn last_gap(&self) -> Result<Option<RestoreRow>, StoreError>;
 }
 
 /// Writing restores.
 pub trait RestoreWrites {
     /// Notes a restore that waits for a person.
     fn insert_restore(&mut self, row: &RestoreRow) -> Result<(), StoreError>;
+    /// Notes a gap that waits for nobody, since what is missing comes again.
+    fn insert_gap(&mut self, row: &RestoreRow, by: &str) -> Result<(), StoreError>;
     /// Accepts every gap that waits; whether there was one. Open clocks become due to be looked at.
     fn accept_restores(&mut self, at: Timestamp, by: &str) -> Result<bool, StoreError>;
     /// Ends what a later fact may have used up or taken back: enrolment tokens, links that log in or let a password be
@@ -43,6 +50,14 @@ const OPEN: Query = query!(
     "restores.open",
     "SELECT max(restored_at), min(missing_from), max(missing_to) FROM restores WHERE accepted_at IS NULL \
      HAVING count(*) > 0"
+);
+const LAST: Query = query!(
+    "restores.last",
+    "SELECT restored_at, missing_from, missing_to FROM restores WHERE restore = (SELECT max(restore) FROM restores)"
+);
+const INSERT_GAP: Query = query!(
+    "restores.insert_gap",
+    "INSERT INTO restores (restored_at, missing_from, missing_to, accepted_at, accepted_by) VALUES (?1, ?2, ?3, ?1, ?4)"
 );
 const INSERT: Query =
     query!("restores.insert", "INSERT INTO restores (restored_at, missing_from, missing_to) VALUES (?1, ?2, ?3)");
@@ -72,11 +87,11 @@ const DOUBT: Query = query!(
     "restores.doubt",
     "INSERT INTO attempts (client, key, attempt, worker, started_at) SELECT o.client, o.key, \
      coalesce((SELECT max(attempt) FROM attempts a WHERE a.client = o.client AND a.key = o.key), 0) + 1, \
-     'before the restore', ?1 FROM outbox o WHERE o.next_attempt_at IS NOT NULL"
+     'before the loss', ?1 FROM outbox o WHERE o.next_attempt_at IS NOT NULL"
 );
 
 #[cfg(test)]
-pub(crate) const HOT: &[Query] = &[OPEN];
+pub(crate) const HOT: &[Query] = &[OPEN, LAST];
 
 fn restore_row(row: &Row<'_>) -> Read<RestoreRow> {
     Ok(RestoreRow {
@@ -90,12 +105,21 @@ impl RestoreReads for Sql<'_> {
     fn open_restore(&self) -> Result<Option<RestoreRow>, StoreError> {
         self.one(&OPEN, params![], restore_row)
     }
+
+    fn last_gap(&self) -> Result<Option<RestoreRow>, StoreError> {
+        self.one(&LAST, params![], restore_row)
+    }
 }
 
 impl RestoreWrites for Sql<'_> {
     fn insert_restore(&mut self, row: &RestoreRow) -> Result<(), StoreError> {
         let RestoreRow { restored_at, missing_from, missing_to } = row;
         self.run(&INSERT, params![At(*restored_at), At(*missing_from), At(*missing_to)]).map(drop)
+    }
+
+    fn insert_gap(&mut self, row: &RestoreRow, by: &str) -> Result<(), StoreError> {
+        let RestoreRow { restored_at, missing_from, missing_to } = row;
+        self.run(&INSERT_GAP, params![At(*restored_at), At(*missing_from), At(*missing_to), by]).map(drop)
     }
 
     fn accept_restores(&mut self, at: Timestamp, by: &str) -> Result<bool, StoreError> {

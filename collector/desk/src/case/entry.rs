@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upheld_agreement::clock::{CancelReason, Fact, FactKind};
-use upheld_detection::incident::{Change, Incident, IncidentState, Who};
+use upheld_detection::incident::{Change, Incident, IncidentKey, IncidentState, Who};
 use upheld_store::{ReadTx, Tx, incidents::IncidentRow, ledger::LedgerRow};
 
 use super::{Deed, text};
@@ -34,6 +34,9 @@ pub(crate) struct Said {
     /// In which message it is told with others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) told_in: Option<ToldIn>,
+    /// The key under which a receiver was found to have its ticket, from before commits were lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) known_as: Option<IncidentKey>,
 }
 
 /// A message that tells several incidents at once (DETECTION 4.6, 4.9).
@@ -78,10 +81,26 @@ impl Entry {
         Self { said: Said { told_in: Some(told_in), ..entry.said }, ..entry }
     }
 
+    /// Says by which key a ticket system knows it.
+    pub(crate) fn known_as(key: IncidentKey, now: Timestamp) -> Self {
+        let name = &key.to_string()[..16];
+        let note = format!(
+            "its ticket was opened before commits of the database were lost, as UPHELD-{name}; it goes on as that"
+        );
+        let entry = Self::new(now, now, None, Deed { fact: None, who: Actor::Collector, note: Some(note) });
+        Self { said: Said { known_as: Some(key), ..entry.said }, ..entry }
+    }
+
     /// An entry whose place is given when it is appended.
     pub(crate) fn new(effective_at: Timestamp, recorded_at: Timestamp, change: Option<Change>, deed: Deed) -> Self {
         let Deed { fact, who, note } = deed;
-        Self { ordinal: 0, effective_at, recorded_at, who, said: Said { change, fact, note, told_in: None } }
+        Self {
+            ordinal: 0,
+            effective_at,
+            recorded_at,
+            who,
+            said: Said { change, fact, note, told_in: None, known_as: None },
+        }
     }
 
     /// The entry as the clocks read it.

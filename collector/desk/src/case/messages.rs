@@ -12,11 +12,14 @@ use upheld_detection::{
     incident::{Change, Desk},
     silence::Together,
 };
-use upheld_model::{AssetId, CheckId, ClientId, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId};
+use upheld_model::{
+    AssetId, CheckId, ClientId, Digest, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId,
+};
 use upheld_outbound::{Delivery, EventKind};
 use upheld_store::{
     Tx,
-    outbox::{OutboxRow, OutboxStatus},
+    outbox::{AttemptRow, OutboxRow, OutboxStatus},
+    restores::BEFORE_THE_LOSS,
 };
 
 use super::{Case, clocks::state_word, entry::ToldIn, promise::Promise, storm};
@@ -24,6 +27,7 @@ use crate::{
     DeskError,
     book::CurrentBook,
     notify::{Audience, kinds, letters, ways},
+    recovery,
 };
 
 /// What a message is about besides the incident.
@@ -204,7 +208,14 @@ pub(crate) fn tell(
         };
         let channel = way.to_string();
         let key = key(case, event, subject, &channel, occurred);
-        put(tx, (&case.row.client, case.row.number), event, Sealed { channel, key, body, at: now }, now)?;
+        let of = (&case.row.client, case.row.number);
+        let is_new = put(tx, of, event, Sealed { channel, key: key.clone(), body, at: now }, now)?;
+        let opens_ticket = event == EventKind::IncidentOpened && !way.is_mail();
+        if is_new && opens_ticket && recovery::may_be_known(&*tx, case.incident.started.not_after)? {
+            let worker = BEFORE_THE_LOSS.to_owned();
+            let doubt = AttemptRow { attempt: 1, worker, started_at: now, ended_at: None, outcome: None };
+            tx.begin_attempt(&case.row.client, &key, &doubt)?;
+        }
     }
     Ok(())
 }
@@ -221,14 +232,15 @@ pub(crate) struct Sealed {
 /// The number under which the outbox holds what is about no single incident.
 pub(crate) const NO_INCIDENT: IncidentNumber = IncidentNumber(0);
 
-/// Puts a message into the outbox, about an incident of a client or, by [`NO_INCIDENT`], about none.
+/// Puts a message into the outbox, about an incident of a client or, by [`NO_INCIDENT`], about none. Whether it was not
+/// there yet.
 pub(crate) fn put(
     tx: &mut dyn Tx,
     (client, number): (&ClientId, IncidentNumber),
     event: EventKind,
     sealed: Sealed,
     now: Timestamp,
-) -> Result<(), DeskError> {
+) -> Result<bool, DeskError> {
     let Sealed { channel, key, body, at } = sealed;
     let row = OutboxRow {
         client: client.clone(),
@@ -246,40 +258,41 @@ pub(crate) fn put(
         delivered_at: None,
         last_error: None,
     };
-    tx.insert_message(&row)?;
-    Ok(())
+    Ok(tx.insert_message(&row)?)
 }
 
 /// The same content gives the same key on every collector. The ticket's key holds nothing but the incident: there is
 /// one ticket, whatever happens to the clocks.
 fn key(case: &Case, event: EventKind, subject: &Subject, channel: &str, occurred: Timestamp) -> String {
-    let mut hash = Sha256::new();
-    let mut field = |text: &str| {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text.as_bytes());
-    };
-    field("upheld-message/1");
-    field(&case.row.incident_key.to_string());
-    field(channel);
-    field(event.as_str());
+    let (incident, occurred) = (case.row.incident_key.to_string(), occurred.to_string());
+    let mut fields = vec!["upheld-message/1", &incident, channel, event.as_str()];
     match subject {
-        Subject::Incident if event == EventKind::IncidentOpened => {}
-        Subject::Incident => field(&occurred.to_string()),
-        Subject::Said { text } => {
-            field(&occurred.to_string());
-            field(text);
-        }
+        Subject::Incident if event == EventKind::IncidentOpened => return ticket_key(&case.row.incident_key, channel),
+        Subject::Incident => fields.push(&occurred),
+        Subject::Said { text } => fields.extend([occurred.as_str(), text]),
         Subject::Milestone { clock, announced, because } => {
-            field(clock);
-            field(&milestone_word(announced));
-            field(&announced.due_at.to_string());
+            let (what, due_at) = (milestone_word(announced), announced.due_at.to_string());
             // A milestone that is announced, withdrawn and announced again is three messages.
-            field(&announced.noticed_at.to_string());
-            field(because.as_ref().map_or("", |because| &because.what));
+            let (noticed_at, because) = (announced.noticed_at.to_string(), because.as_ref());
+            let because = because.map_or("", |because| &because.what);
+            fields.extend([*clock, &what, &due_at, &noticed_at, because]);
+            return content_key(&fields);
         }
     }
-    let digest = upheld_model::Digest(hash.finalize().into());
-    format!("upheld-{digest}")
+    content_key(&fields)
+}
+
+/// The key of the message that opens the ticket of an incident of this key.
+pub(crate) fn ticket_key(incident: &Digest, channel: &str) -> String {
+    content_key(&["upheld-message/1", &incident.to_string(), channel, EventKind::IncidentOpened.as_str()])
+}
+
+/// By which key and reference a ticket system knows an incident: its own, or where its ticket was found to have been opened
+/// before commits were lost, those of then.
+pub(crate) fn names_of(case: &Case) -> (String, String) {
+    let key = case.known_as().map_or(case.row.incident_key, |key| key.0).to_string();
+    let reference = format!("UPHELD-{}", &key[..16]);
+    (key, reference)
 }
 
 /// A key from what makes a message one of its kind, each part with its length.
@@ -289,7 +302,7 @@ pub(crate) fn content_key(fields: &[&str]) -> String {
         hash.update((field.len() as u64).to_be_bytes());
         hash.update(field.as_bytes());
     }
-    format!("upheld-{}", upheld_model::Digest(hash.finalize().into()))
+    format!("upheld-{}", Digest(hash.finalize().into()))
 }
 
 fn milestone_word(announced: &Announced) -> String {
@@ -374,13 +387,13 @@ struct MilestoneData {
 impl<'a> Data<'a> {
     fn new(book: &CurrentBook, case: &'a Case, clocks: &[Clock], subject: &'a Subject, now: Timestamp) -> Self {
         let incident = &case.incident;
-        let key = case.row.incident_key.to_string();
+        let (incident_key, reference) = names_of(case);
         let client = book.book.client(&incident.client);
         let site = book.book.site(&incident.client, &incident.site);
         Self {
             incident: case.reference(),
-            reference: format!("UPHELD-{}", &key[..16]),
-            incident_key: key,
+            reference,
+            incident_key,
             title: &incident.title,
             client: &incident.client,
             client_name: client.map_or_else(|| incident.client.to_string(), |client| client.name.clone()),

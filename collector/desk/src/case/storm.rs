@@ -57,7 +57,7 @@ fn tell_channel(tx: &mut dyn Tx, case: &Case, way: &ChannelName, now: Timestamp)
             let body = body_of(data(case, Vec::new(), 0))?;
             let at = now.saturating_add(GATHERS_FOR).unwrap_or(now);
             let sealed = messages::Sealed { channel, key, body, at };
-            return messages::put(tx, (&case.row.client, case.row.number), event, sealed, now);
+            return messages::put(tx, (&case.row.client, case.row.number), event, sealed, now).map(drop);
         };
         let held: Value = serde_json::from_str(&row.body).map_err(unreadable)?;
         let listed = held["data"]["incidents"].as_array().cloned().unwrap_or_default();

@@ -197,7 +197,7 @@ impl Desk {
         // Only the mail of a client's own people asks whose.
         let nobody = crate::own::OWN_CLIENT.parse().map_err(|error| DeskError::unreadable("client", &error))?;
         let outcome = match address(way, &book, client.unwrap_or(&nobody), secrets) {
-            Ok(address) => Ok(channel.send(&address, &delivery, How::LookUpFirst, now).await),
+            Ok(address) => Ok(channel.send(&address, &delivery, How::LookUpFirst { known_as: Vec::new() }, now).await),
             Err(why) => Err(why),
         };
         Ok(Tested { channel: way.clone(), outcome })

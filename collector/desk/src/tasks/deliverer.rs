@@ -2,7 +2,10 @@
 //!
 //! The intent is committed before anything is sent, and the mark after the effect. A worker that dies in between
 //! leaves an attempt whose end nobody saw; whoever takes the message after the lease treats that as unclear, waits and
-//! looks it up before it sends. When to try again is one pure function ([`upheld_outbound::retry`]).
+//! looks it up before it sends. When to try again is one pure function ([`upheld_outbound::retry`]). What commits were
+//! lost of is `ticket`'s.
+
+mod ticket;
 
 use std::{collections::BTreeSet, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -81,12 +84,15 @@ pub enum Way {
 }
 
 /// How to try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {
     /// Send it.
     Send,
     /// An earlier try may have arrived: ask first, and send only what is not there.
-    LookUpFirst,
+    LookUpFirst {
+        /// Other keys under which it may be there.
+        known_as: Vec<DeliveryKey>,
+    },
 }
 
 /// The real way out: signed webhooks over the network, and mail through the provider's server.
@@ -143,7 +149,9 @@ impl Channel for Channels {
             match (self.webhook(to, url, secret, look_up), how) {
                 (Err(why), _) => retry(why),
                 (Ok(webhook), How::Send) => webhook.send(delivery, now).await,
-                (Ok(webhook), How::LookUpFirst) => webhook.look_up_then_send(delivery, now).await,
+                (Ok(webhook), How::LookUpFirst { known_as }) => {
+                    webhook.look_up_then_send(delivery, &known_as, now).await
+                }
             }
         })
     }
@@ -203,7 +211,7 @@ impl Desk {
         let Some(try_now) = taken else { return Ok(false) };
         let outcome = match address(&name, &book, &row.client, secrets) {
             Ok(address) => {
-                let delivery = delivery(row)?;
+                let delivery = delivery(&try_now.row)?;
                 channel.send(&address, &delivery, try_now.how, now).await
             }
             Err(why) => Outcome::Retry { why, not_before: None },
@@ -212,8 +220,8 @@ impl Desk {
         if name.is_mail() {
             self.note_mail(&outcome);
         }
-        let (owner, leased) = (worker.to_owned(), row.clone());
-        self.store.write("deliverer.mark", move |tx| mark(tx, &owner, &leased, &book, try_now, outcome, now)).await
+        let (owner, leased, attempt) = (worker.to_owned(), try_now.row, try_now.attempt);
+        self.store.write("deliverer.mark", move |tx| mark(tx, &owner, &leased, &book, (attempt, outcome), now)).await
     }
 }
 
@@ -305,10 +313,12 @@ fn hold(
 }
 
 /// A try that is begun: its intent is committed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct TryNow {
     attempt: u32,
     how: How,
+    /// The message as it is now that it is leased.
+    row: OutboxRow,
 }
 
 /// Leases a message and notes the intent, or puts it off, or gives it up. `None` when there is nothing to try.
@@ -323,10 +333,15 @@ fn take(
     if !tx.lease_message(&row.client, &row.key, worker, now, until)? {
         return Ok(None);
     }
-    let attempts = history(tx.attempts(&row.client, &row.key)?)?;
+    let rows = tx.attempts(&row.client, &row.key)?;
+    if let Some(until) = ticket::waits_until(&*tx, row, &rows, now)? {
+        settle(tx, worker, row, &Settled { next_attempt_at: Some(until), ..waiting(row) })?;
+        return Ok(None);
+    }
+    let attempts = history(rows)?;
     let how = match next_attempt(&key(row)?, &attempts, now) {
         Next::At(at) if at <= now => How::Send,
-        Next::LookUpFirst { at } if at <= now => How::LookUpFirst,
+        Next::LookUpFirst { at } if at <= now => How::LookUpFirst { known_as: ticket::known_as(&*tx, row)? },
         Next::At(at) | Next::LookUpFirst { at } => {
             settle(tx, worker, row, &Settled { next_attempt_at: Some(at), ..waiting(row) })?;
             return Ok(None);
@@ -345,7 +360,9 @@ fn take(
     let attempt = u32::try_from(attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
     let intent = AttemptRow { attempt, worker: worker.to_owned(), started_at: now, ended_at: None, outcome: None };
     tx.begin_attempt(&row.client, &row.key, &intent)?;
-    Ok(Some(TryNow { attempt, how }))
+    // What waited may have been amended since it was read.
+    let row = tx.message(&row.client, &row.key)?.unwrap_or_else(|| row.clone());
+    Ok(Some(TryNow { attempt, how, row }))
 }
 
 /// Notes what came of a try and where the message stands.
@@ -354,18 +371,17 @@ fn mark(
     worker: &str,
     row: &OutboxRow,
     book: &CurrentBook,
-    tried: TryNow,
-    outcome: Outcome,
+    (attempt, outcome): (u32, Outcome),
     now: Timestamp,
 ) -> Result<bool, DeskError> {
-    tx.end_attempt(&row.client, &row.key, tried.attempt, now, &text("outcome", &outcome)?)?;
+    tx.end_attempt(&row.client, &row.key, attempt, now, &text("outcome", &outcome)?)?;
     let attempts = history(tx.attempts(&row.client, &row.key)?)?;
     let last_error = match &outcome {
         Outcome::Delivered { .. } => None,
         Outcome::Retry { why, .. } | Outcome::Permanent { why } | Outcome::Unclear { why } => Some(why.clone()),
     };
     match (next_attempt(&key(row)?, &attempts, now), outcome) {
-        (Next::Done, Outcome::Delivered { reference }) => {
+        (Next::Done, Outcome::Delivered { reference, known_as }) => {
             let status = OutboxStatus::Delivered;
             let done = Settled {
                 status,
@@ -375,6 +391,9 @@ fn mark(
                 last_error,
             };
             settle(tx, worker, row, &done)?;
+            if let Some(key) = known_as {
+                ticket::found_as(tx, row, &key, now)?;
+            }
         }
         (Next::At(at) | Next::LookUpFirst { at }, _) => {
             settle(tx, worker, row, &Settled { next_attempt_at: Some(at), last_error, ..waiting(row) })?;

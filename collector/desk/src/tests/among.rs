@@ -39,7 +39,7 @@ impl Channel for Slow {
     fn send<'a>(&'a self, _: &'a Address, _: &'a Delivery, _: How, _: Timestamp) -> Boxed<'a, Outcome> {
         Box::pin(async {
             self.post().await;
-            Outcome::Delivered { reference: "x".to_owned() }
+            Outcome::Delivered { reference: "x".to_owned(), known_as: None }
         })
     }
 

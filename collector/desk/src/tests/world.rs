@@ -13,7 +13,7 @@ use upheld_model::{
     AgentEvent, CheckId, Digest, Epoch, Finding, FindingEnd, IncidentRef, Mono, ObservedAt, RecordId, Seq,
     finding::CheckState,
 };
-use upheld_outbound::{Delivery, Outcome, notify::mail::Letter};
+use upheld_outbound::{Delivery, DeliveryKey, Outcome, notify::mail::Letter};
 use upheld_store::{StoreError, records::AgentKey, sqlite};
 use upheld_wire::v1::{
     Body, CheckNow, ClockReading, Conflict, DeliverRequest, Delivered, EpochLink, Head, Now, PROTOCOL, Problem, Record,
@@ -61,6 +61,22 @@ impl World {
         drop(desk);
         let store = sqlite::open(&folder.path().join("upheld.db")).unwrap();
         Self { desk: Desk::new(store), now, folder }
+    }
+
+    /// A copy of the database as it is.
+    pub(super) fn copied(&self) -> std::path::PathBuf {
+        let copy = self.folder.path().join("copy.db");
+        sqlite::backup::snapshot(&self.folder.path().join("upheld.db"), &copy).unwrap();
+        copy
+    }
+
+    /// All that was written since this copy is gone; the process is a new one.
+    pub(super) fn put_back(self, copy: &std::path::Path) -> Self {
+        let Self { desk, now, folder } = self;
+        drop(desk);
+        let lost = folder.path().join("lost.db");
+        std::fs::copy(copy, &lost).unwrap();
+        Self { desk: Desk::new(sqlite::open(&lost).unwrap()), now, folder }
     }
 
     /// The size of the database, without what is not in it yet.
@@ -295,6 +311,11 @@ impl Agent {
         }
     }
 
+    /// It is told that the collector holds nothing of it, and believes that.
+    pub(super) fn is_forgotten(&mut self) {
+        self.held.clear();
+    }
+
     /// Says in its "now" header how a check is.
     pub(super) fn say(&mut self, check: &CheckId, state: CheckState, since: ObservedAt) {
         self.checks.insert(check.clone(), CheckNow { state, since });
@@ -389,7 +410,9 @@ impl Receiver {
         self.mails.lock().unwrap().push(Mailed { to: to.to_owned(), event: delivery.kind.to_string(), letter });
         match mood {
             Mood::TakesButAnswerIsLost => Outcome::Unclear { why: "timeout".into() },
-            Mood::Takes | Mood::IsBusy | Mood::Refuses => Outcome::Delivered { reference: "250 queued".into() },
+            Mood::Takes | Mood::IsBusy | Mood::Refuses => {
+                Outcome::Delivered { reference: "250 queued".into(), known_as: None }
+            }
         }
     }
 
@@ -404,7 +427,9 @@ impl Receiver {
         self.bodies.lock().unwrap().push(serde_json::from_str(&delivery.body).unwrap());
         match mood {
             Mood::TakesButAnswerIsLost => Outcome::Unclear { why: "timeout".into() },
-            Mood::Takes | Mood::IsBusy | Mood::Refuses => Outcome::Delivered { reference: "T-1".into() },
+            Mood::Takes | Mood::IsBusy | Mood::Refuses => {
+                Outcome::Delivered { reference: "T-1".into(), known_as: None }
+            }
         }
     }
 }
@@ -416,13 +441,19 @@ impl Channel for Receiver {
             Way::Webhook { secret, look_up, .. } => (secret.expose(), look_up.is_some()),
         };
         assert_eq!((to.channel.to_string().as_str(), secret), ("desk", b"desk-webhook".as_slice()));
-        let has_it = self.posts.lock().unwrap().iter().any(|(key, _)| key == delivery.key.as_str());
+        let has = |asked: &DeliveryKey| self.posts.lock().unwrap().iter().any(|(key, _)| key == asked.as_str());
         let outcome = match how {
-            How::LookUpFirst if can_be_asked && *self.mood.lock().unwrap() == Mood::IsBusy => {
+            How::LookUpFirst { .. } if can_be_asked && *self.mood.lock().unwrap() == Mood::IsBusy => {
                 Outcome::Unclear { why: "503".into() }
             }
-            How::LookUpFirst if can_be_asked && has_it => Outcome::Delivered { reference: "T-1".into() },
-            How::LookUpFirst | How::Send => self.post(delivery),
+            How::LookUpFirst { .. } if can_be_asked && has(&delivery.key) => {
+                Outcome::Delivered { reference: "T-1".into(), known_as: None }
+            }
+            How::LookUpFirst { known_as } if can_be_asked && known_as.iter().any(has) => {
+                let known_as = known_as.into_iter().find(has);
+                Outcome::Delivered { reference: "T-1".into(), known_as }
+            }
+            How::LookUpFirst { .. } | How::Send => self.post(delivery),
         };
         Box::pin(std::future::ready(outcome))
     }

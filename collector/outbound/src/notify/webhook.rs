@@ -17,6 +17,7 @@ pub use signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP, Secret, TOLER
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use reqwest::{Client, ClientBuilder, Method, header::CONTENT_TYPE, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
@@ -30,6 +31,9 @@ pub use super::destination::HostRule;
 /// The text in a look-up address that the key stands for. A key has only characters that stand for themselves in any
 /// part of an address (RFC 3986, 2.3; see [`DeliveryKey`]): it is its own percent-encoding.
 const REFERENCE_PLACE: &str = "{reference}";
+
+/// How many look-ups for one message are on their way at once: a ticket system is not to take them for an attack.
+const LOOK_UPS_AT_ONCE: usize = 4;
 
 /// Where a channel's messages go.
 #[derive(Debug, Clone)]
@@ -149,13 +153,49 @@ impl Webhook {
         }
     }
 
-    /// The try after anything unclear: asks first, and sends only what is not there.
-    pub async fn look_up_then_send(&self, delivery: &Delivery, now: Timestamp) -> Outcome {
-        match self.look_up(&delivery.key, now).await {
-            LookUp::Found { reference } => Outcome::Delivered { reference },
+    /// The try after anything unclear: asks first, and sends only what is not there, neither under its own key nor under
+    /// one of `known_as`, by which the receiver may have the same since before. Asking ends within the configured timeout,
+    /// sending within another one.
+    pub async fn look_up_then_send(&self, delivery: &Delivery, known_as: &[DeliveryKey], now: Timestamp) -> Outcome {
+        let asking = self.look_up_any(&delivery.key, known_as, now);
+        let (key, answer) = match tokio::time::timeout(self.config.timeout, asking).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                let (number, seconds) = (known_as.len() + 1, self.config.timeout.as_secs());
+                return Outcome::Unclear {
+                    why: format!("not all look-ups ({number}) were answered within {seconds} s"),
+                };
+            }
+        };
+        match answer {
+            LookUp::Found { reference } => Outcome::Delivered { reference, known_as: key.cloned() },
             LookUp::NotFound | LookUp::Unsupported => self.send(delivery, now).await,
             LookUp::Failed { why } => Outcome::Unclear { why },
         }
+    }
+
+    /// The first answer, in the order of the keys, that is not "not there"; and to which of `others` it belongs.
+    async fn look_up_any<'a>(
+        &self,
+        own: &DeliveryKey,
+        others: &'a [DeliveryKey],
+        now: Timestamp,
+    ) -> (Option<&'a DeliveryKey>, LookUp) {
+        let first = self.look_up(own, now).await;
+        if first != LookUp::NotFound {
+            return (None, first);
+        }
+        for some in others.chunks(LOOK_UPS_AT_ONCE) {
+            let mut asked = Vec::with_capacity(some.len());
+            for key in some {
+                asked.push(self.look_up(key, now));
+            }
+            let answers = join_all(asked).await;
+            if let Some((key, answer)) = some.iter().zip(answers).find(|(_, answer)| *answer != LookUp::NotFound) {
+                return (Some(key), answer);
+            }
+        }
+        (None, LookUp::NotFound)
     }
 
     /// A client that can connect to the judged addresses of one host and to nothing else. It lives for one request:

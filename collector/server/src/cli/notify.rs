@@ -119,7 +119,7 @@ fn test(args: &TestArgs, context: &Context) -> Result<Exit, Failure> {
 fn sentence(Tested { channel, outcome }: &Tested, took_ms: u128) -> String {
     let took = format!("{channel}: after {took_ms} ms");
     match outcome {
-        Ok(Outcome::Delivered { reference }) => format!("{took} taken: {reference}"),
+        Ok(Outcome::Delivered { reference, .. }) => format!("{took} taken: {reference}"),
         Ok(Outcome::Retry { why, .. }) => format!("{took} not taken, and would be tried again: {why}"),
         Ok(Outcome::Permanent { why }) => format!("{took} refused: {why}"),
         Ok(Outcome::Unclear { why }) => format!("{took} nobody knows whether it arrived: {why}"),
@@ -129,7 +129,7 @@ fn sentence(Tested { channel, outcome }: &Tested, took_ms: u128) -> String {
 
 fn document(Tested { channel, outcome }: &Tested, took_ms: u128) -> Value {
     let (word, said) = match outcome {
-        Ok(Outcome::Delivered { reference }) => ("delivered", reference),
+        Ok(Outcome::Delivered { reference, .. }) => ("delivered", reference),
         Ok(Outcome::Retry { why, .. }) => ("retry", why),
         Ok(Outcome::Permanent { why }) => ("refused", why),
         Ok(Outcome::Unclear { why }) => ("unclear", why),

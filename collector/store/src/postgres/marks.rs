@@ -5,6 +5,9 @@
 //! memory and in a file of the data folder. A later transaction that does not find it there knows that commits are gone,
 //! and of those the last one that held more than what comes again by itself ([`Watch::comes_again`]).
 //!
+//! A database that answers from another server, or another timeline, may lack what only another collector saw: who finds all of
+//! his own marks there says that too, once ([`Lost::NothingSeen`]).
+//!
 //! Where nothing is remembered, the mark's home (the server's system and its timeline) says whether another server, or the
 //! same one after a restore, is what answers.
 
@@ -38,15 +41,26 @@ pub struct Watch {
     pub went_back: fn(&mut dyn Tx, &WentBack) -> Result<(), StoreError>,
 }
 
-/// Commits are gone that were there.
+/// What of the commits that were there is not there any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Nothing that was seen from here; it is another server or another timeline, and others may have seen more.
+    NothingSeen,
+    /// Commits of transactions alone whose facts come again by themselves.
+    ComesAgain,
+    /// One of them may have held what does not come again: a person has to see that.
+    ForAPerson,
+}
+
+/// Commits are gone that were there, or may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WentBack {
     /// From this instant on commits may be missing, by the database's clock.
     pub missing_from: Timestamp,
     /// When that was seen.
     pub now: Timestamp,
-    /// Whether one of them may have held what does not come again by itself.
-    pub is_for_a_person: bool,
+    /// What is gone.
+    pub lost: Lost,
 }
 
 /// One commit.
@@ -80,25 +94,24 @@ pub(super) struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Same,
-    Gone { is_for_a_person: bool },
+    /// Something may be gone.
+    Gone(Lost),
 }
 
 fn judge(remembered: Option<Seen>, found: &Found) -> Verdict {
+    let is_elsewhere =
+        found.head.as_ref().is_some_and(|(_, home)| !home.is_empty() && !found.home.is_empty() && *home != found.home);
     let Some(Seen { last, kept }) = remembered else {
-        let is_elsewhere = found
-            .head
-            .as_ref()
-            .is_some_and(|(_, home)| !home.is_empty() && !found.home.is_empty() && *home != found.home);
-        return if is_elsewhere { Verdict::Gone { is_for_a_person: true } } else { Verdict::Same };
+        return if is_elsewhere { Verdict::Gone(Lost::ForAPerson) } else { Verdict::Same };
     };
     // A later mark in its place: so many commits ago that nobody can tell.
     let is_there = found.there.is_some_and(|there| there == last || there.number > last.number);
     if is_there {
-        return Verdict::Same;
+        return if is_elsewhere { Verdict::Gone(Lost::NothingSeen) } else { Verdict::Same };
     }
     let was_before = |there: Mark| there == kept || (kept.number < there.number && there.number < last.number);
     let kept_is_there = kept.number == 0 || (kept != last && found.kept_there.is_some_and(was_before));
-    Verdict::Gone { is_for_a_person: !kept_is_there }
+    Verdict::Gone(if kept_is_there { Lost::ComesAgain } else { Lost::ForAPerson })
 }
 
 /// Makes the table where it is missing.
@@ -160,17 +173,18 @@ impl Marks {
         )
     }
 
-    /// Whether commits are gone that were remembered. Where none are, the newest one that was found is remembered.
+    /// Whether commits are gone, or may be. Where none are that were remembered, the newest one that was found is.
     pub(super) fn look(&mut self, found: &Found) -> Option<Gone> {
         self.watch.as_ref()?;
-        match judge(self.seen, found) {
-            Verdict::Same => {
-                self.seen = found.head.as_ref().map(|(seen, _)| *seen).or(self.seen);
-                None
-            }
-            Verdict::Gone { is_for_a_person } => {
+        let verdict = judge(self.seen, found);
+        if matches!(verdict, Verdict::Same | Verdict::Gone(Lost::NothingSeen)) {
+            self.seen = found.head.as_ref().map(|(seen, _)| *seen).or(self.seen);
+        }
+        match verdict {
+            Verdict::Same => None,
+            Verdict::Gone(lost) => {
                 let before = self.seen.map_or(Mark { number: i64::MAX, at: i64::MAX }, |seen| seen.last);
-                Some(Gone { before, is_for_a_person })
+                Some(Gone { before, lost })
             }
         }
     }
@@ -218,10 +232,10 @@ impl Marks {
     }
 }
 
-/// Commits that are gone, before it is known since when.
+/// Commits that are gone, or may be, before it is known since when.
 pub(super) struct Gone {
     before: Mark,
-    is_for_a_person: bool,
+    lost: Lost,
 }
 
 impl Gone {
@@ -238,7 +252,7 @@ impl Gone {
         let instant = |micros: i64| Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
         let since = since.and_then(|since| since.parse().ok()).map_or(Timestamp::UNIX_EPOCH, instant);
         let now = instant(found.now);
-        WentBack { missing_from: since.min(now), now, is_for_a_person: self.is_for_a_person }
+        WentBack { missing_from: since.min(now), now, lost: self.lost }
     }
 }
 
@@ -325,7 +339,7 @@ mod tests {
     fn what_is_gone_is_told_from_what_is_there_or_was_too_long_ago() {
         let seen = Seen { last: mark(100), kept: mark(90) };
         let other = |number| Some(Mark { number, at: 5 });
-        let gone = |is_for_a_person| Verdict::Gone { is_for_a_person };
+        let gone = |is_for_a_person| Verdict::Gone(if is_for_a_person { Lost::ForAPerson } else { Lost::ComesAgain });
         for (why, there, kept_there, verdict) in [
             ("as it was left", Some(mark(100)), Some(mark(90)), Verdict::Same),
             ("65,536 commits of others later", other(100 + SLOTS), Some(mark(90)), Verdict::Same),
@@ -350,10 +364,22 @@ mod tests {
         let same = found(None, None);
         assert_eq!(judge(None, &same), Verdict::Same);
         let elsewhere = Found { home: "1/2".to_owned(), ..same.clone() };
-        assert_eq!(judge(None, &elsewhere), Verdict::Gone { is_for_a_person: true });
+        assert_eq!(judge(None, &elsewhere), Verdict::Gone(Lost::ForAPerson));
         let not_told = Found { home: String::new(), ..same };
         assert_eq!(judge(None, &not_told), Verdict::Same);
         assert_eq!(judge(None, &Found { head: None, ..elsewhere }), Verdict::Same, "a new database");
+    }
+
+    #[test]
+    fn who_finds_all_his_marks_on_another_timeline_says_that_others_may_miss_some() {
+        let seen = Seen { last: mark(100), kept: mark(90) };
+        let moved = Found { home: "1/2".to_owned(), ..found(Some(mark(100)), Some(mark(90))) };
+        assert_eq!(judge(Some(seen), &moved), Verdict::Gone(Lost::NothingSeen));
+        let gone = Found { there: None, ..moved.clone() };
+        assert_eq!(judge(Some(seen), &gone), Verdict::Gone(Lost::ComesAgain));
+        // The first commit there leaves its home: it is said once.
+        let head = moved.head.clone().map(|(seen, _)| (seen, "1/2".to_owned()));
+        assert_eq!(judge(Some(seen), &Found { head, ..moved }), Verdict::Same);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::{Error, SimpleQueryMessage};
 
 use super::{
-    marks::{Found, Marks, WentBack},
+    marks::{Found, Lost, Marks, WentBack},
     meaning::{meaning, meaning_of_pool, trouble, trouble_of_pool},
     query::{Blocking, CLOCK},
     retry::{TO_BEGIN, TO_SETTLE, Trouble, wait},
@@ -82,12 +82,22 @@ impl Pen {
             Err(error) => return Err((held, meaning("store.begin", error))),
         };
         let back = gone.known(since.as_deref(), &held.found);
-        let WentBack { missing_from, is_for_a_person, .. } = back;
-        tracing::warn!(%missing_from, is_for_a_person, "the database lacks commits that were there");
+        let WentBack { missing_from, lost, .. } = back;
+        match lost {
+            Lost::NothingSeen => {
+                tracing::info!("the database is another server or timeline; nothing is gone that was seen here")
+            }
+            Lost::ComesAgain | Lost::ForAPerson => {
+                let is_for_a_person = lost == Lost::ForAPerson;
+                tracing::warn!(%missing_from, is_for_a_person, "the database lacks commits that were there");
+            }
+        }
         if let Err(error) = self.marks.went_back(&mut Sql(&held.connection), &back) {
             return Err((held, error));
         }
-        held.is_kept.set(true);
+        if lost != Lost::NothingSeen {
+            held.is_kept.set(true);
+        }
         Ok(held)
     }
 

@@ -74,7 +74,7 @@ impl Mail {
                 let _ = within_time(GOOD_BYE, connection.command(Quit)).await;
                 let said = answer.message().next().filter(|line| !line.is_empty());
                 let line = |line: &str| format!("{} {}", answer.code(), DeviceText::new(&clean_line(line)));
-                Outcome::Delivered { reference: said.map_or_else(|| reference.to_owned(), line) }
+                Outcome::Delivered { reference: said.map_or_else(|| reference.to_owned(), line), known_as: None }
             }
             Some(Err(error)) => self.refused(&error).unwrap_or_else(|| Outcome::Unclear {
                 why: format!("{}; it may have the mail all the same", self.said(&error)),

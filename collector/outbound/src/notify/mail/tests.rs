@@ -150,7 +150,7 @@ async fn every_end_of_a_conversation_has_its_outcome() {
 
 #[tokio::test]
 async fn what_the_server_says_on_taking_it_is_its_reference() {
-    let taken = |reference: &str| Outcome::Delivered { reference: reference.to_owned() };
+    let taken = |reference: &str| Outcome::Delivered { reference: reference.to_owned(), known_as: None };
     assert_eq!(send(Does::Answers("250 2.0.0 queued as 4F\u{1b}2\r\n")).await, taken(r"250 2.0.0 queued as 4F\u{1b}2"));
     assert_eq!(send(Does::Answers("250 \r\n")).await, taken("<upheld-abc12345@collector.example>"));
 }

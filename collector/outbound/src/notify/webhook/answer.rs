@@ -28,7 +28,7 @@ pub(super) async fn to_message(response: Response, key: &DeliveryKey, now: Times
     let status = response.status();
     let why = format!("answered with {status}");
     match status.as_u16() {
-        200..=299 => Outcome::Delivered { reference: reference(response, key).await },
+        200..=299 => Outcome::Delivered { reference: reference(response, key).await, known_as: None },
         502 | 504 => Outcome::Unclear { why },
         301 | 308 => Outcome::Permanent { why: format!("{why}: it has moved; change the webhook's address") },
         410 => Outcome::Permanent { why: format!("{why}: the receiver wants no more messages") },

@@ -111,7 +111,7 @@ async fn security_32_a_message_arrives_signed_and_its_receiver_can_verify_it() {
     let (port, seen) = receiver(answers("200 OK", "", r#"{"reference": "TKT-17"}"#));
     let webhook = Webhook::new(config(&format!("http://127.0.0.1:{port}/hook?a=b"))).unwrap();
     let outcome = webhook.send(&delivery(), now()).await;
-    assert_eq!(outcome, Outcome::Delivered { reference: "TKT-17".into() });
+    assert_eq!(outcome, Outcome::Delivered { reference: "TKT-17".into(), known_as: None });
     let request = seen.recv().unwrap();
     assert_eq!(request.line, "POST /hook?a=b HTTP/1.1");
     assert_eq!(
@@ -184,7 +184,7 @@ async fn without_a_reference_the_key_stands_for_it_and_a_hostile_one_is_cut() {
         (Does::Answers(endless), "inc-2041-opened".to_owned()),
         (Does::Answers(broken), "inc-2041-opened".to_owned()),
     ] {
-        assert_eq!(send(does).await, Outcome::Delivered { reference });
+        assert_eq!(send(does).await, Outcome::Delivered { reference, known_as: None });
     }
 }
 
@@ -229,18 +229,24 @@ async fn after_something_unclear_what_is_there_is_not_sent_again() {
         let (port, seen) = receiver(does);
         let look_up_url = Some(format!("http://127.0.0.1:{port}/hook?key={{reference}}"));
         let config = WebhookConfig { look_up_url, ..config(&format!("http://127.0.0.1:{port}/hook")) };
-        let outcome = Webhook::new(config).unwrap().look_up_then_send(&delivery(), now()).await;
+        let outcome = Webhook::new(config).unwrap().look_up_then_send(&delivery(), &[], now()).await;
         let lines: Vec<_> = seen.try_iter().map(|request| request.line).collect();
         (outcome, lines)
     };
     let get = "GET /hook?key=inc-2041-opened HTTP/1.1";
     let (found, lines) = look_up(answers("200 OK", "", r#"{"reference": "TKT-17"}"#)).await;
-    assert_eq!((found, lines), (Outcome::Delivered { reference: "TKT-17".into() }, vec![get.to_owned()]));
+    assert_eq!(
+        (found, lines),
+        (Outcome::Delivered { reference: "TKT-17".into(), known_as: None }, vec![get.to_owned()])
+    );
     let (missing, lines) = look_up(answers("404 Not Found", "", "")).await;
     assert!(matches!(missing, Outcome::Retry { .. }), "{missing:?}");
     assert_eq!(lines, [get, "POST /hook HTTP/1.1"]);
     let (found, lines) = look_up(answers("200 OK", "", r#"[{"external_ref": "inc-2041-opened"}]"#)).await;
-    assert_eq!((found, lines), (Outcome::Delivered { reference: "inc-2041-opened".into() }, vec![get.to_owned()]));
+    assert_eq!(
+        (found, lines),
+        (Outcome::Delivered { reference: "inc-2041-opened".into(), known_as: None }, vec![get.to_owned()])
+    );
     // An empty list: it is sent, and the same answer takes it.
     let (sent, lines) = look_up(answers("200 OK", "", "[]")).await;
     assert!(matches!(sent, Outcome::Delivered { .. }), "{sent:?}");
@@ -261,6 +267,42 @@ async fn after_something_unclear_what_is_there_is_not_sent_again() {
         assert!(matches!(failed, Outcome::Unclear { .. }), "{failed:?}");
         assert_eq!(lines, [get]);
     }
+}
+
+#[tokio::test]
+async fn what_the_receiver_has_under_another_key_is_not_sent_and_one_that_does_not_say_is_asked_again() {
+    let keys: Vec<DeliveryKey> = (0..16).map(|at| format!("inc-2041-{at:02}").parse().unwrap()).collect();
+    let look_up = |has: &'static str, fails: &'static str| {
+        let keys = keys.clone();
+        async move {
+            let (port, seen) = serve(move |mut stream, seen| {
+                let Some(request) = read(&mut stream) else { return };
+                let is_about = |key: &str| !key.is_empty() && request.line.contains(key);
+                let does = match (is_about(has), is_about(fails)) {
+                    (true, _) => answers("200 OK", "", r#"{"reference": "TKT-17"}"#),
+                    (_, true) => answers("503 Later", "", ""),
+                    (false, false) if request.line.starts_with("POST") => answers("200 OK", "", ""),
+                    (false, false) => answers("404 Not Found", "", ""),
+                };
+                let _ = seen.send(request);
+                let Does::Answers(text) = does else { return };
+                drop(stream.write_all(text.as_bytes()));
+            });
+            let look_up_url = Some(format!("http://127.0.0.1:{port}/{{reference}}"));
+            let url = format!("http://127.0.0.1:{port}/hook");
+            let config = WebhookConfig { look_up_url, timeout: Duration::from_secs(20), ..config(&url) };
+            let outcome = Webhook::new(config).unwrap().look_up_then_send(&delivery(), &keys, now()).await;
+            let is_sent = seen.try_iter().any(|request| request.line.starts_with("POST"));
+            (outcome, is_sent)
+        }
+    };
+    let found = Outcome::Delivered { reference: "TKT-17".into(), known_as: Some(keys[13].clone()) };
+    assert_eq!(look_up("inc-2041-13", "").await, (found, false));
+    let (failed, is_sent) = look_up("", "inc-2041-13").await;
+    assert!(matches!(failed, Outcome::Unclear { .. }) && !is_sent, "{failed:?}");
+    // Nothing is known of it by any name.
+    let sent = Outcome::Delivered { reference: "inc-2041-opened".into(), known_as: None };
+    assert_eq!(look_up("", "").await, (sent, true));
 }
 
 #[tokio::test]

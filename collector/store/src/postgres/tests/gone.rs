@@ -5,13 +5,13 @@ use std::path::Path;
 use super::{agent, held, insert, options, server::Server};
 use crate::{
     Store, StoreError, Tx,
-    postgres::{Options, Watch, WentBack, open},
+    postgres::{Lost, Options, Watch, WentBack, open},
 };
 
 /// What is done leaves an agent, whose name says for whom.
 fn went_back(tx: &mut dyn Tx, back: &WentBack) -> Result<(), StoreError> {
     assert!(back.missing_from < back.now);
-    tx.insert_agent(&agent("acme", if back.is_for_a_person { "for-a-person" } else { "comes-again" }))
+    tx.insert_agent(&agent("acme", if back.lost == Lost::ForAPerson { "for-a-person" } else { "comes-again" }))
 }
 
 fn watched(server: &Server, address: &str, folder: &Path) -> Store {
