@@ -10,6 +10,7 @@ mod loops;
 mod outside;
 mod retention;
 mod run;
+mod servers;
 mod silence_watch;
 mod watch_resolver;
 
@@ -22,9 +23,9 @@ use upheld_model::Mono;
 
 use crate::Secrets;
 
+pub use among::Among;
 #[cfg(test)]
 pub(crate) use among::WhileHeld;
-pub use among::{Among, Servers, Serving};
 pub use health::{Health, MailHealth, TaskHealth};
 pub(crate) use lease::Grants;
 pub(crate) use loops::Wake;
@@ -32,6 +33,7 @@ pub use loops::{Task, Tasks};
 pub use outside::Outside;
 pub(crate) use retention::refuse_forgotten;
 pub(crate) use run::{Run, gaps};
+pub use servers::{Leased, Servers, Serving, Unwell};
 pub(crate) use silence_watch::Told;
 
 /// What one run of a task did.

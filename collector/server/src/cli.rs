@@ -15,6 +15,7 @@ mod collectors;
 mod commission;
 mod cost;
 mod digest;
+mod doctor;
 mod incident;
 mod init;
 mod maintenance;
@@ -157,6 +158,8 @@ enum Command {
     },
     /// Which collectors serve this database, and which of them does what.
     Collectors,
+    /// What is wrong with the collectors of this database, each with what to do; changes nothing.
+    Doctor,
     /// The database as a whole: copy it to PostgreSQL.
     #[command(subcommand)]
     Store(store::Command),
@@ -268,6 +271,7 @@ fn dispatch(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::ExplainError(args) => codes::run(&args, context),
         Command::Pages { folder } => pages::write(<Cli as clap::CommandFactory>::command(), &folder).map(|()| Exit::Ok),
         Command::Collectors => collectors::run(context),
+        Command::Doctor => doctor::run(context),
         Command::Store(command) => store::run(command, context),
         Command::Unbuilt(command) => Err(command.refusal()),
     }

@@ -119,6 +119,8 @@ fn table() -> Vec<Row> {
         post("/settings/users/{user}/{deed}", May(Readers), "`invite`, `reset`, `role`, `disable`, `enable`, `end-sessions`", settings::users::change),
         get("/settings/audit", May(Audit), "who did what; `?who=`, `?client=`, `?what=`, `?from=`, `?to=`, `?before=`", settings::audit::page),
         get("/settings/audit.json", May(Audit), "the same as data", settings::audit::json),
+        get("/settings/collectors", May(Audit), "which collector does which task, and who is late or away", settings::collectors::page),
+        get("/settings/collectors.json", May(Audit), "the same as data", settings::collectors::json),
         get("/api/v1/incidents", May(Look), "the newest incidents, open or not; `?limit=`, `?cursor=`", api::list),
         get("/api/v1/incidents/{client}/{incident}", May(Look), "one, as of an instant; `?at=`", api::one),
         get("/api/v1/incidents/{client}/{incident}/clocks", May(Look), "why each clock is due when it is; `?at=`", api::clocks),

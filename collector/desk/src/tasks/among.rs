@@ -10,8 +10,7 @@ use std::{
     task::Poll,
 };
 
-use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use jiff::Timestamp;
 use tokio::{sync::watch, time::interval};
 use upheld_detection::own::Reading;
 use upheld_outbound::{Delivery, Outcome};
@@ -21,11 +20,9 @@ use super::{
     Outside, Surroundings,
     deliverer::{Address, Boxed, Channel, How},
     lease::{self, KEEP_EVERY, LEASE, Step},
+    servers::FORGOTTEN_AFTER,
 };
 use crate::{Desk, DeskError};
-
-/// Collectors that gave no sign of life for so long are not listed any more.
-const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// How this collector is known to the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,34 +40,6 @@ impl Among {
     }
 }
 
-/// A collector that serves the database, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Serving {
-    /// Its name.
-    pub name: String,
-    /// Where it listens.
-    pub address: String,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// Its last sign of life.
-    pub seen_at: Timestamp,
-    /// Whether that is older than a lease: it is stopped, frozen or cut off.
-    pub is_away: bool,
-    /// The tasks that it does.
-    pub tasks: Vec<String>,
-}
-
-/// Who serves a database and does what.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Servers {
-    /// Each collector, by name.
-    pub collectors: Vec<Serving>,
-    /// Tasks that nobody does at this moment.
-    pub free: Vec<String>,
-    /// The moment by the database's clock, by which all this is said.
-    pub as_of: Option<Timestamp>,
-}
-
 /// What one round of keeping came to.
 struct Kept {
     all: Vec<(&'static str, i64)>,
@@ -79,36 +48,15 @@ struct Kept {
 }
 
 impl Desk {
-    /// Who serves this database and does what, by the database's clock. Empty where one collector serves alone, from a
-    /// file.
-    pub async fn servers(&self) -> Result<Servers, DeskError> {
-        self.store
-            .read("desk.servers", |tx| {
-                let now = tx.database_now()?;
-                let leases = tx.leases()?;
-                let of = |name: &str| {
-                    let held = leases.iter().filter(|lease| lease.holder == name && now < lease.until);
-                    held.map(|lease| lease.task.clone()).collect()
-                };
-                let serving = |row: CollectorRow| Serving {
-                    tasks: of(&row.name),
-                    is_away: now.duration_since(row.seen_at) > LEASE,
-                    name: row.name,
-                    address: row.address,
-                    started_at: row.started_at,
-                    seen_at: row.seen_at,
-                };
-                let since = now.saturating_sub(FORGOTTEN_AFTER).unwrap_or(now);
-                let collectors = tx.collectors(since)?.into_iter().map(serving).collect();
-                let free = leases.iter().filter(|lease| lease.until <= now).map(|lease| lease.task.clone()).collect();
-                Ok(Servers { collectors, free, as_of: Some(now) })
-            })
-            .await
-    }
-
     /// The same desk, whose writes are those of a task.
     pub(super) fn of_task(&self, task: &'static str, fence: i64) -> Self {
         Self { store: self.store.fenced(task, fence), ..self.clone() }
+    }
+
+    /// When this collector last had its leases given or prolonged, by its own clock: asked for then, and answered. `None`
+    /// before that, and where it is alone.
+    pub fn leases_kept(&self) -> Option<Timestamp> {
+        self.shared.grants.lock().unwrap_or_else(PoisonError::into_inner).asked()
     }
 
     /// The fence under which this collector does a task at this moment.

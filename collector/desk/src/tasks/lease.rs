@@ -65,17 +65,27 @@ impl Grant {
 
 /// What this collector has.
 #[derive(Debug, Default)]
-pub(crate) struct Grants(BTreeMap<&'static str, Grant>);
+pub(crate) struct Grants {
+    all: BTreeMap<&'static str, Grant>,
+    /// When the last answer was asked for, whatever it gave.
+    asked: Option<Timestamp>,
+}
 
 impl Grants {
     /// Notes what the database gave, all of it, to whoever asked at `asked`.
     pub(crate) fn given(&mut self, all: impl IntoIterator<Item = (&'static str, i64)>, asked: Reading) {
-        self.0 = all.into_iter().map(|(task, fence)| (task, Grant { fence, asked })).collect();
+        self.all = all.into_iter().map(|(task, fence)| (task, Grant { fence, asked })).collect();
+        self.asked = Some(asked.wall);
+    }
+
+    /// When the last answer was asked for, by the holder's wall clock.
+    pub(crate) fn asked(&self) -> Option<Timestamp> {
+        self.asked
     }
 
     /// The fence under which this collector does a task; `None` while it surely is not its own.
     pub(crate) fn fence(&self, task: &str, now: Reading) -> Option<i64> {
-        self.0.get(task).filter(|grant| grant.is_sure(now)).map(|grant| grant.fence)
+        self.all.get(task).filter(|grant| grant.is_sure(now)).map(|grant| grant.fence)
     }
 }
 

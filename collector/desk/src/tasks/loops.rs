@@ -68,6 +68,11 @@ async fn end(handle: JoinHandle<()>) {
     }
 }
 
+/// The names of the tasks that one of several collectors does for all.
+pub(super) fn leased() -> impl Iterator<Item = &'static str> {
+    Task::LEASED.into_iter().map(Task::name)
+}
+
 /// The tasks that have a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {

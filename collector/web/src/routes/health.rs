@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header::AUTHORIZATION, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use upheld_desk::{roles::Action, tasks::Health};
 
@@ -15,6 +15,9 @@ use crate::{
     access::Reader,
     problem::{Refusal, wants_json},
 };
+
+/// Leases are kept every 2 s and end after 6.
+const LEASES_LATE_AFTER: SignedDuration = SignedDuration::from_secs(5);
 
 /// 200 when the store answers, 503 when it does not; open to anybody, so it names nothing.
 pub(super) async fn health(State(portal): State<Portal>) -> Response {
@@ -35,11 +38,21 @@ pub(super) async fn health(State(portal): State<Portal>) -> Response {
             "heartbeat": { "last_good": own.beat.last_good, "is_failing": own.beat.failure.is_some() },
         },
         "mail": mail,
+        "leases": leases(portal.desk.leases_kept(), portal.now()),
         "recovery": recovery,
         "certificates": (portal.certificates)(),
         "as_of": portal.now(),
     });
     (status, axum::Json(document)).into_response()
+}
+
+/// Whether this collector, where it is one of several, keeps its leases in time; `null` where it is alone. Who holds what
+/// is no matter of this page.
+fn leases(kept: Option<Timestamp>, now: Timestamp) -> Value {
+    kept.map_or(Value::Null, |kept| {
+        let age = now.duration_since(kept);
+        json!({ "kept_s": age.as_secs().max(0), "is_late": age > LEASES_LATE_AFTER })
+    })
 }
 
 /// Whether mail is asked for, can be sent, and is taken: no words of a server, which may name a person.

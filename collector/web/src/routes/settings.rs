@@ -2,6 +2,7 @@
 
 pub(super) mod account;
 pub(super) mod audit;
+pub(super) mod collectors;
 pub(super) mod tokens;
 pub(super) mod users;
 
@@ -24,6 +25,7 @@ impl Head {
             ("Tokens", "/settings/tokens", Action::Account),
             ("People", "/settings/users", Action::Readers),
             ("Audit", "/settings/audit", Action::Audit),
+            ("Collectors", "/settings/collectors", Action::Audit),
         ];
         let places = places.into_iter().filter(|(_, _, action)| reader.may(*action));
         Self {
