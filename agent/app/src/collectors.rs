@@ -1,5 +1,5 @@
-//! Where the collector is: the address of the link, and others that serve the same provider. One that does not answer,
-//! or cannot take anything at the moment, is left for the next.
+//! Where the collector is: the address of the link, those that the site's administrator names, and those that the collector
+//! named at enrolment. One that does not answer, or cannot take anything at the moment, is left for the next.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,24 +11,28 @@ use crate::http::{Answer, NoAnswer};
 #[derive(Debug)]
 pub(crate) struct Collectors {
     all: Vec<String>,
+    /// How many of them the link and the site name.
+    named: usize,
     present: AtomicUsize,
 }
 
 impl Collectors {
-    /// That of the link first, then the others.
-    pub(crate) fn new(first: &str, others: &[String]) -> Self {
+    /// That of the link first, then those that the site names, then those that the collector told.
+    pub(crate) fn new(first: &str, others: &[String], told: &[String]) -> Self {
         let mut all = vec![first.to_owned()];
-        for other in others {
+        let mut named = 1;
+        for (at, other) in others.iter().chain(told).enumerate() {
             if !all.contains(other) {
                 all.push(other.clone());
+                named += usize::from(at < others.len());
             }
         }
-        Self { all, present: AtomicUsize::new(0) }
+        Self { all, named, present: AtomicUsize::new(0) }
     }
 
-    /// All of them.
-    pub(crate) fn all(&self) -> &[String] {
-        &self.all
+    /// Those that the link and the site name: checks may reach them. What a collector tells permits nothing (SECURITY 3).
+    pub(crate) fn named(&self) -> &[String] {
+        &self.all[..self.named]
     }
 
     /// The one to ask, by its place and its address.
@@ -68,8 +72,8 @@ mod tests {
 
     #[test]
     fn the_next_is_asked_after_no_answer_or_one_that_says_not_now_and_the_first_comes_again() {
-        let collectors = Collectors::new("a", &["b:7443".into(), "a".into()]);
-        assert_eq!(collectors.all(), ["a", "b:7443"]);
+        let collectors = Collectors::new("a", &["b:7443".into(), "a".into()], &[]);
+        assert_eq!(collectors.named(), ["a", "b:7443"]);
         for status in [200, 403, 409, 423, 429, 500] {
             collectors.answered(0, &answer(status));
             assert_eq!(collectors.present(), (0, "a"), "{status}");
@@ -83,8 +87,16 @@ mod tests {
     }
 
     #[test]
+    fn what_the_collector_told_is_asked_too_and_permits_nothing() {
+        let told = Collectors::new("a", &["b".into()], &["a".into(), "10.0.0.1:80".into(), "b".into(), "c".into()]);
+        assert_eq!((told.named(), told.all.len()), (["a".to_owned(), "b".to_owned()].as_slice(), 4));
+        (0..3).for_each(|place| told.answered(place, &Err(NoAnswer::TooLong)));
+        assert_eq!(told.present(), (3, "c"));
+    }
+
+    #[test]
     fn one_alone_stays() {
-        let alone = Collectors::new("a", &[]);
+        let alone = Collectors::new("a", &[], &[]);
         alone.answered(0, &answer(503));
         assert_eq!(alone.present(), (0, "a"));
     }

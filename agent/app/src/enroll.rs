@@ -18,7 +18,9 @@ use upheld_wire::v1::{
 
 use crate::{
     cli::Common,
-    clocks, config,
+    clocks,
+    collectors::is_address,
+    config,
     failure::{Code, Failure},
     files,
     http::{self, Answer},
@@ -157,12 +159,22 @@ fn identity_of(link: &EnrollLink, answer: &EnrollAnswer, common: &Common) -> Res
         site_name: answer.site_name.clone(),
         provider_name: answer.provider_name.clone(),
         collector: link.authority.clone(),
+        collectors: told(&answer.collectors, &link.authority),
         root_fingerprint: link.root_fingerprint.clone(),
         link_issued: link.issued,
         enrolled_at: answer.collector_time,
         settings_file: common.config.as_deref().map(settings::absolute).transpose()?,
         allow_file: common.allow.as_deref().map(settings::absolute).transpose()?,
     })
+}
+
+/// The most other collectors that are remembered.
+const COLLECTORS_MAX: usize = 16;
+
+/// The other collectors that this one told of; what is no address is nobody's.
+fn told(collectors: &[String], own: &str) -> Vec<String> {
+    let others = collectors.iter().filter(|text| text.as_str() != own && is_address(text));
+    others.take(COLLECTORS_MAX).cloned().collect()
 }
 
 /// Shows the new certificate once, so that a firewall between the doors is noticed by the person who stands here.

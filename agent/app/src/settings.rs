@@ -105,9 +105,9 @@ impl Settings {
         Ok(Self { proxy, alarm, jobs, journal_bytes, collectors: raw.collectors, allow: raw.allow })
     }
 
-    /// Where the collector is: the link's address, then those of the settings.
+    /// Where the collector is: the link's address, then those of the settings, then those told at enrolment.
     pub(crate) fn all_collectors(&self, identity: &Identity) -> Collectors {
-        Collectors::new(&identity.collector, &self.collectors)
+        Collectors::new(&identity.collector, &self.collectors, &identity.collectors)
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) fn identity() -> Identity {
         site_name: "Plant 2".to_owned(),
         provider_name: "Example Security".to_owned(),
         collector: "collector.example".to_owned(),
+        collectors: Vec::new(),
         root_fingerprint: String::new(),
         link_issued: at,
         enrolled_at: at,

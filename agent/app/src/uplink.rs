@@ -154,7 +154,7 @@ fn roots_unusable(state: &StateFolder) -> Failure {
 /// Where the collectors' names lead at this moment, for the rule that lets checks reach them (SECURITY 3).
 pub(crate) async fn addresses(collectors: &Collectors) -> Vec<SocketAddr> {
     let mut found = Vec::new();
-    for collector in collectors.all() {
+    for collector in collectors.named() {
         let Ok(url) = Url::parse(&format!("https://{collector}")) else { continue };
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { continue };
         match tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await {

@@ -222,6 +222,8 @@ impl Desk {
             chain_pem: certificate.chain_pem,
             roots_pem: certificate.roots_pem,
             collector_time: now,
+            // Where they are is the server's to say.
+            collectors: Vec::new(),
         })
     }
 

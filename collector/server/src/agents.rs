@@ -42,17 +42,21 @@ pub(crate) struct Agents {
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     by_agent: Rate<AgentId>,
     by_address: Rate<IpAddr>,
+    collectors: Vec<String>,
 }
 
 impl Agents {
-    /// Routes over the desk; certificates are made by whatever authority `pki` holds at the time.
+    /// Routes over the desk; certificates are made by whatever authority `pki` holds at the time. `collectors` is where
+    /// agents find each of the provider's.
     pub(crate) fn new(
         desk: Desk,
         pki: watch::Receiver<Arc<Pki>>,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+        collectors: Vec<String>,
     ) -> Arc<Self> {
         // An agent with a month's backlog sends a batch each time the last one is answered: some ten a second.
-        Arc::new(Self { desk, pki, clock, by_agent: Rate::new(20, 100), by_address: Rate::new(10, 100) })
+        let (by_agent, by_address) = (Rate::new(20, 100), Rate::new(10, 100));
+        Arc::new(Self { desk, pki, clock, by_agent, by_address, collectors })
     }
 
     /// Behind the data door.

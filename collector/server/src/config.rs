@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) outbound: Outbound,
     /// The server that takes mail, if one is set.
     pub(crate) mail: Option<Mail>,
+    /// Where agents find each of the provider's collectors, itself among them; empty where it is the only one.
+    pub(crate) collectors: Vec<String>,
     /// The PostgreSQL that holds its facts; `None` for the file in the data folder.
     pub(crate) database: Option<Database>,
 }
@@ -47,6 +49,8 @@ struct Raw {
     listen: String,
     public: Vec<String>,
     public_port: Option<u16>,
+    #[serde(default)]
+    collectors: Vec<String>,
     #[serde(default = "outbound::default_secrets")]
     secrets: String,
     #[serde(default)]
@@ -55,7 +59,8 @@ struct Raw {
     database: Option<database::Raw>,
 }
 
-const KEYS: &[&str] = &["listen", "public", "public_port", "secrets", "webhook_private_hosts", "mail", "database"];
+const KEYS: &[&str] =
+    &["listen", "public", "public_port", "collectors", "secrets", "webhook_private_hosts", "mail", "database"];
 
 impl Config {
     /// Reads and checks the file.
@@ -68,6 +73,7 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new("."));
         Ok(Self {
             listen: Listen::check(&raw.listen, raw.public, raw.public_port).map_err(|why| invalid(path, why))?,
+            collectors: listen::collectors(raw.collectors).map_err(|why| invalid(path, why))?,
             outbound: Outbound::check(folder, &raw.secrets, raw.webhook_private_hosts)
                 .map_err(|why| invalid(path, why))?,
             mail: raw.mail.map(|raw| Mail::check(folder, raw)).transpose().map_err(|why| invalid(path, why))?,
@@ -95,6 +101,7 @@ impl Config {
              # Hosts at private or loopback addresses that webhooks, anchors and the heartbeat may reach.\n\
              webhook_private_hosts = [{}]\n\n\
              # public_port = 443                 # when a proxy or NAT shows another port\n\
+             # collectors = [\"a.example:7443\"]  # each of several on one database, as agents find them\n\
              # secrets = \"secrets.toml\"          # NAME = \"value\": what the book names but never contains\n\n\
              # [mail]                             # the server that takes mail for the addresses of the book\n\
              # server = \"smtp.example\"           # tls = \"starttls\" or \"implicit\"\n\
@@ -210,6 +217,10 @@ mod tests {
         for (text, why) in [
             ("listen = \"7443\"\npublic = [\"a\"]", "listen \"7443\""),
             ("listen = \"127.0.0.1:7443\"\npublic = []", "public is empty"),
+            (
+                "listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\ncollectors = [\"https://b/\"]",
+                "collectors \"https://b/\" is not a host",
+            ),
             ("listen = \"127.0.0.1:7443\"\npublic = [\"https://a/\"]", "public \"https://a/\""),
             ("listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\nsecrets = \"../x\"", "secrets \"../x\""),
             (

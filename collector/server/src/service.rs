@@ -123,8 +123,7 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
         },
         TASK_PERIOD,
     );
-    let routers =
-        routers(&desk, &certificates, &clock, metrics.clone(), config.listen.authority(), Packages::of(&data));
+    let routers = routers(&desk, &certificates, &clock, metrics.clone(), &config, Packages::of(&data));
     let (stop, stopped) = watch::channel(false);
     let doors =
         Doors::new(listener, certificates.tls(), routers, Limits { connections: connections(), ..Limits::default() });
@@ -214,10 +213,10 @@ fn routers(
     certificates: &Certificates,
     clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
     metrics: PrometheusHandle,
-    authority: String,
+    config: &Config,
     packages: Packages,
 ) -> Routers {
-    let pki = certificates.pki();
+    let (pki, authority) = (certificates.pki(), config.listen.authority());
     let url = format!("https://{authority}");
     let (offered, at) = (packages.clone(), url.clone());
     let new_host = move |made: &upheld_desk::NewToken| {
@@ -231,7 +230,7 @@ fn routers(
         NewHost { install: key.map(|key| install_line(&at, &pki, &link, &key)), link: link.to_string() }
     };
     let (authority, now) = (certificates.pki(), Arc::clone(clock));
-    let agents = Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock));
+    let agents = Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock), config.collectors.clone());
     let portal = upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::clone(clock),

@@ -18,6 +18,9 @@ struct Enrolled<'a> {
     site_name: &'a str,
     provider_name: &'a str,
     collector: &'a str,
+    /// Others that serve the same provider, asked when that one does not answer.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    collectors: &'a [String],
     checks: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     set_aside: Option<PathBuf>,
@@ -45,6 +48,7 @@ pub(super) fn print(
             site_name: &identity.site_name,
             provider_name: &identity.provider_name,
             collector: &identity.collector,
+            collectors: &identity.collectors,
             checks: config.checks.len(),
             set_aside,
             is_clock_suspect,

@@ -25,6 +25,9 @@ pub(crate) struct Identity {
     pub(crate) provider_name: String,
     /// `host` or `host:port` of the collector, from the link.
     pub(crate) collector: String,
+    /// Where the provider's collectors are, as that one said at enrolment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) collectors: Vec<String>,
     /// SHA-256 of the provider root's public key, base64url, from the link.
     pub(crate) root_fingerprint: String,
     /// When the link was issued: no clock is right before (SECURITY 39).

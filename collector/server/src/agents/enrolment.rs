@@ -36,8 +36,9 @@ pub(super) async fn enroll(
         .enroll(request, remote.ip(), now, |agent, request| certificate(&pki, &request.csr_pem, agent, now))
         .await;
     match outcome {
-        Ok(answer) => {
+        Ok(mut answer) => {
             tracing::info!(agent.id = %answer.agent, client.id = %answer.client, "a host was enrolled");
+            answer.collectors.clone_from(&agents.collectors);
             json(StatusCode::OK, &answer)
         }
         Err(refusal) => {

@@ -31,6 +31,7 @@ async fn security_11_a_token_makes_one_agent_and_its_reuse_is_refused() {
     let house = House::open().await;
     let token = house.token().await;
     let (identity, answer) = house.enroll(&token).await.unwrap();
+    assert_eq!(answer["collectors"], json!(["collector.example:7443", "b.example:7443"]));
     assert_eq!(answer["client"], "north");
     assert_eq!(answer["config"]["checks"][0]["id"], "srv-1/net.tcp");
     let mut line = house.data(&identity).await;
@@ -157,7 +158,8 @@ impl House {
         let clock_moved_s = Arc::new(AtomicI64::new(0));
         let moved = Arc::clone(&clock_moved_s);
         let clock = move || Timestamp::now() + SignedDuration::from_secs(moved.load(Ordering::Relaxed));
-        let agents = Agents::new(desk.clone(), pki.subscribe(), Arc::new(clock));
+        let others = vec!["collector.example:7443".to_owned(), "b.example:7443".to_owned()];
+        let agents = Agents::new(desk.clone(), pki.subscribe(), Arc::new(clock), others);
         let routers = Routers { data: agents.data(), enrolment: agents.enrolment(), portal: Router::new() };
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(Doors::new(listener, tls, routers, Limits::default()).serve(stopped));

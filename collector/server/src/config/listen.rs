@@ -1,6 +1,6 @@
 //! Where the port is bound and how it is named from outside.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The port and its public names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,34 @@ impl Listen {
     }
 }
 
+/// The most collectors that an agent is told of.
+const COLLECTORS_MAX: usize = 16;
+
+/// Checks where agents find each collector: `host` or `host:port`.
+pub(super) fn collectors(all: Vec<String>) -> Result<Vec<String>, String> {
+    if let Some(wrong) = all.iter().find(|text| !is_place(text)) {
+        let write = "write collectors = [\"a.example:7443\", \"b.example:7443\"]";
+        return Err(format!("collectors {wrong:?} is not a host, or a host and a port: {write}"));
+    }
+    match all.len() {
+        0..=COLLECTORS_MAX => Ok(all),
+        many => Err(format!("collectors names {many}; an agent is told of {COLLECTORS_MAX} at most")),
+    }
+}
+
+/// `host`, `host:port`, `[address]` or `[address]:port`.
+fn is_place(text: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    if let Some((address, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        let is_whole = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+        return is_whole && address.parse::<Ipv6Addr>().is_ok();
+    }
+    match text.split_once(':') {
+        Some((host, port)) => is_host(host) && is_port(port),
+        None => is_host(text),
+    }
+}
+
 fn is_host(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -56,6 +84,20 @@ fn is_host(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_collector_is_a_host_and_perhaps_a_port() {
+        let check = |text: &str| collectors(vec![text.to_owned()]);
+        for good in ["a.example", "a.example:7443", "a.example:443", "192.0.2.7:7443", "[2001:db8::1]:7443"] {
+            assert_eq!(check(good), Ok(vec![good.to_owned()]));
+        }
+        for bad in
+            ["", "https://a.example", "a.example/", "a b", "u@a.example", "a.example:x", "a?b", "a#b", "2001:db8::1"]
+        {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        assert!(collectors(vec!["a".to_owned(); 17]).is_err());
+    }
 
     #[test]
     fn links_name_the_port_unless_it_is_the_usual_one() {

@@ -60,6 +60,10 @@ pub struct EnrollAnswer {
     /// Whether the host waits for a person at the provider: nothing that it sends is taken before (SECURITY 11).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pending: bool,
+    /// Where the provider's collectors are found, each `host` or `host:port`, that of the link among them or not; empty
+    /// where there is but one. Whoever is asked there shows the same root key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collectors: Vec<String>,
 }
 
 /// `POST /v1/return` at the enrolment door: an agent whose certificate ended asks for another (SECURITY 15).
