@@ -8,7 +8,7 @@ use upheld_model::{AgentId, CheckId, ClientId, SiteId};
 
 use crate::{
     StoreError,
-    sql::{At, Parsed, Query, Row, Sql, params, query},
+    sql::{At, Param as _, Parsed, Query, Row, Sql, params, query},
 };
 
 /// Whose facts: every call names the client (SECURITY 23).
@@ -125,8 +125,8 @@ pub trait FactWrites {
     fn note_late_hours(&mut self, key: SiteKey<'_>) -> Result<(), StoreError>;
     /// Notes a change of state; of two at one instant the later one in the journal counts.
     fn put_change(&mut self, key: SiteKey<'_>, row: &ChangeRow) -> Result<(), StoreError>;
-    /// Keeps a stretch that is over.
-    fn insert_stretch(&mut self, key: SiteKey<'_>, row: &StretchRow) -> Result<(), StoreError>;
+    /// Keeps stretches that are over; one that is there stays as it is.
+    fn insert_stretches(&mut self, key: SiteKey<'_>, rows: &[StretchRow]) -> Result<(), StoreError>;
     /// Keeps where the fold of an agent's samples stands, in place of where it stood.
     fn put_kept_now(&mut self, key: SiteKey<'_>, agent: &AgentId, body: &str) -> Result<(), StoreError>;
     /// Keeps an hour's sums, in place of what they were.
@@ -330,12 +330,26 @@ impl FactWrites for Sql<'_> {
         self.run(&PUT_CHANGE, params).map(drop)
     }
 
-    fn insert_stretch(&mut self, key: SiteKey<'_>, row: &StretchRow) -> Result<(), StoreError> {
-        let StretchRow { check, from, to, agent, received_at, seen } = row;
-        let (asset, name) = (check.asset.as_str(), check.name.as_str());
-        let (client, site) = (key.client.as_str(), key.site.as_str());
-        let params = params![client, site, asset, name, At(*from), agent.as_str(), At(*to), At(*received_at), seen];
-        self.run(&INSERT_STRETCH, params).map(drop)
+    fn insert_stretches(&mut self, key: SiteKey<'_>, rows: &[StretchRow]) -> Result<(), StoreError> {
+        let instants: Vec<_> = rows.iter().map(|row| [At(row.from), At(row.to), At(row.received_at)]).collect();
+        let sets: Vec<_> = rows
+            .iter()
+            .zip(&instants)
+            .map(|(row, [from, to, received_at])| {
+                vec![
+                    key.client.as_str().value(),
+                    key.site.as_str().value(),
+                    row.check.asset.as_str().value(),
+                    row.check.name.as_str().value(),
+                    from.value(),
+                    row.agent.as_str().value(),
+                    to.value(),
+                    received_at.value(),
+                    row.seen.as_str().value(),
+                ]
+            })
+            .collect();
+        self.0.run_all(&INSERT_STRETCH, &sets)
     }
 
     fn put_kept_now(&mut self, key: SiteKey<'_>, agent: &AgentId, body: &str) -> Result<(), StoreError> {

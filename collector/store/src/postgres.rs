@@ -15,6 +15,7 @@
 mod connect;
 pub mod copy;
 mod export;
+mod many;
 mod marks;
 mod meaning;
 mod migrate;

@@ -46,11 +46,11 @@ pub(crate) trait Connection {
     /// Runs a query that changes rows; how many it changed.
     fn run(&self, query: &Query, values: &[Value<'_>]) -> Result<usize, StoreError>;
     /// Runs a query that changes rows once for each set of values; the first that fails ends it. A database that is
-    /// asked over a line asks all of it before it waits.
+    /// asked over a line takes them as one statement where it can: no two of them may change the same row.
     fn run_all(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
         sets.iter().try_for_each(|values| self.run(query, values).map(drop))
     }
-    /// For each set of values whether a query finds a row, asked as in [`Connection::run_all`].
+    /// For each set of values whether a query finds a row; one statement for all of them over a line.
     fn finds(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<Vec<bool>, StoreError> {
         let finds = |values: &Vec<Value<'_>>| {
             let mut found = false;

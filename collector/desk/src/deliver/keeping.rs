@@ -140,9 +140,7 @@ impl Keeping {
         if let Some(kept) = &self.kept {
             tx.put_kept_now(key, &peer.agent, kept)?;
         }
-        for row in &self.stretches {
-            tx.insert_stretch(key, row)?;
-        }
+        tx.insert_stretches(key, &self.stretches)?;
         for row in &self.hours {
             tx.put_hour(key, row)?;
         }

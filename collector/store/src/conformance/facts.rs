@@ -99,7 +99,8 @@ async fn facts_that_are_received_twice_are_one(store: Store) {
                 SaidRow { at: at(5), agent: agent("a-1"), kind: "gap".into(), received_at: at(6), body: "{}".into() };
             let unheard = UnheardRow { agent: agent("a-1"), since: at(10), until: at(200) };
             for received in [21, 22] {
-                tx.insert_stretch(key, &StretchRow { received_at: at(received), ..stretch.clone() })?;
+                let later = StretchRow { received_at: at(received), ..stretch.clone() };
+                tx.insert_stretches(key, &[later.clone(), StretchRow { to: at(5), ..later }])?;
                 tx.insert_said(key, &SaidRow { received_at: at(received - 15), ..said.clone() })?;
                 tx.insert_unheard(key, &unheard)?;
                 let body = format!("{received}");

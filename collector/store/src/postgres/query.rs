@@ -10,7 +10,10 @@ use tokio_postgres::{
     types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
 };
 
-use super::meaning::meaning;
+use super::{
+    many::{Column, find_many, insert_many},
+    meaning::meaning,
+};
 use crate::{
     StoreError,
     sql::{Cells, Connection, Misread, Query, Read, Row, Value, query},
@@ -66,6 +69,42 @@ impl Blocking {
         self.ask_all(query, &[values]).map(|mut told| told.pop().unwrap_or_default())
     }
 
+    /// Asks for all sets of values with one statement, whose text `many` makes of the one for a single set; `None` where there
+    /// is no such statement, and nothing was asked.
+    fn ask_once(
+        &self,
+        query: &Query,
+        sets: &[Vec<Value<'_>>],
+        many: impl FnOnce(&str, &[Type]) -> Option<String>,
+    ) -> Result<Option<(Vec<PgRow>, u64)>, StoreError> {
+        let text = spoken(query.sql);
+        let columns: Vec<Column<'_, '_>> =
+            (0..sets.first().map_or(0, Vec::len)).map(|at| Column { sets, at }).collect();
+        let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column as _).collect();
+        let asked: Result<_, Error> = self.io.block_on(async {
+            // What the server makes of a single set's parameters says what the arrays hold.
+            let single = self.client.prepare_cached(&text).await?;
+            let Some(many) = many(&text, single.params()) else { return Ok(None) };
+            let first = async {
+                match self.before.take() {
+                    Some(text) => self.client.batch_execute(text).await,
+                    None => Ok(()),
+                }
+            };
+            let then = async {
+                let statement = self.client.prepare_cached(&many).await?;
+                if statement.columns().is_empty() {
+                    Ok((Vec::new(), self.client.execute(&statement, &params).await?))
+                } else {
+                    Ok((self.client.query(&statement, &params).await?, 0))
+                }
+            };
+            let (first, then) = tokio::join!(biased; first, then);
+            first.and(then).map(Some)
+        });
+        asked.map_err(|error| meaning(query.name, error))
+    }
+
     /// Asks for each set of values: all of it is sent at once, and answered in this order.
     fn ask_all<'v, V: AsRef<[Value<'v>]>>(
         &self,
@@ -98,12 +137,19 @@ impl Blocking {
             first.and(then)
         });
         let told: Vec<(Vec<PgRow>, u64)> = asked.map_err(|error| meaning(query.name, error))?;
-        if text.ends_with(UNLESS_THERE) && told.iter().any(|(_, changed)| *changed == 0) {
-            let what = "a row of its key is there".to_owned();
-            return Err(StoreError::Exists { name: query.name, what });
+        if told.iter().any(|(_, changed)| *changed == 0) {
+            none_in_the_way(query, &text)?;
         }
         Ok(told)
     }
+}
+
+/// After rows of `query` that were not inserted.
+fn none_in_the_way(query: &Query, spoken: &str) -> Result<(), StoreError> {
+    if !spoken.ends_with(UNLESS_THERE) {
+        return Ok(());
+    }
+    Err(StoreError::Exists { name: query.name, what: "a row of its key is there".to_owned() })
 }
 
 /// The moment itself, not that of the transaction's begin.
@@ -122,12 +168,28 @@ impl Connection for Blocking {
         if query.guarded {
             return sets.iter().try_for_each(|values| self.run(query, values).map(drop));
         }
-        if sets.is_empty() { Ok(()) } else { self.ask_all(query, sets).map(drop) }
+        match sets {
+            [] => return Ok(()),
+            [one] => return self.run(query, one).map(drop),
+            [_, _, ..] => {}
+        }
+        match self.ask_once(query, sets, insert_many)? {
+            Some((_, changed)) if usize::try_from(changed).is_ok_and(|changed| changed < sets.len()) => {
+                none_in_the_way(query, &spoken(query.sql))
+            }
+            Some(_) => Ok(()),
+            None => self.ask_all(query, sets).map(drop),
+        }
     }
 
     fn finds(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<Vec<bool>, StoreError> {
-        let told = if sets.is_empty() { Vec::new() } else { self.ask_all(query, sets)? };
-        Ok(told.into_iter().map(|(rows, _)| !rows.is_empty()).collect())
+        if sets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let told = self.ask_once(query, sets, |one, types| Some(find_many(one, types)))?;
+        let told = told.map(|(rows, _)| rows).unwrap_or_default();
+        let found: Read<Vec<bool>> = told.iter().map(|row| Ok(Row(row).get::<i64>(0)? != 0)).collect();
+        found.map_err(|misread| misread.of(query.name))
     }
 
     fn each(
@@ -145,7 +207,7 @@ impl Connection for Blocking {
 }
 
 /// Why a value is not what its place takes.
-type Refused = Box<dyn std::error::Error + Sync + Send>;
+pub(super) type Refused = Box<dyn std::error::Error + Sync + Send>;
 
 /// A row in the way would end the whole transaction, so an `INSERT` of values steps back from it and says so.
 const UNLESS_THERE: &str = " ON CONFLICT DO NOTHING /* unless it is there */";

@@ -8,6 +8,7 @@ use crate::{
     hot,
     postgres::{
         connect::{Address, Place},
+        many::find_many,
         open,
         query::spoken,
     },
@@ -61,6 +62,32 @@ fn no_hot_query_scans_a_table() {
         assert!(seen > 40, "{seen}");
         let scan = client.simple_query("EXPLAIN SELECT * FROM agents WHERE host = 'x1'").await.unwrap();
         assert!(!reads_little(&lines(&scan), ""), "a scan is seen for what it is: {scan:?}");
+    });
+}
+
+#[test]
+fn records_that_are_looked_up_at_once_are_looked_up_by_their_index() {
+    let server = Server::shared();
+    let address = server.database();
+    drop(open(&address, &options(&server)).unwrap());
+    server.sql(address.rsplit('/').next().unwrap(), include_str!("plans.sql"));
+    let io = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    io.block_on(async {
+        let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, Place::None).unwrap();
+        let client = pool.get().await.unwrap();
+        let query = hot::queries().find(|query| query.name == "records.is_known").unwrap();
+        let one = spoken(query.sql);
+        let types = client.prepare(&one).await.unwrap().params().to_vec();
+        // The plan that stays, whatever arrays come.
+        let text = format!("SET plan_cache_mode = force_generic_plan; PREPARE many AS {}", find_many(&one, &types));
+        client.batch_execute(&text).await.unwrap();
+        let bytes = r"ARRAY['a', 'b']::bytea[]";
+        let names = format!("ARRAY['c1', 'c2'], ARRAY['a1', 'a2'], {bytes}, {bytes}");
+        let explained = client.simple_query(&format!("EXPLAIN EXECUTE many({names})")).await.unwrap();
+        let plan = lines(&explained);
+        assert!(!plan.iter().any(|step| step.contains("Seq Scan") || step.contains("hashed")), "{plan:#?}");
+        assert!(plan.iter().any(|step| step.contains("records_by_content")), "{plan:#?}");
+        assert!(plan.iter().any(|step| step.contains("on known_records")), "{plan:#?}");
     });
 }
 
