@@ -128,7 +128,7 @@ fn fill(tx: &mut dyn Tx, name: &str) -> Result<(), StoreError> {
             received_at: at(begin),
             seen: "{}".into(),
         };
-        tx.insert_stretch(key, &stretch)?;
+        tx.insert_stretches(key, &[stretch])?;
         let said = SaidRow {
             at: at(begin),
             agent: who.clone(),
