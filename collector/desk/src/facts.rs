@@ -119,7 +119,11 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
     let said = said.iter().map(read_said).collect::<Result<Vec<_>, DeskError>>()?;
     let off = off::stretches(&hosts(tx, plan)?, &said);
     for row in tx.findings_between(key.client, key.site, period.from, period.to)? {
-        let Some(mut fact) = off::apart(finding_fact(&row)?, &off) else { continue };
+        let mut fact = finding_fact(&row)?;
+        if fact.ended.is_none() {
+            fact.ended = ended_unsaid(tx, key, &row, &fact, period.to)?;
+        }
+        let Some(mut fact) = off::apart(fact, &off) else { continue };
         fact.recovering = recovering(tx, key, &fact, period.to)?;
         checks.entry(row.id.check.clone()).or_default().findings.push(fact);
     }
@@ -223,6 +227,25 @@ fn boots(said: &[SaidAt]) -> impl Iterator<Item = Boot> {
         }
         Said::Started { .. } | Said::Stopping { .. } | Said::Gap { .. } => None,
     })
+}
+
+/// The end of a finding of which its agent knows nothing any more, since its machine was set back to before it: the check
+/// was called good after it was confirmed. An agent that knows of a finding ends it as it says so.
+fn ended_unsaid(
+    tx: &dyn ReadTx,
+    key: SiteKey<'_>,
+    row: &FindingRow,
+    fact: &FindingFact,
+    until: Timestamp,
+) -> Result<Option<Ended>, DeskError> {
+    for change in tx.changes(key, &fact.id.check, fact.detected, until)? {
+        let is_own = change.agent == row.agent && fact.detected < change.at;
+        if is_own && read_state(&change.state)? == CheckState::Ok {
+            let restored = Bounds { not_before: Some(fact.detected), not_after: change.at };
+            return Ok(Some(Ended { restored, confirmed: change.at, received: change.received_at.max(change.at) }));
+        }
+    }
+    Ok(None)
 }
 
 /// Since when an open finding looks as if it ended.

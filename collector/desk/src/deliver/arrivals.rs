@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use upheld_delivery::receiver::{Accepted, Content};
 use upheld_detection::{incident::Bounds, schedule};
-use upheld_model::{AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt, RunEnd};
+use upheld_model::{
+    AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt, RunEnd,
+    finding::CheckState,
+};
 use upheld_store::{
     ReadTx, Tx,
     facts::ChangeRow,
@@ -50,6 +53,8 @@ pub(super) fn take_events(tx: &mut dyn Tx, upload: &Upload<'_>, accepted: &Accep
                 is_news |= tx.end_finding(&upload.peer.client, &upload.peer.site, id, &ended, &over)?;
             }
             AgentEvent::StateChanged { check, state, at } => {
+                // It may end a finding that its agent knows nothing of any more.
+                is_news |= *state == CheckState::Ok;
                 let row = ChangeRow {
                     check: check.clone(),
                     at: upload.corrected(*at, *moved),

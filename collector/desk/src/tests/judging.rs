@@ -11,13 +11,33 @@ use upheld_detection::{
     uptime::Span,
 };
 use upheld_model::{
-    AgentEvent, CheckId, Counter, IncidentClass, IncidentKind, ObservedAt, Outcome, Sample, finding::CheckState,
-    sample::Value,
+    AgentEvent, CheckId, Counter, IncidentClass, IncidentKind, ObservedAt, Outcome, Sample, UnknownReason,
+    finding::CheckState, sample::Value,
 };
 use upheld_wire::v1::Body;
 
 use super::world::{Agent, Receiver, World, book};
 use crate::Scope;
+
+#[tokio::test]
+async fn a_finding_of_a_machine_that_was_set_back_ends_when_its_check_is_good_again() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    let finding = world.fail(&mut agent).await;
+    world.pass(600);
+    // The machine is set back to before the finding: a new epoch, which knows nothing of it.
+    agent.new_epoch(2);
+    let at = agent.claims(world.now);
+    let pending = CheckState::Unknown { reason: UnknownReason::Pending };
+    for state in [pending, CheckState::Ok] {
+        let record = agent.record(vec![AgentEvent::StateChanged { check: finding.check.clone(), state, at }]);
+        agent.say(&finding.check, state, at);
+        world.take(&mut agent, vec![record]).await;
+        world.pass(60);
+        assert_eq!(world.view("acme/INC-1").await.restored_at.is_some(), state == CheckState::Ok);
+    }
+    assert_eq!(world.view("acme/INC-1").await.restored_at, Some(at.0));
+}
 
 /// S3: one dip of 3 s; everything behind it fails and comes back, one camera does not.
 #[tokio::test]
