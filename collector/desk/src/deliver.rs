@@ -18,6 +18,7 @@ use serde_json::json;
 use upheld_delivery::receiver::{Accepted, Content, Fork, Verdict};
 use upheld_detection::incident::Trigger;
 use upheld_model::{CheckId, ObservedAt, PresentId, finding::CheckState};
+use upheld_model::mutant::{Rule, is_broken};
 use upheld_store::{
     ReadTx, StoreError, Tx,
     agents::{AgentNowRow, AgentStatus},
@@ -85,6 +86,9 @@ impl Desk {
                         Upload { book: &book, peer: &peer, request: &request, now }.take(tx, judged)
                     })
                     .await;
+                if is_broken(Rule::JudgedInTransaction) && written.as_ref().is_ok_and(|taken| taken.has_news) {
+                    self.judge_afterwards(&place, now).await;
+                }
                 if is_late {
                     self.shared.books.forget_hours(&place.client, &place.site);
                 }
@@ -103,6 +107,18 @@ impl Desk {
                 tracing::warn!(%error, "an upload was not taken");
                 DeliverAnswer::Problem(unavailable(&error))
             }
+        }
+    }
+
+    /// What the simulator breaks [`Rule::JudgedInTransaction`] with: the site is judged in a transaction of its own.
+    async fn judge_afterwards(&self, peer: &Arc<AgentPeer>, now: Timestamp) {
+        let (shared, peer) = (Arc::clone(&self.shared), Arc::clone(peer));
+        let judged = self.store.write("desk.judge_afterwards", move |tx| {
+            let book = shared.books.current(&*tx)?;
+            site::judge(tx, &book, &peer.client, &peer.site, now)
+        });
+        if let Err(error) = judged.await {
+            tracing::warn!(%error, "a site was not judged");
         }
     }
 }
@@ -191,7 +207,9 @@ impl Upload<'_> {
         }
         if arrivals::take_events(tx, self, accepted)? || judged.keeping.is_news {
             heard.has_news = true;
-            site::judge(tx, self.book, &self.peer.client, &self.peer.site, self.now)?;
+            if !is_broken(Rule::JudgedInTransaction) {
+                site::judge(tx, self.book, &self.peer.client, &self.peer.site, self.now)?;
+            }
         }
         Ok(self.delivered(Some(accepted), judged, heard))
     }
@@ -243,7 +261,11 @@ impl Upload<'_> {
         // Another collector may have heard it since.
         let last_seen = before.map_or(self.now, |before| before.max(self.now));
         let is_back = before.is_none_or(|before| self.now.duration_since(before) > UNHEARD_AFTER);
-        let ended = if is_back { site::silences_ended(&*tx, self.peer, before)? } else { Vec::new() };
+        let ended = if is_back && !is_broken(Rule::SilenceEndsWhenHeard) {
+            site::silences_ended(&*tx, self.peer, before)?
+        } else {
+            Vec::new()
+        };
         if let Some(since) = before.filter(|_| is_back) {
             let row = UnheardRow { agent: self.peer.agent.clone(), since, until: self.now };
             tx.insert_unheard(self.site(), &row)?;

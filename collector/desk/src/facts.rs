@@ -20,6 +20,7 @@ use upheld_detection::{
 use upheld_model::{
     AgentId, AssetId, BootEnd, BootId, CheckId, Finding, FindingEnd, ObservedAt, ReceivedAt, UnknownReason,
     finding::CheckState,
+    mutant::{Rule, is_broken},
 };
 use upheld_store::{
     ReadTx,
@@ -120,7 +121,7 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
     let off = off::stretches(&hosts(tx, plan)?, &said);
     for row in tx.findings_between(key.client, key.site, period.from, period.to)? {
         let mut fact = finding_fact(&row)?;
-        if fact.ended.is_none() {
+        if fact.ended.is_none() && !is_broken(Rule::ForgottenFindingEnds) {
             fact.ended = ended_unsaid(tx, key, &row, &fact, period.to)?;
         }
         let Some(mut fact) = off::apart(fact, &off) else { continue };

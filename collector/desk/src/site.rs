@@ -12,7 +12,11 @@ use upheld_detection::{
     plan::Site,
     uptime::Span,
 };
-use upheld_model::{AgentId, CheckId, ClientId, IncidentClass, IncidentKind, SiteId, finding::CheckState};
+use upheld_model::{
+    AgentId, CheckId, ClientId, IncidentClass, IncidentKind, SiteId,
+    finding::CheckState,
+    mutant::{Rule, is_broken},
+};
 use upheld_store::{ReadTx, Tx, agents::AgentNowRow, facts::SiteKey};
 use upheld_wire::v1::CheckNow;
 
@@ -58,7 +62,8 @@ pub(crate) fn judge(
     for effect in &effects {
         case::apply(tx, book, effect)?;
     }
-    tx.put_site_due(key, next_wake(&plan, &facts, &rules).into_iter().chain(due).min())?;
+    let next = next_wake(&plan, &facts, &rules).into_iter().chain(due).min();
+    tx.put_site_due(key, next.filter(|_| !is_broken(Rule::DeadlineIsStored)))?;
     Ok(u64::try_from(effects.len()).unwrap_or(u64::MAX))
 }
 

@@ -57,6 +57,24 @@ rules! {
     LossIsTold = "gap-not-told",
     /// Samples are given up before transitions.
     TransitionsGoLast = "thinning-drops-transitions",
+    /// An incident is written in the transaction of the record that opened it.
+    JudgedInTransaction = "incident-outside-the-transaction",
+    /// What nobody knows is not up.
+    UnknownIsNotUp = "unknown-counts-as-up",
+    /// Who could not be heard because the collector was out is not silent.
+    OwnOutageExcuses = "own-downtime-not-excused",
+    /// What arrives late goes into the incident that is there.
+    LateDataAmends = "late-data-opens-a-second-incident",
+    /// A finding of a machine that was set back ends when its check is good again.
+    ForgottenFindingEnds = "forgotten-finding-stays-open",
+    /// When a site must be judged again is stored.
+    DeadlineIsStored = "deadline-not-stored",
+    /// A silence ends when its agent is heard.
+    SilenceEndsWhenHeard = "silence-never-ends",
+    /// An agent's claim becomes an instant by the offset of its clock.
+    ClaimIsCorrected = "agents-clock-believed",
+    /// Of what lies before a step of an agent's clock the step is taken off.
+    StepIsCounted = "clock-step-not-counted",
 }
 
 #[cfg(feature = "mutants")]

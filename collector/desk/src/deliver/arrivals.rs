@@ -8,6 +8,7 @@ use upheld_detection::{incident::Bounds, schedule};
 use upheld_model::{
     AgentEvent, Finding, FindingEnd, FindingId, ObservedAt, ReceivedAt, RunEnd,
     finding::CheckState,
+    mutant::{Rule, is_broken},
 };
 use upheld_store::{
     ReadTx, Tx,
@@ -123,7 +124,9 @@ fn told_events<'a>(upload: &Upload<'a>, accepted: &'a Accepted) -> Vec<Told<'a>>
         let record = &upload.request.records[fresh.index];
         for event in body.events.iter().rev() {
             told.push(Told { event, record, moved });
-            if let AgentEvent::ClockStepped { by_ms, .. } = event {
+            if let AgentEvent::ClockStepped { by_ms, .. } = event
+                && !is_broken(Rule::StepIsCounted)
+            {
                 moved = moved.saturating_add(SignedDuration::from_millis(*by_ms));
             }
         }
@@ -208,6 +211,7 @@ impl Upload<'_> {
     }
 
     pub(super) fn corrected(&self, at: ObservedAt, moved: SignedDuration) -> jiff::Timestamp {
-        crate::clock::stored(at.corrected(self.offset().saturating_add(moved), ReceivedAt(self.now)))
+        let offset = if is_broken(Rule::ClaimIsCorrected) { SignedDuration::ZERO } else { self.offset() };
+        crate::clock::stored(at.corrected(offset.saturating_add(moved), ReceivedAt(self.now)))
     }
 }

@@ -19,7 +19,10 @@ mod tests;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use upheld_model::{CheckId, FindingId, IncidentKind, ProbeSpec};
+use upheld_model::{
+    CheckId, FindingId, IncidentKind, ProbeSpec,
+    mutant::{Rule, is_broken},
+};
 
 use super::{
     Change, DedupKey, Desk, Handling, Incident, IncidentEffect, IncidentKey, OpeningCause, Root, Rules, SiteView,
@@ -42,8 +45,8 @@ pub fn reconcile(
     let mut desk = Table::new(view, facts, rules, now);
     let places = places::find(&desk, judged);
     for (judged, place) in judged.iter().zip(&places.of_judged) {
-        match place {
-            Some(at) => life::go_on(&mut desk, *at, judged),
+        match place.filter(|_| !is_broken(Rule::LateDataAmends)) {
+            Some(at) => life::go_on(&mut desk, at, judged),
             None => birth::be_born(&mut desk, judged, &places),
         }
     }

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use upheld_model::{UnknownReason, finding::CheckState};
+use upheld_model::{
+    UnknownReason,
+    finding::CheckState,
+    mutant::{Rule, is_broken},
+};
 
 use super::{CheckHistory, Piece, Span, Status, WhenFailed, push};
 
@@ -79,6 +83,12 @@ impl Now<'_> {
     }
 
     fn status(&self, when: WhenFailed) -> Status {
+        let known = self.known(when);
+        let is_unknown = matches!(known, Status::Unknown { .. });
+        if is_unknown && is_broken(Rule::UnknownIsNotUp) { Status::Up } else { known }
+    }
+
+    fn known(&self, when: WhenFailed) -> Status {
         let unwatched = self.unwatched.iter().find(|(_, count)| **count > 0);
         if let Some((reason, _)) = unwatched {
             return Status::Unknown { reason: *reason };

@@ -14,7 +14,10 @@ use upheld_detection::{
         Verdict, incident_after, is_together, judge,
     },
 };
-use upheld_model::{AgentId, AssetId, ClientId, IncidentKind, ProbeSpec, SiteId};
+use upheld_model::{
+    AgentId, AssetId, ClientId, IncidentKind, ProbeSpec, SiteId,
+    mutant::{Rule, is_broken},
+};
 use upheld_store::{
     ReadTx,
     agents::{AgentRow, AgentStatus},
@@ -127,6 +130,7 @@ fn quiet(tx: &dyn ReadTx, run: &Run, now: Timestamp) -> Result<BTreeMap<(ClientI
     let mut deaf = own::deaf(tx, now)?;
     let down = run.started_at.saturating_sub(run.was_down).unwrap_or(run.started_at);
     deaf.push(Deaf { from: down, until: Some(run.started_at) });
+    deaf.retain(|_| !is_broken(Rule::OwnOutageExcuses));
     deaf.extend(others_gone(tx, run, now)?);
     let cutoff = now.saturating_sub(SignedDuration::from_millis(HEARTBEAT_MS.cast_signed())).unwrap_or(now);
     let mut unheard = tx.agents_unseen_since(cutoff, AGENTS_MAX)?;
