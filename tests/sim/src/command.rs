@@ -8,7 +8,7 @@ use std::{
 
 use clap::Parser;
 
-use crate::{Broken, Counts, Fault, Length, Ran, mutants, run};
+use crate::{Broken, Counts, Fault, Length, Ran, Room, mutants, run};
 
 /// Every so many seeds one is run twice (I14).
 const TWICE_EVERY: u64 = 20;
@@ -32,9 +32,18 @@ struct Arguments {
     /// Short runs, as in everyday tests.
     #[arg(long)]
     short: bool,
+    /// This room alone; without it every room, and of a rule that is broken the room that must notice.
+    #[arg(long, value_parser = room_named)]
+    room: Option<Room>,
     /// Threads; by default as many as the machine has.
     #[arg(long)]
     threads: Option<usize>,
+}
+
+fn room_named(word: &str) -> Result<Room, String> {
+    let found = Room::ALL.iter().find(|room| room.word() == word).copied();
+    let known = || Room::ALL.iter().map(|room| room.word()).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("the rooms are {}", known()))
 }
 
 /// Runs what the arguments say.
@@ -53,16 +62,25 @@ pub fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         },
-        None if arguments.all_mutants => hunt(&arguments, length, mutants::ALL),
-        None => sound(&arguments, length),
+        None if arguments.all_mutants => {
+            let here = |broken: &Broken| arguments.room.is_none_or(|room| broken.room() == room);
+            let all: Vec<Broken> = mutants::ALL.iter().copied().filter(here).collect();
+            hunt(&arguments, length, &all)
+        }
+        None => {
+            let rooms = arguments.room.map_or(Room::ALL.to_vec(), |room| vec![room]);
+            // Every room, also when one fails.
+            let held: Vec<bool> = rooms.into_iter().map(|room| sound(&arguments, room, length)).collect();
+            held.into_iter().all(|held| held)
+        }
     };
     if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Every seed must hold.
-fn sound(arguments: &Arguments, length: Length) -> bool {
+/// Every seed must hold in this room.
+fn sound(arguments: &Arguments, room: Room, length: Length) -> bool {
     let began = Instant::now();
-    let ran = run_all(arguments, length, Broken::Nothing);
+    let ran = run_all(arguments, room, length, Broken::Nothing);
     let (mut counts, mut hours, mut failed, mut hash) = (Counts::default(), 0.0, 0_u64, 0_u64);
     for (seed, ran) in &ran {
         counts.add(&ran.counts);
@@ -72,23 +90,23 @@ fn sound(arguments: &Arguments, length: Length) -> bool {
             failed += 1;
             let short = if length == Length::Short { " --short" } else { "" };
             println!("seed {seed}, trace {:016x}: {what}", ran.trace);
-            println!("  replay: cargo sim --seeds 1 --first-seed {seed}{short}");
+            println!("  replay: cargo sim --room {} --seeds 1 --first-seed {seed}{short}", room.word());
         }
     }
     let twice: Vec<_> = ran.iter().filter(|(seed, _)| seed % TWICE_EVERY == 0).collect();
     for (seed, first) in &twice {
-        if guarded(*seed, length, Broken::Nothing).trace != first.trace {
+        if guarded(room, *seed, length, Broken::Nothing).trace != first.trace {
             failed += 1;
             println!("seed {seed}: I14: two runs differ");
         }
     }
-    println!("{:<64} {:>9}", "fault", "times");
-    for fault in Fault::ALL {
+    println!("room {}\n{:<64} {:>9}", room.word(), "fault", "times");
+    for fault in Fault::ALL.iter().filter(|fault| counts.of(**fault) > 0) {
         println!("{:<64} {:>9}", fault.words(), counts.of(*fault));
     }
     let took = began.elapsed().as_secs_f64();
     println!("\n{} seeds ({} of them twice: I14) in {took:.0} s, {hours:.0} agent-hours", ran.len(), twice.len());
-    println!("{failed} violations, trace {hash:016x}");
+    println!("{failed} violations, trace {hash:016x}\n");
     failed == 0
 }
 
@@ -104,7 +122,7 @@ fn hunt(arguments: &Arguments, length: Length, all: &[Broken]) -> bool {
             println!("{:<36} needs --features mutants", broken.word());
             continue;
         }
-        let ran = run_all(arguments, length, *broken);
+        let ran = run_all(arguments, broken.room(), length, *broken);
         let caught: Vec<&(u64, Ran)> = ran.iter().filter(|(_, ran)| ran.violation.is_some()).collect();
         let (seed, what) = match caught.first() {
             Some((seed, ran)) => (seed.to_string(), ran.violation.clone().unwrap_or_default()),
@@ -122,7 +140,7 @@ fn hunt(arguments: &Arguments, length: Length, all: &[Broken]) -> bool {
 }
 
 /// Every seed of the arguments, on several threads, in order.
-fn run_all(arguments: &Arguments, length: Length, broken: Broken) -> Vec<(u64, Ran)> {
+fn run_all(arguments: &Arguments, room: Room, length: Length, broken: Broken) -> Vec<(u64, Ran)> {
     let all_cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.threads.unwrap_or_else(all_cores);
     let next = AtomicU64::new(0);
@@ -134,7 +152,7 @@ fn run_all(arguments: &Arguments, length: Length, broken: Broken) -> Vec<(u64, R
                 return mine;
             }
             let seed = arguments.first_seed + at;
-            mine.push((seed, guarded(seed, length, broken)));
+            mine.push((seed, guarded(room, seed, length, broken)));
         }
     };
     let mut all: Vec<(u64, Ran)> = std::thread::scope(|scope| {
@@ -146,8 +164,8 @@ fn run_all(arguments: &Arguments, length: Length, broken: Broken) -> Vec<(u64, R
 }
 
 /// A panic of the product is a violation too.
-pub fn guarded(seed: u64, length: Length, broken: Broken) -> Ran {
-    let caught = std::panic::catch_unwind(|| run(seed, length, broken));
+pub fn guarded(room: Room, seed: u64, length: Length, broken: Broken) -> Ran {
+    let caught = std::panic::catch_unwind(|| run(room, seed, length, broken));
     caught.unwrap_or_else(|why| {
         let said = why.downcast_ref::<String>().cloned();
         let said = said.or_else(|| why.downcast_ref::<&str>().map(|text| (*text).to_owned()));

@@ -52,6 +52,7 @@ faults! {
     KilledBeforeCommit = "the collector is killed before a commit",
     KilledAfterCommit = "the collector is killed between commit and answer",
     CollectorSetBack = "the collector's database loses its last commits",
+    CollectorClockStepped = "the collector's wall clock is set",
 }
 
 /// How often each fault happened.

@@ -116,6 +116,7 @@ impl House {
         !self.is_dead.load(Ordering::SeqCst)
     }
 
+    #[cfg(test)]
     /// Commits since the house was built, over all its lives.
     pub(crate) fn commits(&self) -> u64 {
         self.counted().made
@@ -231,11 +232,15 @@ impl House {
         self.reopen()
     }
 
-    /// Opens the file beside the process, as the command line does: for checks, whatever became of the process.
-    pub(crate) fn beside(&self) -> Result<Desk, String> {
-        sqlite::open_with(&self.file, &Options { readers: 1, ..Options::default() })
-            .map(Desk::new)
-            .map_err(|error| error.to_string())
+    /// A desk that reads the file: the process's own while it lives, else one beside it, as the command line is. For
+    /// checks, and for nothing that writes.
+    pub(crate) fn reader(&self) -> Result<Desk, String> {
+        match self.desk.clone().filter(|_| self.is_up()) {
+            Some(desk) => Ok(desk),
+            None => sqlite::open_with(&self.file, &Options { readers: 1, ..Options::default() })
+                .map(Desk::new)
+                .map_err(|error| error.to_string()),
+        }
     }
 
     /// Runs a future that is none of the process's.
@@ -271,7 +276,7 @@ mod tests {
     }
 
     fn written(house: &House) -> Vec<Timestamp> {
-        let desk = house.beside().unwrap();
+        let desk = house.reader().unwrap();
         let rows =
             house.block_on(desk.store().read::<_, upheld_store::StoreError, _>("test.audit", |tx| tx.audit(100)));
         rows.unwrap().into_iter().rev().map(|row| row.at).collect()

@@ -1,13 +1,15 @@
 //! The product's own code under every fault of DELIVERY 6, in virtual time; a run is a function of its seed.
 //!
-//! The line between agents and collector is simulated: real journals, couriers and senders against the real `judge`, with
-//! the truth beside them. README.md says which invariants of DELIVERY 5 are checked, and what is not modelled.
+//! In rooms of their own: the line between agents and collector (real journals, couriers and senders against the real
+//! `judge`), and the desk (real engines before that line, the real desk over a real database behind it), each with the
+//! truth beside it. README.md says which invariants of DELIVERY 5 are checked, and what is not modelled.
 
 pub mod command;
+#[cfg(feature = "desk")]
+mod desk;
 mod dice;
 mod faults;
 #[cfg(feature = "desk")]
-#[expect(dead_code, reason = "the desk room and the ticket room are built on it")]
 mod house;
 mod line;
 pub mod mutants;
@@ -37,7 +39,39 @@ pub struct Ran {
     pub violation: Option<String>,
 }
 
-/// Runs one seed. What is `broken` must have been switched on with [`mutants::switch`].
-pub fn run(seed: u64, length: Length, broken: Broken) -> Ran {
-    line::run(seed, length, broken)
+/// What is simulated together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Agents' journals and senders before the collector's receiver.
+    Line,
+    /// Agents' engines, that line, and the desk over its database.
+    #[cfg(feature = "desk")]
+    Desk,
+}
+
+impl Room {
+    /// Every room that is built.
+    pub const ALL: &'static [Self] = &[
+        Self::Line,
+        #[cfg(feature = "desk")]
+        Self::Desk,
+    ];
+
+    /// Its name on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            #[cfg(feature = "desk")]
+            Self::Desk => "desk",
+        }
+    }
+}
+
+/// Runs one seed in one room. What is `broken` must have been switched on with [`mutants::switch`].
+pub fn run(room: Room, seed: u64, length: Length, broken: Broken) -> Ran {
+    match room {
+        Room::Line => line::run(seed, length, broken),
+        #[cfg(feature = "desk")]
+        Room::Desk => desk::run(seed, length),
+    }
 }

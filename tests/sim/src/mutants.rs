@@ -2,6 +2,8 @@
 
 use upheld_model::mutant::Rule;
 
+use crate::Room;
+
 /// What is broken in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
@@ -38,13 +40,53 @@ pub const ALL: &[Broken] = &[
     Broken::Rule(Rule::TornTailIsCutBehindGood),
     Broken::Rule(Rule::AcknowledgedIsKept),
     Broken::Rule(Rule::TransitionsGoLast),
+    Broken::Rule(Rule::JudgedInTransaction),
+    Broken::Rule(Rule::UnknownIsNotUp),
+    Broken::Rule(Rule::OwnOutageExcuses),
+    Broken::Rule(Rule::LateDataAmends),
+    Broken::Rule(Rule::ForgottenFindingEnds),
+    Broken::Rule(Rule::DeadlineIsStored),
+    Broken::Rule(Rule::SilenceEndsWhenHeard),
+    Broken::Rule(Rule::ClaimIsCorrected),
 ];
 
 /// Mutants that short runs do not catch yet: what would show them must still be simulated (README.md).
-pub const UNSEEN: &[Broken] =
-    &[Broken::Rule(Rule::HeadsAreClaimed), Broken::Rule(Rule::BehindIsBelieved), Broken::Rule(Rule::LossIsTold)];
+pub const UNSEEN: &[Broken] = &[
+    Broken::Rule(Rule::HeadsAreClaimed),
+    Broken::Rule(Rule::BehindIsBelieved),
+    Broken::Rule(Rule::LossIsTold),
+    Broken::Rule(Rule::StepIsCounted),
+];
+
+/// What a test tries first, in rooms where a run takes a second: `cargo sim --short --seeds 60 --room desk --all-mutants`
+/// says it anew.
+const FIRST_SEEDS: &[(Broken, u64)] = &[];
 
 impl Broken {
+    /// The room in which it must be noticed.
+    pub fn room(self) -> Room {
+        match self {
+            #[cfg(feature = "desk")]
+            Self::Rule(
+                Rule::JudgedInTransaction
+                | Rule::UnknownIsNotUp
+                | Rule::OwnOutageExcuses
+                | Rule::LateDataAmends
+                | Rule::ForgottenFindingEnds
+                | Rule::DeadlineIsStored
+                | Rule::SilenceEndsWhenHeard
+                | Rule::ClaimIsCorrected
+                | Rule::StepIsCounted,
+            ) => Room::Desk,
+            Self::Nothing | Self::Rule(_) | Self::Seam(Seam::AckBeforeCommit | Seam::DedupById) => Room::Line,
+        }
+    }
+
+    /// The first short seed that notices it, where that is not one of the very first.
+    pub fn first_seed(self) -> Option<u64> {
+        FIRST_SEEDS.iter().find(|(broken, _)| *broken == self).map(|(_, seed)| *seed)
+    }
+
     /// Its name on the command line.
     pub fn word(self) -> &'static str {
         match self {

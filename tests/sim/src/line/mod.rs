@@ -1,10 +1,13 @@
 //! The line: agents' real journals, senders and couriers, the collector's real `judge`, and everything between them that
 //! can go wrong (I1 to I3, I8, I12, I13).
 
-mod agent;
+pub(crate) mod agent;
 mod chaos;
 mod collector;
 mod world;
+
+#[cfg(feature = "desk")]
+pub(crate) use world::{HOUR, MINUTE};
 
 use crate::{Broken, Ran};
 

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{Broken, Length, Ran, Seam, dice::Dice, dice::Trace, faults::Counts, faults::Fault};
 
-pub(super) const MINUTE: u64 = 60_000;
-pub(super) const HOUR: u64 = 60 * MINUTE;
+pub(crate) const MINUTE: u64 = 60_000;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
 /// The shortest step: several things may fall due within it.
 const STEP_MS: u64 = 100;
 /// I1: how soon a live transition is committed.
