@@ -122,7 +122,7 @@ async fn what_is_told_meanwhile_waits_for_the_ticket_and_speaks_of_it_by_its_old
     lost.world.desk.respond(&Scope::Provider, &incident, response, &ana(), lost.world.now).await.unwrap();
     lost.waits(10).await;
     assert_eq!(lost.receiver.events(), ["incident.opened", "incident.acknowledged", "incident.responded"]);
-    let bodies = lost.receiver.bodies.lock().unwrap();
+    let bodies = lost.receiver.bodies.lock().unwrap().clone();
     let name = |at: usize| (&bodies[at]["data"]["reference"], &bodies[at]["data"]["incident_key"]);
     assert_eq!((name(1), name(2)), (name(0), name(0)));
     let view = lost.world.view("acme/INC-1").await;

@@ -85,7 +85,7 @@ impl Pen {
         let WentBack { missing_from, lost, .. } = back;
         match lost {
             Lost::NothingSeen => {
-                tracing::info!("the database is another server or timeline; nothing is gone that was seen here")
+                tracing::info!("the database is another server or timeline; nothing is gone that was seen here");
             }
             Lost::ComesAgain | Lost::ForAPerson => {
                 let is_for_a_person = lost == Lost::ForAPerson;
