@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use upheld_desk::tasks::{Leased, Servers, Serving};
 
-use super::{Head, zone};
-use crate::{Portal, access::Reader, problem::Refusal, routes::client::shown, words};
+use super::Head;
+use crate::{Portal, access::Reader, problem::Refusal, routes::client::shown};
 
 #[derive(Template)]
 #[template(path = "collectors.html")]
@@ -42,13 +42,12 @@ struct CollectorLine {
 
 pub(in crate::routes) async fn page(State(portal): State<Portal>, reader: Reader) -> Result<Response, Refusal> {
     let servers = portal.desk.servers().await.map_err(|no| Refusal::from(no).for_reader(false))?;
-    let zone = zone(&portal, &reader).await?;
-    let told = |at: Timestamp| words::civil(at, &zone);
+    let told = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
     let wrong = if servers.is_alone() { Vec::new() } else { servers.unwell() };
     shown(&CollectorsPage {
         head: Head::of(&reader, "/settings/collectors"),
         is_alone: servers.is_alone(),
-        wrong: wrong.iter().map(|one| (words::sentence(&one.to_string()), one.todo())).collect(),
+        wrong: wrong.iter().map(|one| (one.to_string(), one.todo())).collect(),
         tasks: servers.tasks.iter().map(|task| task_line(task, told)).collect(),
         collectors: servers.collectors.iter().map(|one| collector_line(one, told)).collect(),
         as_of: told(servers.as_of.unwrap_or_else(|| portal.now())),
