@@ -7,10 +7,16 @@ use serde_json::Value;
 use upheld_model::{AgentId, ClientId, SiteId};
 use upheld_store::{
     agents::{AgentRow, AgentStatus},
+    audit::AuditAsked,
     certificates::CertificateRow,
 };
 
 use crate::{Actor, AgentPeer, Desk, DeskError, audit, clock};
+
+/// What the audit calls the begin of a change of the root.
+pub const ROTATION_BEGUN: &str = "ca.rotation-begun";
+/// And its end.
+pub const ROTATION_ENDED: &str = "ca.rotation-ended";
 
 /// The most agents that are looked at for an end that is near.
 const ENDING_MAX: u32 = 10_000;
@@ -43,6 +49,15 @@ pub struct OneAgent {
     pub ends: Option<Timestamp>,
     /// When it last reported.
     pub last_seen: Option<Timestamp>,
+}
+
+/// The root that the database knows of: that of the last change that was written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RootInUse {
+    /// Its fingerprint, as links have it.
+    pub root: String,
+    /// When that was written down.
+    pub at: Timestamp,
 }
 
 impl RotationView {
@@ -118,6 +133,26 @@ impl Desk {
                     }
                 }
                 Ok::<_, DeskError>(ending)
+            })
+            .await
+    }
+
+    /// The root of the last change that any collector wrote down; `None` where the first one was never changed.
+    pub async fn root_in_use(&self) -> Result<Option<RootInUse>, DeskError> {
+        self.store
+            .read("desk.root_in_use", |tx| {
+                let mut newest: Option<(i64, RootInUse)> = None;
+                for what in [ROTATION_BEGUN, ROTATION_ENDED] {
+                    let asked = AuditAsked { what: Some(what.to_owned()), ..AuditAsked::default() };
+                    let Some((entry, row)) = tx.audit_page(&asked, 1)?.into_iter().next() else { continue };
+                    let detail: Value = serde_json::from_str(&row.detail)
+                        .map_err(|error| DeskError::unreadable("entry of the audit", &error))?;
+                    let Some(root) = detail["root"].as_str() else { continue };
+                    if newest.as_ref().is_none_or(|(before, _)| *before < entry) {
+                        newest = Some((entry, RootInUse { root: root.to_owned(), at: row.at }));
+                    }
+                }
+                Ok(newest.map(|(_, root)| root))
             })
             .await
     }

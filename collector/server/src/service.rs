@@ -4,7 +4,7 @@
 //! server nor a taken port changes anything; then the run begins in the store. Stopping goes the other way: no new
 //! connections, requests in flight finish, tasks hand back what they have leased, the run ends in the store.
 
-mod certificates;
+pub(crate) mod certificates;
 mod install;
 mod manager;
 mod signals;

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::json;
-use upheld_desk::authority::{OneAgent, RotationView};
+use upheld_desk::authority::{OneAgent, ROTATION_BEGUN, ROTATION_ENDED, RotationView};
 
 use super::{Context, typist};
 use crate::{
@@ -45,7 +45,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Exit, Failure> 
     }
 }
 
-fn open(context: &Context) -> Result<Pki, Failure> {
+pub(super) fn open(context: &Context) -> Result<Pki, Failure> {
     let config = context.data.config()?;
     Ok(Pki::open(&context.data.pki(), &config.listen.public)?)
 }
@@ -124,7 +124,7 @@ fn begin(context: &Context) -> Result<Exit, Failure> {
     let pki = Pki::begin_rotation(&context.data.pki(), &config.listen.public, Timestamp::now())
         .map_err(|error| refused(error, context))?;
     let detail = json!({ "root": pki.root_fingerprint(), "old_root": pki.old_root_fingerprint() });
-    context.with_desk(async |desk, now| desk.note_authority("ca.rotation-begun", detail, &typist(), now).await)?;
+    context.with_desk(async |desk, now| desk.note_authority(ROTATION_BEGUN, detail, &typist(), now).await)?;
     let text = format!(
         "The next root is SHA256:{}. New links name it from now on; agents learn it with their next report.\n\
          The old one ends by itself when every agent knows the next one and every link that names the old one is over: \
@@ -161,7 +161,7 @@ fn finish(lose: usize, context: &Context) -> Result<Exit, Failure> {
     let pki = Pki::finish_rotation(&context.data.pki(), &config.listen.public, Timestamp::now())
         .map_err(|error| refused(error, context))?;
     let detail = json!({ "root": pki.root_fingerprint(), "lost": rotation.missing, "links_lost": rotation.links });
-    context.with_desk(async |desk, now| desk.note_authority("ca.rotation-ended", detail, &typist(), now).await)?;
+    context.with_desk(async |desk, now| desk.note_authority(ROTATION_ENDED, detail, &typist(), now).await)?;
     let text = format!("The old root has ended; SHA256:{} is the only one.", pki.root_fingerprint());
     context.output.result(&text, || {
         json!({ "schema": "upheld.ca-rotate/1", "root": pki.root_fingerprint(), "lost": rotation.missing, "links_lost": rotation.links })

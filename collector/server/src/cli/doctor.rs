@@ -1,12 +1,17 @@
 //! `doctor`: what is wrong with the collectors of this database, each with a command to run. It changes nothing.
 
+use std::path::Path;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
-use upheld_desk::tasks::Servers;
+use upheld_desk::{authority::RootInUse, tasks::Servers};
 
-use super::Context;
-use crate::failure::{Exit, Failure};
+use super::{Context, ca};
+use crate::{
+    failure::{Exit, Failure},
+    service::certificates::{another_root, copy_pki},
+};
 
 /// Clocks of collectors that differ by more are worth a person's look: what agents say is dated by them.
 const SKEW_MAX: SignedDuration = SignedDuration::from_secs(5);
@@ -40,11 +45,12 @@ impl Finding {
 
 pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let is_file = context.data.config()?.database.is_none();
-    let (servers, now) = context.with_desk(async |desk, now| {
-        let servers = desk.servers().await?;
-        Ok::<_, upheld_desk::DeskError>((servers, now))
+    let (servers, in_use, now) = context.with_desk(async |desk, now| {
+        Ok::<_, upheld_desk::DeskError>((desk.servers().await?, desk.root_in_use().await?, now))
     })?;
-    let findings = look(&servers, is_file, now);
+    let pki = ca::open(context)?;
+    let mut findings = look(&servers, is_file, now);
+    findings.push(root(in_use.as_ref(), &pki.root_fingerprint(), &context.data.pki()));
     let lines: Vec<String> = findings.iter().map(Finding::line).collect();
     context
         .output
@@ -76,6 +82,14 @@ fn look(servers: &Servers, is_file: bool, now: Timestamp) -> Vec<Finding> {
         findings.push(Finding::wrong(unwell.what(), unwell.to_string(), unwell.todo()));
     }
     findings
+}
+
+/// Whether this collector has the keys of the last change of the root.
+fn root(in_use: Option<&RootInUse>, own: &str, folder: &Path) -> Finding {
+    match in_use.filter(|in_use| in_use.root != own) {
+        Some(in_use) => Finding::wrong("root", another_root(in_use, own), copy_pki(folder)),
+        None => Finding::ok("root", format!("SHA256:{own}")),
+    }
 }
 
 /// Leases go by the database's clock alone; what agents say is dated by the collectors' own.
@@ -134,5 +148,19 @@ mod tests {
         let todo: Vec<_> =
             findings.iter().filter(|finding| !finding.is_ok).map(|finding| finding.todo.is_some()).collect();
         assert_eq!(todo, [true, true]);
+    }
+
+    #[test]
+    fn keys_from_before_the_last_change_of_the_root_are_said_with_the_command_that_copies_them() {
+        let in_use = RootInUse { root: "new".to_owned(), at: at("2026-11-16T16:00:00Z") };
+        let found = |own| root(Some(&in_use), own, Path::new("/var/lib/upheld-collector/pki"));
+        let wrong = found("old");
+        assert_eq!(
+            wrong.says,
+            "the root was changed at 2026-11-16T16:00:00Z to SHA256:new, and this collector still has SHA256:old"
+        );
+        let todo = wrong.todo.unwrap();
+        assert!(todo.contains("scp -rp /var/lib/upheld-collector/pki THIS-HOST:/var/lib/upheld-collector/"), "{todo}");
+        assert!(found("new").is_ok && root(None, "old", Path::new("pki")).is_ok);
     }
 }

@@ -2,7 +2,7 @@
 //! change of the root, which `ca rotate` begins and which ends here when nobody would be lost by it (SECURITY 14).
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +11,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
 use tracing::{error, info, warn};
-use upheld_desk::{Actor, Desk};
+use upheld_desk::{
+    Actor, Desk,
+    authority::{ROTATION_ENDED, RootInUse},
+};
 
 use crate::{
     doors::TlsSet,
@@ -28,6 +31,8 @@ const RENEWED_EVERY: Duration = Duration::from_secs(3600);
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 /// How often a change of the root is asked whether it is complete.
 const FINISHED_EVERY: Duration = Duration::from_secs(10);
+/// How often the root is held against that of the last change anywhere: agents come to know it for days.
+const COMPARED_EVERY: Duration = Duration::from_secs(60);
 /// What ends soon is said once a day.
 const WARNED_EVERY: Duration = Duration::from_secs(86_400);
 
@@ -57,10 +62,15 @@ impl Certificates {
     pub(super) async fn keep_fresh(&self, desk: &Desk, clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>) {
         let (mut renewed, mut finished) = (Instant::now(), Instant::now());
         let mut warned = None;
+        let (mut compared, mut is_another) = (None, false);
         loop {
             if warned.is_none_or(|at: Instant| at.elapsed() >= WARNED_EVERY) {
                 warned = Some(Instant::now());
                 self.warn(desk, clock()).await;
+            }
+            if compared.is_none_or(|at: Instant| at.elapsed() >= COMPARED_EVERY) {
+                compared = Some(Instant::now());
+                is_another = self.compare(desk, is_another).await;
             }
             sleep(LOOKED_AT_EVERY).await;
             let is_changed = Generation::of(&self.folder) != self.pki.borrow().generation();
@@ -121,12 +131,30 @@ impl Certificates {
                 self.serve(next);
                 info!(root, "every agent knows the next root: the old one has ended");
                 let detail = json!({ "root": root, "lost": [], "links_lost": 0 });
-                if let Err(error) = desk.note_authority("ca.rotation-ended", detail, &Actor::Collector, now).await {
+                if let Err(error) = desk.note_authority(ROTATION_ENDED, detail, &Actor::Collector, now).await {
                     warn!(%error, "the end of the old root is not in the audit log");
                 }
             }
             Ok(Err(failure)) => error!("the old root could not be ended: {}", failure.text(false)),
             Err(join) => error!("the old root could not be ended: {join}"),
+        }
+    }
+
+    /// Says once, as long as it is so, that the root was changed on another collector. Whether it is so.
+    async fn compare(&self, desk: &Desk, was_another: bool) -> bool {
+        let own = self.pki.borrow().root_fingerprint();
+        match desk.root_in_use().await {
+            Ok(in_use) => {
+                let another = in_use.filter(|in_use| in_use.root != own);
+                if let Some(in_use) = another.as_ref().filter(|_| !was_another) {
+                    warn!(todo = copy_pki(&self.folder), "{}", another_root(in_use, &own));
+                }
+                another.is_some()
+            }
+            Err(error) => {
+                warn!(%error, "which root is in use could not be looked up");
+                was_another
+            }
         }
     }
 
@@ -152,6 +180,22 @@ impl Certificates {
             Err(error) => warn!(%error, "agents' certificates could not be looked at"),
         }
     }
+}
+
+/// What is wrong with a collector that was not given the keys of the last change.
+pub(crate) fn another_root(in_use: &RootInUse, own: &str) -> String {
+    let RootInUse { root, at } = in_use;
+    format!("the root was changed at {at:.0} to SHA256:{root}, and this collector still has SHA256:{own}")
+}
+
+/// What to do then; `folder` is where its keys are.
+pub(crate) fn copy_pki(folder: &Path) -> String {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let parent = folder.parent().unwrap_or(&folder).display();
+    format!(
+        "on the host where `ca rotate` was run: scp -rp {} THIS-HOST:{parent}/ (it is read at once)",
+        folder.display()
+    )
 }
 
 /// For `/healthz`: whether something of the authority ends soon, and whether its root is being changed. It names nothing.
