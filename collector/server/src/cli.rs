@@ -14,6 +14,7 @@ mod codes;
 mod collectors;
 mod commission;
 mod cost;
+mod database;
 mod digest;
 mod doctor;
 mod incident;

@@ -12,7 +12,7 @@ use upheld_agreement::book::Book;
 use upheld_model::{ClientId, SiteId};
 use upheld_wire::v1::enroll::EnrollLink;
 
-use super::{Context, book, runtime, serve, typist};
+use super::{Context, book, database::DatabaseArgs, runtime, serve, typist};
 use crate::{
     config::{Config, Database, Listen},
     failure::{Exit, Failure},
@@ -35,15 +35,8 @@ pub(super) struct Args {
     /// A host at a private or loopback address that webhooks may reach; repeat for more.
     #[arg(long = "webhook-private-host", value_name = "NAME")]
     webhook_private_hosts: Vec<String>,
-    /// Facts in a PostgreSQL in place of a file in the data folder: postgres://USER@HOST:PORT/DATABASE, an empty database.
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
-    /// With --database: the file that holds its password.
-    #[arg(long, value_name = "FILE", requires = "database")]
-    database_password_file: Option<PathBuf>,
-    /// With --database: the authority of its certificate, where that is none of the public ones.
-    #[arg(long, value_name = "FILE", requires = "database")]
-    database_ca: Option<PathBuf>,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// Serve at once, with a book and the line that adds the first host.
     #[arg(long)]
     serve: bool,
@@ -64,8 +57,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let listen = reached_by(&args.listen, args.hosts)?;
     let begun = if args.serve { Some(Begun::read(args.book.as_deref(), &args.client, context)?) } else { None };
-    let (password, ca) = (args.database_password_file.as_deref(), args.database_ca.as_deref());
-    let database = args.database.map(|url| Database::given(&url, ca, password)).transpose()?;
+    let database = args.database.given()?;
     let made = make(&listen, &args.webhook_private_hosts, database.as_ref(), context)?;
     let packages = Packages::of(&context.data);
     if let Some(file) = &args.release_key {

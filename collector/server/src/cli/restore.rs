@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use upheld_desk::{Actor, Desk};
 
-use super::Context;
+use super::{Context, database::DatabaseArgs};
 use crate::{
     backup::{self, DATABASE, Folder},
     config::{Config, Database},
@@ -36,15 +36,8 @@ pub(super) struct RestoreArgs {
     /// This person says that the collector wrote nothing after the last segment: nothing is void, and no recovery.
     #[arg(long, value_name = "WHO", requires = "segments", conflicts_with = "as_far_as_whole")]
     nothing_after_by: Option<String>,
-    /// The facts go to this empty PostgreSQL, whatever the settings in the backup say: postgres://USER@HOST:PORT/DATABASE.
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
-    /// With --database: the file that holds its password.
-    #[arg(long, value_name = "FILE", requires = "database")]
-    database_password_file: Option<PathBuf>,
-    /// With --database: the authority of its certificate, where that is none of the public ones.
-    #[arg(long, value_name = "FILE", requires = "database")]
-    database_ca: Option<PathBuf>,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// The facts stay in the file upheld.db of the folder, whatever the settings in the backup say.
     #[arg(long, conflicts_with = "database")]
     as_file: bool,
@@ -103,11 +96,8 @@ pub(super) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
 impl RestoreArgs {
     /// The PostgreSQL to which the facts go; `None` where they stay in the folder.
     fn place(&self, config: &Config) -> Result<Option<Database>, Failure> {
-        match &self.database {
-            Some(url) => {
-                let (ca, password) = (self.database_ca.as_deref(), self.database_password_file.as_deref());
-                Database::given(url, ca, password).map(Some)
-            }
+        match self.database.given()? {
+            Some(database) => Ok(Some(database)),
             None if self.as_file => Ok(None),
             None => Ok(config.database.clone()),
         }
