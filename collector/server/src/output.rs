@@ -33,7 +33,7 @@ pub(crate) struct Output {
 impl Output {
     /// Prints the command's result: `text` for people (a newline is added where it lacks one), `document` for machines.
     pub(crate) fn result(&self, text: &str, document: impl FnOnce() -> Value) -> Result<(), Failure> {
-        if self.json { write_line(&document().to_string()) } else { write_line(text) }
+        if self.json { write_line(&escaped(&document().to_string())) } else { write_line(text) }
     }
 
     /// Tells a person something beside the result.
@@ -56,11 +56,27 @@ impl Output {
     pub(crate) fn failed(&self, failure: &Failure) {
         if self.json {
             // Where even this cannot be written, the exit code speaks.
-            let _ = write_line(&failure.json());
+            let _ = write_line(&escaped(&failure.json()));
         } else {
             eprint!("{}", failure.text(self.is_coloured()));
         }
     }
+}
+
+/// The same JSON, whose texts hold nothing that a terminal would obey or that turns the order of what is read: what an agent
+/// or a device said may be in it. JSON itself escapes only what is below U+0020; beyond ASCII everything stands in texts.
+fn escaped(json: &str) -> String {
+    let is_command = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_command(c) {
+            // All of them are one unit of UTF-16.
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// Writes a line. A reader who has left (`… | head`) is no failure.
@@ -71,5 +87,20 @@ pub(crate) fn write_line(text: &str) -> Result<(), Failure> {
         Ok(()) => Ok(()),
         Err(gone) if gone.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::new(Exit::Failed, "cannot write to standard output").because(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_said_is_the_same_json_and_commands_no_terminal() {
+        let hostile = "a\u{1b}[2J\u{9b}2J\u{7f}\u{202e}gpj.exe\u{2066}\u{fc}\u{1f600}\\u009b";
+        let document = serde_json::json!({ "body": hostile, hostile: 1 });
+        let text = escaped(&document.to_string());
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), document);
+        assert!(text.chars().all(|c| !c.is_control() && !('\u{202a}'..='\u{202e}').contains(&c)), "{text}");
+        assert!(text.contains("\\u009b2J\\u007f\\u202e") && text.contains("\u{fc}\u{1f600}"), "{text}");
     }
 }
