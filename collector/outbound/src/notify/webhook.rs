@@ -163,14 +163,14 @@ impl Webhook {
             Err(_) => {
                 let (number, seconds) = (known_as.len() + 1, self.config.timeout.as_secs());
                 return Outcome::Unclear {
-                    why: format!("not all look-ups ({number}) were answered within {seconds} s"),
+                    why: format!("not all look-ups ({number}) were answered within {seconds} s; nothing was sent"),
                 };
             }
         };
         match answer {
             LookUp::Found { reference } => Outcome::Delivered { reference, known_as: key.cloned() },
             LookUp::NotFound | LookUp::Unsupported => self.send(delivery, now).await,
-            LookUp::Failed { why } => Outcome::Unclear { why },
+            LookUp::Failed { why } => Outcome::Unclear { why: format!("{why}; nothing was sent") },
         }
     }
 

@@ -122,7 +122,7 @@ fn sentence(Tested { channel, outcome }: &Tested, took_ms: u128) -> String {
         Ok(Outcome::Delivered { reference, .. }) => format!("{took} taken: {reference}"),
         Ok(Outcome::Retry { why, .. }) => format!("{took} not taken, and would be tried again: {why}"),
         Ok(Outcome::Permanent { why }) => format!("{took} refused: {why}"),
-        Ok(Outcome::Unclear { why }) => format!("{took} nobody knows whether it arrived: {why}"),
+        Ok(Outcome::Unclear { why }) => format!("{took} no clear answer: {why}"),
         Err(why) => format!("{channel}: not tried: {why}"),
     }
 }
