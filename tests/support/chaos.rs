@@ -5,7 +5,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -13,6 +13,8 @@ use std::{
     thread,
     time::Duration,
 };
+
+use crate::relay::{self, Joined};
 
 /// What the line does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,8 +59,6 @@ struct State {
 impl Chaos {
     /// A line that is whole, to a port of this machine.
     pub fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-        let own = listener.local_addr().expect("its address").port();
         let state = Arc::new(State {
             to: SocketAddr::from(([127, 0, 0, 1], port)),
             fault: Mutex::new(Fault::None),
@@ -67,12 +67,7 @@ impl Chaos {
             open: Mutex::new(Vec::new()),
         });
         let accepting = Arc::clone(&state);
-        thread::spawn(move || {
-            for site in listener.incoming().flatten() {
-                accepting.take(site);
-            }
-        });
-        Self { port: own, state }
+        Self { port: relay::open(move |site| accepting.take(site)), state }
     }
 
     /// How often the present fault has struck.
@@ -113,15 +108,11 @@ impl State {
             self.strike();
             return reset(&site);
         }
-        let Ok(collector) = TcpStream::connect(self.to) else { return };
-        // Pieces are not to be put together again on their way.
-        let (_, _) = (site.set_nodelay(true), collector.set_nodelay(true));
-        let pair = || Some((site.try_clone().ok()?, collector.try_clone().ok()?));
-        let (Some((up_from, up_to)), Some((down_to, down_from))) = (pair(), pair()) else { return };
-        self.open.lock().expect("no holder panics").extend([site, collector]);
-        let (up, down) = (Arc::clone(self), Arc::clone(self));
-        thread::spawn(move || up.relay(up_from, up_to, true));
-        thread::spawn(move || down.relay(down_from, down_to, false));
+        let Some(Joined { up, down, ends }) = relay::join(site, self.to) else { return };
+        self.open.lock().expect("no holder panics").extend(ends);
+        let (to_collector, to_site) = (Arc::clone(self), Arc::clone(self));
+        thread::spawn(move || to_collector.relay(up.0, up.1, true));
+        thread::spawn(move || to_site.relay(down.0, down.1, false));
     }
 
     fn relay(&self, mut from: TcpStream, mut to: TcpStream, is_up: bool) {

@@ -23,6 +23,7 @@ pub mod peers;
 pub mod postgresql;
 pub mod program;
 pub mod receiver;
+mod relay;
 pub mod sink;
 pub mod snmp;
 pub mod watched;

@@ -2,13 +2,15 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
 };
+
+use crate::relay::{self, Joined};
 
 /// A relay from its own port to `to`.
 pub struct Line {
@@ -28,8 +30,6 @@ struct State {
 impl Line {
     /// A whole line to a port of this machine.
     pub fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
-        let own = listener.local_addr().expect("its address").port();
         let state = Arc::new(State {
             to: SocketAddr::from(([127, 0, 0, 1], port)),
             is_cut: AtomicBool::new(false),
@@ -37,12 +37,7 @@ impl Line {
             open: Mutex::new(Vec::new()),
         });
         let accepting = Arc::clone(&state);
-        thread::spawn(move || {
-            for site in listener.incoming().flatten() {
-                accepting.take(site);
-            }
-        });
-        Self { port: own, state }
+        Self { port: relay::open(move |site| accepting.take(site)), state }
     }
 
     /// Cuts the line: open connections are reset, new ones end at once.
@@ -72,13 +67,11 @@ impl State {
         if self.is_cut.load(Ordering::SeqCst) {
             return;
         }
-        let Ok(collector) = TcpStream::connect(self.to) else { return };
-        let pair = || Some((site.try_clone().ok()?, collector.try_clone().ok()?));
-        let (Some((up_from, up_to)), Some((down_to, down_from))) = (pair(), pair()) else { return };
-        self.open.lock().expect("no holder panics").extend([site, collector]);
-        let (up, down) = (Arc::clone(self), Arc::clone(self));
-        thread::spawn(move || up.relay(up_from, up_to, true));
-        thread::spawn(move || down.relay(down_from, down_to, false));
+        let Some(Joined { up, down, ends }) = relay::join(site, self.to) else { return };
+        self.open.lock().expect("no holder panics").extend(ends);
+        let (to_collector, to_site) = (Arc::clone(self), Arc::clone(self));
+        thread::spawn(move || to_collector.relay(up.0, up.1, true));
+        thread::spawn(move || to_site.relay(down.0, down.1, false));
     }
 
     fn relay(&self, mut from: TcpStream, mut to: TcpStream, is_up: bool) {
