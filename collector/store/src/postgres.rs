@@ -16,6 +16,7 @@ mod connect;
 pub mod copy;
 mod export;
 mod many;
+pub mod follow;
 mod marks;
 mod meaning;
 mod migrate;

@@ -11,7 +11,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Options, Password, SERVES};
+use super::{Options, Password, SERVES, follow::Environment};
 use crate::StoreError;
 
 /// Shown in `pg_stat_activity`.
@@ -75,6 +75,34 @@ impl Address {
                 "the address has a password in it, and its place is a secret or a file of its own".to_owned(),
             )),
         }
+    }
+
+    /// The same address for programs that use libpq, by its variables: the rules for TLS and for replicas are ours.
+    /// `public` are the authorities that everybody trusts, for an address without one of its own.
+    pub(super) fn environment(&self, options: &Options, public: Option<&Path>) -> Environment {
+        let Self { config, clear, .. } = self;
+        let all = |texts: Vec<String>| (!texts.is_empty()).then(|| texts.join(","));
+        let host = |host: &Host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        };
+        let authority = options.ca.as_deref().or(public).map(|path| path.display().to_string());
+        let password = config.get_password().map(|password| String::from_utf8_lossy(password).into_owned());
+        let mode = if *clear { "disable" } else { "verify-full" };
+        [
+            ("PGHOST", all(config.get_hosts().iter().map(host).collect())),
+            ("PGHOSTADDR", all(config.get_hostaddrs().iter().map(ToString::to_string).collect())),
+            ("PGPORT", all(config.get_ports().iter().map(ToString::to_string).collect())),
+            ("PGUSER", config.get_user().map(str::to_owned)),
+            ("PGPASSWORD", password),
+            ("PGSSLMODE", Some(mode.to_owned())),
+            ("PGSSLROOTCERT", authority.filter(|_| !clear)),
+            ("PGTARGETSESSIONATTRS", Some("read-write".to_owned())),
+            ("PGCONNECT_TIMEOUT", Some(CONNECT.as_secs().to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
     }
 
     /// A pool of at most `size` connections, each of which has this place.
@@ -215,6 +243,25 @@ mod tests {
         assert!(Address::read("postgres://u@127.0.0.1/desk?sslmode=disable", None).unwrap().clear);
         assert!(!Address::read("postgres://u@127.0.0.1/desk", None).unwrap().clear);
         assert!(refused("postgres://u@db.example/desk?sslmode=disable").contains("on this host alone"));
+    }
+
+    #[test]
+    fn programs_of_postgresql_are_given_the_same_address_and_the_same_rules() {
+        let told = |url: &str, ca: Option<&str>| {
+            let options = Options { ca: ca.map(Into::into), password: None, ..Options::default() };
+            let password = Password::new("s3cret".to_owned());
+            let address = Address::read(url, Some(&password)).unwrap();
+            let told = address.environment(&options, Some(Path::new("/all.pem")));
+            told.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            told("postgres://u@one.example:5432,two.example:6432/desk?sslmode=prefer", None),
+            "PGHOST=one.example,two.example PGPORT=5432,6432 PGUSER=u PGPASSWORD=s3cret PGSSLMODE=verify-full \
+             PGSSLROOTCERT=/all.pem PGTARGETSESSIONATTRS=read-write PGCONNECT_TIMEOUT=10"
+        );
+        assert!(told("postgres://u@db.example/desk", Some("/own.pem")).contains("PGSSLROOTCERT=/own.pem"));
+        let here = told("postgres://u@127.0.0.1/desk?sslmode=disable", Some("/own.pem"));
+        assert!(here.contains("PGSSLMODE=disable") && !here.contains("PGSSLROOTCERT"), "{here}");
     }
 
     #[test]
