@@ -75,8 +75,6 @@ fn a_backup_restores_onto_either_store(collector: &Collector, server: &Server, p
     let written = collector.cli_json(&["backup", "--out", text(&file)]);
     assert!(written["manifest"]["parts"].to_string().contains("upheld.db"), "{written}");
     collector.cli_json(&["backup", "verify", text(&file)]);
-    let following = refused(|| collector.command(&["backup", "--follow", text(&collector.folder().join("away"))]));
-    assert!(following.text.contains("archive of the log") && following.code == 69, "{}", following.text);
 
     let restore = |into: &str, more: &[&str]| {
         let into = collector.folder().join(into);

@@ -3,53 +3,18 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use upheld_delivery::journal::Urgency;
-use upheld_model::{ObservedAt, Outcome, Sample};
 use upheld_tests::{
-    Agent, journal,
+    Agent,
     namespace::{self, Own},
-    on_postgresql::{Archive, DATABASE, SOON, Site, audited, base_backup, count, records, wait_for_more},
+    on_postgresql::{Archive, BACKLOG, DATABASE, SOON, Site, audited, base_backup, count, records, wait_for_more},
     postgresql::{Server, answers},
     program, wait_for, watched,
 };
-use upheld_wire::v1::Body;
-
-/// An hour that agents have not sent yet.
-const BACKLOG: u64 = 360;
-
-fn with_backlog(server: &Server, agents: usize) -> Site {
-    assert!(server.database().ends_with(DATABASE));
-    let site = Site::on(server, &[server.port], agents);
-    for agent in &site.agents {
-        journal::write_history(&agent.state(), &an_hour());
-    }
-    site
-}
-
-fn an_hour() -> Vec<(Timestamp, Body, Urgency)> {
-    let begun = Timestamp::now() - SignedDuration::from_mins(61);
-    (0..i64::try_from(BACKLOG).expect("small"))
-        .map(|round| {
-            let at = begun + SignedDuration::from_secs(10 * round);
-            let samples = (0..20).map(|number| Sample {
-                check: format!("cam-{number}/net.icmp").parse().expect("a check"),
-                at: ObservedAt(at + SignedDuration::from_millis(100 * number)),
-                took_us: 900,
-                outcome: Outcome::Ok,
-                values: std::collections::BTreeMap::new(),
-                counters: std::collections::BTreeMap::new(),
-                evidence: None,
-            });
-            (at + SignedDuration::from_secs(10), Body { samples: samples.collect(), ..Body::default() }, Urgency::Soon)
-        })
-        .collect()
-}
 
 #[test]
 fn a_server_killed_in_mid_load_loses_and_doubles_nothing() {
     let mut server = Server::start();
-    let mut site = with_backlog(&server, 3);
+    let mut site = Site::with_backlog(&server, 3);
     let service = site.service();
     site.run();
     let mut at_kill = vec![0];
@@ -80,7 +45,7 @@ fn a_full_disk_acknowledges_nothing_and_goes_on_when_there_is_room() {
         let (place, filler) = (folder.path().to_owned(), folder.path().join("filler"));
         namespace::mount_small(&place, 140);
         let mut server = Server::start_in(folder, &["max_wal_size=64MB", "min_wal_size=32MB"]);
-        let mut site = with_backlog(&server, 3);
+        let mut site = Site::with_backlog(&server, 3);
         site.run();
         wait_for("records arrive", SOON, || (records(&server) > 0).then_some(()));
         let refused = |site: &mut Site| site.collector.program().log_text().contains("disk is full");
@@ -224,7 +189,7 @@ fn a_replica_that_lost_a_revocation_waits_for_a_person() {
     wait_for_more(&primary, 1);
     primary.end("KILL");
     promote(&replica);
-    let waiting = assert_waits_for_a_person(&mut site, &replica, &doomed, &link);
+    let waiting = site.assert_waits_for_a_person(&replica, &doomed, &link);
     site.collector.cli_json(&["agent", "revoke", &doomed.id()]);
     site.collector.cli_json(&["recovery", "accept", "--by", "Ana Example"]);
     let agents = site.collector.cli_json(&["agent", "list"]).to_string();
@@ -234,28 +199,10 @@ fn a_replica_that_lost_a_revocation_waits_for_a_person() {
     assert!(total > waiting);
 }
 
-/// Facts born at the collector are gone: nothing is taken or told, and nobody who was kept out gets in. How many records
-/// there are.
-fn assert_waits_for_a_person(site: &mut Site, server: &Server, doomed: &Agent, link: &str) -> u64 {
-    wait_for("recovery begins by itself", SOON, || (audited(server, "recovery.begun") > 0).then_some(()));
-    let (waiting, told) = (records(server), site.receiver.ids("incident.opened").len());
-    wait_for("the agents are told to wait", SOON, || {
-        site.collector.program().log_text().contains("facts may be missing").then_some(())
-    });
-    let (code, ..) = program::run(&mut Agent::unenrolled(&watched::allow(site.service_port)).enrolment(link));
-    assert_ne!(code, Some(0), "a token that was used is void");
-    let status = format!("SELECT status FROM agents WHERE agent = '{}'", doomed.id());
-    assert_eq!(server.sql(DATABASE, &status), "active", "the revocation is lost");
-    assert_eq!(audited(server, "recovery.begun"), 1);
-    assert_eq!(records(server), waiting, "nothing is taken meanwhile");
-    assert_eq!(site.receiver.ids("incident.opened").len(), told, "nothing is told meanwhile");
-    waiting
-}
-
 #[test]
 fn a_lost_disk_is_made_good_by_base_and_log_and_a_base_alone_waits_for_a_person() {
     let mut server = Server::start();
-    let mut site = with_backlog(&server, 2);
+    let mut site = Site::with_backlog(&server, 2);
     site.run();
     wait_for("records arrive", SOON, || (records(&server) > 0).then_some(()));
     let mut archive = Archive::of(&server);
@@ -275,7 +222,7 @@ fn a_lost_disk_is_made_good_by_base_and_log_and_a_base_alone_waits_for_a_person(
 
     let mut older = Server::around(alone, port, &["synchronous_standby_names="]);
     site.collector.serve();
-    let at_base = assert_waits_for_a_person(&mut site, &older, &doomed, &link);
+    let at_base = site.assert_waits_for_a_person(&older, &doomed, &link);
     site.collector.kill();
     older.end("INT");
     drop(older);

@@ -9,11 +9,16 @@ use std::{
     time::Duration,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
+use upheld_delivery::journal::Urgency;
+use upheld_model::{ObservedAt, Outcome, Sample};
+use upheld_wire::v1::Body;
 
 use crate::{
     Agent, Collector, book,
     held::{Held, assert_holds_once, wait_until_drained},
+    journal,
     postgresql::{self, Server},
     program,
     receiver::{self, Receiver},
@@ -73,6 +78,16 @@ impl Site {
         site
     }
 
+    /// One with agents that have not sent an hour of theirs yet; the database is made.
+    pub fn with_backlog(server: &Server, agents: usize) -> Self {
+        assert!(server.database().ends_with(DATABASE));
+        let site = Self::on(server, &[server.port], agents);
+        for agent in &site.agents {
+            journal::write_history(&agent.state(), &an_hour());
+        }
+        site
+    }
+
     /// One more agent.
     pub fn enroll(&self) -> Agent {
         Agent::enroll(&self.collector.link(self.collector.port), &watched::allow(self.service_port))
@@ -98,6 +113,24 @@ impl Site {
         total
     }
 
+    /// Facts born at the collector are gone: nothing is taken or told, and nobody who was kept out gets in. How many
+    /// records there are.
+    pub fn assert_waits_for_a_person(&mut self, server: &Server, doomed: &Agent, link: &str) -> u64 {
+        wait_for("recovery begins by itself", SOON, || (audited(server, "recovery.begun") > 0).then_some(()));
+        let (waiting, told) = (records(server), self.receiver.ids("incident.opened").len());
+        wait_for("the agents are told to wait", SOON, || {
+            self.collector.program().log_text().contains("facts may be missing").then_some(())
+        });
+        let (code, ..) = program::run(&mut Agent::unenrolled(&watched::allow(self.service_port)).enrolment(link));
+        assert_ne!(code, Some(0), "a token that was used is void");
+        let status = format!("SELECT status FROM agents WHERE agent = '{}'", doomed.id());
+        assert_eq!(server.sql(DATABASE, &status), "active", "the revocation is lost");
+        assert_eq!(audited(server, "recovery.begun"), 1);
+        assert_eq!(records(server), waiting, "nothing is taken meanwhile");
+        assert_eq!(self.receiver.ids("incident.opened").len(), told, "nothing is told meanwhile");
+        waiting
+    }
+
     /// How many tickets were opened, by the messages' ids; and how many messages said so.
     pub fn tickets(&self) -> (usize, usize) {
         let ids = self.receiver.ids("incident.opened");
@@ -114,6 +147,28 @@ impl Site {
         assert!(told.expect("cp runs").success());
         copy
     }
+}
+
+/// An hour of an agent's, in so many records.
+pub const BACKLOG: u64 = 360;
+
+fn an_hour() -> Vec<(Timestamp, Body, Urgency)> {
+    let begun = Timestamp::now() - SignedDuration::from_mins(61);
+    (0..i64::try_from(BACKLOG).expect("small"))
+        .map(|round| {
+            let at = begun + SignedDuration::from_secs(10 * round);
+            let samples = (0..20).map(|number| Sample {
+                check: format!("cam-{number}/net.icmp").parse().expect("a check"),
+                at: ObservedAt(at + SignedDuration::from_millis(100 * number)),
+                took_us: 900,
+                outcome: Outcome::Ok,
+                values: BTreeMap::new(),
+                counters: BTreeMap::new(),
+                evidence: None,
+            });
+            (at + SignedDuration::from_secs(10), Body { samples: samples.collect(), ..Body::default() }, Urgency::Soon)
+        })
+        .collect()
 }
 
 /// A count in the database.

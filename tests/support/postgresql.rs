@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
@@ -247,6 +247,9 @@ pub fn owned_by_postgres(path: &Path) {
 fn certificates(folder: &Path, data: &Path) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // A name of its own: OpenSSL, which PostgreSQL's programs use, takes a certificate for self-signed whose issuer has
+    // the same.
+    params.distinguished_name.push(DnType::CommonName, "the authority of these tests");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();

@@ -5,6 +5,8 @@
 //! mode 0600, always.
 
 mod follow;
+mod own;
+pub(crate) mod postgresql;
 mod read;
 mod segments;
 mod write;
@@ -13,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use follow::{News, follow};
+pub(crate) use postgresql::Archive;
 pub(crate) use read::{check, unpack};
 pub(crate) use segments::Folder;
 pub(crate) use write::write;
@@ -39,6 +42,30 @@ pub(crate) struct Manifest {
     pub(crate) taken_at: Timestamp,
     /// The parts, in their order.
     pub(crate) parts: Vec<Part>,
+    /// Packages that new hosts install and that are too large to be in it, by the names of their `.deb`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) left: Vec<String>,
+}
+
+impl Manifest {
+    /// What is not in it, and how it comes back; nothing where all is.
+    pub(crate) fn left_out(&self) -> String {
+        if self.left.is_empty() {
+            return String::new();
+        }
+        let most = own::PACKAGES_MAX >> 20;
+        let one = self.left.first().map_or("", String::as_str);
+        format!(
+            "\nNot in it, since a backup takes {most} MiB of packages at most: {}. Keep them where they were built, and offer \
+             them again after a restore: upheld-collector package add {one}",
+            self.left.join(", ")
+        )
+    }
+
+    /// Whether facts are in it; else it holds a collector's own files alone, whose facts are elsewhere.
+    pub(crate) fn has_facts(&self) -> bool {
+        self.parts.iter().any(|part| part.name == DATABASE)
+    }
 }
 
 /// One part.

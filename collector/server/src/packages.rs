@@ -26,7 +26,8 @@ use crate::{
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 /// The longest package that is taken.
 const BYTES_MAX: u64 = 256 << 20;
-const RELEASE_KEY: &str = "release.key";
+/// The file of the key, in the same folder.
+pub(crate) const RELEASE_KEY: &str = "release.key";
 
 /// The folder of packages.
 #[derive(Debug, Clone)]

@@ -77,6 +77,35 @@ fn security_37_a_backup_is_private_whole_and_restores_into_recovery() {
 }
 
 #[test]
+fn packages_that_hosts_install_come_back_and_one_that_is_too_large_is_named() {
+    let made = Made::new();
+    let packages = made.path("data/packages");
+    fs::create_dir(&packages).unwrap();
+    fs::write(packages.join("release.key"), "AAAA\n").unwrap();
+    for (arch, length) in [("amd64", 1_000), ("arm64", 65 << 20)] {
+        let file = |end: &str| packages.join(format!("upheld-agent_{arch}.{end}"));
+        fs::File::create(file("deb")).unwrap().set_len(length).unwrap();
+        fs::write(file("sig"), "c2ln").unwrap();
+        let manifest = format!("upheld-package/1 upheld-agent {arch} 0.1.0\nsha256 {}\n", "0".repeat(64));
+        fs::write(file("manifest"), manifest).unwrap();
+    }
+    let file = made.path("b1");
+    let run = collector(&["backup", "--out", &text(&file), "--data", &made.data]);
+    let said = "64 MiB of packages at most: upheld-agent_arm64.deb";
+    assert!(run.code == 0 && run.stdout.contains(said), "{run:?}");
+    assert!(fs::metadata(&file).unwrap().len() < 8 << 20);
+    let restored = made.restore(&file, "new");
+    assert!(restored.code == 0 && restored.stdout.contains(said), "{restored:?}");
+    let mut names: Vec<_> =
+        fs::read_dir(made.path("new/packages")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["release.key", "upheld-agent_amd64.deb", "upheld-agent_amd64.manifest", "upheld-agent_amd64.sig"]
+    );
+}
+
+#[test]
 fn a_flipped_bit_anywhere_is_refused_with_what_is_damaged_and_nothing_is_restored() {
     let made = Made::new();
     let file = made.backup("b1");

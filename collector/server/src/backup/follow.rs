@@ -1,4 +1,4 @@
-//! Following a collector into a folder: a copy of the whole, then segments, for as long as it runs.
+//! Following a collector with its facts in a file into a folder: a copy of the whole, then segments, for as long as it runs.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use upheld_store::sqlite::follow::{FollowError, Follower, Pending};
 
-use super::{segments::Folder, write};
+use super::{Archive, own::Own, segments::Folder, write};
 use crate::{
     data_dir::DataDir,
     failure::{Exit, Failure},
@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// How old `head.json` may become while nothing is written.
 const HEAD_EVERY: SignedDuration = SignedDuration::from_secs(2);
 /// How long after one copy of the whole the next one is taken.
-const BASE_EVERY: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const BASE_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// After trouble.
 const RETRY: Duration = Duration::from_secs(5);
 /// The most pages that are waited for while they cannot be kept (1 GiB of usual ones): then the collector's log is let
@@ -40,6 +40,10 @@ pub(crate) enum News {
     Segment(u64, u64),
     /// It cannot go on, and tries again.
     Trouble(String),
+    /// What is followed, and by which means; or that it goes on again.
+    Follows(String),
+    /// Something that a person should know, and that stops nothing.
+    Warning(String),
 }
 
 /// Follows until `stop`. What is wrong at the beginning is a failure; what goes wrong later is told and tried again.
@@ -52,6 +56,11 @@ pub(crate) fn follow(
 ) -> Result<(), Failure> {
     data.config()?;
     refuse_inside(data, into)?;
+    if Archive::at(into).is_some() {
+        return Err(Failure::new(Exit::Failed, format!("{} is not empty", into.display()))
+            .because("a PostgreSQL was followed into it, and this collector's facts are in a file")
+            .todo("name a folder that does not exist yet: upheld-collector backup --follow DIR"));
+    }
     create_private_folder(into)?;
     let folder = Folder::at(into);
     let mut last = folder.segments()?.keys().next_back().copied().unwrap_or(0);
@@ -112,20 +121,6 @@ struct Run {
 
 impl Run {
     fn begin(data: &DataDir, folder: Folder, keep: usize, last: u64) -> Result<Self, Failure> {
-        if data.config()?.database.is_some() {
-            return Err(Failure::new(
-                Exit::Missing,
-                "`upheld-collector backup --follow` is for a database in the data folder",
-            )
-            .because(
-                "this collector's facts are in PostgreSQL, whose own archive of the log follows it to the last commit",
-            )
-            .todo("set up pg_basebackup and pg_receivewal: docs/postgresql.md, \"Backup\"")
-            .todo(format!(
-                "or take copies of the whole: upheld-collector backup --out DIR --data {}",
-                data.path().display()
-            )));
-        }
         let follower = Follower::begin(&data.database())?;
         let (head_at, base_at) = (Timestamp::MIN, Timestamp::MIN);
         let (previous, files) = (String::new(), BTreeMap::new());
@@ -135,7 +130,7 @@ impl Run {
     /// Copies the whole: with the segments that are written meanwhile it is of one moment.
     fn take_base(&mut self, data: &DataDir, tell: &mut dyn FnMut(News) -> Result<(), Failure>) -> Result<(), Failure> {
         let now = Timestamp::now();
-        let files = files_of(data)?;
+        let files = Own::of(data)?.stamps();
         self.ship(now, tell)?;
         let from = self.last;
         let new = self.folder.new_base();
@@ -170,7 +165,7 @@ impl Run {
                 return Err(Trouble { text: Failure::from(error).text(false), is_over });
             }
         }
-        if now.duration_since(self.base_at) >= BASE_EVERY || files_of(data)? != self.files {
+        if now.duration_since(self.base_at) >= BASE_EVERY || Own::of(data)?.stamps() != self.files {
             self.take_base(data, tell)?;
         }
         Ok(())
@@ -220,18 +215,7 @@ impl From<ShipError> for Failure {
     }
 }
 
-/// The settings, secrets and keys, as they stand: when one changes, a new copy of the whole is taken.
-fn files_of(data: &DataDir) -> Result<BTreeMap<PathBuf, (SystemTime, u64)>, Failure> {
-    let secrets = data.config()?.outbound.secrets_file;
-    let keys = write::names_in(&data.pki())?.into_iter().map(|name| data.pki().join(name));
-    let stamped = |path: PathBuf| {
-        let meta = fs::metadata(&path).ok()?;
-        Some((path, (meta.modified().ok()?, meta.len())))
-    };
-    Ok([data.config_file(), secrets].into_iter().chain(keys).filter_map(stamped).collect())
-}
-
-fn refuse_inside(data: &DataDir, into: &Path) -> Result<(), Failure> {
+pub(super) fn refuse_inside(data: &DataDir, into: &Path) -> Result<(), Failure> {
     let data_path = fs::canonicalize(data.path()).unwrap_or_else(|_| data.path().to_owned());
     let inside = into.ancestors().filter_map(|path| fs::canonicalize(path).ok()).any(|path| path == data_path);
     if !inside {

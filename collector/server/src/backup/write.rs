@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::{DATABASE, FORMAT, MANIFEST, Manifest, Part, check, header, hex, seal};
+use super::{DATABASE, FORMAT, MANIFEST, Manifest, Part, check, header, hex, own::Own, seal};
 use crate::{
     data_dir::DataDir,
     failure::{Exit, Failure},
@@ -30,27 +30,35 @@ pub(crate) struct Written {
 /// Writes a backup of the folder to `out`, which must not exist. A collector may be serving the folder.
 pub(crate) fn write(data: &DataDir, out: &Path, now: Timestamp) -> Result<Written, Failure> {
     let config = data.config()?;
-    if out.exists() {
-        return Err(Failure::new(Exit::Failed, format!("{} exists already", out.display()))
-            .because("a backup never replaces another one")
-            .todo("name another file, or a folder: a name with the time is found for it"));
-    }
-    let partial = with_end(out, ".partial");
+    refuse_existing(out)?;
     let copy = Removed(with_end(out, ".partial-db"));
     let schema = match &config.database {
         None => upheld_store::sqlite::backup::snapshot(&data.database(), &copy.0)?,
         Some(database) => database.copy_to(&copy.0, &config.outbound)?,
     };
     upheld_store::sqlite::backup::inspect(&copy.0)?;
-    let mut sources = vec![("collector.toml".to_owned(), data.config_file())];
-    let secrets = &config.outbound.secrets_file;
-    if let Some(name) = secrets.file_name().filter(|_| secrets.exists()) {
-        sources.push((name.to_string_lossy().into_owned(), secrets.clone()));
+    let mut own = Own::of(data)?;
+    own.files.push((DATABASE.to_owned(), copy.0.clone()));
+    write_parts(own, schema, out, now)
+}
+
+/// Writes the folder's own files without facts to `out`, which must not exist.
+pub(super) fn write_own(data: &DataDir, out: &Path, now: Timestamp) -> Result<Written, Failure> {
+    refuse_existing(out)?;
+    write_parts(Own::of(data)?, 0, out, now)
+}
+
+fn refuse_existing(out: &Path) -> Result<(), Failure> {
+    if !out.exists() {
+        return Ok(());
     }
-    let mut keys = names_in(&data.pki())?;
-    keys.sort();
-    sources.extend(keys.into_iter().map(|name| (format!("pki/{name}"), data.pki().join(&name))));
-    sources.push((DATABASE.to_owned(), copy.0.clone()));
+    Err(Failure::new(Exit::Failed, format!("{} exists already", out.display()))
+        .because("a backup never replaces another one")
+        .todo("name another file, or a folder: a name with the time is found for it"))
+}
+
+fn write_parts(own: Own, schema: i64, out: &Path, now: Timestamp) -> Result<Written, Failure> {
+    let Own { files: sources, left } = own;
     let parts = sources.iter().map(|(name, path)| measure(name, path)).collect::<Result<_, _>>()?;
     let manifest = Manifest {
         format: FORMAT.to_owned(),
@@ -58,8 +66,9 @@ pub(crate) fn write(data: &DataDir, out: &Path, now: Timestamp) -> Result<Writte
         schema,
         taken_at: now,
         parts,
+        left,
     };
-    let partial = Removed(partial);
+    let partial = Removed(with_end(out, ".partial"));
     pack(&partial.0, &manifest, &sources).map_err(FileError::of("write", &partial.0))?;
     check(&partial.0)?;
     fs::rename(&partial.0, out).map_err(FileError::of("name", out))?;
@@ -83,18 +92,6 @@ fn with_end(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)
-}
-
-/// The names of the files in a folder.
-pub(super) fn names_in(folder: &Path) -> Result<Vec<String>, Failure> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(FileError::of("read the folder", folder))? {
-        let entry = entry.map_err(FileError::of("read the folder", folder))?;
-        if entry.path().is_file() {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    Ok(names)
 }
 
 fn measure(name: &str, path: &Path) -> Result<Part, Failure> {

@@ -1,5 +1,7 @@
 //! `restore`: a collector made of a backup, and of what followed it.
 
+mod server;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,7 +13,7 @@ use upheld_desk::{Actor, Desk};
 
 use super::{Context, database::DatabaseArgs};
 use crate::{
-    backup::{self, DATABASE, Folder},
+    backup::{self, Archive, DATABASE, Folder},
     config::{Config, Database},
     data_dir::DataDir,
     failure::{Exit, Failure},
@@ -24,9 +26,9 @@ pub(super) struct RestoreArgs {
     /// The backup; with --segments the newest copy of the whole in that folder, unless another one of it is named.
     #[arg(required_unless_present = "segments")]
     file: Option<PathBuf>,
-    /// The folder to make; it must be empty or not exist.
-    #[arg(long, value_name = "DIR")]
-    into: PathBuf,
+    /// The collector's folder to make; it must be empty or not exist.
+    #[arg(long, value_name = "DIR", required_unless_present = "pgdata")]
+    into: Option<PathBuf>,
     /// A folder that `backup --follow` wrote: what was committed after the copy of the whole is put on top of it.
     #[arg(long, value_name = "DIR")]
     segments: Option<PathBuf>,
@@ -41,10 +43,28 @@ pub(super) struct RestoreArgs {
     /// The facts stay in the file upheld.db of the folder, whatever the settings in the backup say.
     #[arg(long, conflicts_with = "database")]
     as_file: bool,
+    /// From a folder that followed a PostgreSQL: its data directory to make; it must be empty or not exist.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "segments",
+        conflicts_with_all = ["database", "as_file", "nothing_after_by"]
+    )]
+    pgdata: Option<PathBuf>,
+    /// With --pgdata: where PostgreSQL's programs are, if not where packages put them.
+    #[arg(long, value_name = "DIR", requires = "pgdata")]
+    programs: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure> {
-    let into = &args.into;
+    if let Some(archive) = args.segments.as_deref().and_then(Archive::at) {
+        return server::run(args, &archive, context);
+    }
+    let Some(into) = &args.into else {
+        return Err(Failure::new(Exit::Usage, "--pgdata is for a folder into which a PostgreSQL was followed")
+            .because("this one holds the segments of a file")
+            .todo("upheld-collector restore --segments DIR --into DIR2"));
+    };
     refuse_what_is_not_empty(into)?;
     let folder = args.segments.as_deref().map(Folder::at);
     let base = folder.as_ref().map(|folder| folder.base(args.file.as_deref())).transpose()?;
@@ -55,7 +75,13 @@ pub(super) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
     // Made beside its place and moved there whole: a restore that is killed leaves no folder that would serve.
     let scratch = Scratch::beside(into)?;
     let database = scratch.0.join(DATABASE);
-    let taken_at = backup::unpack(file, &scratch.0)?.taken_at;
+    let manifest = backup::unpack(file, &scratch.0)?;
+    if !manifest.has_facts() {
+        return Err(Failure::new(Exit::Usage, format!("{} holds no facts", file.display()))
+            .because("it holds the settings, secrets and keys of a collector whose facts are in PostgreSQL")
+            .todo("name the folder that it is in: upheld-collector restore --segments DIR --pgdata DIR2 --into DIR3"));
+    }
+    let (taken_at, left) = (manifest.taken_at, manifest.left_out());
     let applied = match (&folder, &base) {
         (Some(folder), Some(base)) => Some(folder.apply(base, &database, args.as_far_as_whole)?),
         _ => None,
@@ -89,7 +115,7 @@ pub(super) fn run(args: &RestoreArgs, context: &Context) -> Result<Exit, Failure
     let beside = into.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::rename(&scratch.0, into).map_err(FileError::of("name", into))?;
     sync_folder(beside).map_err(FileError::of("sync the folder", beside))?;
-    context.output.result(&said.0, || said.1)?;
+    context.output.result(&(said.0 + &left), || said.1)?;
     Ok(Exit::Ok)
 }
 

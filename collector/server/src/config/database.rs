@@ -12,6 +12,7 @@ use upheld_store::{
         self, Options, Watch,
         copy::{Copied, copy},
         export,
+        follow::{Environment, Server},
     },
 };
 
@@ -20,6 +21,9 @@ use crate::failure::{Exit, Failure};
 
 /// The secret that is the password unless the file names another.
 const PASSWORD: &str = "database";
+
+/// Where systems keep the authorities that everybody trusts, for programs that have no list of their own.
+const PUBLIC: &[&str] = &["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// The table as it stands.
 #[derive(Debug, Deserialize)]
@@ -91,6 +95,15 @@ impl Database {
     /// Copies its facts, of one moment, to a new file at `to`; the schema that they have.
     pub(crate) fn copy_to(&self, to: &Path, outbound: &Outbound) -> Result<i64, Failure> {
         Ok(export(&self.url, &self.options(outbound, false)?, to)?)
+    }
+
+    /// The server whose log is followed, and what PostgreSQL's own programs need in order to come to it.
+    pub(crate) fn server(&self, outbound: &Outbound) -> Result<(Server, Environment), Failure> {
+        let options = self.options(outbound, false)?;
+        let server = Server::connect(&self.url, &options)?;
+        let public = PUBLIC.iter().map(Path::new).find(|path| path.is_file());
+        let environment = server.environment(&options, public);
+        Ok((server, environment))
     }
 
     /// Where it is, as its user wrote it: without a password.
