@@ -86,14 +86,7 @@ impl Desk {
     /// ([`Desk::take_back`], [`Desk::approve_agent`]).
     pub async fn peer_showing(&self, agent: &AgentId, issued_at: Timestamp) -> Result<Shown, DeskError> {
         let agent = agent.clone();
-        self.store
-            .read("desk.peer_showing", move |tx| {
-                let Some(AgentRow { agent, client, site, .. }) = tx.agent(&agent)? else { return Ok(Shown::Unknown) };
-                let known = tx.certificate(&client, &agent)?;
-                let is_void = known.and_then(|known| known.void_before).is_some_and(|void| issued_at < void);
-                Ok(if is_void { Shown::Void } else { Shown::Good(AgentPeer { agent, client, site }) })
-            })
-            .await
+        self.store.read("desk.peer_showing", move |tx| Ok(showing(tx, &agent, issued_at)?.0)).await
     }
 
     /// Whether the agent's row lets it do more than deliver (fetch its configuration, renew its certificate).
@@ -145,6 +138,22 @@ impl Desk {
         let book = self.current_book().await?;
         Ok(Arc::as_ref(&book).config_for(&peer.agent, &peer.client, &peer.site))
     }
+}
+
+/// What a certificate of this agent is worth that was issued at this instant, and the agent's row.
+pub(crate) fn showing(
+    tx: &dyn ReadTx,
+    agent: &AgentId,
+    issued_at: Timestamp,
+) -> Result<(Shown, Option<AgentRow>), DeskError> {
+    let Some(row) = tx.agent(agent)? else { return Ok((Shown::Unknown, None)) };
+    let known = tx.certificate(&row.client, &row.agent)?;
+    let is_void = known.and_then(|known| known.void_before).is_some_and(|void| issued_at < void);
+    if is_void {
+        return Ok((Shown::Void, Some(row)));
+    }
+    let peer = AgentPeer { agent: row.agent.clone(), client: row.client.clone(), site: row.site.clone() };
+    Ok((Shown::Good(peer), Some(row)))
 }
 
 /// Why an agent's row refuses it; `None` when it does not (DELIVERY 2, step 1).

@@ -7,6 +7,7 @@
 mod arrivals;
 mod judged;
 mod keeping;
+mod seen;
 
 use std::{
     sync::Arc,
@@ -17,21 +18,24 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use upheld_delivery::receiver::{Accepted, Content, Fork, Verdict};
 use upheld_detection::incident::Trigger;
-use upheld_model::{CheckId, ObservedAt, PresentId, finding::CheckState};
-use upheld_model::mutant::{Rule, is_broken};
+use upheld_model::{
+    AgentId, CheckId, ObservedAt, PresentId,
+    finding::CheckState,
+    mutant::{Rule, is_broken},
+};
 use upheld_store::{
     ReadTx, StoreError, Tx,
-    agents::{AgentNowRow, AgentStatus},
+    agents::{AgentNowRow, AgentRow, AgentStatus, SeenRow},
     facts::{SiteKey, UnheardRow},
     records::{AgentKey, DeadLetterRow, HeadRow, RecordRow},
 };
 use upheld_wire::v1::{Conflict, DeliverRequest, Delivered, Head, Problem, codes, present};
 
 use crate::{
-    Actor, AgentPeer, Desk, DeskError,
-    agents::refusal_of,
+    Actor, AgentPeer, Desk, DeskError, Shown,
+    agents::{self, refusal_of},
     audit,
-    book::CurrentBook,
+    book::{BookCache, CurrentBook},
     case::text,
     clock,
     own::Inside,
@@ -39,6 +43,7 @@ use crate::{
     site::{self, UNHEARD_AFTER},
 };
 use judged::Judged;
+pub(crate) use seen::Seen;
 
 /// How long after it came an upload is taken where several collectors serve: one that was frozen with it in hand would date
 /// what it brings before what another has taken since. The agent sends again.
@@ -59,40 +64,60 @@ pub enum DeliverAnswer {
 
 impl Desk {
     /// Takes one upload. Steps 1 and 3 to 6 of DELIVERY 2 in one transaction; size limits (step 2) are the door's.
-    /// The answer is given after the commit. A store that cannot commit is a 503 problem, never a panic.
+    /// The answer is given after the commit, but for a heartbeat that says nothing new ([`Desk::seen_once`]). A store
+    /// that cannot commit is a 503 problem, never a panic.
     pub async fn deliver(&self, peer: &AgentPeer, request: DeliverRequest, now: Timestamp) -> DeliverAnswer {
+        let shown = Shown::Good(peer.clone());
+        self.take(&peer.agent, move |_| Ok((shown, None)), request, now).await.unwrap_or_else(|_| {
+            // Only a certificate that is worth nothing is no peer's.
+            DeliverAnswer::Problem(problem(403, codes::UNKNOWN_AGENT, "this agent is not known here", ""))
+        })
+    }
+
+    /// The same of whoever shows a certificate of this agent that was issued at this instant
+    /// ([`Desk::peer_showing`]), in one look. `Err` is what the certificate is worth instead of [`Shown::Good`].
+    pub async fn deliver_showing(
+        &self,
+        agent: &AgentId,
+        issued_at: Timestamp,
+        request: DeliverRequest,
+        now: Timestamp,
+    ) -> Result<DeliverAnswer, Shown> {
+        let shown = agent.clone();
+        self.take(agent, move |tx| agents::showing(tx, &shown, issued_at), request, now).await
+    }
+
+    async fn take(
+        &self,
+        agent: &AgentId,
+        who: impl FnOnce(&dyn ReadTx) -> Result<(Shown, Option<AgentRow>), DeskError> + Send + 'static,
+        request: DeliverRequest,
+        now: Timestamp,
+    ) -> Result<DeliverAnswer, Shown> {
         let now = clock::stored(now);
-        let inside = Inside::came(self, &peer.agent, now);
+        let inside = Inside::came(self, agent, now);
         let offset = now.duration_since(request.clock.wall.0);
         let came = Instant::now();
-        let (request, peer) = (Arc::new(request), Arc::new(peer.clone()));
-        let judged = {
-            let (request, peer, shared) = (Arc::clone(&request), Arc::clone(&peer), Arc::clone(&self.shared));
-            self.store.read("desk.judge", move |tx| Judged::new(tx, &shared.books, &peer, &request, now)).await
+        let request = Arc::new(request);
+        let looked = {
+            let (request, shared) = (Arc::clone(&request), Arc::clone(&self.shared));
+            self.store.read("desk.judge", move |tx| Looked::new(tx, &shared.books, who(tx)?, &request, now)).await
         };
-        let taken = match judged {
+        let taken = match looked {
             Err(error) => Err(error),
-            Ok(judged) => {
-                let shared = Arc::clone(&self.shared);
-                let (is_late, place) = (judged.keeping.is_late, Arc::clone(&peer));
-                let written = self
-                    .store
-                    .write("desk.deliver", move |tx| {
-                        if shared.is_among_others.get().is_some() && came.elapsed() > FRESH {
-                            return Err(StoreError::Undone { name: "desk.deliver" }.into());
-                        }
-                        let judged = judged.confirm(tx, &shared.books, &peer, &request, now)?;
-                        let book = shared.books.current(&*tx)?;
-                        Upload { book: &book, peer: &peer, request: &request, now }.take(tx, judged)
-                    })
-                    .await;
-                if is_broken(Rule::JudgedInTransaction) && written.as_ref().is_ok_and(|taken| taken.has_news) {
-                    self.judge_afterwards(&place, now).await;
+            Ok(Looked::NoPeer(shown)) => {
+                inside.told();
+                return Err(shown);
+            }
+            Ok(Looked::Peer { peer, judged, sign }) => {
+                let kept = sign.filter(|_| came.elapsed() <= FRESH).and_then(|(sign, taken)| {
+                    let is_kept = self.seen().keep(sign, Instant::now());
+                    is_kept.then_some(taken)
+                });
+                match kept {
+                    Some(taken) => Ok(taken),
+                    None => self.write(peer, request, *judged, came, now).await,
                 }
-                if is_late {
-                    self.shared.books.forget_hours(&place.client, &place.site);
-                }
-                written
             }
         };
         match taken {
@@ -101,18 +126,18 @@ impl Desk {
                 if taken.has_news {
                     self.shared.wake.all();
                 }
-                taken.answer
+                Ok(taken.answer)
             }
             Err(error) => {
                 tracing::warn!(%error, "an upload was not taken");
-                DeliverAnswer::Problem(unavailable(&error))
+                Ok(DeliverAnswer::Problem(unavailable(&error)))
             }
         }
     }
 
     /// What the simulator breaks [`Rule::JudgedInTransaction`] with: the site is judged in a transaction of its own.
-    async fn judge_afterwards(&self, peer: &Arc<AgentPeer>, now: Timestamp) {
-        let (shared, peer) = (Arc::clone(&self.shared), Arc::clone(peer));
+    async fn judge_afterwards(&self, peer: AgentPeer, now: Timestamp) {
+        let shared = Arc::clone(&self.shared);
         let judged = self.store.write("desk.judge_afterwards", move |tx| {
             let book = shared.books.current(&*tx)?;
             site::judge(tx, &book, &peer.client, &peer.site, now)
@@ -120,6 +145,70 @@ impl Desk {
         if let Err(error) = judged.await {
             tracing::warn!(%error, "a site was not judged");
         }
+    }
+
+    async fn write(
+        &self,
+        peer: AgentPeer,
+        request: Arc<DeliverRequest>,
+        judged: Judged,
+        came: Instant,
+        now: Timestamp,
+    ) -> Result<Taken, DeskError> {
+        let shared = Arc::clone(&self.shared);
+        let (place, is_late) = (peer.clone(), judged.keeping.is_late);
+        let written = self
+            .store
+            .write("desk.deliver", move |tx| {
+                if shared.is_among_others.get().is_some() && came.elapsed() > FRESH {
+                    return Err(StoreError::Undone { name: "desk.deliver" }.into());
+                }
+                let judged = judged.confirm(tx, &shared.books, &peer, &request, now)?;
+                let book = shared.books.current(&*tx)?;
+                Upload { book: &book, peer: &peer, request: &request, now }.take(tx, judged)
+            })
+            .await;
+        if is_late {
+            self.shared.books.forget_hours(&place.client, &place.site);
+        }
+        if is_broken(Rule::JudgedInTransaction) && written.as_ref().is_ok_and(|taken| taken.has_news) {
+            self.judge_afterwards(place, now).await;
+        }
+        written
+    }
+}
+
+/// What a first look at an upload says of it.
+enum Looked {
+    /// Its certificate is not of a peer.
+    NoPeer(Shown),
+    /// What it means, and the answer if it is a sign of life that may wait to be written.
+    Peer { peer: AgentPeer, judged: Box<Judged>, sign: Option<(SeenRow, Taken)> },
+}
+
+impl Looked {
+    fn new(
+        tx: &dyn ReadTx,
+        books: &BookCache,
+        (shown, row): (Shown, Option<AgentRow>),
+        request: &DeliverRequest,
+        now: Timestamp,
+    ) -> Result<Self, DeskError> {
+        let Shown::Good(peer) = shown else { return Ok(Self::NoPeer(shown)) };
+        let judged = match row {
+            Some(_) => Judged::of(tx, books, &peer, row, request, now)?,
+            None => Judged::new(tx, books, &peer, request, now)?,
+        };
+        let mut sign = None;
+        if matches!(judged.verdict, Some(Verdict::Heartbeat)) {
+            let book = books.current(tx)?;
+            let upload = Upload { book: &book, peer: &peer, request, now };
+            sign = seen::sign(tx, &upload, &judged)?.map(|(sign, present)| {
+                let heard = Heard { has_news: false, present };
+                (sign, upload.delivered(None, &judged, heard))
+            });
+        }
+        Ok(Self::Peer { peer, judged: Box::new(judged), sign })
     }
 }
 
@@ -256,7 +345,7 @@ impl Upload<'_> {
     fn heard(&self, tx: &mut dyn Tx) -> Result<Heard, DeskError> {
         let held = tx.agent_now(&self.peer.client, &self.peer.agent)?;
         let before = held.as_ref().map(|held| held.last_seen);
-        let checks = self.states(held)?;
+        let checks = self.states(held.as_ref())?;
         let name = present::name_of(&checks);
         // Another collector may have heard it since.
         let last_seen = before.map_or(self.now, |before| before.max(self.now));
@@ -272,8 +361,18 @@ impl Upload<'_> {
             // What was unknown of the time in between may be known now.
             tx.put_site_due(self.site(), Some(self.now))?;
         }
+        tx.put_agent_now(&self.present(last_seen, checks)?)?;
+        let back: Vec<_> = ended.into_iter().map(|agent| Trigger::AgentBack { agent, heard: self.now }).collect();
+        if !back.is_empty() {
+            site::react(tx, self.book, &self.peer.client, &self.peer.site, &back, self.now)?;
+        }
+        Ok(Heard { has_news: !back.is_empty(), present: name })
+    }
+
+    /// The present that the agent tells of, as it is kept, with how its checks stand.
+    fn present(&self, last_seen: Timestamp, checks: String) -> Result<AgentNowRow, DeskError> {
         let DeliverRequest { clock, now: told, .. } = self.request;
-        tx.put_agent_now(&AgentNowRow {
+        Ok(AgentNowRow {
             client: self.peer.client.clone(),
             agent: self.peer.agent.clone(),
             last_seen,
@@ -287,22 +386,17 @@ impl Upload<'_> {
             oldest_waiting: told.oldest_waiting.map(|at| at.0),
             checks,
             ailments: text("agent's ailments", &told.ailments)?,
-        })?;
-        let back: Vec<_> = ended.into_iter().map(|agent| Trigger::AgentBack { agent, heard: self.now }).collect();
-        if !back.is_empty() {
-            site::react(tx, self.book, &self.peer.client, &self.peer.site, &back, self.now)?;
-        }
-        Ok(Heard { has_news: !back.is_empty(), present: name })
+        })
     }
 
     /// How the checks stand, JSON: as the request tells, or as they are held under the name that it calls them by. Under
     /// another name than is held nothing is known of any.
-    fn states(&self, held: Option<AgentNowRow>) -> Result<String, DeskError> {
+    fn states(&self, held: Option<&AgentNowRow>) -> Result<String, DeskError> {
         match self.request.now.unchanged {
             None => text("agent's present state", &self.request.now.checks),
             Some(name) => {
-                let held = held.map(|held| held.checks).filter(|checks| present::name_of(checks) == name);
-                Ok(held.unwrap_or_else(|| NO_STATES.to_owned()))
+                let held = held.map(|held| held.checks.as_str()).filter(|checks| present::name_of(checks) == name);
+                Ok(held.unwrap_or(NO_STATES).to_owned())
             }
         }
     }

@@ -275,7 +275,13 @@ impl<'a> Inside<'a> {
         Self { desk, agent, now, is_known: false }
     }
 
-    /// It was answered by what is committed. `offset` is the collector's clock minus the agent's.
+    /// It was told that it has no business here.
+    pub(crate) fn told(mut self) {
+        self.is_known = true;
+        self.desk.own().door.took(self.agent, self.now);
+    }
+
+    /// It was answered by what is committed, or is a sign of life that will be. `offset` is the collector's clock minus the agent's.
     pub(crate) fn took(mut self, offset: SignedDuration) {
         self.is_known = true;
         let mut own = self.desk.own();

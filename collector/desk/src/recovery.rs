@@ -120,6 +120,7 @@ pub fn comes_again(transaction: &str) -> bool {
     matches!(
         transaction,
         "desk.deliver"
+            | "desk.seen"
             | "clocks.settle"
             | "silence.react"
             | "watch.react"

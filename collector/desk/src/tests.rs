@@ -30,6 +30,7 @@ mod proposals;
 mod recovery;
 mod retention;
 mod sealed;
+mod seen;
 mod silence;
 mod site_tokens;
 mod storm;

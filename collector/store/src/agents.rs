@@ -5,7 +5,7 @@ use upheld_model::{AgentId, BootId, ClientId, Mono, SiteId};
 
 use crate::{
     StoreError,
-    sql::{At, Bits, Parsed, Query, Read, Row, Sql, params, query},
+    sql::{At, Bits, Param as _, Parsed, Query, Read, Row, Sql, params, query},
 };
 
 upheld_model::vocabulary! {
@@ -76,6 +76,23 @@ pub struct AgentNowRow {
     pub ailments: String,
 }
 
+/// A sign of life of an agent that said nothing new of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenRow {
+    /// Whose host it is.
+    pub client: ClientId,
+    /// Its id.
+    pub agent: AgentId,
+    /// When the request was received.
+    pub last_seen: Timestamp,
+    /// The agent's wall clock as it sent.
+    pub wall: Timestamp,
+    /// The agent's monotonic clock as it sent.
+    pub mono: Mono,
+    /// The collector's clock minus the agent's, in milliseconds.
+    pub offset_ms: i64,
+}
+
 /// Reading agents.
 pub trait AgentReads {
     /// The agent of this id, whoever's it is: for the door, which knows only a certificate.
@@ -110,6 +127,9 @@ pub trait AgentWrites {
     fn note_first_seen(&mut self, client: &ClientId, agent: &AgentId, at: Timestamp) -> Result<(), StoreError>;
     /// Keeps what an agent said of the present, in place of what it said before.
     fn put_agent_now(&mut self, row: &AgentNowRow) -> Result<(), StoreError>;
+    /// Notes signs of life of agents of whom a present is kept. One that is older than what is kept changes nothing: the
+    /// agent was heard since, perhaps by another collector.
+    fn note_seen(&mut self, rows: &[SeenRow]) -> Result<(), StoreError>;
     /// Agents that were heard after `now`, by a clock that was wrong then, were heard at `now`.
     fn last_seen_at_most(&mut self, now: Timestamp) -> Result<(), StoreError>;
 }
@@ -171,10 +191,16 @@ const PUT_NOW: Query = query!(
      checks = excluded.checks, ailments = excluded.ailments"
 );
 
+const SEEN: Query = query!(
+    "agent_now.seen",
+    "UPDATE agent_now SET last_seen = ?3, wall = ?4, mono = ?5, offset_ms = ?6 \
+     WHERE client = ?1 AND agent = ?2 AND last_seen < ?3"
+);
+
 /// The queries that run often, for the test of their plans.
 #[cfg(test)]
 pub(crate) const HOT: &[Query] =
-    &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, ADMIT, NOW, UNSEEN, UNHEARD, FIRST_SEEN, LAST_SEEN, AT_MOST];
+    &[AGENT, AGENTS_OF_CLIENT, CHANGE_STATUS, ADMIT, NOW, UNSEEN, UNHEARD, FIRST_SEEN, LAST_SEEN, AT_MOST, SEEN];
 
 fn agent_row(row: &Row<'_>) -> Read<AgentRow> {
     Ok(AgentRow {
@@ -274,6 +300,25 @@ impl AgentWrites for Sql<'_> {
 
     fn note_first_seen(&mut self, client: &ClientId, agent: &AgentId, at: Timestamp) -> Result<(), StoreError> {
         self.run(&FIRST_SEEN, params![client.as_str(), agent.as_str(), At(at)]).map(drop)
+    }
+
+    fn note_seen(&mut self, rows: &[SeenRow]) -> Result<(), StoreError> {
+        let numbers: Vec<_> = rows.iter().map(|row| (At(row.last_seen), At(row.wall), Bits(row.mono.0))).collect();
+        let sets: Vec<_> = rows
+            .iter()
+            .zip(&numbers)
+            .map(|(row, (last_seen, wall, mono))| {
+                vec![
+                    row.client.as_str().value(),
+                    row.agent.as_str().value(),
+                    last_seen.value(),
+                    wall.value(),
+                    mono.value(),
+                    row.offset_ms.value(),
+                ]
+            })
+            .collect();
+        self.0.run_all(&SEEN, &sets)
     }
 
     fn last_seen_at_most(&mut self, now: Timestamp) -> Result<(), StoreError> {

@@ -17,7 +17,7 @@ use upheld_model::{Digest, IncidentNumber, IncidentRef, RecordId, Seq};
 use crate::{
     Store, StoreError,
     acceptances::AcceptanceRow,
-    agents::{AgentNowRow, AgentRow, AgentStatus},
+    agents::{AgentNowRow, AgentRow, AgentStatus, SeenRow},
     audit::AuditRow,
     clocks::ClockRow,
     findings::{FindingRow, Over},
@@ -232,6 +232,15 @@ async fn an_agent_is_unheard_until_its_first_request_and_unseen_after_its_last(s
             assert_eq!(tx.agents_unseen_since(at(8), 10)?, [(seen, at(7))]);
             assert_eq!(tx.last_seen_of_any()?, Some(at(7)));
             assert_eq!(tx.agent_now(&row.client, &row.agent)?, Some(present(&row, 7)));
+            let other = agent("acme", "a-2");
+            tx.note_seen(&[signs(&row, 6), signs(&other, 6)])?;
+            assert_eq!(tx.agent_now(&row.client, &row.agent)?, Some(present(&row, 7)), "it was heard since");
+            assert_eq!(tx.agent_now(&other.client, &other.agent)?, None, "of whom nothing is kept, nothing is noted");
+            tx.note_seen(&[signs(&row, 8), signs(&row, 9)])?;
+            let AgentNowRow { last_seen, wall, mono, offset_ms, .. } = present(&row, 9);
+            let seen = AgentNowRow { last_seen, wall, mono, offset_ms, ..present(&row, 7) };
+            assert_eq!(tx.agent_now(&row.client, &row.agent)?, Some(seen), "the rest stays as it was said");
+            tx.put_agent_now(&present(&row, 7))?;
             assert!(tx.change_agent_status(&row.agent, AgentStatus::Active, AgentStatus::Revoked, at(9))?);
             assert!(!tx.change_agent_status(&row.agent, AgentStatus::Active, AgentStatus::Revoked, at(9))?);
             assert_eq!(tx.agents_unseen_since(at(8), 10)?, [], "a revoked agent is nobody's silence");
@@ -639,6 +648,11 @@ fn present(agent: &AgentRow, seconds: i64) -> AgentNowRow {
         checks: "{}".into(),
         ailments: "[]".into(),
     }
+}
+
+fn signs(agent: &AgentRow, seconds: i64) -> SeenRow {
+    let AgentNowRow { client, agent, last_seen, wall, mono, offset_ms, .. } = present(agent, seconds);
+    SeenRow { client, agent, last_seen, wall, mono, offset_ms }
 }
 
 fn record(seq: u64, content: u8) -> RecordRow {

@@ -15,8 +15,8 @@
 mod connect;
 pub mod copy;
 mod export;
-mod many;
 pub mod follow;
+mod many;
 mod marks;
 mod meaning;
 mod migrate;

@@ -39,28 +39,46 @@ impl Judged {
         request: &DeliverRequest,
         now: Timestamp,
     ) -> Result<Self, DeskError> {
-        recovery::refuse(tx)?;
         let row = tx.agent(&peer.agent)?;
+        Self::of(tx, books, peer, row, request, now)
+    }
+
+    /// The same with the agent's row at hand, as this transaction sees it.
+    pub(super) fn of(
+        tx: &dyn ReadTx,
+        books: &BookCache,
+        peer: &AgentPeer,
+        row: Option<AgentRow>,
+        request: &DeliverRequest,
+        now: Timestamp,
+    ) -> Result<Self, DeskError> {
+        recovery::refuse(tx)?;
         let Some(known) = row.as_ref().filter(|row| refusal_of(Some(row), peer).is_none()) else {
             return Ok(Self { row, heads: Vec::new(), verdict: None, keeping: Keeping::default(), secrets: None });
         };
         let key = AgentKey { client: &peer.client, agent: &peer.agent };
         let heads = tx.heads(key)?;
-        let held = Held {
+        let mut held = Held {
             heads: heads.iter().map(|head| (head.epoch, wire_head(head))).collect(),
             newest: heads.last().map(|head| head.epoch),
-            recent_forks: recent_forks(tx, key, known.status_at, now)?,
+            recent_forks: BTreeSet::new(),
             signing_key: Some(PublicKey(known.signing_key)),
         };
-        let mut known = None;
-        let mut verdict = judge(&held, request, |record, content| -> Result<_, DeskError> {
+        let mut stored = None;
+        let mut is_known = |record: &_, content: &_| -> Result<_, DeskError> {
             // All of the batch is asked for with its first, and only of a batch that came so far.
-            let known = match &mut known {
-                Some(known) => known,
+            let stored = match &mut stored {
+                Some(stored) => stored,
                 none @ None => none.insert(tx.known_records(key, &names(request))?),
             };
-            Ok(known.contains(&(*record, *content)))
-        })?;
+            Ok(stored.contains(&(*record, *content)))
+        };
+        let mut verdict = judge(&held, request, &mut is_known)?;
+        // How many forks there were lately is asked only of one more: it tells a clone.
+        if matches!(verdict, Verdict::Fork(_) | Verdict::Clone(_)) {
+            held.recent_forks = recent_forks(tx, key, known.status_at, now)?;
+            verdict = judge(&held, request, &mut is_known)?;
+        }
         let keeping = match &verdict {
             Verdict::Accept(accepted) => {
                 let book = books.current(tx)?;

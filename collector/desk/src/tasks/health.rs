@@ -11,8 +11,9 @@ use crate::{Desk, DeskError, own::OwnHealth};
 
 /// After how long without an end of its work a task is stuck. A worker of the outbox may wait for one slow receiver after
 /// the other.
-const STUCK_AFTER: [(&str, SignedDuration); 6] = [
+const STUCK_AFTER: [(&str, SignedDuration); 7] = [
     ("alive", SignedDuration::from_mins(2)),
+    ("seen", SignedDuration::from_mins(2)),
     ("clocks", SignedDuration::from_mins(2)),
     ("watch", SignedDuration::from_mins(2)),
     ("silence", SignedDuration::from_mins(2)),

@@ -78,6 +78,8 @@ pub(super) fn leased() -> impl Iterator<Item = &'static str> {
 pub enum Task {
     /// Says that the collector lives and receives: [`Desk::alive_once`].
     Alive,
+    /// Writes whom the collector heard: [`Desk::seen_once`].
+    Seen,
     /// Announces what falls due on clocks: [`Desk::clocks_once`].
     Clocks,
     /// Judges sites at their deadlines: [`Desk::watch_once`].
@@ -99,8 +101,8 @@ pub enum Task {
 }
 
 impl Task {
-    /// Those that one of several collectors does for all. The others are about this process: that it lives, and whether its
-    /// line is there.
+    /// Those that one of several collectors does for all. The others are about this process: that it lives, whom it heard,
+    /// and whether its line is there.
     const LEASED: [Self; 8] = [
         Self::Clocks,
         Self::Watch,
@@ -116,6 +118,7 @@ impl Task {
     pub fn name(self) -> &'static str {
         match self {
             Self::Alive => "alive",
+            Self::Seen => "seen",
             Self::Clocks => "clocks",
             Self::Watch => "watch",
             Self::Silence => "silence",
@@ -128,13 +131,21 @@ impl Task {
         }
     }
 
-    /// The longest wait without a signal, where `every` is the usual one. A sign of life is not asked for more often than it says something.
+    /// The longest wait without a signal, where `every` is the usual one. A sign of life is not asked for more often than it
+    /// says something.
     pub fn period(self, every: Duration) -> Duration {
         match self {
             Self::Alive => Duration::try_from(ALIVE_EVERY).unwrap_or(every),
             Self::Digests => DIGESTS_EVERY.max(every),
             Self::Retention => RETENTION_EVERY.max(every),
-            Self::Clocks | Self::Watch | Self::Silence | Self::Own | Self::Line | Self::Beat | Self::Deliverer => every,
+            Self::Seen
+            | Self::Clocks
+            | Self::Watch
+            | Self::Silence
+            | Self::Own
+            | Self::Line
+            | Self::Beat
+            | Self::Deliverer => every,
         }
     }
 
@@ -142,7 +153,7 @@ impl Task {
     pub fn is_woken(self) -> bool {
         match self {
             Self::Clocks | Self::Watch | Self::Silence | Self::Deliverer => true,
-            Self::Alive | Self::Own | Self::Line | Self::Beat | Self::Digests | Self::Retention => false,
+            Self::Alive | Self::Seen | Self::Own | Self::Line | Self::Beat | Self::Digests | Self::Retention => false,
         }
     }
 
@@ -165,7 +176,7 @@ impl Task {
         let now = reading.wall;
         desk.observe(reading);
         let waits_for_a_person = match self {
-            Self::Alive | Self::Own | Self::Line | Self::Beat => false,
+            Self::Alive | Self::Seen | Self::Own | Self::Line | Self::Beat => false,
             Self::Clocks | Self::Watch | Self::Silence | Self::Digests | Self::Retention | Self::Deliverer => {
                 desk.recovery().await?.is_some()
             }
@@ -175,6 +186,7 @@ impl Task {
         }
         match self {
             Self::Alive => desk.alive_once(now).await,
+            Self::Seen => desk.seen_once(now).await,
             Self::Clocks => desk.clocks_once(now).await,
             Self::Watch => desk.watch_once(now).await,
             Self::Silence => desk.silence_once(now).await,
@@ -197,7 +209,8 @@ impl Desk {
         let stop = watch::Sender::new(false);
         let around = Arc::new(around);
         let mut tasks = vec![Task::Alive, Task::Clocks, Task::Watch, Task::Silence, Task::Own, Task::Line, Task::Beat];
-        tasks.extend([Task::Digests, Task::Retention]);
+        tasks.extend([Task::Seen, Task::Digests, Task::Retention]);
+        self.signs_wait(true);
         tasks.extend([Task::Deliverer; DELIVERERS]);
         let handles = tasks.into_iter().enumerate().map(|(number, task)| {
             let (desk, around, stopped) = (self.clone(), Arc::clone(&around), stop.subscribe());
@@ -270,7 +283,7 @@ impl Desk {
                 _ = ticks.tick() => {}
                 // The sender lives in the desk that this loop holds.
                 _ = woken.changed(), if task.is_woken() => {}
-                _ = stopped.changed() => return,
+                _ = stopped.changed() => return self.last_round(task, &around).await,
             }
             woken.mark_unchanged();
             if around.among.is_some() && task.is_leased() {
@@ -281,8 +294,17 @@ impl Desk {
                 drop(self.run_task(task, &around, &worker).await);
             }
             if *stopped.borrow() {
-                return;
+                return self.last_round(task, &around).await;
             }
+        }
+    }
+
+    /// What a task still does when it is stopped: nothing that waits in memory alone is left there.
+    async fn last_round(&self, task: Task, around: &Surroundings) {
+        if task == Task::Seen {
+            self.signs_wait(false);
+            let now = (around.clock)();
+            self.note_run(task.name(), &self.seen_once(now).await, now);
         }
     }
 }

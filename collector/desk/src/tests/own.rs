@@ -276,7 +276,7 @@ async fn the_heartbeat_stops_when_a_task_is_stuck() {
     let mut minute = async |stuck: &[&str]| {
         for _ in 0..12 {
             world.pass(5);
-            for task in ["alive", "clocks", "watch", "silence", "own", "deliverer"] {
+            for task in ["alive", "seen", "clocks", "watch", "silence", "own", "deliverer"] {
                 if !stuck.contains(&task) {
                     desk.note_run(task, &Ok(Report { task, ..Report::default() }), world.now);
                 }

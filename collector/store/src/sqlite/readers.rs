@@ -53,10 +53,15 @@ impl Readers {
 
 /// Runs the job on one moment's state.
 fn snapshot(connection: &Connection, name: &'static str, job: ReadJob) {
-    match connection.execute_batch("BEGIN").named(name) {
+    match cached(connection, "BEGIN").named(name) {
         Ok(()) => job(Ok(&Sql(connection))),
         Err(error) => return job(Err(error)),
     }
     // Nothing was written, so nothing can be lost by an end that fails; the next BEGIN would say so.
-    drop(connection.execute_batch("COMMIT"));
+    drop(cached(connection, "COMMIT"));
+}
+
+/// Both are said with each read: they are not parsed each time.
+fn cached(connection: &Connection, sql: &'static str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
