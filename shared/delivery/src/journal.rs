@@ -81,6 +81,9 @@ pub struct Journal<S> {
     volatile: Option<StorageError>,
     /// A sync failed since the start.
     degraded: Option<StorageError>,
+    /// A state is on disk. No record is written before: what it alone knows (when the journal began) would be lost with the
+    /// record.
+    has_state: bool,
     flush_due: Option<Mono>,
     state_due: Option<Mono>,
     house_due: Mono,
@@ -129,6 +132,7 @@ impl<S: Storage> Journal<S> {
             now,
             volatile: None,
             degraded: None,
+            has_state,
             flush_due: None,
             state_due: None,
             house_due: now.mono.plus(HOUSEKEEPING),
@@ -136,16 +140,19 @@ impl<S: Storage> Journal<S> {
         opened.clean = state.closed_at.is_some() && state.closed_at == journal.end();
         opened.last_written = journal.last_written();
         journal.restore_names(&state, dead.is_empty() && opened.damaged == 0);
-        journal.clear_away(&dead, &mut opened);
+        journal.clear_halves();
         journal.secure_last();
-        if !has_state {
-            journal.recollect_gaps();
-        }
-        journal.tell_wounds(&opened, has_state);
+        journal.recollect_gaps(state.next_number);
+        journal.tell_wounds(&opened, has_state, state.is_wounded);
         journal.heal(UnknownReason::Corrupt)?;
-        if !has_state {
-            // When its epochs began is known from nothing else, once their first records are given up.
-            journal.save_state();
+        let is_told = if opened.torn_bytes > 0 || !dead.is_empty() || !has_state || state.is_wounded {
+            journal.write_state().is_ok()
+        } else {
+            true
+        };
+        if is_told {
+            // Not before: what is cut is the only trace of what it was, until it is durable that it is told.
+            journal.clear_away(&dead, &mut opened);
         }
         journal.keep_reserve();
         opened.waiting = journal.waiting();
@@ -324,6 +331,7 @@ impl<S: Storage> Journal<S> {
     fn write_state(&mut self) -> Result<(), JournalError> {
         self.state_due = None;
         let written = self.state().write(&mut self.storage);
+        self.has_state |= written.is_ok();
         if let Err(error) = &written {
             self.degraded = Some(error.clone());
             self.state_due = Some(self.now.mono.plus(STATE_WITHIN));
@@ -359,6 +367,7 @@ impl<S: Storage> Journal<S> {
             tags: tags.collect(),
             unreadable,
             owed: self.saying.iter().chain(&self.owed).cloned().collect(),
+            is_wounded: false,
             told: self.told.clone(),
             next_number: self.next_number,
             age_s: self.age_s(),

@@ -325,11 +325,16 @@ fn accept<E>(
         }
         let content = read_content(record);
         if let Content::Poison { reason } = &content {
+            if is_broken(Rule::PoisonGoesAside) {
+                break;
+            }
             refused.push(RefusedRecord { seq: record.seq, reason: reason.clone() });
         }
         fresh.push(Fresh { index, content });
     }
-    let head = match records[overlap..].last() {
+    let is_dead = |record: &Record| refused.iter().any(|refused| refused.seq == record.seq);
+    let chained = |record: &&Record| !(is_broken(Rule::ChainTakesRefused) && is_dead(record));
+    let head = match records[overlap..].iter().rfind(chained) {
         Some(last) => Head { epoch: mine.epoch, len: last.seq.0 + 1, chain: last.chain },
         None => mine,
     };

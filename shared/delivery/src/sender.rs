@@ -407,8 +407,10 @@ impl Sender {
         } else {
             self.wants_to_speak = true;
         }
+        if is_broken(Rule::BehindIsBelieved) && matches!(conflict, Conflict::Behind { .. }) {
+            return;
+        }
         self.steps.push_back(match conflict {
-            Conflict::Behind { .. } if is_broken(Rule::BehindIsBelieved) => Step::Believe(Vec::new()),
             Conflict::Behind { heads } => Step::Believe(heads),
             Conflict::Fork { held, .. } if is_broken(Rule::ForkBeginsEpoch) => Step::Believe(vec![held]),
             Conflict::Fork { held, epoch, .. } => Step::Part(Head { epoch, ..held }),
@@ -448,7 +450,7 @@ impl Sender {
         let part = u32::try_from(self.roll() % 512).unwrap_or(0);
         let spread = doubled * (part + 512) / 1024;
         // Never sooner than asked, and up to a quarter of it later: all were told the same number.
-        let wait = retry_after.map_or(spread, |asked| {
+        let wait = retry_after.filter(|_| !is_broken(Rule::RetryAfterIsKept)).map_or(spread, |asked| {
             let asked = asked.clamp(BACKOFF.0, RETRY_AFTER_MAX);
             asked + asked * part / 2048 + spread / 4
         });

@@ -55,6 +55,8 @@ rules! {
     AcknowledgedIsKept = "no-72-h-retention",
     /// What is given up or lost is told by a gap.
     LossIsTold = "gap-not-told",
+    /// A gap is told once more when the record that told it may be lost.
+    GapIsToldAgain = "gap-told-once",
     /// Samples are given up before transitions.
     TransitionsGoLast = "thinning-drops-transitions",
     /// An incident is written in the transaction of the record that opened it.
@@ -75,6 +77,14 @@ rules! {
     ClaimIsCorrected = "agents-clock-believed",
     /// Of what lies before a step of an agent's clock the step is taken off.
     StepIsCounted = "clock-step-not-counted",
+    /// Of samples that are given up for room some stay.
+    SummaryIsKept = "thinning-without-summary",
+    /// Nothing is sent before the time that the collector asks for is over.
+    RetryAfterIsKept = "retry-after-ignored",
+    /// A record that cannot be read goes to the dead letters, and those behind it advance.
+    PoisonGoesAside = "poison-stops-the-batch",
+    /// The chain goes on over a record that was refused.
+    ChainTakesRefused = "chain-not-advanced-over-refused",
 }
 
 #[cfg(feature = "mutants")]

@@ -66,7 +66,8 @@ impl<S: Storage> Journal<S> {
         let keep = kept.map_or(0, |kept| kept.len);
         let what = format!("history parts from the collector's in epoch {} at {keep}; a new epoch begins", held.epoch);
         let is_current = index + 1 == self.epochs.len();
-        let ended_ms = self.pieces_of(held.epoch).iter().find(|piece| piece.end() > keep).map(|piece| piece.first_ms);
+        let behind = self.pieces_of(held.epoch).into_iter().find(|piece| piece.end() > keep);
+        let ended_ms = behind.map(|piece| self.first_ms(&piece.starting(keep)));
         self.begin_epoch(UnknownReason::Corrupt, |journal| {
             let findings = journal.find_behind(held.epoch, keep, index);
             let is_anything = !findings.stranded.is_empty() || !findings.gaps.is_empty();
@@ -87,6 +88,10 @@ impl<S: Storage> Journal<S> {
     /// What was acknowledged of an epoch and is not here any more, where the collector holds another history of it that is
     /// longer (this machine was set back, say). It is claimed as before: were it forgotten, nobody would be told once the
     /// collector loses it too.
+    ///
+    /// This rests on what an acknowledgement said: the collector held this chain at this length, and a history only grows, so
+    /// that a longer one has it in front. It is wrong for a collector that was restored to less and then took more of this
+    /// epoch from a copy of this host before this host spoke with it again; a shorter history is never believed.
     fn acknowledged_front(&self, mine: &EpochState, held: Head) -> Option<Head> {
         let (len, chain) = match self.pieces_of(mine.epoch).first() {
             Some(first) => (first.first, first.before?),
@@ -204,23 +209,25 @@ impl<S: Storage> Journal<S> {
         let all = self.segments.iter().flat_map(super::segments::Segment::pieces);
         findings.stranded = all.filter(|piece| piece.epoch.is_none()).collect();
         for (index, epoch) in self.epochs.iter().enumerate() {
-            let (mut expected, mut last_ms, mut end) = (epoch.acked.len, epoch.began_ms, None);
+            let (mut expected, mut last, mut end) = (epoch.acked.len, None, None);
+            let last_ms = |last: &Option<Piece>| last.as_ref().map_or(epoch.began_ms, |piece| self.last_ms(piece));
             for piece in self.pieces_of(epoch.epoch) {
                 if piece.end() > expected {
                     if piece.first > expected {
                         end.get_or_insert(expected);
-                        findings.gaps.push((last_ms, piece.first_ms));
+                        findings.gaps.push((last_ms(&last), self.first_ms(&piece)));
                     }
                     if end.is_some() {
                         findings.stranded.push(piece.starting(expected));
                     }
                     expected = piece.end();
                 }
-                last_ms = piece.last_ms;
+                last = Some(piece);
             }
             if expected < epoch.len {
                 end.get_or_insert(expected);
-                findings.gaps.push((last_ms, epoch.ended_ms.unwrap_or_else(|| self.now.wall.0.as_millisecond())));
+                let ended_ms = epoch.ended_ms.unwrap_or_else(|| self.now.wall.0.as_millisecond());
+                findings.gaps.push((last_ms(&last), ended_ms));
             }
             let is_current = index + 1 == self.epochs.len();
             if is_current && epoch.tip == Digest::ZERO {
@@ -239,18 +246,18 @@ impl<S: Storage> Journal<S> {
         let state = &self.epochs[index];
         // What was in front of them and is gone: nobody asks for it under a name that is given up.
         let front_ends = match behind.peek() {
-            Some(first) => (first.first > keep).then_some(first.first_ms),
+            Some(first) => (first.first > keep).then(|| self.first_ms(first)),
             None => (keep < state.len).then(|| state.ended_ms.unwrap_or_else(|| self.now.wall.0.as_millisecond())),
         };
         findings.gaps.extend(front_ends.map(|to| (state.began_ms, to)));
         for piece in behind {
             if let Some(before) = findings.stranded.last().filter(|before| before.end() < piece.first) {
-                findings.gaps.push((before.last_ms, piece.first_ms));
+                findings.gaps.push((self.last_ms(before), self.first_ms(&piece)));
             }
             findings.stranded.push(piece);
         }
         if let Some(last) = findings.stranded.last().filter(|last| last.end() < self.epochs[index].len) {
-            findings.gaps.push((last.last_ms, self.now.wall.0.as_millisecond()));
+            findings.gaps.push((self.last_ms(last), self.now.wall.0.as_millisecond()));
         }
         findings
     }

@@ -161,6 +161,26 @@ impl<S: Storage> Journal<S> {
         }
     }
 
+    /// When the first record of a piece was written, in milliseconds; later, where that cannot be read.
+    pub(super) fn first_ms(&self, piece: &Piece) -> i64 {
+        self.ms_at(piece, piece.from).unwrap_or(piece.last_ms)
+    }
+
+    /// When the last record of a piece was written, in milliseconds; earlier, where that cannot be read.
+    pub(super) fn last_ms(&self, piece: &Piece) -> i64 {
+        self.ms_at(piece, piece.to - 1).unwrap_or(piece.first_ms)
+    }
+
+    fn ms_at(&self, piece: &Piece, place: u64) -> Option<i64> {
+        let segment = self.segments.iter().find(|segment| segment.number == piece.segment)?;
+        let mut found = None;
+        let walked = segment.walk(&self.storage, place, place + 1, |record| {
+            found = Some(record.at_ms);
+            Flow::Stop
+        });
+        walked.ok().and(found)
+    }
+
     /// An epoch's records on disk, in their order.
     pub(super) fn pieces_of(&self, epoch: Epoch) -> Vec<Piece> {
         let all = self.segments.iter().flat_map(Segment::pieces);

@@ -118,14 +118,17 @@ impl<S: Storage> Journal<S> {
         }
     }
 
+    /// After opening: what a killed process was writing beside takes room for nothing.
+    pub(super) fn clear_halves(&mut self) {
+        for half in [REPLACEMENT, STATE_NEW] {
+            let _ = self.storage.remove(half);
+        }
+    }
+
     /// After opening: removes files that hold nothing, cuts the torn tail of the last one.
     pub(super) fn clear_away(&mut self, dead: &[u64], opened: &mut Opened) {
         for number in dead {
             let _ = self.storage.remove(&name_of(*number));
-        }
-        // What a killed process was writing beside takes room for nothing.
-        for half in [REPLACEMENT, STATE_NEW] {
-            let _ = self.storage.remove(half);
         }
         if let Some(last) = self.segments.last_mut()
             && last.bytes < last.file_bytes
@@ -197,7 +200,7 @@ impl<S: Storage> Journal<S> {
         let Salvaged { bytes, is_whole } = salvage(&self.storage, &name)?;
         let mut out = header.encode();
         let (mut at, mut from_ms, mut gap) = (SEGMENT_HEADER, None, None);
-        let mut summary = Summary::default();
+        let (mut summary, mut lost) = (Summary::default(), Vec::new());
         while let Some(start) = find_record(&bytes, at) {
             let Some(record) = Stored::decode(&bytes[start..]) else { break };
             at = start + record.len();
@@ -215,7 +218,11 @@ impl<S: Storage> Journal<S> {
                     let flags = THINNED | (record.flags & (TRANSITION | SUMMARY));
                     let content = content_hash(&record.salt, &text);
                     Stored { flags, body: &content.0, ..record }.encode(&mut out);
-                    if what == Thinned::Samples {
+                    if record.is(TRANSITION) {
+                        let body: Body = serde_json::from_str(&text).unwrap_or_default();
+                        lost.extend(body.events);
+                    }
+                    if what == Thinned::Samples && !is_broken(Rule::SummaryIsKept) {
                         // It was written by this program; what it cannot read it cannot summarise either.
                         let body: Body = serde_json::from_str(&text).unwrap_or_default();
                         body.samples.into_iter().for_each(|sample| summary.take(sample));
@@ -230,6 +237,7 @@ impl<S: Storage> Journal<S> {
         self.replace(&name, &out)?;
         if let Some((from, to)) = gap {
             self.tell_what_went(what, (from, to.max(from)), summary);
+            self.owe_gaps_of(&lost);
             self.state_due = Some(self.now.mono);
         }
         let segment = &mut self.segments[index];
@@ -257,7 +265,7 @@ impl<S: Storage> Journal<S> {
             Thinned::Summaries => {
                 format!("what was left of samples from before, written {} to {}, was given up for room", from.0, to.0)
             }
-            Thinned::Everything => return self.owe_gaps(&[gap], UnknownReason::NotKept),
+            Thinned::Everything => return self.owe_gap(gap, UnknownReason::NotKept),
         };
         self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&words) });
         self.owed_samples.extend(kept);

@@ -88,7 +88,9 @@ pub(super) struct Piece {
     pub(super) first: u64,
     /// The chain before it, where a header or tag says so.
     pub(super) before: Option<Digest>,
+    /// Not of the piece but of the extent that it lies in: no record of it is earlier,
     pub(super) first_ms: i64,
+    /// and none is later.
     pub(super) last_ms: i64,
 }
 

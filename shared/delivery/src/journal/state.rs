@@ -1,5 +1,6 @@
 //! The journal's small memory beside its records: what is acknowledged, which epochs there were, which stretches were
-//! tagged anew. Written beside and renamed, so that it is always whole.
+//! tagged anew. Written beside and renamed, so that it is always whole; twice in one file, so that a byte that flips in one
+//! copy leaves the other.
 //!
 //! Nothing depends on it for safety. Lost, the records are sent again and recognised by their ids; older than the
 //! records, the collector says `behind` or `fork` and all is put right by the protocol.
@@ -15,8 +16,8 @@ pub(super) const STATE: &str = "state";
 pub(super) const STATE_NEW: &str = "state.new";
 const MAGIC: &[u8; 8] = b"UPHELDS\n";
 const PREFIX: usize = 8 + 2 + 2 + 4;
-/// More than 64 epochs and a tag for every segment of a full budget.
-const BYTES_MAX: u64 = 1 << 20;
+/// More than 64 epochs and a tag for every segment of a full budget, twice.
+const BYTES_MAX: u64 = 2 << 20;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
@@ -37,6 +38,9 @@ pub(super) struct State {
     /// Losses that were told.
     #[serde(default)]
     pub(super) told: Vec<Told>,
+    /// Only one copy of it was good.
+    #[serde(skip)]
+    pub(super) is_wounded: bool,
     /// How long this journal has been running, in seconds.
     pub(super) age_s: u64,
     /// The end of the records as the journal was closed by request: segment and bytes.
@@ -94,6 +98,14 @@ impl State {
     }
 
     fn decode(bytes: &[u8]) -> Result<Option<Self>, JournalError> {
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        match (Self::decode_copy(first)?, Self::decode_copy(second)?) {
+            (Some(first), second) => Ok(Some(Self { is_wounded: second.is_none(), ..first })),
+            (None, second) => Ok(second.map(|second| Self { is_wounded: true, ..second })),
+        }
+    }
+
+    fn decode_copy(bytes: &[u8]) -> Result<Option<Self>, JournalError> {
         let Some((prefix, json)) = bytes.split_at_checked(PREFIX) else { return Ok(None) };
         let version = u16::from_le_bytes([prefix[8], prefix[9]]);
         let complement = u16::from_le_bytes([prefix[10], prefix[11]]);
@@ -118,6 +130,7 @@ impl State {
         bytes.extend((!FORMAT).to_le_bytes());
         bytes.extend(crc32fast::hash(&json).to_le_bytes());
         bytes.extend(json);
+        bytes.extend_from_within(..);
         bytes
     }
 
@@ -139,7 +152,7 @@ mod tests {
     use crate::storage::sim::SimStorage;
 
     #[test]
-    fn a_damaged_state_is_none_and_a_newer_one_is_refused() {
+    fn a_flipped_byte_leaves_a_copy_of_the_state_two_leave_none_and_a_newer_one_is_refused() {
         let mut disk = SimStorage::new(1);
         let state = State { age_s: 7, ..State::default() };
         state.write(&mut disk).unwrap();
@@ -147,8 +160,13 @@ mod tests {
         let len = disk.files()[0].1;
         for at in 0..len {
             disk.flip(STATE, at, 0x10);
+            let found = State::read(&disk).unwrap().unwrap();
+            assert!(found.is_wounded, "byte {at}");
+            assert_eq!(State { is_wounded: false, ..found }, state, "byte {at}");
+            disk.flip(STATE, (at + len / 2) % len, 0x10);
             assert_eq!(State::read(&disk), Ok(None), "byte {at}");
             disk.flip(STATE, at, 0x10);
+            disk.flip(STATE, (at + len / 2) % len, 0x10);
         }
         disk.flip(STATE, 8, 3);
         disk.flip(STATE, 10, 3);

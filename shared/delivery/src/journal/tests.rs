@@ -747,6 +747,26 @@ fn what_a_restored_collector_parts_from_and_is_gone_is_a_gap() {
     assert_eq!(gaps(&checked(&mut journal)).len(), 1);
 }
 
+/// What is claimed of the front after a fork is never more than the collector has by its own word.
+#[test]
+fn the_front_is_claimed_after_a_fork_only_where_the_collector_holds_more_than_it() {
+    for len in [1, 5, 7, 8, 9, 17, 30] {
+        let disk = SimStorage::new(1);
+        let (mut journal, all) = without_its_front(&disk);
+        let epoch = all[0].epoch;
+        let front = journal.pieces_of(epoch)[0].first;
+        assert_eq!(front, 8);
+        journal.part(Head { epoch, len, chain: upheld_model::Digest([9; 32]) }).unwrap();
+        journal.append_owed();
+        journal.flush(moment(30)).unwrap();
+        let claim = journal.view().into_iter().map(|view| view.acked).find(|acked| acked.epoch == epoch);
+        let wanted = (front < len).then(|| head_of(&all[7]));
+        assert_eq!(claim.filter(|claim| claim.len > 0), wanted, "{len}");
+        let told = gaps(&checked(&mut journal)).len();
+        assert_eq!(told > 0, wanted.is_none(), "{len}: what is not claimed is told");
+    }
+}
+
 #[test]
 fn after_a_fork_the_waiting_records_keep_their_ids_and_get_a_new_epoch() {
     let disk = SimStorage::new(1);

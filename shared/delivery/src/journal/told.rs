@@ -27,6 +27,13 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// What an event told, if it is a gap.
+    fn of(event: &AgentEvent) -> Option<Self> {
+        let AgentEvent::Gap { from, to, reason } = event else { return None };
+        let (from_ms, to_ms) = (from.0.as_millisecond(), to.0.as_millisecond());
+        Some(Self { from_ms, to_ms, reason: *reason, age_s: 0 })
+    }
+
     fn event(&self) -> AgentEvent {
         AgentEvent::Gap { from: at_of(self.from_ms), to: at_of(self.to_ms), reason: self.reason }
     }
@@ -45,7 +52,7 @@ impl Told {
 
 impl<S: Storage> Journal<S> {
     /// Says in events what opening found wrong.
-    pub(super) fn tell_wounds(&mut self, opened: &Opened, has_state: bool) {
+    pub(super) fn tell_wounds(&mut self, opened: &Opened, has_state: bool, is_state_wounded: bool) {
         let mut what = Vec::new();
         if opened.torn_bytes > 0 {
             what.push(format!("cut {} bytes of a torn tail", opened.torn_bytes));
@@ -62,6 +69,9 @@ impl<S: Storage> Journal<S> {
         if !has_state && !self.segments.is_empty() {
             what.push("its state file was missing or damaged; records are sent again".to_owned());
         }
+        if is_state_wounded {
+            what.push("one of the two copies of its state was damaged".to_owned());
+        }
         if !what.is_empty() {
             self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&what.join("; ")) });
         }
@@ -76,38 +86,56 @@ impl<S: Storage> Journal<S> {
     /// Tells stretches of which nothing is left, in milliseconds; and once more those that were told before, for the
     /// records that told of them may be among what is lost.
     pub(super) fn owe_gaps(&mut self, gaps: &[(i64, i64)], reason: UnknownReason) {
-        if gaps.is_empty() || is_broken(Rule::LossIsTold) {
+        if !gaps.is_empty() {
+            let earlier = self.told.clone();
+            self.owe_again(earlier);
+        }
+        gaps.iter().for_each(|gap| self.owe_gap(*gap, reason));
+    }
+
+    /// Tells a stretch of which nothing is left.
+    pub(super) fn owe_gap(&mut self, (from_ms, to_ms): (i64, i64), reason: UnknownReason) {
+        if is_broken(Rule::LossIsTold) {
             return;
         }
-        let (age_s, kept_for) = (self.age_s(), self.settings.waiting_for.as_secs());
+        let told = Told { from_ms, to_ms: to_ms.max(from_ms), reason, age_s: self.age_s() };
+        self.owe(told.event());
+        let (age_s, kept_for) = (told.age_s, self.settings.waiting_for.as_secs());
         self.told.retain(|told| age_s.saturating_sub(told.age_s) <= kept_for);
-        for index in 0..self.told.len() {
-            self.told[index].age_s = age_s;
-            self.owe(self.told[index].event());
+        remember(&mut self.told, told);
+    }
+
+    /// Tells once more what these events told: the record in which they stood is given up.
+    pub(super) fn owe_gaps_of(&mut self, lost: &[AgentEvent]) {
+        let is_lost = |told: &&Told| lost.iter().filter_map(Told::of).any(|gap| told.meets(&gap));
+        let again: Vec<Told> = self.told.iter().filter(is_lost).cloned().collect();
+        self.owe_again(again);
+    }
+
+    fn owe_again(&mut self, again: Vec<Told>) {
+        if is_broken(Rule::GapIsToldAgain) || is_broken(Rule::LossIsTold) {
+            return;
         }
-        for (from, to) in gaps {
-            let told = Told { from_ms: *from, to_ms: *to.max(from), reason, age_s };
+        let age_s = self.age_s();
+        for told in again {
             self.owe(told.event());
-            remember(&mut self.told, told);
+            self.told.iter_mut().filter(|known| **known == told).for_each(|known| known.age_s = age_s);
         }
     }
 
-    /// Finds the gaps that were told in the records, for a journal whose state is lost.
-    pub(super) fn recollect_gaps(&mut self) {
+    /// Finds the gaps that were told in records that the state may not know of: it was written when the segment `next_number`
+    /// was still to come, or it is lost (0).
+    pub(super) fn recollect_gaps(&mut self, next_number: u64) {
         let age_s = self.age_s();
         let Self { segments, storage, codec, told, .. } = self;
-        for segment in segments.iter() {
+        for segment in segments.iter().filter(|segment| segment.number + 1 >= next_number) {
             for piece in segment.pieces() {
                 // What cannot be read is met again where it matters.
                 let _ = segment.walk(storage, piece.from, piece.to, |record| {
                     let text = if record.is(TRANSITION) { codec.unpack(record) } else { None };
                     let body: Body = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-                    for event in body.events {
-                        if let AgentEvent::Gap { from, to, reason } = event {
-                            let (from_ms, to_ms) = (from.0.as_millisecond(), to.0.as_millisecond());
-                            remember(told, Told { from_ms, to_ms, reason, age_s });
-                        }
-                    }
+                    let gaps = body.events.iter().filter_map(Told::of);
+                    gaps.for_each(|gap| remember(told, Told { age_s, ..gap }));
                     Flow::On
                 });
             }

@@ -178,6 +178,11 @@ impl<S: Storage> Journal<S> {
     }
 
     fn write_new_segment(&mut self) -> Result<(), StorageError> {
+        if !self.has_state {
+            self.current();
+            self.state().write(&mut self.storage)?;
+            self.has_state = true;
+        }
         let (number, age_s) = (self.next_number, self.age_s());
         self.next_number += 1;
         let epoch = self.current();

@@ -76,6 +76,78 @@ fn a_gap_whose_record_is_damaged_is_told_again_also_after_the_state_was_lost() {
     assert!(is_told(&checked(&mut journal), 0), "{:?}", gone(&checked(&mut journal)));
 }
 
+/// The state could not be written any more when the gap was told, and then a byte of the record flips.
+#[test]
+fn a_gap_that_only_a_record_knows_is_remembered_at_the_next_start() {
+    let mut disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..5);
+    journal.close(moment(5)).unwrap();
+    let old = disk.snapshot();
+    assert!(disk.flip("0000000001.seg", 300, 1));
+    let (mut journal, _) = open(&disk, 10);
+    journal.handle_timeout(moment(10)).unwrap();
+    journal.flush(moment(10)).unwrap();
+    drop(journal);
+    let mut state = vec![0; 64 << 10];
+    let read = SimStorage::from_snapshot(&old).read("state", 0, &mut state).unwrap();
+    disk.create("state").and_then(|()| disk.append("state", &state[..read])).unwrap();
+    let (journal, _) = open(&disk, 20);
+    let is_told = |told: &Told| told.from_ms < told.to_ms && told.from_ms <= moment(1).wall.0.as_millisecond();
+    assert!(journal.told.iter().any(is_told), "{:?}", journal.told);
+}
+
+/// A segment whose records belong to two epochs: the gap is where the missing record was, not where the segment begins.
+#[test]
+fn a_gap_between_two_epochs_of_one_segment_reaches_to_the_record_behind_it() {
+    let disk = SimStorage::new(1);
+    let settings = Settings::default();
+    let (mut journal, _) = Journal::open(disk.clone(), settings.clone(), random(1), moment(0)).unwrap();
+    fill(&mut journal, 0..8);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[4]));
+    journal.part(head_of(&all[4])).unwrap();
+    drop(journal);
+    let mut file = vec![0; 64 << 10];
+    let read = disk.read("0000000001.seg", 0, &mut file).unwrap();
+    let starts: Vec<usize> = (0..read).filter(|at| format::Stored::decode(&file[*at..read]).is_some()).collect();
+    // The last record of the first epoch, acknowledged, and a collector that lost it.
+    assert!(disk.flip("0000000001.seg", starts[4] as u64 + 60, 1));
+    let (mut journal, _) = Journal::open(disk, settings, random(2), moment(50)).unwrap();
+    journal.believe(&[]).unwrap();
+    journal.handle_timeout(moment(50)).unwrap();
+    journal.flush(moment(50)).unwrap();
+    let left = checked(&mut journal);
+    assert!(!numbers(&left).contains(&4) && is_told(&left, 4), "{:?}", gone(&left));
+    assert!(!is_told(&left, 2) && !is_told(&left, 6), "{:?}", gone(&left));
+}
+
+/// The cut of the tail takes the only trace of the record that was there.
+#[test]
+fn a_torn_tail_is_told_also_when_the_opening_that_cuts_it_is_killed() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..5);
+    // The state does not count them.
+    drop(journal);
+    let (name, len) = disk.files().into_iter().find(|(name, _)| name.ends_with(".seg")).unwrap();
+    assert!(disk.flip(&name, len - 1, 1));
+    let torn = disk.snapshot();
+    for op in 0..20 {
+        for crash in [Crash::Kill, Crash::Drop] {
+            let disk = SimStorage::from_snapshot(&torn);
+            disk.crash_at(disk.ops() + op);
+            drop(Journal::open(disk.clone(), small(), random(7), moment(10)));
+            disk.reboot(crash);
+            let (mut journal, _) = open(&disk, 20);
+            let _ = journal.handle_timeout(moment(20));
+            journal.flush(moment(20)).unwrap();
+            let all = checked(&mut journal);
+            assert!(is_told(&all, 4), "call {op}, {crash:?}: {:?}", gone(&all));
+        }
+    }
+}
+
 /// Two epochs and no state: what followed says how long the first one was.
 #[test]
 fn a_damaged_last_record_of_an_epoch_is_missed_without_the_state() {
