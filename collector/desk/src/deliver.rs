@@ -424,6 +424,7 @@ impl Upload<'_> {
             renew: false,
             secrets: judged.secrets.clone(),
             present: Some(heard.present),
+            dictionary: None,
             config_version: self.book.version,
             collector_time: self.now,
         };

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use upheld_evidence::{SigningKey, sign_chain};
 use upheld_model::Mono;
-use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Head, Now, PROTOCOL, present, record::batch_digest};
+use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Head, Now, PROTOCOL, Record, present, record::batch_digest};
 
 use crate::{
     Moment, Random,
@@ -122,6 +122,9 @@ impl<S: Storage> Courier<S> {
         now.waiting = status.waiting;
         now.oldest_waiting = status.oldest_waiting;
         now.ailments.extend(status.ailments);
+        if self.sender.dictionary().is_some() {
+            records.iter_mut().for_each(Record::shorten);
+        }
         now.unchanged = present::name(&now.checks).filter(|name| self.sender.is_held(*name));
         if now.unchanged.is_some() {
             now.checks.clear();
@@ -138,6 +141,11 @@ impl<S: Storage> Courier<S> {
             records,
             batch_digest: digest,
         })
+    }
+
+    /// The dictionary to pack that request with ([`crate::intake::deflate`]): one that the collector said it has.
+    pub fn dictionary(&self) -> Option<u16> {
+        self.sender.dictionary()
     }
 
     /// The end of the journal, to keep beside what was derived from it; see [`Journal::position`].

@@ -3,10 +3,13 @@
 //! A body that would inflate to a gibibyte costs what the limit allows and no more: the output grows only up to the
 //! limit, and a frame that asks for a large window is refused before any memory is given to it.
 
-use std::io::{Read, Write as _};
+use std::{
+    io::{Read, Write as _},
+    sync::LazyLock,
+};
 
 use upheld_wire::v1::{
-    DeliverRequest,
+    DeliverRequest, Record, dictionary,
     limits::{DEPTH_MAX, INFLATED_BYTES_MAX, INFLATION_MAX, WIRE_BYTES_MAX},
 };
 
@@ -14,8 +17,12 @@ use upheld_wire::v1::{
 const WINDOW_LOG_MAX: u32 = 21;
 /// 128 KiB: what keeps an agent small.
 const SENT_WINDOW_LOG: u32 = 17;
-/// The level at which an agent compresses.
+/// The level at which an agent compresses a backlog.
 const SENT_LEVEL: i32 = 3;
+/// So many bytes are a usual report: a tenth less on the wire is worth the millisecond, and its tables stay small.
+const USUAL_BYTES: usize = 64 << 10;
+/// The level at which an agent compresses a usual report.
+const USUAL_LEVEL: i32 = 7;
 
 /// Why bytes are no delivery.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,9 @@ pub enum IntakeError {
     /// 400: not a zstd frame, or one with a window over 2 MiB.
     #[error("the body is not zstd with a window of at most 2 MiB")]
     NotZstd(#[source] std::io::Error),
+    /// 415: packed with a dictionary that is not known here.
+    #[error("the body was packed with dictionary {0}, which is not known here; send it without one")]
+    Dictionary(u32),
     /// 400: not a request of this version.
     #[error("the body is not a delivery of version 1")]
     NotJson(#[source] serde_json::Error),
@@ -41,6 +51,27 @@ impl IntakeError {
     pub fn is_too_large(&self) -> bool {
         matches!(self, Self::TooLarge { .. })
     }
+}
+
+/// Dictionaries as they are unpacked with, each with its id; made once, for good.
+static KNOWN: LazyLock<Vec<(u16, zstd::dict::DecoderDictionary<'static>)>> = LazyLock::new(|| {
+    dictionary::ALL.iter().map(|(id, bytes)| (*id, zstd::dict::DecoderDictionary::copy(bytes))).collect()
+});
+
+/// What unpacks a frame, with the dictionary that it names.
+fn decoder(body: &[u8]) -> Result<zstd::stream::read::Decoder<'static, &[u8]>, IntakeError> {
+    let named = zstd::zstd_safe::get_dict_id_from_frame(body);
+    let made = match named {
+        None => zstd::stream::read::Decoder::with_buffer(body),
+        Some(id) => {
+            let known = KNOWN.iter().find(|(known, _)| u32::from(*known) == id.get());
+            let (_, known) = known.ok_or(IntakeError::Dictionary(id.get()))?;
+            zstd::stream::read::Decoder::with_prepared_dictionary(body, known)
+        }
+    };
+    let mut decoder = made.map_err(IntakeError::NotZstd)?;
+    decoder.window_log_max(WINDOW_LOG_MAX).map_err(IntakeError::NotZstd)?;
+    Ok(decoder)
 }
 
 /// Decompresses a body (`content-encoding: zstd`) within the limits. Costs less than 16 MiB whatever it is given.
@@ -54,8 +85,7 @@ pub fn inflate(body: &[u8]) -> Result<Vec<u8>, IntakeError> {
     } else {
         ("inflated bytes", INFLATED_BYTES_MAX)
     };
-    let mut decoder = zstd::stream::read::Decoder::new(body).map_err(IntakeError::NotZstd)?;
-    decoder.window_log_max(WINDOW_LOG_MAX).map_err(IntakeError::NotZstd)?;
+    let mut decoder = decoder(body)?;
     let mut inflated = Vec::new();
     let mut piece = [0; 16 << 10];
     loop {
@@ -74,7 +104,7 @@ pub fn inflate(body: &[u8]) -> Result<Vec<u8>, IntakeError> {
     }
 }
 
-/// Reads an inflated body.
+/// Reads an inflated body, and completes what it leaves to be made of the rest.
 pub fn read_request(inflated: &[u8]) -> Result<DeliverRequest, IntakeError> {
     if inflated.len() > INFLATED_BYTES_MAX {
         return Err(IntakeError::TooLarge { what: "inflated bytes", limit: INFLATED_BYTES_MAX });
@@ -82,20 +112,30 @@ pub fn read_request(inflated: &[u8]) -> Result<DeliverRequest, IntakeError> {
     if depth(inflated) > DEPTH_MAX {
         return Err(IntakeError::TooLarge { what: "nesting of the JSON", limit: DEPTH_MAX });
     }
-    serde_json::from_slice(inflated).map_err(IntakeError::NotJson)
+    let mut request: DeliverRequest = serde_json::from_slice(inflated).map_err(IntakeError::NotJson)?;
+    request.records.iter_mut().for_each(Record::complete);
+    Ok(request)
 }
 
-/// Writes a request as it goes over the wire, for `content-encoding: zstd`.
+/// Writes a request as it goes over the wire, for `content-encoding: zstd`, with a dictionary that the collector said it has
+/// ([`crate::courier::Courier::dictionary`]); one that is not known here is none.
 ///
 /// # Errors
 /// Only when memory is out: the window is 128 KiB and the input is in memory already.
-pub fn deflate(request: &DeliverRequest) -> std::io::Result<Vec<u8>> {
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), SENT_LEVEL)?;
-    encoder.window_log(SENT_WINDOW_LOG)?;
+pub fn deflate(request: &DeliverRequest, dictionary: Option<u16>) -> std::io::Result<Vec<u8>> {
+    // Written twice, first to be counted: who knows the size chooses tables and window for it, and packs small requests
+    // better and in less memory.
     let mut inflated = 0;
+    serde_json::to_writer(Counted { to: &mut std::io::sink(), bytes: &mut inflated }, request)?;
+    let level = if inflated <= USUAL_BYTES { USUAL_LEVEL } else { SENT_LEVEL };
+    let mut encoder = match dictionary.and_then(dictionary::bytes) {
+        Some(bytes) => zstd::stream::write::Encoder::with_dictionary(Vec::new(), level, bytes)?,
+        None => zstd::stream::write::Encoder::new(Vec::new(), level)?,
+    };
+    encoder.window_log(SENT_WINDOW_LOG)?;
+    encoder.set_pledged_src_size(u64::try_from(inflated).ok())?;
     {
-        let counted = Counted { to: &mut encoder, bytes: &mut inflated };
-        let mut buffered = std::io::BufWriter::with_capacity(8 << 10, counted);
+        let mut buffered = std::io::BufWriter::with_capacity(8 << 10, &mut encoder);
         serde_json::to_writer(&mut buffered, request)?;
         buffered.flush()?;
     }
@@ -154,84 +194,4 @@ fn depth(json: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_of_any_size_within_the_limits_is_inflated() {
-        // The smallest bodies have the lowest limit by their ratio.
-        for size in [0, 1, 40, 400, 20_000, 300_000] {
-            let text: Vec<u8> = (0..size).map(|at: u32| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
-            let packed = zstd::bulk::compress(&text, 1).unwrap();
-            assert_eq!(inflate(&packed).unwrap(), text);
-        }
-    }
-
-    #[test]
-    fn a_bomb_is_refused_by_its_ratio() {
-        let packed = zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap();
-        assert!(inflate(&packed).unwrap_err().is_too_large());
-    }
-
-    fn packed(bytes: &[u8]) -> Vec<u8> {
-        zstd::stream::encode_all(bytes, 1).unwrap()
-    }
-
-    fn request() -> DeliverRequest {
-        let json = r#"{"protocol":1,"heads":[],"clock":{"wall":"2026-11-16T16:10:07Z","mono":1,"boot":"b"},
-            "now":{},"records":[],"batch_digest":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#;
-        serde_json::from_str(json).unwrap()
-    }
-
-    #[test]
-    fn a_request_survives_the_wire() {
-        let wire = deflate(&request()).unwrap();
-        let read = read_request(&inflate(&wire).unwrap()).unwrap();
-        assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(&request()).unwrap());
-    }
-
-    #[test]
-    fn a_request_that_compresses_too_well_still_passes_the_ratio() {
-        let mut large = request();
-        large.now.ailments = vec!["the same words again and again".to_owned(); 40_000];
-        let wire = deflate(&large).unwrap();
-        let read = read_request(&inflate(&wire).unwrap()).unwrap();
-        assert_eq!(read.now, large.now);
-    }
-
-    #[test]
-    fn each_limit_has_its_name() {
-        let limit = |result: Result<Vec<u8>, IntakeError>| {
-            let Err(IntakeError::TooLarge { what, .. }) = result else {
-                panic!("{:?}", result.map(|bytes| bytes.len()))
-            };
-            what
-        };
-        assert_eq!(limit(inflate(&vec![0; WIRE_BYTES_MAX + 1])), "bytes on the wire");
-        assert_eq!(limit(inflate(&packed(&vec![b' '; 100_000]))), "inflated bytes for this many on the wire");
-        let mut dice = 1;
-        let noise: Vec<u8> = (0..400_000).map(|_| (crate::spread::next(&mut dice) % 251) as u8).collect();
-        let large = [noise, vec![b' '; INFLATED_BYTES_MAX]].concat();
-        assert_eq!(limit(inflate(&packed(&large))), "inflated bytes");
-    }
-
-    #[test]
-    fn what_is_not_zstd_or_wants_a_large_window_is_refused() {
-        assert!(matches!(inflate(b"{}"), Err(IntakeError::NotZstd(_))));
-        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
-        encoder.window_log(27).unwrap();
-        encoder.write_all(&[b'x'; 1000]).unwrap();
-        let wide = encoder.finish().unwrap();
-        assert!(matches!(inflate(&wide), Err(IntakeError::NotZstd(_))));
-        let cut = &packed(&[b'x'; 100])[..10];
-        assert!(inflate(cut).is_err());
-    }
-
-    #[test]
-    fn nesting_is_counted_outside_strings_only() {
-        assert_eq!(depth(br#"{"a":[["[[[\"[["]]}"#), 3);
-        let deep = "[".repeat(17) + &"]".repeat(17);
-        assert!(read_request(deep.as_bytes()).unwrap_err().is_too_large());
-        assert!(!read_request(b"{}").unwrap_err().is_too_large());
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use upheld_model::{
     mutant::{Rule, is_broken},
 };
 use upheld_wire::v1::{
-    Conflict, Delivered, Head, codes,
+    Conflict, Delivered, Head, codes, dictionary,
     limits::{HEADS_MAX, RECORDS_MAX},
 };
 
@@ -60,6 +60,8 @@ pub struct Sender {
     asked_renewal: Option<Mono>,
     /// The checks' states that the collector said it holds with its latest answer.
     held: Option<PresentId>,
+    /// The dictionary that it named with that answer, where it is known here.
+    dictionary: Option<u16>,
     next_no: u64,
     dice: u64,
 }
@@ -222,6 +224,7 @@ impl Sender {
             asked_config: None,
             asked_renewal: None,
             held: None,
+            dictionary: None,
             next_no: 0,
             dice: seed,
         }
@@ -269,6 +272,11 @@ impl Sender {
     /// Whether the collector's latest answer said that it holds the states of this name.
     pub(crate) fn is_held(&self, present: PresentId) -> bool {
         self.held == Some(present)
+    }
+
+    /// The dictionary that the next request may be packed with.
+    pub(crate) fn dictionary(&self) -> Option<u16> {
+        self.dictionary
     }
 
     /// The next thing to do.
@@ -351,8 +359,9 @@ impl Sender {
         }
         let sent = *sent;
         self.phase = Phase::Idle;
-        // Whatever is no answer to what was sent leaves open what is held: all is told anew.
-        self.held = None;
+        // Whatever is no answer to what was sent leaves open what is held, and who answers next: all is told anew, and as
+        // everybody reads it.
+        (self.held, self.dictionary) = (None, None);
         match answer {
             Answer::Delivered(delivered) => self.delivered(sent, &delivered, now),
             Answer::Conflict(conflict) => self.conflict(conflict, now),
@@ -374,6 +383,7 @@ impl Sender {
         self.failures = 0;
         self.conflicts = 0;
         self.held = delivered.present;
+        self.dictionary = delivered.dictionary.filter(|id| dictionary::bytes(*id).is_some());
         if sent.unchanged.is_some_and(|named| delivered.present != Some(named)) {
             // It takes the checks for unknown until they are told.
             self.wants_to_speak = true;

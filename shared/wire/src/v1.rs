@@ -1,4 +1,5 @@
-//! Version 1. Bodies are JSON, compressed with zstd (`content-encoding: zstd`) on the data door.
+//! Version 1. Bodies are JSON, compressed with zstd (`content-encoding: zstd`) on the data door, with a [`dictionary`] where
+//! the latest answer named it.
 //!
 //! | door | request | answer |
 //! |---|---|---|
@@ -11,6 +12,7 @@
 //! | data | `POST /v1/proposals` [`proposals::ProposalRequest`] | 200 [`proposals::ProposalAnswer`]; 404 where none are taken |
 //! | data | `POST /v1/renew` [`enroll::RenewRequest`] | 200 [`enroll::RenewAnswer`] |
 
+pub mod dictionary;
 pub mod drill;
 pub mod enroll;
 pub mod limits;
@@ -143,6 +145,10 @@ pub struct Delivered {
     /// they have this name may say so in place of them. `None` from a collector that does not know of such names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub present: Option<PresentId>,
+    /// The id of the dictionary with which the collector would have reports packed ([`dictionary`]), of those that it has one
+    /// that the agent's version has. `None` from one that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dictionary: Option<u16>,
     /// The configuration version that this agent should run; ask `GET /v1/config` when it differs.
     pub config_version: u64,
     /// The collector's clock at the commit.
@@ -229,6 +235,8 @@ pub mod codes {
     pub const TOKEN_EXPIRED: &str = "token-expired";
     /// 413: over a limit of [`super::limits`]; the detail names it.
     pub const TOO_LARGE: &str = "too-large";
+    /// 415: the body was packed with a dictionary that is not known here; send it without one.
+    pub const DICTIONARY_UNKNOWN: &str = "dictionary-unknown";
     /// 429: too many requests; see Retry-After.
     pub const TOO_MANY: &str = "too-many";
     /// 400: not readable as this version.

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use upheld_model::{AgentEvent, CheckSpec, ProbeSpec, check::validate_all};
 use upheld_wire::v1::{
-    AgentConfig, Body, Conflict, DeliverRequest, Delivered, EpochLink, Problem,
+    AgentConfig, Body, Conflict, DeliverRequest, Delivered, EpochLink, Problem, Record,
     drill::DrillReport,
     enroll::{EnrollAnswer, EnrollRequest, RenewAnswer, RenewRequest},
     present::name,
@@ -97,6 +97,21 @@ fn a_present_that_is_named_reads_and_an_older_side_says_nothing_of_names() {
     assert_eq!(answer.present, request.now.unchanged);
     let before: Delivered = reads(include_str!("golden/delivered.json"));
     assert_eq!(before.present, None);
+}
+
+#[test]
+fn a_dictionary_is_named_and_a_hash_that_was_left_out_is_made_again() {
+    let answer: Delivered = reads(include_str!("golden/delivered-dictionary.json"));
+    assert_eq!(answer.dictionary, Some(40_001));
+    let whole: DeliverRequest = reads(include_str!("golden/deliver-request.json"));
+    let mut short = whole.clone();
+    short.records.iter_mut().for_each(Record::shorten);
+    let text = serde_json::to_string(&short).unwrap();
+    let left_out = whole.records.len() - whole.records.iter().filter(|record| record.omitted.is_some()).count();
+    assert_eq!(text.matches("content_hash").count(), whole.records.len() - left_out, "kept where no body is left");
+    let mut read: DeliverRequest = reads(&text);
+    read.records.iter_mut().for_each(Record::complete);
+    assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(&whole).unwrap());
 }
 
 #[test]

@@ -120,11 +120,10 @@ impl DiskThread {
     }
 
     fn build(&mut self, post: &Post, clock: ClockReading, header: Now) {
-        let body = self
-            .courier
-            .request(post, clock, header)
-            .map_err(|error| failure::chain_of(&error))
-            .and_then(|request| intake::deflate(&request).map_err(|error| error.to_string()));
+        let body =
+            self.courier.request(post, clock, header).map_err(|error| failure::chain_of(&error)).and_then(|request| {
+                intake::deflate(&request, self.courier.dictionary()).map_err(|error| error.to_string())
+            });
         match body {
             Ok(body) => {
                 // A full inbox empties: its reader never waits for this thread. A closed one ends the loop later.

@@ -309,6 +309,7 @@ impl State {
         let delivered = Delivered {
             renew: false,
             present: None,
+            dictionary: None,
             secrets: self
                 .secrets
                 .as_ref()

@@ -11,7 +11,7 @@ use axum::{
 use upheld_delivery::intake;
 use upheld_desk::{AgentPeer, DeliverAnswer, DeskError, Shown};
 use upheld_wire::v1::{
-    Delivered, codes,
+    Delivered, codes, dictionary,
     enroll::{RenewAnswer, RenewRequest},
     proposals::{PROPOSAL_BYTES_MAX, ProposalRequest},
     secrets::SecretsRequest,
@@ -103,7 +103,10 @@ pub(super) async fn deliver(
     };
     drop(inflated);
     match agents.desk.deliver(&peer, request, agents.now()).await {
-        DeliverAnswer::Delivered(delivered) => json(StatusCode::OK, &Delivered { renew: !is_current, ..delivered }),
+        DeliverAnswer::Delivered(delivered) => {
+            let dictionary = dictionary::best();
+            json(StatusCode::OK, &Delivered { renew: !is_current, dictionary, ..delivered })
+        }
         DeliverAnswer::Conflict(conflict) => json(StatusCode::CONFLICT, &conflict),
         DeliverAnswer::Problem(refusal) => refused(refusal),
     }
@@ -223,6 +226,10 @@ fn unreadable(error: &intake::IntakeError) -> Response {
             "The upload is over a limit",
             error.to_string(),
         );
+    }
+    if let intake::IntakeError::Dictionary(_) = error {
+        let title = "The upload was packed with a dictionary that is not known here";
+        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::DICTIONARY_UNKNOWN, title, error.to_string());
     }
     malformed(error.to_string())
 }

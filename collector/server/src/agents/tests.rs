@@ -27,6 +27,23 @@ use crate::{
 };
 
 #[tokio::test]
+async fn a_dictionary_is_named_read_and_refused_by_a_code_where_it_is_not_known() {
+    let house = House::open().await;
+    let (identity, _) = house.enroll(&house.token().await).await.unwrap();
+    let mut line = house.data(&identity).await;
+    let named = line.deliver().await;
+    let best = named.body["dictionary"].as_u64().and_then(|id| u16::try_from(id).ok());
+    assert!(best.is_some(), "{}", named.body);
+    let packed = line.deliver_with(best).await;
+    assert_eq!(packed.status, 200, "{}", packed.body);
+    // A frame of one raw block that names dictionary 40,999.
+    let unknown = [0x28, 0xb5, 0x2f, 0xfd, 0x22, 0x27, 0xa0, 0x02, 0x11, 0x00, 0x00, b'{', b'}'];
+    let refused = line.deliver_packed(&unknown).await;
+    assert_eq!((refused.status, refused.body["code"].as_str()), (415, Some("dictionary-unknown")), "{}", refused.body);
+    assert_eq!(line.deliver().await.status, 200);
+}
+
+#[tokio::test]
 async fn security_11_a_token_makes_one_agent_and_its_reuse_is_refused() {
     let house = House::open().await;
     let token = house.token().await;
@@ -210,6 +227,11 @@ impl House {
 impl Line {
     /// A heartbeat.
     async fn deliver(&mut self) -> Answer {
+        self.deliver_with(None).await
+    }
+
+    /// A heartbeat, packed with this dictionary.
+    async fn deliver_with(&mut self, dictionary: Option<u16>) -> Answer {
         let request = DeliverRequest {
             protocol: PROTOCOL,
             heads: Vec::new(),
@@ -223,8 +245,11 @@ impl Line {
             records: Vec::new(),
             batch_digest: record::batch_digest(&[]),
         };
-        let body = intake::deflate(&request).unwrap();
-        self.ask("POST", "/v1/deliver", &["content-encoding: zstd"], &body).await
+        self.deliver_packed(&intake::deflate(&request, dictionary).unwrap()).await
+    }
+
+    async fn deliver_packed(&mut self, body: &[u8]) -> Answer {
+        self.ask("POST", "/v1/deliver", &["content-encoding: zstd"], body).await
     }
 }
 

@@ -48,6 +48,7 @@ fn delivered(digest: Digest) -> Answer {
         renew: false,
         secrets: None,
         present: None,
+        dictionary: None,
         config_version: 1,
         collector_time: "2026-11-16T16:10:07Z".parse().unwrap(),
     })

@@ -19,7 +19,9 @@ pub struct Record {
     pub seq: Seq,
     /// Its name for ever, kept when it is re-tagged into another epoch.
     pub record_id: RecordId,
-    /// [`content_hash`] of salt and body.
+    /// [`content_hash`] of salt and body. [`Digest::ZERO`] where it was left out on the way to a reader that makes it itself
+    /// ([`Record::shorten`], [`Record::complete`]): a third of what of a record cannot be packed.
+    #[serde(default = "left_out", skip_serializing_if = "is_left_out")]
     pub content_hash: Digest,
     /// [`chain`] from the record before.
     pub chain: Digest,
@@ -37,6 +39,14 @@ pub struct Record {
     pub omitted: Option<Omitted>,
     /// The [`Body`], as the bytes that were hashed.
     pub body: Box<RawValue>,
+}
+
+fn left_out() -> Digest {
+    Digest::ZERO
+}
+
+fn is_left_out(digest: &Digest) -> bool {
+    *digest == Digest::ZERO
 }
 
 /// Why a record travels without its body. Its place in the chain stays, so that history holds together, and an
@@ -117,6 +127,21 @@ impl Record {
     /// chain can follow. Signatures are checked elsewhere.
     pub fn follows(&self, before: &Digest) -> bool {
         self.content_follows() && self.chain == chain(before, &self.record_id, &self.content_hash)
+    }
+
+    /// Leaves the content hash out, where the reader can make it of the body. The chain binds it all the same: a body that
+    /// changed on the way gives another hash, and the chain does not follow.
+    pub fn shorten(&mut self) {
+        if self.omitted.is_none() {
+            self.content_hash = Digest::ZERO;
+        }
+    }
+
+    /// Makes the content hash that was left out; one that came stays as it came.
+    pub fn complete(&mut self) {
+        if is_left_out(&self.content_hash) && self.omitted.is_none() {
+            self.content_hash = content_hash(&self.salt, self.body.get());
+        }
     }
 
     /// The half of [`Record::follows`] that needs no chain before.

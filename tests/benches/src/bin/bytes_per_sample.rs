@@ -23,7 +23,7 @@ use upheld_delivery::{
 use upheld_engine::{Effect, Engine, ProbeResult, Reading, Start};
 use upheld_evidence::SigningKey;
 use upheld_model::{AgentId, BootId, CheckId, CheckSpec, Mono, ObservedAt, Outcome, ProbeSpec, sample::Value};
-use upheld_wire::v1::{AgentConfig, Body, Delivered, Relations};
+use upheld_wire::v1::{AgentConfig, Body, Delivered, Relations, dictionary, present};
 
 /// What DELIVERY 1 asks for: bytes a sample on disk and on the wire.
 const GOALS: (f64, f64) = (40.0, 25.0);
@@ -218,8 +218,9 @@ impl Host {
             return Answer::Failed { what: "no line".to_owned() };
         }
         let (clock, now) = (self.engine.clock_reading(reading(self.now)), self.engine.now_header(reading(self.now)));
+        let held = present::name(&now.checks);
         let request = self.courier.request(post, clock, now).expect("the journal is whole");
-        self.wire += deflate(&request).expect("memory").len() as u64;
+        self.wire += deflate(&request, self.courier.dictionary()).expect("memory").len() as u64;
         self.requests += 1;
         Answer::Delivered(Delivered {
             batch_digest: request.batch_digest,
@@ -228,7 +229,8 @@ impl Host {
             receipt: None,
             renew: false,
             secrets: None,
-            present: None,
+            present: held,
+            dictionary: dictionary::best(),
             config_version: CONFIG_VERSION,
             collector_time: request.clock.wall.0,
         })

@@ -308,6 +308,7 @@ fn requests(key: SigningKey, number: usize, count: usize, batch: usize) -> Vec<D
                 config_version: 0,
                 secrets: None,
                 present: None,
+                dictionary: None,
                 collector_time: now.wall.0,
             };
             courier.handle(Event::Answered { no: post.no, answer: Answer::Delivered(answer) }, now);

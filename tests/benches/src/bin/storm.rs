@@ -225,7 +225,7 @@ impl Host {
         let clock = ClockReading { wall: now.wall, mono: now.mono, boot: "bench".parse().expect("a boot id") };
         let header = Now { version: env!("CARGO_PKG_VERSION").to_owned(), config_version: 1, ..Now::default() };
         let request = self.courier.borrow_mut().request(post, clock, header).expect("memory holds it");
-        let body = deflate(&request).expect("memory");
+        let body = deflate(&request, self.courier.borrow().dictionary()).expect("memory");
         let answer = match ask(house.port, tls, line, &body).await {
             Ok(answer) => answer,
             Err(error) => {

@@ -103,5 +103,5 @@ pub fn heartbeat() -> Vec<u8> {
         records: Vec::new(),
         batch_digest: batch_digest(&[]),
     };
-    upheld_delivery::intake::deflate(&request).expect("memory")
+    upheld_delivery::intake::deflate(&request, None).expect("memory")
 }

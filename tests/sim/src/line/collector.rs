@@ -267,6 +267,7 @@ fn answer(request: &DeliverRequest, head: Option<Head>) -> Delivered {
         renew: false,
         secrets: None,
         present: None,
+        dictionary: None,
         config_version: 0,
         collector_time: request.clock.wall.0,
     }
