@@ -35,8 +35,9 @@ impl OpeningCause {
 
 impl Incident {
     /// The keys that it would have, had something else of it come first; without its own. What it was concluded from comes
-    /// first, then what failed on its own asset, and what failed earlier before what failed later.
-    pub fn known_as(&self) -> Vec<IncidentKey> {
+    /// first, then what failed on its own asset, and what failed earlier before what failed later; so many at most, since a
+    /// month of failures has more names than anybody can be asked for.
+    pub fn known_as(&self, most: usize) -> Vec<IncidentKey> {
         let is_own = |id: &FindingId| Some(&id.check.asset) == self.root.asset();
         let mut findings: Vec<_> = self.symptoms.iter().collect();
         findings.sort_by_key(|(id, symptom)| (!is_own(id), symptom.started.not_after, *id));
@@ -47,6 +48,9 @@ impl Incident {
         let by_findings = findings.iter().map(|(id, _)| found(&id.check, id)).chain(crossed);
         let mut keys: Vec<IncidentKey> = Vec::new();
         for key in self.concluded_about_then().into_iter().chain(by_findings) {
+            if keys.len() >= most {
+                break;
+            }
             if key != self.key && !keys.contains(&key) {
                 keys.push(key);
             }

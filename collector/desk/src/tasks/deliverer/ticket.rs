@@ -117,7 +117,7 @@ pub(super) fn known_as(tx: &dyn ReadTx, row: &OutboxRow) -> Result<Vec<DeliveryK
 
 fn names(tx: &dyn ReadTx, row: &OutboxRow) -> Result<Vec<(IncidentKey, DeliveryKey)>, DeskError> {
     let Some(incident) = incident(tx, row)?.filter(|_| opens(row)) else { return Ok(Vec::new()) };
-    let named = incident.known_as().into_iter().take(KNOWN_AS_MAX).map(|incident| {
+    let named = incident.known_as(KNOWN_AS_MAX).into_iter().map(|incident| {
         let key = messages::ticket_key(&incident.0, &row.channel);
         let key = key.parse().map_err(|error| DeskError::unreadable("message key", &error))?;
         Ok((incident, key))
