@@ -5,6 +5,7 @@
 //! connections, requests in flight finish, tasks hand back what they have leased, the run ends in the store.
 
 pub(crate) mod certificates;
+mod followers;
 mod install;
 mod manager;
 mod signals;
@@ -140,6 +141,7 @@ pub(crate) async fn serve(house: House, greeting: Greeting, output: &Output) -> 
         () = certificates.keep_fresh(&desk, &clock) => {}
         () = upkeep(&metrics) => {}
         () = manager::watch(&desk) => {}
+        () = followers::watch(&config) => {}
         () = tell_of_first_host(&desk, greeting, output) => {}
     }
     manager::stopping();

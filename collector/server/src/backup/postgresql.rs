@@ -27,4 +27,6 @@ mod verify;
 pub(crate) use folder::Archive;
 pub(crate) use restore::{Made, make};
 pub(crate) use run::{How, follow};
+pub(crate) use slot::SLOTS;
+pub(crate) use standing::held_back;
 pub(crate) use verify::check;

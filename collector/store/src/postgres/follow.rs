@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 
 use deadpool_postgres::{ClientWrapper, Object, Pool};
 use tokio::runtime::Runtime;
+use tokio_postgres::Row;
 
 use super::{
     Options,
@@ -129,6 +130,26 @@ const STANDING: &str = "/* follow.standing */ SELECT (SELECT system_identifier::
     coalesce(s.wal_status, 'reserved'), coalesce(w.lsn - s.restart_lsn, 0)::bigint, s.safe_wal_size \
     FROM (SELECT pg_current_wal_flush_lsn() AS lsn) w LEFT JOIN pg_replication_slots s ON s.slot_name = $1";
 
+const SLOTS: &str = "/* follow.slots */ SELECT s.slot_name::text, s.active_pid, (s.restart_lsn - '0/0'::pg_lsn)::bigint, \
+    coalesce(s.wal_status, 'reserved'), coalesce(w.lsn - s.restart_lsn, 0)::bigint, s.safe_wal_size \
+    FROM (SELECT pg_current_wal_flush_lsn() AS lsn) w, pg_replication_slots s \
+    WHERE s.slot_type = 'physical' AND starts_with(s.slot_name::text, $1) ORDER BY s.slot_name";
+
+/// A slot as it stands in a row, from this column on.
+fn slot_of(row: &Row, at: usize) -> Slot {
+    Slot {
+        reader: row.get(at),
+        kept: place_of(row, at + 1),
+        state: row.get(at + 2),
+        behind: u64::try_from(row.get::<_, i64>(at + 3)).unwrap_or_default(),
+        room: row.get(at + 4),
+    }
+}
+
+fn place_of(row: &Row, at: usize) -> Option<Lsn> {
+    row.get::<_, Option<i64>>(at).map(|place| Lsn(place.cast_unsigned()))
+}
+
 impl Server {
     /// Connects to the server at `url`, in the same way as the store does; of several the one that takes writes. Nothing is changed there.
     pub fn connect(url: &str, options: &Options) -> Result<Self, StoreError> {
@@ -176,15 +197,16 @@ impl Server {
     pub fn standing(&self, slot: &str) -> Result<Standing, StoreError> {
         self.ask("follow.standing", async |client, _| {
             let row = client.query_one(STANDING, &[&slot]).await.map_err(|error| meaning("follow.standing", error))?;
-            let place = |at: usize| row.get::<_, Option<i64>>(at).map(|place| Lsn(place.cast_unsigned()));
-            let slot = row.get::<_, bool>(2).then(|| Slot {
-                reader: row.get(3),
-                kept: place(4),
-                state: row.get(5),
-                behind: u64::try_from(row.get::<_, i64>(6)).unwrap_or_default(),
-                room: row.get(7),
-            });
-            Ok(Standing { system: row.get(0), written: place(1).unwrap_or(Lsn(0)), slot })
+            let slot = row.get::<_, bool>(2).then(|| slot_of(&row, 3));
+            Ok(Standing { system: row.get(0), written: place_of(&row, 1).unwrap_or(Lsn(0)), slot })
+        })
+    }
+
+    /// All slots whose name begins so, by their names.
+    pub fn slots(&self, prefix: &str) -> Result<Vec<(String, Slot)>, StoreError> {
+        self.ask("follow.slots", async |client, _| {
+            let rows = client.query(SLOTS, &[&prefix]).await.map_err(|error| meaning("follow.slots", error))?;
+            Ok(rows.iter().map(|row| (row.get(0), slot_of(row, 1))).collect())
         })
     }
 

@@ -1,6 +1,7 @@
 //! PostgreSQL's own promises, on a real server: the conformance suite, who may connect, migrations, plans, lost lines.
 
 mod copies;
+mod followed;
 mod gone;
 mod migrations;
 mod plans;

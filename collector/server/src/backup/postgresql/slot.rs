@@ -23,6 +23,8 @@ use crate::{
     files::{FileError, create_private_folder},
 };
 
+/// How the names of all followers' slots begin.
+pub(crate) const SLOTS: &str = "upheld_";
 /// How long another reader of our slot is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often is looked whether it is gone.
@@ -112,5 +114,5 @@ pub(super) fn name_of_slot(data: &DataDir, into: &Path) -> Result<String, Failur
     let path = std::path::absolute(into).unwrap_or_else(|_| into.to_owned());
     digest.update(path.as_os_str().as_encoded_bytes());
     let name = hex(&digest.finalize());
-    Ok(format!("upheld_{}", name.get(..12).unwrap_or(&name)))
+    Ok(format!("{SLOTS}{}", name.get(..12).unwrap_or(&name)))
 }

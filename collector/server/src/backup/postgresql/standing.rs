@@ -24,7 +24,7 @@ impl Awaited {
 }
 
 /// Whether a server holds back so much of its log that somebody should know: how much, and what comes of it.
-pub(super) fn held_back(slot: &Slot) -> Option<String> {
+pub(crate) fn held_back(slot: &Slot) -> Option<String> {
     let Slot { behind, room, state, .. } = slot;
     let is_near = room.is_some_and(|room| room < MUCH.cast_signed()) && *behind > MUCH / 4;
     if *behind < MUCH && !is_near && state != "unreserved" {

@@ -108,7 +108,9 @@ fn next(made: &Made, pgdata: &Path, into: Option<&Path>) -> Vec<String> {
         ));
     }
     steps.push(
-        "follow the new server, into the same folder or another one: upheld-collector backup --follow DIR".to_owned(),
+        "follow the new server, into the same folder or another one: upheld-collector backup --follow DIR; it waits for \
+         nobody before it answers a write (synchronous_standby_names), until you have it do so with the words that this prints"
+            .to_owned(),
     );
     steps
 }
