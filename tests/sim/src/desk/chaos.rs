@@ -1,6 +1,6 @@
 //! What goes wrong when, drawn from the seed.
 
-use super::world::World;
+use super::{truth::Truth, world::World};
 use crate::{
     Length,
     dice::Dice,
@@ -50,11 +50,16 @@ pub(super) struct Chaos {
     long_line_at: u64,
     /// When a wrong clock of the collector is put right.
     right_at: Option<u64>,
+    /// One outage that a machine sees and, set back, knows nothing of: where, its snapshot's time, and when.
+    forgets: Option<(usize, u64, u64)>,
 }
 
 impl Chaos {
-    pub(super) fn new(plan: &Plan, dice: &mut Dice) -> Self {
+    pub(super) fn new(plan: &Plan, truth: &Truth, dice: &mut Dice) -> Self {
+        let chosen = usize::try_from(dice.roll(truth.0.len() as u64)).unwrap_or(0);
+        let forgets = truth.0.get(chosen).filter(|_| plan.rolls_back);
         Self {
+            forgets: forgets.map(|outage| (outage.site, outage.from - 5 * MINUTE, outage.to - MINUTE)),
             next: dice.wait(plan.every_ms),
             backup_at: 5 * MINUTE,
             long_away_at: dice.between(HOUR, plan.faulty_ms),
@@ -65,7 +70,8 @@ impl Chaos {
 
     pub(super) fn next(&self) -> u64 {
         let all = [self.next, self.backup_at, self.long_away_at, self.long_line_at];
-        all.into_iter().chain(self.right_at).min().unwrap_or(self.next)
+        let forgets = self.forgets.map(|(_, snapshot, back)| snapshot.min(back));
+        all.into_iter().chain(self.right_at).chain(forgets).min().unwrap_or(self.next)
     }
 
     /// Does what is due.
@@ -74,6 +80,16 @@ impl Chaos {
         if self.right_at.is_some_and(|at| at <= now) {
             self.right_at = None;
             world.collector.off_ms = 0;
+        }
+        if let Some((site, snapshot, back)) = self.forgets {
+            if snapshot <= now {
+                let machine = world.posts[site].host.machine(now);
+                world.posts[site].machines.push(machine);
+                self.forgets = Some((site, u64::MAX, back));
+            } else if back <= now {
+                self.forgets = None;
+                roll_back(world, site);
+            }
         }
         if self.backup_at <= now {
             self.backup_at = now + world.dice.wait(world.plan.faulty_ms / 6);

@@ -109,7 +109,7 @@ impl World {
     }
 
     fn live(&mut self) -> Result<(), String> {
-        let mut chaos = Chaos::new(&self.plan, &mut self.dice);
+        let mut chaos = Chaos::new(&self.plan, &self.truth, &mut self.dice);
         while self.now_ms < self.plan.faulty_ms {
             self.step(Some(&mut chaos))?;
         }
