@@ -114,8 +114,11 @@ fn causes(world: &World, rows: &[Row]) -> Result<(), String> {
         }
         let found = incidents_of(outage, rows)?;
         // What hangs on a cause for longer than people may be made to wait is an incident of its own (DETECTION 4.2).
+        let client = peer(outage.site).client;
+        // Unstable power holds what follows it.
+        let is_held = rows.iter().any(|row| row.client == client && row.dedup.contains("unstable"));
         let is_one = match outage.cause {
-            Cause::Power | Cause::Switch => !found.is_empty(),
+            Cause::Power | Cause::Switch => is_held || !found.is_empty(),
             Cause::Service | Cause::Recorder | Cause::Camera | Cause::Uplink => found.len() == 1,
         };
         if !is_one {
