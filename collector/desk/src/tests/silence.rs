@@ -110,6 +110,22 @@ async fn the_collectors_own_absence_is_nobodys_silence() {
     }
 }
 
+/// The guard of the first start goes on after a second one.
+#[tokio::test]
+async fn a_second_start_forgets_no_absence_of_our_own() {
+    let mut town = Town::new(1).await;
+    town.live_until(town.world.now + SignedDuration::from_secs(60), |_, _| true).await;
+    for (away, lives) in [(600, 30), (5, 400)] {
+        let Town { world, agents } = town;
+        let mut world = world.restarted();
+        world.pass(away);
+        world.desk.start_run(world.now).await.unwrap();
+        town = Town { world, agents };
+        let told = town.live_until(town.world.now + SignedDuration::from_secs(lives), |_, _| false).await;
+        assert!(told.is_empty(), "{told:#?}");
+    }
+}
+
 #[tokio::test]
 async fn one_of_two_agents_is_its_host_and_both_are_the_site() {
     let mut world = World::new().await;

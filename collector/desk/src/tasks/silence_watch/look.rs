@@ -32,7 +32,7 @@ use crate::{
     own,
     plan::host_among,
     site,
-    tasks::run::{ALIVE_GAP_MAX, Run},
+    tasks::run::{ALIVE_GAP_MAX, Run, gaps},
 };
 
 /// Agents that one run looks at, the longest silent first.
@@ -130,6 +130,9 @@ fn quiet(tx: &dyn ReadTx, run: &Run, now: Timestamp) -> Result<BTreeMap<(ClientI
     let mut deaf = own::deaf(tx, now)?;
     let down = run.started_at.saturating_sub(run.was_down).unwrap_or(run.started_at);
     deaf.push(Deaf { from: down, until: Some(run.started_at) });
+    // Those before earlier starts: their guards go on after another start.
+    let runs = tx.runs_since(now.saturating_sub(GUARD_MAX).unwrap_or(now))?;
+    deaf.extend(gaps(&runs).into_iter().map(|(from, until)| Deaf { from, until: Some(until) }));
     deaf.retain(|_| !is_broken(Rule::OwnOutageExcuses));
     deaf.extend(others_gone(tx, run, now)?);
     let cutoff = now.saturating_sub(SignedDuration::from_millis(HEARTBEAT_MS.cast_signed())).unwrap_or(now);
