@@ -7,6 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
+use upheld_model::mutant::{Rule, is_broken};
 use upheld_store::{
     ReadTx, StoreError, Tx,
     postgres::{Lost, WentBack},
@@ -180,7 +181,8 @@ const CORRECTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// Whether receivers may know of a fault that began at this instant from commits that were lost since.
 pub(crate) fn may_be_known<T: ReadTx + ?Sized>(tx: &T, began: Timestamp) -> Result<bool, DeskError> {
     let Some(gap) = tx.last_gap()? else { return Ok(false) };
-    Ok(began <= gap.missing_to.saturating_add(CORRECTED_WITHIN).unwrap_or(Timestamp::MAX))
+    Ok(!is_broken(Rule::LostIsLookedUp)
+        && began <= gap.missing_to.saturating_add(CORRECTED_WITHIN).unwrap_or(Timestamp::MAX))
 }
 
 /// Refuses in recovery.

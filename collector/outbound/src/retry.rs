@@ -8,6 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
+use upheld_model::mutant::{Rule, is_broken};
 
 use crate::{DeliveryKey, Outcome};
 
@@ -75,6 +76,7 @@ pub fn next_attempt(key: &DeliveryKey, attempts: &[Attempt], now: Timestamp) -> 
             let asked = not_before.map_or(SignedDuration::ZERO, |at| at.duration_since(from).min(NOT_BEFORE_MAX));
             Next::At(later(from, wait.max(asked)))
         }
+        Outcome::Unclear { .. } if is_broken(Rule::UnclearWaits) => Next::LookUpFirst { at: now },
         Outcome::Unclear { .. } => Next::LookUpFirst { at: later(from, wait.max(UNCLEAR)) },
     }
 }

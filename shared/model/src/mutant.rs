@@ -59,6 +59,26 @@ rules! {
     GapIsToldAgain = "gap-told-once",
     /// Samples are given up before transitions.
     TransitionsGoLast = "thinning-drops-transitions",
+    /// What may have arrived is looked up before it is sent again.
+    LookedUpBeforeSent = "ticket-without-look-up",
+    /// After anything unclear a search index has its time.
+    UnclearWaits = "retried-at-once-after-a-timeout",
+    /// A ticket's key derives from content that a re-send does not change.
+    KeyIsContent = "reference-changes-on-a-re-send",
+    /// The intent to send is committed before anything is sent.
+    IntentIsCommitted = "intent-after-the-call",
+    /// A message is marked after its effect.
+    MarkedAfterEffect = "mark-before-the-effect",
+    /// What was announced stands in the database.
+    AnnouncedIsStored = "announced-again-after-a-restart",
+    /// By a clock in doubt nothing is announced.
+    DoubtIsSilent = "clock-in-doubt-announces",
+    /// In recovery nothing is announced or sent.
+    RecoveryIsSilent = "recovery-announces",
+    /// A command given again under its key is the same command.
+    CommandIsOnce = "command-not-idempotent",
+    /// A ticket that may have been opened before commits were lost is looked up.
+    LostIsLookedUp = "told-again-after-a-restore",
     /// An incident is written in the transaction of the record that opened it.
     JudgedInTransaction = "incident-outside-the-transaction",
     /// What nobody knows is not up.

@@ -14,6 +14,7 @@ use upheld_detection::{
 };
 use upheld_model::{
     AssetId, CheckId, ClientId, Digest, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId,
+    mutant::{Rule, is_broken},
 };
 use upheld_outbound::{Delivery, EventKind};
 use upheld_store::{
@@ -267,6 +268,9 @@ fn key(case: &Case, event: EventKind, subject: &Subject, channel: &str, occurred
     let (incident, occurred) = (case.row.incident_key.to_string(), occurred.to_string());
     let mut fields = vec!["upheld-message/1", &incident, channel, event.as_str()];
     match subject {
+        Subject::Incident if event == EventKind::IncidentOpened && is_broken(Rule::KeyIsContent) => {
+            return content_key(&["upheld-message/1", &incident, channel, &case.incident.received.to_string()]);
+        }
         Subject::Incident if event == EventKind::IncidentOpened => return ticket_key(&case.row.incident_key, channel),
         Subject::Incident => fields.push(&occurred),
         Subject::Said { text } => fields.extend([occurred.as_str(), text]),

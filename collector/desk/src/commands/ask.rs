@@ -6,7 +6,10 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use upheld_agreement::clock::{self as terms_clock, CancelReason, Fact, FactKind, FactRefused};
 use upheld_detection::incident::{Action, IncidentEffect, Refused, Resolution, Who, act};
-use upheld_model::{Digest, IncidentRef};
+use upheld_model::{
+    Digest, IncidentRef,
+    mutant::{Rule, is_broken},
+};
 use upheld_outbound::EventKind;
 use upheld_store::Tx;
 
@@ -365,7 +368,7 @@ pub(super) fn is_repeated(
     let who = who.id(tx)?;
     let since = now.saturating_sub(KEY_KEPT).unwrap_or(Timestamp::MIN);
     match tx.command(&who, key, since)? {
-        Some(before) if before == asked => Ok(true),
+        Some(before) if before == asked => Ok(!is_broken(Rule::CommandIsOnce)),
         Some(_other) => Err(CommandError::KeyReused),
         None => {
             tx.forget_commands(since)?;

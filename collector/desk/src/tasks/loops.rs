@@ -8,6 +8,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use upheld_model::mutant::{Rule, is_broken};
 use upheld_store::StoreError;
 
 use super::{Report, Surroundings, among::WhileHeld, run::ALIVE_EVERY};
@@ -181,7 +182,7 @@ impl Task {
                 desk.recovery().await?.is_some()
             }
         };
-        if waits_for_a_person {
+        if waits_for_a_person && !is_broken(Rule::RecoveryIsSilent) {
             return Ok(Report::of(self.name()));
         }
         match self {
