@@ -13,11 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use upheld_detection::{
     incident::{DedupKey, OwnSeen, Root, Trigger},
-    own::{Change, ClockGuard, Door, Line, Look, Reading, Trouble},
+    own::{Change, ClockGuard, Door, Line, Look, QUORUM, Reading, Trouble},
     silence::{Deaf, GUARD_MAX},
 };
 use upheld_model::{AgentId, ClientId, IncidentClass, IncidentKind, SiteId};
-use upheld_store::{ReadTx, Tx};
+use upheld_store::{ReadTx, Tx, agents::AgentStatus};
 
 use crate::{Desk, DeskError, clock, site, tasks::Report};
 
@@ -25,6 +25,8 @@ use crate::{Desk, DeskError, clock, site, tasks::Report};
 pub const OWN_CLIENT: &str = "collector";
 /// An agent that was not heard for longer says nothing about the clock.
 const OFFSET_KEPT: SignedDuration = SignedDuration::from_secs(90);
+/// How long a new process waits for agents whose clocks contradict its own: it has no reading from before.
+const COMPARED_WITHIN: SignedDuration = SignedDuration::from_secs(90);
 
 /// The machines of this process, and what they said and is not stored yet.
 #[derive(Debug, Default)]
@@ -137,6 +139,26 @@ impl Desk {
     /// Whether the clock is in doubt: nothing is announced by it.
     pub(crate) fn is_clock_in_doubt(&self) -> bool {
         self.own().clock.is_in_doubt()
+    }
+
+    /// Whether spans of time may be measured by the wall clock: it is not in doubt, what was said of it is stored, and
+    /// since this process began it was held against the agents' or had the time to be.
+    pub(crate) async fn is_clock_settled(&self, now: Timestamp) -> Result<bool, DeskError> {
+        let is_new = self.this_run().is_some_and(|run| now.duration_since(run.started_at).abs() < COMPARED_WITHIN);
+        let is_heard = {
+            let mut own = self.own();
+            if own.clock.is_in_doubt() || own.said.iter().any(|(trouble, _)| *trouble == Trouble::Clock) {
+                return Ok(false);
+            }
+            own.offsets(now).len() >= QUORUM
+        };
+        if is_heard || !is_new {
+            return Ok(true);
+        }
+        // Fewer could not contradict it either.
+        let agents = self.store.read("own.agents", |tx| tx.agents(None).map_err(DeskError::from)).await?;
+        let can_say = agents.iter().filter(|agent| agent.status == AgentStatus::Active).count();
+        Ok(can_say < QUORUM)
     }
 
     /// Whether a trouble lasts, or is not stored yet: nobody is called silent.
@@ -309,6 +331,9 @@ fn store(tx: &mut dyn Tx, trouble: Trouble, change: Change, now: Timestamp) -> R
             tx.end_own_outage(trouble.as_str(), until)?;
             if trouble == Trouble::Clock {
                 tx.last_seen_at_most(now)?;
+                // How long ago they were tried was measured by a clock that was wrong.
+                tx.doubt_waiting_messages(now)?;
+                tx.wake_waiting_messages(now)?;
             }
             Trigger::OwnTroubleOver { trouble, until, why }
         }

@@ -44,6 +44,8 @@ pub trait RestoreWrites {
     /// Marks each message that still waits as begun by a try whose end nobody saw, so that whoever takes it asks the
     /// receiver before he sends.
     fn doubt_waiting_messages(&mut self, at: Timestamp) -> Result<usize, StoreError>;
+    /// Has each message that still waits looked at again by `at`: a clock that was wrong may have put it off for years.
+    fn wake_waiting_messages(&mut self, at: Timestamp) -> Result<usize, StoreError>;
 }
 
 const OPEN: Query = query!(
@@ -89,6 +91,7 @@ const DOUBT: Query = query!(
      coalesce((SELECT max(attempt) FROM attempts a WHERE a.client = o.client AND a.key = o.key), 0) + 1, \
      'before the loss', ?1 FROM outbox o WHERE o.next_attempt_at IS NOT NULL"
 );
+const WAKE: Query = query!("restores.wake", "UPDATE outbox SET next_attempt_at = ?1 WHERE next_attempt_at > ?1");
 
 #[cfg(test)]
 pub(crate) const HOT: &[Query] = &[OPEN, LAST];
@@ -125,7 +128,8 @@ impl RestoreWrites for Sql<'_> {
     fn accept_restores(&mut self, at: Timestamp, by: &str) -> Result<bool, StoreError> {
         let was_open = self.run(&ACCEPT, params![At(at), by])? > 0;
         if was_open {
-            self.run(&LOOK_AGAIN, [At(at)])?;
+            // By any clock, also by one that is set right after this.
+            self.run(&LOOK_AGAIN, [At(Timestamp::UNIX_EPOCH)])?;
         }
         Ok(was_open)
     }
@@ -141,5 +145,9 @@ impl RestoreWrites for Sql<'_> {
 
     fn doubt_waiting_messages(&mut self, at: Timestamp) -> Result<usize, StoreError> {
         self.run(&DOUBT, [At(at)])
+    }
+
+    fn wake_waiting_messages(&mut self, at: Timestamp) -> Result<usize, StoreError> {
+        self.run(&WAKE, [At(at)])
     }
 }

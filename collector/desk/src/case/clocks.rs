@@ -6,6 +6,7 @@ use upheld_agreement::clock::{
     Announced, Calendars, Clock, ClockState, Effect, LateFact, ManufacturerClock, Milestone,
 };
 use upheld_detection::own::Trouble;
+use upheld_model::mutant::{Rule, is_broken};
 use upheld_outbound::EventKind;
 use upheld_store::{Tx, clocks::ClockRow};
 
@@ -48,7 +49,8 @@ pub(crate) fn manufacturer(case: &Case) -> Result<Option<ManufacturerClock>, Des
     }
 }
 
-/// Announces what fell due by `now`, takes back what a late fact made wrong, and notes when to look again.
+/// Takes back what a late fact made wrong, and notes when to look again: at once where something fell due by `now`. That
+/// is announced by the clocks' task, which holds the wall clock against the monotonic one before it believes it.
 pub(crate) fn settle(
     tx: &mut dyn Tx,
     book: &CurrentBook,
@@ -56,15 +58,43 @@ pub(crate) fn settle(
     clocks: &[Clock],
     now: Timestamp,
 ) -> Result<(), DeskError> {
+    settle_as(tx, book, case, clocks, Settling::Noting, now)
+}
+
+/// The same, and announces what fell due.
+pub(crate) fn announce(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    case: &Case,
+    clocks: &[Clock],
+    now: Timestamp,
+) -> Result<(), DeskError> {
+    settle_as(tx, book, case, clocks, Settling::Announcing, now)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settling {
+    Noting,
+    Announcing,
+}
+
+fn settle_as(
+    tx: &mut dyn Tx,
+    book: &CurrentBook,
+    case: &Case,
+    clocks: &[Clock],
+    settling: Settling,
+    now: Timestamp,
+) -> Result<(), DeskError> {
     let manufacturer = manufacturer(case)?;
     if clocks.is_empty() && manufacturer.is_none() {
         return Ok(());
     }
     // What may be missing could pause or meet it: nothing falls due until a person has seen the gap.
-    let is_held = recovery::waiting(&*tx)?.is_some();
+    let is_held = recovery::waiting(&*tx)?.is_some() && !is_broken(Rule::RecoveryIsSilent);
     let rows = tx.clocks(&case.row.client, case.row.number)?;
     // By a clock that is in doubt nothing is announced; when it may be believed again the deadline has passed (DELIVERY 4).
-    let is_in_doubt = tx.own_outage_open(Trouble::Clock.as_str())?.is_some();
+    let is_in_doubt = tx.own_outage_open(Trouble::Clock.as_str())?.is_some() && !is_broken(Rule::DoubtIsSilent);
     for running in clocks.iter().map(Running::Ours).chain(manufacturer.as_ref().map(Running::Manufacturers)) {
         let held = rows.iter().find(|row| row.clock == running.name());
         let mut told: Vec<Told> = match held {
@@ -74,6 +104,8 @@ pub(crate) fn settle(
         };
         let standing: Vec<_> = told.iter().filter(|told| told.withdrawn.is_none()).map(|told| told.announced).collect();
         let due = if is_in_doubt || is_held { Vec::new() } else { running.milestones_due(now, &standing) };
+        let is_left = |effect: &Effect| settling == Settling::Noting && matches!(effect, Effect::Announce { .. });
+        let (left, due): (Vec<_>, Vec<_>) = due.into_iter().partition(is_left);
         for effect in due {
             let (event, subject, dated) = carry_out(&mut told, running.name(), effect);
             messages::tell(tx, book, case, clocks, event, &subject, dated, now)?;
@@ -81,9 +113,17 @@ pub(crate) fn settle(
         let row = running.row(case, now)?;
         let row = ClockRow {
             revision: held.map_or(0, |row| row.revision),
-            announced: text("announcements of a clock", &told)?,
-            // It is looked at again as soon as the clock may be believed, whatever was passed by then.
-            next_deadline: if is_in_doubt { Some(Timestamp::UNIX_EPOCH) } else { row.next_deadline },
+            announced: if is_broken(Rule::AnnouncedIsStored) {
+                "[]".to_owned()
+            } else {
+                text("announcements of a clock", &told)?
+            },
+            // It is looked at again as soon as it may be announced, whatever was passed by then, and also if it has ended.
+            next_deadline: if is_in_doubt || is_held || !left.is_empty() {
+                Some(Timestamp::UNIX_EPOCH)
+            } else {
+                row.next_deadline
+            },
             ..row
         };
         match held {

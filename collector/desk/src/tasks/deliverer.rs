@@ -10,7 +10,10 @@ mod ticket;
 use std::{collections::BTreeSet, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use upheld_model::ClientId;
+use upheld_model::{
+    ClientId,
+    mutant::{Rule, is_broken},
+};
 use upheld_outbound::{
     Delivery, DeliveryKey, EventKind, Outcome,
     notify::{
@@ -43,6 +46,8 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(20);
 const UNSET_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// How often mail that waits is looked at.
 const UNSET_LOOK: SignedDuration = SignedDuration::from_mins(5);
+/// How often it is looked whether the clock may be believed again.
+const UNSETTLED_LOOK: SignedDuration = SignedDuration::from_secs(10);
 /// How long a message belongs to the worker that took it; longer than a look-up and a try together.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 
@@ -206,12 +211,20 @@ impl Desk {
         if let Some(unsendable) = unsendable(&name, &book, row, channel.has_mail(), now) {
             return self.store.write("deliverer.hold", move |tx| hold(tx, &owner, &leased, unsendable, now)).await;
         }
-        let known = Arc::clone(&book);
-        let taken = self.store.write("deliverer.take", move |tx| take(tx, &owner, &leased, &known, now)).await?;
+        let (known, is_settled) = (Arc::clone(&book), self.is_clock_settled(now).await?);
+        let taken =
+            self.store.write("deliverer.take", move |tx| take(tx, &owner, &leased, &known, is_settled, now)).await?;
         let Some(try_now) = taken else { return Ok(false) };
         let outcome = match address(&name, &book, &row.client, secrets) {
             Ok(address) => {
                 let delivery = delivery(&try_now.row)?;
+                if is_broken(Rule::MarkedAfterEffect) {
+                    let (owner, leased, book) = (worker.to_owned(), try_now.row.clone(), Arc::clone(&book));
+                    let outcome = Outcome::Delivered { reference: "expected".to_owned(), known_as: None };
+                    let tried = (try_now.attempt, outcome);
+                    let early = move |tx: &mut dyn Tx| mark(tx, &owner, &leased, &book, tried, now);
+                    self.store.write("deliverer.mark", early).await?;
+                }
                 channel.send(&address, &delivery, try_now.how, now).await
             }
             Err(why) => Outcome::Retry { why, not_before: None },
@@ -321,12 +334,14 @@ struct TryNow {
     row: OutboxRow,
 }
 
-/// Leases a message and notes the intent, or puts it off, or gives it up. `None` when there is nothing to try.
+/// Leases a message and notes the intent, or puts it off, or gives it up. `None` when there is nothing to try. What may
+/// have arrived waits for a clock that `is_settled`: by another nobody knows whether a search index has had its time.
 fn take(
     tx: &mut dyn Tx,
     worker: &str,
     row: &OutboxRow,
     book: &CurrentBook,
+    is_settled: bool,
     now: Timestamp,
 ) -> Result<Option<TryNow>, DeskError> {
     let until = now.saturating_add(LEASE).unwrap_or(Timestamp::MAX);
@@ -341,6 +356,12 @@ fn take(
     let attempts = history(rows)?;
     let how = match next_attempt(&key(row)?, &attempts, now) {
         Next::At(at) if at <= now => How::Send,
+        Next::LookUpFirst { at } if at <= now && is_broken(Rule::LookedUpBeforeSent) => How::Send,
+        Next::LookUpFirst { at } if at <= now && !is_settled => {
+            let at = now.saturating_add(UNSETTLED_LOOK).unwrap_or(Timestamp::MAX);
+            settle(tx, worker, row, &Settled { next_attempt_at: Some(at), ..waiting(row) })?;
+            return Ok(None);
+        }
         Next::LookUpFirst { at } if at <= now => How::LookUpFirst { known_as: ticket::known_as(&*tx, row)? },
         Next::At(at) | Next::LookUpFirst { at } => {
             settle(tx, worker, row, &Settled { next_attempt_at: Some(at), ..waiting(row) })?;
@@ -359,7 +380,9 @@ fn take(
     };
     let attempt = u32::try_from(attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
     let intent = AttemptRow { attempt, worker: worker.to_owned(), started_at: now, ended_at: None, outcome: None };
-    tx.begin_attempt(&row.client, &row.key, &intent)?;
+    if !is_broken(Rule::IntentIsCommitted) {
+        tx.begin_attempt(&row.client, &row.key, &intent)?;
+    }
     // What waited may have been amended since it was read.
     let row = tx.message(&row.client, &row.key)?.unwrap_or_else(|| row.clone());
     Ok(Some(TryNow { attempt, how, row }))
@@ -374,6 +397,10 @@ fn mark(
     (attempt, outcome): (u32, Outcome),
     now: Timestamp,
 ) -> Result<bool, DeskError> {
+    if is_broken(Rule::IntentIsCommitted) {
+        let late = AttemptRow { attempt, worker: worker.to_owned(), started_at: now, ended_at: None, outcome: None };
+        tx.begin_attempt(&row.client, &row.key, &late)?;
+    }
     tx.end_attempt(&row.client, &row.key, attempt, now, &text("outcome", &outcome)?)?;
     let attempts = history(tx.attempts(&row.client, &row.key)?)?;
     let last_error = match &outcome {

@@ -93,7 +93,7 @@ impl Desk {
         Ok(report)
     }
 
-    pub(super) fn this_run(&self) -> Option<Run> {
+    pub(crate) fn this_run(&self) -> Option<Run> {
         *self.shared.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -154,3 +154,22 @@ async fn a_suspended_collector_counts_its_absence_as_its_own() {
     assert_eq!(runs[1].last_alive, at("2026-11-16T16:00:05Z"));
     assert_eq!(runs[0].started_at, world.now);
 }
+
+#[tokio::test]
+async fn what_fell_due_is_announced_by_the_task_that_checks_the_clock_and_by_nobody_else() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    world.fail(&mut agent).await;
+    let receiver = Receiver::new();
+    // An hour and more in a moment: nobody has looked yet whether the clock may be believed.
+    world.now = at("2026-11-16T17:30:00Z");
+    let incident = "acme/INC-1".parse().unwrap();
+    world.desk.note(&Scope::Provider, &incident, "still down".into(), &ana(), world.now).await.unwrap();
+    world.send(&receiver).await;
+    assert_eq!(receiver.events(), ["incident.opened"]);
+    world.desk.clocks_once(world.now).await.unwrap();
+    world.send(&receiver).await;
+    let mut events = receiver.events();
+    events.sort();
+    assert_eq!(events, ["clock.breached", "clock.warning", "incident.opened"]);
+}

@@ -178,3 +178,67 @@ async fn crash_after_send(world: &World, receiver: &Receiver) {
         .unwrap();
     receiver.posts.lock().unwrap().push((row.key, row.event));
 }
+
+/// Both clocks at a moment: the wall clock, and the monotonic one in seconds.
+fn reading(wall: jiff::Timestamp, mono: u64) -> upheld_detection::own::Reading {
+    upheld_detection::own::Reading { wall, mono: upheld_model::Mono(mono * 1_000_000_000) }
+}
+
+#[tokio::test]
+async fn by_a_clock_that_jumped_nobody_knows_whether_an_index_has_had_its_time() {
+    let mut world = World::with(book_with_look_up()).await;
+    let mut agent = world.agent("acme", "north").await;
+    world.desk.observe(reading(world.now, 100));
+    world.fail(&mut agent).await;
+    let receiver = Receiver::new();
+    receiver.is(Mood::TakesButAnswerIsLost);
+    world.send(&receiver).await;
+    receiver.is(Mood::Takes);
+    // What the index does not show yet is as if it were not there.
+    receiver.posts.lock().unwrap().clear();
+    let right = world.now;
+    world.now = right + SignedDuration::from_hours(1);
+    world.desk.observe(reading(world.now, 105));
+    world.send(&receiver).await;
+    world.desk.own_once(world.now).await.unwrap();
+    world.pass(600);
+    world.send(&receiver).await;
+    let events = receiver.events();
+    assert!(events.iter().filter(|event| *event == "incident.opened").count() <= 1, "{events:?}");
+    assert!(world.view("acme/INC-1").await.deliveries[0].status == "pending", "it waits for a clock that is right");
+
+    // Set right, two minutes are two minutes again.
+    world.now = right + SignedDuration::from_secs(15);
+    world.desk.observe(reading(world.now, 115));
+    world.desk.own_once(world.now).await.unwrap();
+    world.pass(119);
+    world.send(&receiver).await;
+    assert_eq!(world.view("acme/INC-1").await.deliveries[0].status, "pending");
+    world.pass(10);
+    world.send(&receiver).await;
+    assert_eq!(world.view("acme/INC-1").await.deliveries[0].status, "delivered");
+}
+
+#[tokio::test]
+async fn what_a_clock_ten_years_ahead_put_off_is_sent_when_it_is_set_right() {
+    let mut world = World::with(book_with_look_up()).await;
+    let mut agent = world.agent("acme", "north").await;
+    world.desk.observe(reading(world.now, 100));
+    world.fail(&mut agent).await;
+    let receiver = Receiver::new();
+    receiver.is(Mood::IsBusy);
+    let right = world.now;
+    world.now = right + SignedDuration::from_hours(10 * 365 * 24);
+    world.desk.observe(reading(world.now, 105));
+    world.desk.own_once(world.now).await.unwrap();
+    world.send(&receiver).await;
+    receiver.is(Mood::Takes);
+    world.now = right + SignedDuration::from_secs(15);
+    world.desk.observe(reading(world.now, 115));
+    world.desk.own_once(world.now).await.unwrap();
+    for _ in 0..60 {
+        world.pass(10);
+        world.send(&receiver).await;
+    }
+    assert_eq!(world.view("acme/INC-1").await.deliveries[0].status, "delivered");
+}

@@ -55,3 +55,37 @@ async fn a_message_that_waited_in_the_backup_is_looked_up_before_it_is_sent() {
     world.send(&receiver).await;
     assert_eq!(receiver.events(), ["incident.opened"]);
 }
+
+#[tokio::test]
+async fn what_fell_due_in_recovery_is_announced_although_it_was_accepted_by_a_clock_that_was_ahead() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    world.fail(&mut agent).await;
+    let receiver = Receiver::new();
+    world.desk.begin_recovery(world.now, world.now).await.unwrap();
+    let ahead = world.now + jiff::SignedDuration::from_hours(10 * 365 * 24);
+    world.desk.accept_recovery(&ana(), ahead).await.unwrap();
+    world.now = at("2026-11-16T18:00:00Z");
+    world.desk.clocks_once(world.now).await.unwrap();
+    world.send(&receiver).await;
+    let events = receiver.events();
+    assert!(events.iter().any(|event| event == "clock.breached"), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_breach_of_the_recovery_is_told_also_of_a_clock_that_ended_in_it() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    world.fail(&mut agent).await;
+    let receiver = Receiver::new();
+    world.desk.begin_recovery(world.now, world.now).await.unwrap();
+    world.now = at("2026-11-16T18:00:00Z");
+    let response = crate::Response { effective_at: None, manner: "remote".into(), with_whom: None, note: None };
+    let incident = "acme/INC-1".parse().unwrap();
+    world.desk.respond(&Scope::Provider, &incident, response, &ana(), world.now).await.unwrap();
+    world.desk.accept_recovery(&ana(), world.now).await.unwrap();
+    world.desk.clocks_once(world.now).await.unwrap();
+    world.send(&receiver).await;
+    let events = receiver.events();
+    assert!(events.iter().any(|event| event == "clock.breached"), "{events:?}");
+}
