@@ -53,6 +53,19 @@ faults! {
     KilledAfterCommit = "the collector is killed between commit and answer",
     CollectorSetBack = "the collector's database loses its last commits",
     CollectorClockStepped = "the collector's wall clock is set",
+    CollectorKilled = "the collector is killed before or after a commit of the desk's",
+    RestoredWhole = "the collector is restored with all that was written",
+    RestoredWithoutSegments = "the collector is restored to an old backup, and waits for a person",
+    TicketsDown = "the ticket system does not answer",
+    TicketsBusy = "the ticket system wants to be left alone (429)",
+    TicketRefusedFirst = "the ticket system answers 503 and has done nothing",
+    TicketTimeoutBefore = "no answer, and nothing was done",
+    TicketTimeoutAfter = "no answer, and the ticket is there",
+    TicketRefusedForGood = "the ticket system refuses a message for good (400)",
+    TicketIndexLags = "a ticket is not found for up to 100 s after it was made",
+    LookUpFails = "the ticket system cannot be asked",
+    TicketDeleted = "a ticket is deleted by hand",
+    TicketClosed = "a ticket is closed by hand",
 }
 
 /// How often each fault happened.

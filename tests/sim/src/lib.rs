@@ -1,8 +1,8 @@
 //! The product's own code under every fault of DELIVERY 6, in virtual time; a run is a function of its seed.
 //!
 //! In rooms of their own: the line between agents and collector (real journals, couriers and senders against the real
-//! `judge`), and the desk (real engines before that line, the real desk over a real database behind it), each with the
-//! truth beside it. README.md says which invariants of DELIVERY 5 are checked, and what is not modelled.
+//! `judge`), the desk (real engines before that line, the real desk over a real database behind it), and the tickets (that
+//! desk's clocks and outbox, people, and a ticket system that goes wrong), each with the truth beside it. README.md says which invariants of DELIVERY 5 are checked, and what is not modelled.
 
 pub mod command;
 #[cfg(feature = "desk")]
@@ -13,6 +13,8 @@ mod faults;
 mod house;
 mod line;
 pub mod mutants;
+#[cfg(feature = "desk")]
+mod tickets;
 
 pub use faults::{Counts, Fault};
 pub use mutants::{Broken, Seam};
@@ -47,6 +49,9 @@ pub enum Room {
     /// Agents' engines, that line, and the desk over its database.
     #[cfg(feature = "desk")]
     Desk,
+    /// The desk's clocks and outbox over its database, people, and a ticket system.
+    #[cfg(feature = "desk")]
+    Tickets,
 }
 
 impl Room {
@@ -55,6 +60,8 @@ impl Room {
         Self::Line,
         #[cfg(feature = "desk")]
         Self::Desk,
+        #[cfg(feature = "desk")]
+        Self::Tickets,
     ];
 
     /// Its name on the command line.
@@ -63,6 +70,8 @@ impl Room {
             Self::Line => "line",
             #[cfg(feature = "desk")]
             Self::Desk => "desk",
+            #[cfg(feature = "desk")]
+            Self::Tickets => "tickets",
         }
     }
 }
@@ -73,5 +82,7 @@ pub fn run(room: Room, seed: u64, length: Length, broken: Broken) -> Ran {
         Room::Line => line::run(seed, length, broken),
         #[cfg(feature = "desk")]
         Room::Desk => desk::run(seed, length),
+        #[cfg(feature = "desk")]
+        Room::Tickets => tickets::run(seed, length, broken),
     }
 }

@@ -22,6 +22,8 @@ pub enum Seam {
     AckBeforeCommit,
     /// What has a known id is known, whatever it says.
     DedupById,
+    /// Messages are written in a transaction after the one of what they tell of.
+    MessagesAfterwards,
 }
 
 /// Every mutant that must be caught.
@@ -48,6 +50,17 @@ pub const ALL: &[Broken] = &[
     Broken::Rule(Rule::DeadlineIsStored),
     Broken::Rule(Rule::SilenceEndsWhenHeard),
     Broken::Rule(Rule::ClaimIsCorrected),
+    Broken::Seam(Seam::MessagesAfterwards),
+    Broken::Rule(Rule::LookedUpBeforeSent),
+    Broken::Rule(Rule::UnclearWaits),
+    Broken::Rule(Rule::KeyIsContent),
+    Broken::Rule(Rule::IntentIsCommitted),
+    Broken::Rule(Rule::MarkedAfterEffect),
+    Broken::Rule(Rule::AnnouncedIsStored),
+    Broken::Rule(Rule::DoubtIsSilent),
+    Broken::Rule(Rule::RecoveryIsSilent),
+    Broken::Rule(Rule::CommandIsOnce),
+    Broken::Rule(Rule::LostIsLookedUp),
 ];
 
 /// Mutants that short runs do not catch yet: what would show them must still be simulated (README.md).
@@ -83,6 +96,22 @@ impl Broken {
                 | Rule::ClaimIsCorrected
                 | Rule::StepIsCounted,
             ) => Room::Desk,
+            #[cfg(feature = "desk")]
+            Self::Seam(Seam::MessagesAfterwards)
+            | Self::Rule(
+                Rule::LookedUpBeforeSent
+                | Rule::UnclearWaits
+                | Rule::KeyIsContent
+                | Rule::IntentIsCommitted
+                | Rule::MarkedAfterEffect
+                | Rule::AnnouncedIsStored
+                | Rule::DoubtIsSilent
+                | Rule::RecoveryIsSilent
+                | Rule::CommandIsOnce
+                | Rule::LostIsLookedUp,
+            ) => Room::Tickets,
+            #[cfg(not(feature = "desk"))]
+            Self::Seam(Seam::MessagesAfterwards) => Room::Line,
             Self::Nothing | Self::Rule(_) | Self::Seam(Seam::AckBeforeCommit | Seam::DedupById) => Room::Line,
         }
     }
@@ -99,6 +128,7 @@ impl Broken {
             Self::Rule(rule) => rule.word(),
             Self::Seam(Seam::AckBeforeCommit) => "ack-before-commit",
             Self::Seam(Seam::DedupById) => "dedup-by-id-only",
+            Self::Seam(Seam::MessagesAfterwards) => "messages-in-a-transaction-of-their-own",
         }
     }
 }

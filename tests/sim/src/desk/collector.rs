@@ -362,7 +362,10 @@ impl Channel for TakesAll {
         _: How,
         _: Timestamp,
     ) -> Boxed<'a, upheld_outbound::Outcome> {
-        Box::pin(std::future::ready(upheld_outbound::Outcome::Delivered { reference: "T-1".to_owned() }))
+        Box::pin(std::future::ready(upheld_outbound::Outcome::Delivered {
+            reference: "T-1".to_owned(),
+            known_as: None,
+        }))
     }
 
     fn has_mail(&self) -> bool {
