@@ -110,7 +110,8 @@ impl Desk {
                 return Err(shown);
             }
             Ok(Looked::Peer { peer, judged, sign }) => {
-                let kept = sign.filter(|_| came.elapsed() <= FRESH).and_then(|(sign, taken)| {
+                let kept = sign.filter(|_| came.elapsed() <= FRESH).and_then(|answered| {
+                    let (sign, taken) = *answered;
                     let is_kept = self.seen().keep(sign, Instant::now());
                     is_kept.then_some(taken)
                 });
@@ -183,7 +184,7 @@ enum Looked {
     /// Its certificate is not of a peer.
     NoPeer(Shown),
     /// What it means, and the answer if it is a sign of life that may wait to be written.
-    Peer { peer: AgentPeer, judged: Box<Judged>, sign: Option<(SeenRow, Taken)> },
+    Peer { peer: AgentPeer, judged: Box<Judged>, sign: Option<Box<(SeenRow, Taken)>> },
 }
 
 impl Looked {
@@ -205,7 +206,7 @@ impl Looked {
             let upload = Upload { book: &book, peer: &peer, request, now };
             sign = seen::sign(tx, &upload, &judged)?.map(|(sign, present)| {
                 let heard = Heard { has_news: false, present };
-                (sign, upload.delivered(None, &judged, heard))
+                Box::new((sign, upload.delivered(None, &judged, heard)))
             });
         }
         Ok(Self::Peer { peer, judged: Box::new(judged), sign })
