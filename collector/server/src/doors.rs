@@ -43,7 +43,7 @@ pub(crate) enum Door {
 /// What stands behind each door.
 #[derive(Clone)]
 pub(crate) struct Routers {
-    /// Behind the data door; requests carry the [`crate::pki::Peer`] as an extension.
+    /// Behind the data door; requests carry the [`crate::pki::Peer`] in an `Arc` as an extension.
     pub(crate) data: Router,
     /// Behind the enrolment door.
     pub(crate) enrolment: Router,

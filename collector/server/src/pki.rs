@@ -191,7 +191,7 @@ impl Pki {
     }
 
     /// The name under which agents' certificates are signed.
-    pub(crate) fn intermediate_name(&self) -> String {
+    pub(crate) fn intermediate_name(&self) -> &str {
         self.intermediate.subject()
     }
 

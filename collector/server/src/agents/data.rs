@@ -23,20 +23,16 @@ use crate::{
     problem::problem,
 };
 
-/// The agent that asks: certificate still good at this moment, row there, rate kept. Whether the row lets it do what
-/// it asks for is the desk's answer.
-pub(super) struct Known {
-    peer: AgentPeer,
-    /// Whether its certificate is of the intermediate in force; if not, it should renew before its day.
-    is_current: bool,
-}
+/// Whoever shows a certificate that is still good at this moment and keeps the rate. What it is worth by the agent's row
+/// is not looked at yet.
+pub(super) struct Showing(Arc<Peer>);
 
-impl FromRequestParts<Arc<Agents>> for Known {
+impl FromRequestParts<Arc<Agents>> for Showing {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, agents: &Arc<Agents>) -> Result<Self, Response> {
         // The door puts the peer there; a request without one cannot come from it.
-        let Some(peer) = parts.extensions.get::<Peer>().cloned() else {
+        let Some(peer) = parts.extensions.remove::<Arc<Peer>>() else {
             return Err(no_certificate());
         };
         if peer.not_after <= agents.now() {
@@ -47,33 +43,30 @@ impl FromRequestParts<Arc<Agents>> for Known {
                 "connect again with a renewed certificate, or enrol again: upheld-agent enroll '<link>'",
             ));
         }
-        if let Err(wait) = agents.by_agent.take(&peer.agent, Instant::now()) {
-            return Err(too_many(wait));
+        match agents.by_agent.take(&peer.agent, Instant::now()) {
+            Ok(()) => Ok(Self(peer)),
+            Err(wait) => Err(too_many(wait)),
         }
+    }
+}
+
+/// The agent that asks: row there, too. Whether the row lets it do what it asks for is the desk's answer.
+pub(super) struct Known {
+    peer: AgentPeer,
+}
+
+impl FromRequestParts<Arc<Agents>> for Known {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, agents: &Arc<Agents>) -> Result<Self, Response> {
+        let Showing(peer) = Showing::from_request_parts(parts, agents).await?;
         match agents.desk.peer_showing(&peer.agent, peer.issued_at).await {
             Ok(Shown::Good(known)) => {
-                let pki = agents.pki();
-                let is_current = peer.issuer == pki.intermediate_name();
-                if is_current
-                    && pki.rotating_since().is_some()
-                    && let Err(error) = agents.desk.confirm_root(&known, &pki.root_fingerprint()).await
-                {
-                    return Err(unavailable(&error));
-                }
-                Ok(Self { peer: known, is_current })
+                agents.confirm_root(&peer, &known).await?;
+                Ok(Self { peer: known })
             }
-            Ok(Shown::Void) => Err(problem(
-                StatusCode::FORBIDDEN,
-                codes::CERTIFICATE_VOID,
-                "The certificate is void: this agent was taken back with a newer one",
-                "the host asks to be taken back; a person at the provider says which one is real",
-            )),
-            Ok(Shown::Unknown) => Err(problem(
-                StatusCode::FORBIDDEN,
-                codes::UNKNOWN_AGENT,
-                "This collector does not know the agent",
-                "enrol it again: upheld-collector agent token --client C --site S",
-            )),
+            Ok(Shown::Void) => Err(void()),
+            Ok(Shown::Unknown) => Err(unknown()),
             Err(error) => {
                 agents.desk.refused_upload(&peer.agent, agents.now());
                 Err(unavailable(&error))
@@ -82,9 +75,28 @@ impl FromRequestParts<Arc<Agents>> for Known {
     }
 }
 
+impl Agents {
+    /// Whether a certificate is of the intermediate in force; if not, it should be renewed before its day.
+    fn is_current(&self, peer: &Peer) -> bool {
+        peer.issuer == self.pki().intermediate_name()
+    }
+
+    /// While the root changes: notes that the agent has come under the one in force.
+    async fn confirm_root(&self, peer: &Peer, known: &AgentPeer) -> Result<(), Response> {
+        let pki = self.pki();
+        if self.is_current(peer)
+            && pki.rotating_since().is_some()
+            && let Err(error) = self.desk.confirm_root(known, &pki.root_fingerprint()).await
+        {
+            return Err(unavailable(&error));
+        }
+        Ok(())
+    }
+}
+
 pub(super) async fn deliver(
     State(agents): State<Arc<Agents>>,
-    Known { peer, is_current }: Known,
+    Showing(peer): Showing,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -102,17 +114,31 @@ pub(super) async fn deliver(
         Err(error) => return unreadable(&error),
     };
     drop(inflated);
-    match agents.desk.deliver(&peer, request, agents.now()).await {
-        DeliverAnswer::Delivered(delivered) => {
-            let dictionary = dictionary::best();
-            json(StatusCode::OK, &Delivered { renew: !is_current, dictionary, ..delivered })
+    // While the root changes it is noted first who comes, which is a look of its own.
+    if agents.pki().rotating_since().is_some() {
+        match agents.desk.peer_showing(&peer.agent, peer.issued_at).await {
+            Ok(Shown::Good(known)) => {
+                if let Err(refusal) = agents.confirm_root(&peer, &known).await {
+                    return refusal;
+                }
+            }
+            // What is wrong is said below.
+            Ok(Shown::Void | Shown::Unknown) | Err(_) => {}
         }
-        DeliverAnswer::Conflict(conflict) => json(StatusCode::CONFLICT, &conflict),
-        DeliverAnswer::Problem(refusal) => refused(refusal),
+    }
+    match agents.desk.deliver_showing(&peer.agent, peer.issued_at, request, agents.now()).await {
+        Ok(DeliverAnswer::Delivered(delivered)) => {
+            let dictionary = dictionary::best();
+            json(StatusCode::OK, &Delivered { renew: !agents.is_current(&peer), dictionary, ..delivered })
+        }
+        Ok(DeliverAnswer::Conflict(conflict)) => json(StatusCode::CONFLICT, &conflict),
+        Ok(DeliverAnswer::Problem(refusal)) => refused(refusal),
+        Err(Shown::Void) => void(),
+        Err(Shown::Unknown | Shown::Good(_)) => unknown(),
     }
 }
 
-pub(super) async fn config(State(agents): State<Arc<Agents>>, Known { peer, .. }: Known) -> Response {
+pub(super) async fn config(State(agents): State<Arc<Agents>>, Known { peer }: Known) -> Response {
     if let Err(refusal) = agents.desk.admit(&peer).await {
         return refused(refusal);
     }
@@ -124,7 +150,7 @@ pub(super) async fn config(State(agents): State<Arc<Agents>>, Known { peer, .. }
 
 pub(super) async fn drill(
     State(agents): State<Arc<Agents>>,
-    Known { peer, .. }: Known,
+    Known { peer }: Known,
     Path(id): Path<String>,
 ) -> Response {
     if let Err(refusal) = agents.desk.admit(&peer).await {
@@ -137,7 +163,7 @@ pub(super) async fn drill(
     }
 }
 
-pub(super) async fn secrets(State(agents): State<Arc<Agents>>, Known { peer, .. }: Known, body: Bytes) -> Response {
+pub(super) async fn secrets(State(agents): State<Arc<Agents>>, Known { peer }: Known, body: Bytes) -> Response {
     if let Err(refusal) = agents.desk.admit(&peer).await {
         return refused(refusal);
     }
@@ -155,7 +181,7 @@ pub(super) async fn secrets(State(agents): State<Arc<Agents>>, Known { peer, .. 
     }
 }
 
-pub(super) async fn propose(State(agents): State<Arc<Agents>>, Known { peer, .. }: Known, body: Bytes) -> Response {
+pub(super) async fn propose(State(agents): State<Arc<Agents>>, Known { peer }: Known, body: Bytes) -> Response {
     if let Err(refusal) = agents.desk.admit(&peer).await {
         return refused(refusal);
     }
@@ -179,7 +205,7 @@ pub(super) async fn propose(State(agents): State<Arc<Agents>>, Known { peer, .. 
     }
 }
 
-pub(super) async fn renew(State(agents): State<Arc<Agents>>, Known { peer, .. }: Known, body: Bytes) -> Response {
+pub(super) async fn renew(State(agents): State<Arc<Agents>>, Known { peer }: Known, body: Bytes) -> Response {
     if let Err(refusal) = agents.desk.admit(&peer).await {
         return refused(refusal);
     }
@@ -207,6 +233,24 @@ pub(super) async fn renew(State(agents): State<Arc<Agents>>, Known { peer, .. }:
             )
         }
     }
+}
+
+fn void() -> Response {
+    problem(
+        StatusCode::FORBIDDEN,
+        codes::CERTIFICATE_VOID,
+        "The certificate is void: this agent was taken back with a newer one",
+        "the host asks to be taken back; a person at the provider says which one is real",
+    )
+}
+
+fn unknown() -> Response {
+    problem(
+        StatusCode::FORBIDDEN,
+        codes::UNKNOWN_AGENT,
+        "This collector does not know the agent",
+        "enrol it again: upheld-collector agent token --client C --site S",
+    )
 }
 
 fn no_certificate() -> Response {

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    pin::pin,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -89,23 +89,30 @@ impl Connection {
     async fn serve(self) -> Result<Ending, Ending> {
         // Small answers must not wait for the peer's delayed acknowledgement. Failing to say so costs 40 ms.
         let _ = self.tcp.set_nodelay(true);
-        let (door, stream) = handshake(self.tcp, &self.tls, Instant::now() + self.limits.header).await?;
+        let Self { tcp, remote, tls, routers, limits, stop } = self;
+        // Each part lies on the heap for itself: what is needed for the handshake is given back when it is over, and of
+        // what HTTP may need only the version that is spoken is there. A connection rests for most of its life, and
+        // there are as many as there are agents.
+        let (door, stream) = Box::pin(handshake(tcp, &tls, Instant::now() + limits.header)).await?;
+        // An open connection does not keep the configuration of its handshake alive.
+        drop(tls);
         let (_, session) = stream.get_ref();
         let is_h2 = session.alpn_protocol() == Some(b"h2");
         let peer = match door {
-            Door::Data => Some(peer_of(session.peer_certificates())?),
+            Door::Data => Some(Arc::new(peer_of(session.peer_certificates())?)),
             Door::Enrolment | Door::Portal => None,
         };
+        let Routers { data, enrolment, portal } = routers;
         let router = match door {
-            Door::Data => self.routers.data,
-            Door::Enrolment => self.routers.enrolment,
-            Door::Portal => self.routers.portal,
+            Door::Data => data,
+            Door::Enrolment => enrolment,
+            Door::Portal => portal,
         };
-        let ends = Instant::now() + life_of(peer.as_ref(), self.limits.age, Timestamp::now());
+        let ends = Instant::now() + life_of(peer.as_deref(), limits.age, Timestamp::now());
         let activity = Arc::new(Activity::default());
-        let service = service(router, self.remote, peer, Arc::clone(&activity));
+        let service = service(router, remote, peer, Arc::clone(&activity));
         let io = TokioIo::new(stream);
-        let terms = Terms { limits: self.limits, ends, stop: self.stop };
+        let terms = Terms { limits, ends, stop };
         if is_h2 {
             let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             builder
@@ -113,11 +120,11 @@ impl Connection {
                 .keep_alive_interval(Some(Duration::from_secs(20)))
                 .max_concurrent_streams(32)
                 .max_header_list_size(16 << 10);
-            drive(builder.serve_connection(io, service), &activity, terms).await
+            drive(Box::pin(builder.serve_connection(io, service)), &activity, terms).await
         } else {
             let mut builder = hyper::server::conn::http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(self.limits.header).max_buf_size(64 << 10);
-            drive(builder.serve_connection(io, service), &activity, terms).await
+            builder.timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(64 << 10);
+            drive(Box::pin(builder.serve_connection(io, service)), &activity, terms).await
         }
     }
 }
@@ -188,7 +195,7 @@ impl Drop for InFlight {
 fn service(
     router: Router,
     remote: SocketAddr,
-    peer: Option<Peer>,
+    peer: Option<Arc<Peer>>,
     activity: Arc<Activity>,
 ) -> impl hyper::service::HttpService<
     Incoming,
@@ -203,7 +210,8 @@ fn service(
         if let Some(peer) = peer.clone() {
             request.extensions_mut().insert(peer);
         }
-        let answer = router.clone().oneshot(request);
+        // On the heap: the connection keeps room for one of these for as long as it is open.
+        let answer = Box::pin(router.clone().oneshot(request));
         async move {
             let answer = answer.await;
             drop(in_flight);
@@ -219,8 +227,11 @@ struct Terms {
     stop: watch::Receiver<bool>,
 }
 
-async fn drive<C: GracefulConnection>(connection: C, activity: &Activity, terms: Terms) -> Result<Ending, Ending> {
-    let mut connection = pin!(connection);
+async fn drive<C: GracefulConnection>(
+    mut connection: Pin<Box<C>>,
+    activity: &Activity,
+    terms: Terms,
+) -> Result<Ending, Ending> {
     tokio::select! {
         // An error here is the peer's: a reset, a protocol error, a header that came too slowly.
         _ = connection.as_mut() => return Ok(Ending::Served),

@@ -276,7 +276,7 @@ impl House {
 }
 
 fn routers() -> Routers {
-    let who = get(|Extension(peer): Extension<Peer>| async move { format!("data {}", peer.agent) });
+    let who = get(|Extension(peer): Extension<Arc<Peer>>| async move { format!("data {}", peer.agent) });
     let data = Router::new()
         .route("/who", who)
         .route("/eat", post(|body: String| async move { format!("ate {}", body.len()) }))

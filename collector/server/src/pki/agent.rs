@@ -138,7 +138,7 @@ mod tests {
         let issued = pki.issue(&greedy_request(), &"a-7".parse().unwrap(), now()).unwrap();
         let leaf = CertificateDer::from_pem_slice(issued.chain_pem.as_bytes()).unwrap();
         let peer = identify(&leaf).unwrap();
-        let (agent, issuer) = ("a-7".parse().unwrap(), pki.intermediate_name());
+        let (agent, issuer) = ("a-7".parse().unwrap(), pki.intermediate_name().to_owned());
         assert_eq!(peer, Peer { agent, issued_at: now(), issuer, not_after: issued.not_after });
         assert_eq!(issued.not_after.to_string(), "2026-12-31T16:10:00Z", "45 days");
         let (_, parsed) = x509_parser::parse_x509_certificate(&leaf).unwrap();

@@ -1,6 +1,6 @@
 //! One key with its certificate, in memory and in one PEM file, so that the two can never be of different ages.
 
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, sync::OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, Issuer, KeyPair};
@@ -21,6 +21,8 @@ pub(super) struct Held {
     certificate: CertificateDer<'static>,
     certificate_pem: String,
     not_after: Timestamp,
+    /// Asked for with each request of an agent.
+    subject: OnceLock<String>,
 }
 
 impl Held {
@@ -57,6 +59,7 @@ impl Held {
             certificate: made.der().clone(),
             certificate_pem: made.pem(),
             not_after: super::profile::instant(profile.not_after),
+            subject: OnceLock::new(),
         })
     }
 
@@ -81,7 +84,8 @@ impl Held {
         if spki != rcgen::PublicKeyData::subject_public_key_info(&key) {
             return Err(content("the certificate is of another key".to_owned()));
         }
-        Ok(Self { key_pem: key.serialize_pem(), key_der: key.serialize_der(), certificate, certificate_pem, not_after })
+        let (key_pem, key_der, subject) = (key.serialize_pem(), key.serialize_der(), OnceLock::new());
+        Ok(Self { key_pem, key_der, certificate, certificate_pem, not_after, subject })
     }
 
     /// The pair as it is kept.
@@ -118,10 +122,12 @@ impl Held {
     }
 
     /// The name that it signs under, as a certificate that it signed shows it.
-    pub(super) fn subject(&self) -> String {
-        x509_parser::parse_x509_certificate(&self.certificate)
-            .map(|(_, parsed)| parsed.subject().to_string())
-            .unwrap_or_default()
+    pub(super) fn subject(&self) -> &str {
+        self.subject.get_or_init(|| {
+            x509_parser::parse_x509_certificate(&self.certificate)
+                .map(|(_, parsed)| parsed.subject().to_string())
+                .unwrap_or_default()
+        })
     }
 
     /// When it was made.
