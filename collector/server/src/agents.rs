@@ -26,6 +26,7 @@ use upheld_model::AgentId;
 use upheld_wire::v1::{Problem, codes, limits};
 
 use crate::{
+    config::AgentBounds,
     doors::bounded,
     pki::Pki,
     problem::{answer, problem},
@@ -53,9 +54,9 @@ impl Agents {
         pki: watch::Receiver<Arc<Pki>>,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         collectors: Vec<String>,
+        bounds: AgentBounds,
     ) -> Arc<Self> {
-        // An agent with a month's backlog sends a batch each time the last one is answered: some ten a second.
-        let (by_agent, by_address) = (Rate::new(20, 100), Rate::new(10, 100));
+        let (by_agent, by_address) = (Rate::new(bounds.per_second, bounds.at_once), Rate::new(10, 100));
         Arc::new(Self { desk, pki, clock, by_agent, by_address, collectors })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The file is read once; a wrong one is refused with its line and the nearest known key. Secrets are not in it.
 
+mod agents;
 mod database;
 mod listen;
 mod mail;
@@ -13,6 +14,7 @@ use std::path::Path;
 use serde::Deserialize;
 use upheld_outbound::notify::mail::Mail as Transport;
 
+pub(crate) use agents::AgentBounds;
 pub(crate) use database::Database;
 pub(crate) use listen::Listen;
 pub(crate) use mail::Mail;
@@ -36,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) collectors: Vec<String>,
     /// The PostgreSQL that holds its facts; `None` for the file in the data folder.
     pub(crate) database: Option<Database>,
+    /// How often one agent may ask.
+    pub(crate) agents: AgentBounds,
 }
 
 /// Said wherever a book that tells people by mail meets a collector without a mail server.
@@ -57,10 +61,12 @@ struct Raw {
     webhook_private_hosts: Vec<String>,
     mail: Option<mail::Raw>,
     database: Option<database::Raw>,
+    #[serde(default)]
+    agents: agents::Raw,
 }
 
 const KEYS: &[&str] =
-    &["listen", "public", "public_port", "collectors", "secrets", "webhook_private_hosts", "mail", "database"];
+    &["listen", "public", "public_port", "collectors", "secrets", "webhook_private_hosts", "mail", "database", "agents"];
 
 impl Config {
     /// Reads and checks the file.
@@ -82,6 +88,7 @@ impl Config {
                 .map(|raw| Database::check(folder, raw))
                 .transpose()
                 .map_err(|why| invalid(path, why))?,
+            agents: AgentBounds::check(&raw.agents).map_err(|why| invalid(path, why))?,
         })
     }
 
@@ -144,7 +151,10 @@ fn unknown_key(text: &str) -> Option<(String, Option<&'static str>, &'static [&'
     let table: toml::Table = text.parse().ok()?;
     let of_mail = table.get("mail").and_then(toml::Value::as_table);
     let of_database = table.get("database").and_then(toml::Value::as_table);
-    for (table, known) in [(Some(&table), KEYS), (of_mail, mail::KEYS), (of_database, database::KEYS)] {
+    let of_agents = table.get("agents").and_then(toml::Value::as_table);
+    let tables =
+        [(Some(&table), KEYS), (of_mail, mail::KEYS), (of_database, database::KEYS), (of_agents, agents::KEYS)];
+    for (table, known) in tables {
         let mut keys = table.into_iter().flat_map(toml::Table::keys);
         if let Some(unknown) = keys.find(|key| !known.contains(&key.as_str())) {
             return Some((unknown.clone(), nearest(unknown, known), known));
@@ -182,6 +192,7 @@ mod tests {
         let config = parse(&Config::template(&listen, &["127.0.0.1".into()], None)).unwrap();
         assert_eq!(config.outbound.private_hosts, ["127.0.0.1"]);
         assert_eq!(config.listen, listen);
+        assert_eq!(config.agents, AgentBounds { per_second: 20, at_once: 100 });
         assert_eq!(config.outbound.secrets_file, Path::new("/data/secrets.toml"));
     }
 
@@ -223,6 +234,14 @@ mod tests {
             ),
             ("listen = \"127.0.0.1:7443\"\npublic = [\"https://a/\"]", "public \"https://a/\""),
             ("listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\nsecrets = \"../x\"", "secrets \"../x\""),
+            (
+                "listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\n[agents]\nat_once = 0",
+                "agents.at_once = 0: from 1 to 10000",
+            ),
+            (
+                "listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\n[agents]\natonce = 5",
+                "write at_once where it says atonce",
+            ),
             (
                 "listen = \"127.0.0.1:7443\"\npublic = [\"a\"]\n[mail]\nserver = \"s.example\"\nfrom = \"x\"",
                 "the sender \"x\" is not a mail address",

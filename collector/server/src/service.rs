@@ -218,6 +218,7 @@ fn routers(
     config: &Config,
     packages: Packages,
 ) -> Routers {
+    let authority = config.listen.authority();
     let (pki, authority) = (certificates.pki(), config.listen.authority());
     let url = format!("https://{authority}");
     let (offered, at) = (packages.clone(), url.clone());
@@ -232,7 +233,7 @@ fn routers(
         NewHost { install: key.map(|key| install_line(&at, &pki, &link, &key)), link: link.to_string() }
     };
     let (authority, now) = (certificates.pki(), Arc::clone(clock));
-    let agents = Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock), config.collectors.clone());
+    let agents = Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock), config.collectors.clone(), config.agents);
     let portal = upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::clone(clock),

@@ -149,6 +149,22 @@ async fn security_20_an_agent_that_asks_too_often_is_told_how_long_to_wait() {
     assert!(last.head.contains("retry-after: 1\r\n"), "{}", last.head);
 }
 
+#[tokio::test]
+async fn who_is_told_that_nothing_is_taken_at_the_moment_is_told_when_to_ask_again() {
+    let house = House::open().await;
+    let (identity, _) = house.enroll(&house.token().await).await.unwrap();
+    let mut line = house.data(&identity).await;
+    let who = Actor::person("test");
+    let now = Timestamp::now();
+    house.desk.declare_recovery(now - SignedDuration::from_hours(1), &who, now).await.unwrap();
+    let refused = line.deliver().await;
+    assert_eq!((refused.status, refused.body["code"].as_str()), (503, Some(codes::UNAVAILABLE)));
+    let wait = refused.head.split("retry-after: ").nth(1).and_then(|rest| rest.lines().next()).expect("a wait");
+    assert!((5..15).contains(&wait.parse::<u32>().unwrap()), "{wait}");
+    house.desk.accept_recovery(&who, now).await.unwrap();
+    assert_eq!(line.deliver().await.status, 200);
+}
+
 /// A collector on a free port of loopback, with a book of one site and a clock that can be moved.
 struct House {
     desk: Desk,
@@ -176,7 +192,7 @@ impl House {
         let moved = Arc::clone(&clock_moved_s);
         let clock = move || Timestamp::now() + SignedDuration::from_secs(moved.load(Ordering::Relaxed));
         let others = vec!["collector.example:7443".to_owned(), "b.example:7443".to_owned()];
-        let agents = Agents::new(desk.clone(), pki.subscribe(), Arc::new(clock), others);
+        let agents = Agents::new(desk.clone(), pki.subscribe(), Arc::new(clock), others, AgentBounds::default());
         let routers = Routers { data: agents.data(), enrolment: agents.enrolment(), portal: Router::new() };
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(Doors::new(listener, tls, routers, Limits::default()).serve(stopped));

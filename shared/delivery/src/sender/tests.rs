@@ -192,14 +192,26 @@ fn a_refused_or_quarantined_agent_keeps_its_records_and_asks_rarely() {
 }
 
 #[test]
-fn retry_after_is_obeyed_and_too_large_makes_smaller_batches() {
+fn retry_after_is_obeyed_by_whatever_refusal_it_comes() {
+    for (status, code) in [(429, codes::TOO_MANY), (503, codes::UNAVAILABLE), (502, "")] {
+        let mut sender = greeted();
+        sender.look(view(0, 400, 400), at(1));
+        let busy = post(&mut sender).unwrap();
+        let retry_after = Some(Duration::from_secs(120));
+        answer(&mut sender, &busy, Answer::Refused { status, code: code.to_owned(), retry_after }, 1);
+        assert!(sender.poll_timeout() >= Some(at(121)), "{status}");
+        assert!(sender.poll_timeout() <= Some(at(152)), "{status}");
+        sender.handle_timeout(at(120));
+        assert!(post(&mut sender).is_none(), "{status}: not sooner");
+        sender.handle_timeout(at(152));
+        assert!(post(&mut sender).is_some(), "{status}: and then it is sent");
+    }
+}
+
+#[test]
+fn too_large_makes_smaller_batches() {
     let mut sender = greeted();
     sender.look(view(0, 400, 400), at(1));
-    let busy = post(&mut sender).unwrap();
-    let retry_after = Some(Duration::from_secs(120));
-    answer(&mut sender, &busy, Answer::Refused { status: 429, code: codes::TOO_MANY.to_owned(), retry_after }, 1);
-    assert!(sender.poll_timeout() >= Some(at(121)));
-    assert!(sender.poll_timeout() <= Some(at(152)));
     sender.handle_timeout(at(152));
     let large = post(&mut sender).unwrap();
     answer(
