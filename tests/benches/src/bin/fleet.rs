@@ -9,7 +9,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -84,6 +84,12 @@ async fn run(agents: usize, span: Duration) {
             ours.open_us / theirs.open_us
         );
     }
+    println!(
+        "opened again, by agents that were heard a moment ago: collector {:.0} us CPU, bare {:.0}, ratio {:.2}",
+        ours.again.open_us,
+        theirs.again.open_us,
+        ours.again.open_us / theirs.again.open_us
+    );
     println!("| heartbeats | a second | CPU of a core | us CPU each | p50 ms | p99 ms | longest ms | errors |");
     println!("|---|---|---|---|---|---|---|---|");
     for (name, beats) in [("collector", &ours.beats), ("bare", &theirs.beats)] {
@@ -104,6 +110,7 @@ async fn run(agents: usize, span: Duration) {
 /// What one server came to.
 struct Figures {
     sizes: Vec<Size>,
+    again: Again,
     beats: Beats,
     rss_mb: f64,
     /// Of memory and of the processor time to open, between the first size and the last.
@@ -116,6 +123,12 @@ struct Size {
     /// Resident memory beyond that of the server without any.
     kib_each: f64,
     /// Processor time for a handshake and the first heartbeat, since the size before.
+    open_us: f64,
+}
+
+/// Connections of agents that were heard a moment ago, as after a line that was cut for a few seconds.
+struct Again {
+    /// Processor time for a handshake and a heartbeat.
     open_us: f64,
 }
 
@@ -156,6 +169,14 @@ async fn measure(
         println!("{name}: {connections} connections, {} MB resident", now.rss_kib / 1024);
         cpu = now.cpu;
     }
+    let cut = sizes[0];
+    lines.drain(..cut);
+    settled(pid).await;
+    let cpu = usage().cpu;
+    let back = open(port, members, 0..cut).await;
+    settled(pid).await;
+    let again = Again { open_us: (usage().cpu - cpu).as_secs_f64() * 1e6 / cut as f64 };
+    lines.splice(0..0, back);
     let beats = beat(lines, span, pid).await;
     let (first, last) = (&figures[0], &figures[2]);
     let exponent = |of: &dyn Fn(&Size) -> f64| {
@@ -163,7 +184,7 @@ async fn measure(
         (total(last) / total(first)).ln() / (last.connections as f64 / first.connections as f64).ln()
     };
     let exponents = (exponent(&|size| size.kib_each), exponent(&|size| size.open_us));
-    Figures { beats, rss_mb: usage().rss_kib as f64 / 1024.0, exponents, sizes: figures }
+    Figures { again, beats, rss_mb: usage().rss_kib as f64 / 1024.0, exponents, sizes: figures }
 }
 
 /// Connects each of these, and has its first heartbeat answered.
@@ -175,12 +196,18 @@ async fn open(port: u16, members: &Arc<Vec<Member>>, which: std::ops::Range<usiz
         opening.spawn(async move {
             let _permit = permits.acquire_owned().await.expect("never closed");
             let mut line = Line::connect(port, &members[index].tls).await.expect("a connection");
-            let answer = line.deliver(&heartbeat()).await.expect("an answer");
+            let answer = line.deliver(&heartbeat(good_since())).await.expect("an answer");
             assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
             line
         });
     }
     opening.join_all().await
+}
+
+/// When the checks of all agents became good: nothing of them changes while it is measured.
+fn good_since() -> jiff::Timestamp {
+    static SINCE: OnceLock<jiff::Timestamp> = OnceLock::new();
+    *SINCE.get_or_init(jiff::Timestamp::now)
 }
 
 /// Waits until the server's processor rests: what it still did for the last request is not the next one's.
@@ -207,7 +234,7 @@ async fn beat(lines: Vec<Line>, span: Duration, pid: u32) -> Beats {
             let mut due = begin + offset;
             while due < begin + span {
                 sleep_until(due).await;
-                match line.deliver(&heartbeat()).await {
+                match line.deliver(&heartbeat(good_since())).await {
                     Ok(answer) if answer.status == 200 => took.push(due.elapsed().as_secs_f64() * 1e3),
                     _ => drop(errors.fetch_add(1, Relaxed)),
                 }

@@ -3,7 +3,8 @@
 //! 5,000, ten seconds down), after `cargo build --release --bins`. It takes about a minute and a half.
 //!
 //! The agents are the real journal and the real sender (in memory), with its own waits, jitter and Retry-After, a
-//! connection each and the real collector (release, SQLite). The ceiling is a bare hyper-and-rustls server that demands
+//! connection each and the real collector (release, SQLite). A fifth of them then meet a collector that takes one request
+//! of each a second, and so are refused with 429. The ceiling is a bare hyper-and-rustls server that demands
 //! the same certificates and answers a constant: all agents connect to it at once and post one heartbeat, in the same run.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
@@ -33,6 +34,8 @@ use upheld_wire::v1::{Body, ClockReading, Conflict, Delivered, Now, Problem};
 /// Records that each agent has to tell before the collector is killed, and again while it is down.
 const BEFORE: u64 = 2;
 const WHILE_DOWN: u64 = 2;
+/// A refusal that does not say when to come again.
+const NO_WAIT: &str = "refused without Retry-After";
 /// Nobody waits longer than this for all to be served.
 const PATIENCE: Duration = Duration::from_secs(70);
 
@@ -48,11 +51,22 @@ fn main() {
         down.as_secs()
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    LocalSet::new().block_on(&runtime, run(agents, down));
+    LocalSet::new().block_on(&runtime, run(agents, down, None));
+    // And fewer, whom the collector refuses: their second request comes sooner than it takes one.
+    println!();
+    println!("{} agents, of each of whom one request a second is taken", agents / 5);
+    LocalSet::new().block_on(&runtime, run(agents / 5, down, Some(1)));
 }
 
-async fn run(agents: usize, down: Duration) {
+/// `most` is how many requests of an agent the collector takes in a second, and at once.
+async fn run(agents: usize, down: Duration, most: Option<u32>) {
     let mut collector = Collector::new();
+    if let Some(most) = most {
+        let file = collector.data().join("collector.toml");
+        let text = std::fs::read_to_string(&file).expect("its settings");
+        let bounds = format!("{text}\n[agents]\nrequests_per_second = {most}\nat_once = {most}\n");
+        std::fs::write(&file, bounds).expect("its settings");
+    }
     let folder = collector.folder().join("book");
     book_of(&folder, agents);
     collector.apply(&folder);
@@ -115,6 +129,10 @@ async fn run(agents: usize, down: Duration) {
     let distinct = held("SELECT count(*) FROM (SELECT DISTINCT agent, record_id FROM records)");
     println!("records written {wanted}, held {rows}: {} lost, {} doubled", wanted - distinct, rows - distinct);
     assert_eq!((rows, distinct), (wanted, wanted), "each record is held once");
+    let told = house.told.borrow();
+    let refused = told.get("429").copied().unwrap_or(0);
+    assert_eq!(refused > 0, most.is_some(), "refused by its bound alone: {told:?}");
+    assert_eq!(told.get(NO_WAIT), None, "whoever is refused is told for how long");
     collector.program().stop();
     collector.program().assert_no_errors();
 }
@@ -128,7 +146,7 @@ async fn rush(bare: &Bare, members: &Rc<Vec<Member>>) -> (Duration, Duration) {
         rushing.spawn_local(async move {
             loop {
                 let Ok(mut line) = Line::connect(port, &tls).await else { continue };
-                if line.deliver(&heartbeat()).await.is_ok_and(|answer| answer.status == 200) {
+                if line.deliver(&heartbeat(Timestamp::UNIX_EPOCH)).await.is_ok_and(|answer| answer.status == 200) {
                     return line;
                 }
             }
@@ -235,6 +253,9 @@ impl Host {
             }
         };
         house.count(&answer.status.to_string());
+        if matches!(answer.status, 429 | 503) && answer.retry_after.is_none() {
+            house.count(NO_WAIT);
+        }
         match answer.status {
             200 => Answer::Delivered(serde_json::from_slice::<Delivered>(&answer.body).expect("an answer of ours")),
             409 => Answer::Conflict(serde_json::from_slice::<Conflict>(&answer.body).expect("an answer of ours")),
