@@ -209,9 +209,14 @@ fn retry_after_is_obeyed_by_whatever_refusal_it_comes() {
 }
 
 #[test]
-fn too_large_makes_smaller_batches() {
+fn retry_after_is_obeyed_and_too_large_makes_smaller_batches() {
     let mut sender = greeted();
     sender.look(view(0, 400, 400), at(1));
+    let busy = post(&mut sender).unwrap();
+    let retry_after = Some(Duration::from_secs(120));
+    answer(&mut sender, &busy, Answer::Refused { status: 429, code: codes::TOO_MANY.to_owned(), retry_after }, 1);
+    assert!(sender.poll_timeout() >= Some(at(121)));
+    assert!(sender.poll_timeout() <= Some(at(152)));
     sender.handle_timeout(at(152));
     let large = post(&mut sender).unwrap();
     answer(
