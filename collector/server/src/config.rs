@@ -65,8 +65,17 @@ struct Raw {
     agents: agents::Raw,
 }
 
-const KEYS: &[&str] =
-    &["listen", "public", "public_port", "collectors", "secrets", "webhook_private_hosts", "mail", "database", "agents"];
+const KEYS: &[&str] = &[
+    "listen",
+    "public",
+    "public_port",
+    "collectors",
+    "secrets",
+    "webhook_private_hosts",
+    "mail",
+    "database",
+    "agents",
+];
 
 impl Config {
     /// Reads and checks the file.

@@ -233,7 +233,8 @@ fn routers(
         NewHost { install: key.map(|key| install_line(&at, &pki, &link, &key)), link: link.to_string() }
     };
     let (authority, now) = (certificates.pki(), Arc::clone(clock));
-    let agents = Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock), config.collectors.clone(), config.agents);
+    let agents =
+        Agents::new(desk.clone(), certificates.pki(), Arc::clone(clock), config.collectors.clone(), config.agents);
     let portal = upheld_web::portal(Portal {
         desk: desk.clone(),
         clock: Arc::clone(clock),
