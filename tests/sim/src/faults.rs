@@ -49,6 +49,8 @@ faults! {
     RolledBackAlike = "the same, and its random generator repeats itself",
     Cloned = "a copy of the agent's machine runs beside it",
     CollectorDown = "the collector is down",
+    Busy = "the collector asks for a pause (429 with Retry-After)",
+    Poison = "a record that the collector cannot read",
     KilledBeforeCommit = "the collector is killed before a commit",
     KilledAfterCommit = "the collector is killed between commit and answer",
     CollectorSetBack = "the collector's database loses its last commits",
@@ -66,6 +68,7 @@ faults! {
     LookUpFails = "the ticket system cannot be asked",
     TicketDeleted = "a ticket is deleted by hand",
     TicketClosed = "a ticket is closed by hand",
+    SetBackWhileIdle = "the same, up to two days of them, while its agents have nothing to send",
 }
 
 /// How often each fault happened.

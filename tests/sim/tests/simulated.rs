@@ -10,33 +10,34 @@ const SEEDS: u64 = 4;
 #[cfg(feature = "desk")]
 const FEW: u64 = 2;
 
-fn assert_holds(room: Room, seed: u64) -> u64 {
-    let ran = guarded(room, seed, Length::Short, Broken::Nothing);
-    let replay = format!("replay: cargo sim --room {} --short --seeds 1 --first-seed {seed}", room.word());
+fn assert_holds(room: Room, seed: u64, length: Length) -> u64 {
+    let ran = guarded(room, seed, length, Broken::Nothing);
+    let short = if length == Length::Short { " --short" } else { "" };
+    let replay = format!("replay: cargo sim --room {}{short} --seeds 1 --first-seed {seed}", room.word());
     assert_eq!(ran.violation, None, "{replay}");
     ran.trace
 }
 
 #[test]
 fn nothing_is_lost_or_doubled_whatever_happens_and_a_seed_is_a_run() {
-    let traces: Vec<u64> = (0..SEEDS).map(|seed| assert_holds(Room::Line, seed)).collect();
-    assert_eq!(assert_holds(Room::Line, 0), traces[0], "I14");
+    let traces: Vec<u64> = (0..SEEDS).map(|seed| assert_holds(Room::Line, seed, Length::Short)).collect();
+    assert_eq!(assert_holds(Room::Line, 0, Length::Short), traces[0], "I14");
     assert_ne!(traces[0], traces[1]);
 }
 
 #[cfg(feature = "desk")]
 #[test]
 fn the_desk_says_what_happened_whatever_kills_it_and_a_seed_is_a_run() {
-    let traces: Vec<u64> = (0..FEW).map(|seed| assert_holds(Room::Desk, seed)).collect();
-    assert_eq!(assert_holds(Room::Desk, 0), traces[0], "I14");
+    let traces: Vec<u64> = (0..FEW).map(|seed| assert_holds(Room::Desk, seed, Length::Short)).collect();
+    assert_eq!(assert_holds(Room::Desk, 0, Length::Short), traces[0], "I14");
     assert_ne!(traces[0], traces[1]);
 }
 
 #[cfg(feature = "desk")]
 #[test]
 fn an_incident_has_one_ticket_and_a_clock_one_voice_whatever_goes_wrong_and_a_seed_is_a_run() {
-    let traces: Vec<u64> = (0..SEEDS).map(|seed| assert_holds(Room::Tickets, seed)).collect();
-    assert_eq!(assert_holds(Room::Tickets, 0), traces[0], "I14");
+    let traces: Vec<u64> = (0..SEEDS).map(|seed| assert_holds(Room::Tickets, seed, Length::Short)).collect();
+    assert_eq!(assert_holds(Room::Tickets, 0, Length::Short), traces[0], "I14");
     assert_ne!(traces[0], traces[1]);
 }
 
@@ -56,14 +57,15 @@ fn every_seed_that_found_something_holds() {
     let lines: Vec<&str> = FOUND.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(!lines.is_empty());
     for line in lines {
-        let (first, what) = line.split_once(' ').unwrap();
-        let (room, seed) = match first.parse() {
-            Ok(seed) => ("line", seed),
-            Err(_) => (first, what.split(' ').next().unwrap().parse().unwrap()),
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        let length = match words[2] {
+            "short" => Length::Short,
+            "full" => Length::Full,
+            other => panic!("{line}: {other:?} is no length"),
         };
         // A room that is not built here has its turn with `--features mutants`.
-        if let Some(room) = Room::ALL.iter().find(|built| built.word() == room) {
-            assert_holds(*room, seed);
+        if let Some(room) = Room::ALL.iter().find(|built| built.word() == words[0]) {
+            assert_holds(*room, words[1].parse().unwrap(), length);
         }
     }
 }

@@ -13,7 +13,7 @@ use upheld_delivery::{
     storage::sim::{Crash, Disk, SimStorage, next},
 };
 use upheld_evidence::SigningKey;
-use upheld_model::{AgentEvent, BootId, Digest, Mono, ObservedAt, Outcome, Sample};
+use upheld_model::{AgentEvent, BootId, DeviceText, Digest, Mono, ObservedAt, Outcome, Sample, sample::Value};
 use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Now};
 
 pub(crate) const SEED: [u8; 32] = [42; 32];
@@ -36,6 +36,8 @@ pub(crate) struct Seen {
     /// As the agent dated it.
     pub(crate) dated_ms: i64,
     pub(crate) is_transition: bool,
+    /// The collector cannot read it.
+    pub(crate) is_poison: bool,
 }
 
 pub(crate) struct Agent {
@@ -48,6 +50,7 @@ pub(crate) struct Agent {
     boot: BootId,
     settings: Settings,
     heartbeat: Duration,
+    evidence_bytes: usize,
     /// Facts whose append and sync returned, and which nobody destroyed.
     pub(crate) durable: BTreeSet<u64>,
     /// Samples that wait for their sync: number, and when on the monotonic clock.
@@ -57,6 +60,10 @@ pub(crate) struct Agent {
     pub(crate) restart_at: Option<u64>,
     /// The digest of the request that is under way, with its number.
     pub(crate) under_way: Option<(u64, Digest)>,
+    /// When it was posted; `None` once it is answered.
+    posted_at: Option<u64>,
+    /// It was asked to send nothing before.
+    pub(crate) pause_until: u64,
     /// When its monotonic clock was 0.
     mono_origin: u64,
     /// By how much its wall clock is off.
@@ -64,7 +71,10 @@ pub(crate) struct Agent {
     /// Until when the machine sleeps.
     pub(crate) asleep_until: u64,
     dice: u64,
+    /// Of segments, and of what gives room for smaller ones.
     pub(crate) disk_bytes_max: u64,
+    /// Of the small memory beside them.
+    pub(crate) state_bytes_max: u64,
 }
 
 impl Agent {
@@ -77,17 +87,27 @@ impl Agent {
             boot: "boot".parse().expect("a boot's id"),
             settings,
             heartbeat,
+            evidence_bytes: 0,
             durable: BTreeSet::new(),
             soon: Vec::new(),
             seen: BTreeMap::new(),
             restart_at: Some(0),
             under_way: None,
+            posted_at: None,
+            pause_until: 0,
             mono_origin: 0,
             wall_off_ms: 0,
             asleep_until: 0,
             dice,
             disk_bytes_max: 0,
+            state_bytes_max: 0,
         }
+    }
+
+    /// Its samples tell so much besides their numbers.
+    pub(crate) fn telling(mut self, evidence_bytes: usize) -> Self {
+        self.evidence_bytes = evidence_bytes;
+        self
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -105,7 +125,7 @@ impl Agent {
     /// A copy of this machine's disk in another one.
     pub(crate) fn copied(&self, dice: u64, now_ms: u64) -> Self {
         let disk = well(&self.disk.snapshot());
-        let mut copy = Self::new(disk, self.settings.clone(), self.heartbeat, dice);
+        let mut copy = Self::new(disk, self.settings.clone(), self.heartbeat, dice).telling(self.evidence_bytes);
         copy.restart_at = Some(now_ms + 2_000);
         copy
     }
@@ -114,6 +134,8 @@ impl Agent {
     pub(crate) fn restore(&mut self, snapshot: &Snapshot, alike: bool, now_ms: u64) {
         self.courier = None;
         self.under_way = None;
+        // A pause is asked of a process.
+        self.pause_until = 0;
         self.soon.clear();
         self.disk = well(&snapshot.disk);
         self.durable.clone_from(&snapshot.durable);
@@ -129,6 +151,8 @@ impl Agent {
     pub(crate) fn crash(&mut self, crash: Crash, now_ms: u64) {
         self.courier = None;
         self.under_way = None;
+        // A pause is asked of a process.
+        self.pause_until = 0;
         self.soon.clear();
         self.disk.reboot(crash);
         if crash != Crash::Kill {
@@ -183,7 +207,7 @@ impl Agent {
     }
 
     /// A fact is seen. Its number names it for ever.
-    pub(crate) fn observe(&mut self, number: u64, is_transition: bool, now_ms: u64) {
+    pub(crate) fn observe(&mut self, number: u64, is_transition: bool, is_poison: bool, now_ms: u64) {
         let now = self.moment(now_ms);
         let Some(courier) = &mut self.courier else { return };
         let (at, dated_ms) = (now.wall, now.wall.0.as_millisecond());
@@ -191,10 +215,13 @@ impl Agent {
             let event = AgentEvent::Configured { at, version: number, refused: None };
             (Body { samples: Vec::new(), events: vec![event] }, Urgency::Now)
         } else {
-            (Body { samples: vec![sample(number, at)], events: Vec::new() }, Urgency::Soon)
+            (
+                Body { samples: vec![sample(number, at, is_poison, self.evidence_bytes)], events: Vec::new() },
+                Urgency::Soon,
+            )
         };
         let appended = courier.append(&body, urgency, now).is_ok();
-        self.seen.insert(number, Seen { at_ms: now_ms, dated_ms, is_transition });
+        self.seen.insert(number, Seen { at_ms: now_ms, dated_ms, is_transition, is_poison });
         match (appended, is_transition) {
             (false, _) => {}
             (true, true) => {
@@ -240,14 +267,27 @@ impl Agent {
             let clock = ClockReading { wall: now.wall, mono: now.mono, boot: self.boot.clone() };
             let Ok(request) = courier.request(&post, clock, self.present.clone()) else { continue };
             self.under_way = Some((post.no, request.batch_digest));
+            self.posted_at = Some(now_ms);
             posts.push((post, request));
         }
-        self.disk_bytes_max = self.disk_bytes_max.max(self.disk.used());
+        let is_state = |name: &str| name.starts_with("state");
+        let (state, rest): (Vec<_>, Vec<_>) = self.disk.files().into_iter().partition(|(name, _)| is_state(name));
+        let bytes_of = |files: &[(String, u64)]| files.iter().map(|(_, bytes)| *bytes).sum::<u64>();
+        self.disk_bytes_max = self.disk_bytes_max.max(bytes_of(&rest));
+        self.state_bytes_max = self.state_bytes_max.max(bytes_of(&state));
         posts
     }
 
     pub(crate) fn answered(&mut self, no: u64, answer: Answer, now_ms: u64) {
         let now = self.moment(now_ms);
+        let is_awaited = self.under_way.is_some_and(|(current, _)| current == no);
+        if let Some(posted_at) = self.posted_at.take_if(|_| is_awaited)
+            && let Answer::Refused { status: 429, retry_after: Some(wait), .. } = &answer
+            // Later, it has given up waiting and may have asked again.
+            && now_ms < posted_at + 30_000
+        {
+            self.pause_until = now_ms + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        }
         if let Some(courier) = &mut self.courier {
             courier.handle(Event::Answered { no, answer }, now);
         }
@@ -279,14 +319,19 @@ fn well(content: &Disk) -> SimStorage {
     disk
 }
 
-fn sample(number: u64, at: ObservedAt) -> Sample {
+/// No number of ours is not finite; written as JSON, one that was could not be read again.
+fn sample(number: u64, at: ObservedAt, is_poison: bool, evidence_bytes: usize) -> Sample {
+    // Noise, so that it does not pack.
+    let mut dice = number;
+    let noise: Vec<String> = (0..evidence_bytes / 16).map(|_| format!("{:016x}", next(&mut dice))).collect();
+    let poison = is_poison.then(|| ("age_s".to_owned(), Value::Number(f64::NAN)));
     Sample {
         check: "nvr-02/rec.freshness".parse().expect("a check's id"),
         at,
         took_us: number,
         outcome: Outcome::Ok,
-        values: BTreeMap::new(),
+        values: poison.into_iter().collect(),
         counters: BTreeMap::new(),
-        evidence: None,
+        evidence: (evidence_bytes > 0).then(|| DeviceText::new(&noise.concat())),
     }
 }

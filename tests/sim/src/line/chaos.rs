@@ -1,15 +1,18 @@
 //! What goes wrong when, drawn from the seed.
 
-use upheld_delivery::storage::Fault as DiskFault;
+use upheld_delivery::storage::{Fault as DiskFault, Storage as _, sim::SimStorage};
 
 use super::{
     agent::Agent,
     world::{HOUR, MINUTE, World},
 };
-use crate::{Length, dice::Dice, faults::Fault};
+use crate::{Broken, Length, Seam, dice::Dice, faults::Fault};
 
 /// The oldest backup that a collector is restored from (DELIVERY 6): agents keep what they delivered for 72 hours.
-const BACKUP_AGE_MAX: u64 = 47 * HOUR;
+pub(super) const BACKUP_AGE_MAX: u64 = 47 * HOUR;
+/// The journal's files that are no segments.
+const STATE: &str = "state";
+const RESERVE: &str = "reserve";
 /// After a restore no line goes down for long before the agents have had time to send again.
 const AFTER_RESTORE: u64 = 2 * HOUR;
 
@@ -22,6 +25,11 @@ pub(super) struct Plan {
     every_ms: u64,
     pub(super) sight_ms: u64,
     pub(super) heartbeat_ms: u64,
+    /// What a sample tells besides its number: a short run fills a small budget only when samples are large. What stays of
+    /// one that is given up, its hash, is not, and there is room for that of them all.
+    pub(super) evidence_bytes: usize,
+    /// Segments are small, so that there are many.
+    pub(super) segment_bytes: u64,
     /// The disk budget is small: samples are given up.
     pub(super) is_tight: bool,
     /// Disks fill up.
@@ -37,17 +45,21 @@ impl Plan {
         let is_month = length == Length::Full && seed % 25 == 24;
         let (hours, agents) = match length {
             Length::Full if is_month => (dice.between(14, 32) * 24, 1),
-            Length::Full => (dice.between(20, 30), 3),
+            Length::Full => (dice.between(26, 38), 3),
             Length::Short => (dice.between(10, 14), 1),
         };
         let every_ms = [MINUTE, 4 * MINUTE, 12 * MINUTE][usize::try_from(dice.roll(3)).unwrap_or(0)];
+        let is_tight = dice.once_in(4);
+        let is_short = length == Length::Short;
         Self {
             agents,
             faulty_ms: hours * HOUR,
             every_ms: if is_month { 2 * HOUR } else { every_ms },
             sight_ms: if is_month { 10 * MINUTE } else { 100_000 },
             heartbeat_ms: if is_month { 300_000 } else { 60_000 },
-            is_tight: dice.once_in(4),
+            evidence_bytes: if is_tight && is_short { 240 } else { 0 },
+            segment_bytes: if is_short { 3 << 10 } else { 8 << 10 },
+            is_tight,
             fills_up: dice.once_in(5),
             flips: dice.once_in(6),
             longest_ms: if is_month { (hours - 48) * HOUR } else { 14 * HOUR },
@@ -124,7 +136,7 @@ impl Chaos {
 
     fn one(&mut self, world: &mut World) {
         let (now, index) = (world.now_ms, pick(world));
-        let kind = world.dice.roll(15);
+        let kind = world.dice.roll(17);
         world.trace.note(now, kind);
         let is_lossy = world.plan.is_lossy();
         let disk = world.posts[index].agent.disk.clone();
@@ -142,9 +154,11 @@ impl Chaos {
             5 => {
                 world.collector_down_until = now + world.dice.wait(MINUTE);
                 world.counts.count(Fault::CollectorDown);
+                if world.broken == Broken::Seam(Seam::QuarantineForgotten) {
+                    world.posts.iter_mut().for_each(|post| post.tables.is_quarantined = false);
+                }
             }
-            // What a damaged disk lost of what was acknowledged, a restored collector asks for in vain (README.md).
-            6 if !world.plan.flips => self.restore(world),
+            6 => self.restore(world),
             7 => {
                 let snapshot = world.posts[index].agent.snapshot();
                 world.posts[index].snapshots.push(snapshot);
@@ -175,6 +189,15 @@ impl Chaos {
                 agent.wall_off_ms = if agent.wall_off_ms == 0 { by } else { 0 };
                 world.counts.count(Fault::ClockStepped);
             }
+            // Of a copy that is as idle as the real host nothing shows.
+            15 if world.posts[index].clone.is_none() => {
+                let quiet = world.dice.wait(HOUR);
+                world.posts[index].next_sight = world.posts[index].next_sight.max(now) + quiet;
+            }
+            16 => {
+                world.busy_until = now + world.dice.wait(10_000);
+                world.counts.count(Fault::Busy);
+            }
             _ => {}
         }
     }
@@ -189,7 +212,9 @@ impl Chaos {
         let away = world.posts.iter().map(|post| post.line_down_until).max().unwrap_or(0);
         let is_away = away > now + AFTER_RESTORE;
         let youngest = if is_away { now.saturating_sub(HOUR) } else { now.saturating_sub(BACKUP_AGE_MAX) };
-        let back = world.dice.roll(3);
+        // One of the last three as a rule, and now and then any.
+        let among = if world.dice.once_in(3) { world.backups.len() as u64 } else { 3 };
+        let back = world.dice.roll(among);
         let fit: Vec<usize> = (0..world.backups.len()).rev().filter(|at| world.backups[*at].0 >= youngest).collect();
         let Some(chosen) = fit.get(usize::try_from(back).unwrap_or(0)).or(fit.last()).copied() else { return };
         if is_away && self.restored_at.is_some_and(|at| now < at + AFTER_RESTORE) {
@@ -232,16 +257,36 @@ fn clone(world: &mut World, index: usize) {
     let copy: Agent = post.agent.copied(dice, now);
     post.clone = Some(copy);
     post.cloned_at = Some(now);
+    post.together_ms = 0;
+    post.next_sight = now;
     world.counts.count(Fault::Cloned);
 }
 
+/// A byte of a segment or the state. Of the state only while both its copies are good, which its next writing sees to: what
+/// it alone knows (when an epoch began whose first records were given up) would be destroyed in both its places, and nobody
+/// could tell of it.
 fn flip(world: &mut World, index: usize) {
-    let files = world.posts[index].agent.disk.files();
+    let post = &mut world.posts[index];
+    let is_wounded = post.flipped_states.contains(&content(&post.agent.disk, STATE));
+    let may_flip = |name: &String| name != RESERVE && (name != STATE || !is_wounded);
+    let files = post.agent.disk.files().into_iter().filter(|(name, _)| may_flip(name));
+    let files: Vec<(String, u64)> = files.collect();
     let file = world.dice.roll(files.len() as u64);
     let Some((name, bytes)) = files.get(usize::try_from(file).unwrap_or(0)) else { return };
     let (at, bit) = (world.dice.roll(*bytes), world.dice.roll(8));
-    if world.posts[index].agent.disk.flip(name, at, 1 << bit) {
-        world.posts[index].flips += 1;
+    let post = &mut world.posts[index];
+    if post.agent.disk.flip(name, at, 1 << bit) {
+        if name == STATE {
+            post.flipped_states.push(content(&post.agent.disk, STATE));
+        }
         world.counts.count(Fault::ByteFlipped);
     }
+}
+
+fn content(disk: &SimStorage, name: &str) -> Vec<u8> {
+    let len = disk.files().into_iter().find(|(found, _)| found == name).map_or(0, |(_, len)| len);
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+    let read = disk.read(name, 0, &mut bytes).unwrap_or(0);
+    bytes.truncate(read);
+    bytes
 }

@@ -8,7 +8,7 @@ use upheld_delivery::receiver::{Content, FORK_WINDOW, Held, Verdict, judge};
 use upheld_evidence::PublicKey;
 use upheld_model::{AgentEvent, Digest, Epoch, RecordId, Seq};
 use upheld_wire::v1::{
-    Conflict, DeliverRequest, Delivered, EpochLink, Head, codes,
+    Conflict, DeliverRequest, Delivered, EpochLink, Head, Record, RefusedRecord, codes,
     record::{chain, root},
 };
 
@@ -18,6 +18,8 @@ pub(crate) enum Reply {
     Delivered(Delivered),
     Conflict(Conflict),
     Refused(u16, String),
+    /// 429: nothing before so many seconds are over.
+    Busy(u64),
 }
 
 /// One record as it was committed: in an epoch's chain, and (once) with its facts.
@@ -40,8 +42,12 @@ struct Told {
     facts: Vec<u64>,
     /// Stretches of which the agent says that they are gone, in its own time.
     gaps: Vec<(i64, i64)>,
-    /// It says that samples were given up for room.
-    is_thinned: bool,
+    /// Its body was given up for room, and its hash is left.
+    is_omitted: bool,
+    /// It says that summaries were given up as well.
+    is_bare: bool,
+    /// It could not be read: a dead letter.
+    is_dead: bool,
 }
 
 /// What is held of one agent.
@@ -58,6 +64,8 @@ pub(crate) struct Tables {
     ids: BTreeSet<RecordId>,
     /// Number of the fact → how often it was inserted, and when first.
     facts: BTreeMap<u64, (u32, u64)>,
+    /// Those of them that lie among the dead letters.
+    dead: BTreeSet<u64>,
     pub(crate) problems: Vec<String>,
 }
 
@@ -91,7 +99,7 @@ impl Tables {
         };
         let Ok(verdict) = judge(&held, request, is_known);
         match verdict {
-            Verdict::Heartbeat => Reply::Delivered(answer(request, None)),
+            Verdict::Heartbeat => Reply::Delivered(answer(request, None, Vec::new())),
             Verdict::Accept(accepted) => {
                 let mut fresh = BTreeMap::new();
                 for one in accepted.fresh {
@@ -101,7 +109,7 @@ impl Tables {
                     if record.seq.0 < self.heads.get(&record.epoch).map_or(0, |head| head.len) {
                         continue;
                     }
-                    let told = fresh.remove(&index).map(|content| self.read(content));
+                    let told = fresh.remove(&index).map(|content| read(record, content));
                     self.insert(Row {
                         epoch: record.epoch,
                         seq: record.seq,
@@ -113,7 +121,9 @@ impl Tables {
                         told,
                     });
                 }
-                Reply::Delivered(answer(request, Some(accepted.head)))
+                // As the store: the head is what the verdict says, and `check_chains` holds it against the rows.
+                self.heads.insert(accepted.head.epoch, accepted.head);
+                Reply::Delivered(answer(request, Some(accepted.head), accepted.refused))
             }
             Verdict::Fork(ref fork) => {
                 self.forks.push((now_ms, fork.id));
@@ -203,22 +213,44 @@ impl Tables {
         self.gone().iter().any(|(from, to)| (*from..=*to).contains(&at_ms))
     }
 
-    /// Whether the agent said that it gave up samples for room: what they told is in the transitions and in those that it
-    /// kept.
-    pub(crate) fn is_thinned(&self) -> bool {
-        self.rows.iter().any(|row| row.told.as_ref().is_some_and(|told| told.is_thinned))
+    /// How many records have no body any more.
+    pub(crate) fn omitted(&self) -> usize {
+        self.told().filter(|told| told.is_omitted).count()
+    }
+
+    /// Whether the agent said that it gave up summaries, too.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.told().any(|told| told.is_bare)
+    }
+
+    /// Whether a fact lies among the dead letters.
+    pub(crate) fn is_dead_letter(&self, fact: u64) -> bool {
+        self.dead.contains(&fact)
+    }
+
+    /// Every fact that is held.
+    pub(crate) fn held(&self) -> impl Iterator<Item = u64> + '_ {
+        self.facts.keys().copied()
+    }
+
+    fn told(&self) -> impl Iterator<Item = &Told> {
+        self.rows.iter().filter_map(|row| row.told.as_ref())
     }
 
     /// The stretches of its time that the agent said to be gone.
     pub(crate) fn gone(&self) -> Vec<(i64, i64)> {
-        self.rows.iter().filter_map(|row| row.told.as_ref()).flat_map(|told| told.gaps.iter().copied()).collect()
+        self.told().flat_map(|told| told.gaps.iter().copied()).collect()
     }
 
     fn insert(&mut self, row: Row) {
         let Row { epoch, seq, chain, .. } = row;
         self.known.insert((row.id, row.content));
         self.ids.insert(row.id);
+        let is_dead = row.told.as_ref().is_some_and(|told| told.is_dead);
         for number in row.told.iter().flat_map(|told| &told.facts) {
+            if is_dead {
+                self.dead.insert(*number);
+            }
             self.facts.entry(*number).or_insert((0, row.at_ms)).0 += 1;
             self.ever.insert(*number);
         }
@@ -227,28 +259,35 @@ impl Tables {
         }
         self.rows.push(row);
     }
+}
 
-    fn read(&mut self, content: Content) -> Told {
-        let mut told = Told::default();
-        match content {
-            Content::Body(body) => {
-                told.facts.extend(body.samples.iter().map(|sample| sample.took_us));
-                for event in &body.events {
-                    if let AgentEvent::Configured { version, .. } = event {
-                        told.facts.push(*version);
-                    } else if let AgentEvent::Gap { from, to, .. } = event {
-                        told.gaps.push((from.0.as_millisecond(), to.0.as_millisecond()));
-                    } else if let AgentEvent::Journal { what, .. } = event {
-                        told.is_thinned |= what.as_str().contains("for room");
-                    }
+/// What a record tells.
+fn read(record: &Record, content: Content) -> Told {
+    let mut told = Told::default();
+    match content {
+        Content::Body(body) => {
+            told.facts.extend(body.samples.iter().map(|sample| sample.took_us));
+            for event in &body.events {
+                if let AgentEvent::Configured { version, .. } = event {
+                    told.facts.push(*version);
+                } else if let AgentEvent::Gap { from, to, .. } = event {
+                    told.gaps.push((from.0.as_millisecond(), to.0.as_millisecond()));
+                } else if let AgentEvent::Journal { what, .. } = event {
+                    told.is_bare |= what.as_str().contains("was given up for room");
                 }
             }
-            // A gap names the time; whether it does is checked by the fact that is missing.
-            Content::Omitted(_) => {}
-            Content::Poison { reason } => self.problems.push(format!("poison: {reason}")),
         }
-        told
+        // A gap names the time; whether it does is checked by the fact that is missing.
+        Content::Omitted(_) => told.is_omitted = true,
+        // As a person would read a dead letter: the number stands in its text.
+        Content::Poison { .. } => {
+            let text = record.body.get();
+            let numbers = text.split("\"took_us\":").skip(1).filter_map(|rest| rest.split([',', '}']).next());
+            told.facts.extend(numbers.filter_map(|number| number.parse::<u64>().ok()));
+            told.is_dead = true;
+        }
     }
+    told
 }
 
 fn conflict(verdict: &Verdict) -> Reply {
@@ -258,11 +297,11 @@ fn conflict(verdict: &Verdict) -> Reply {
     }
 }
 
-fn answer(request: &DeliverRequest, head: Option<Head>) -> Delivered {
+fn answer(request: &DeliverRequest, head: Option<Head>, refused: Vec<RefusedRecord>) -> Delivered {
     Delivered {
         batch_digest: request.batch_digest,
         head,
-        refused: Vec::new(),
+        refused,
         receipt: None,
         renew: false,
         secrets: None,

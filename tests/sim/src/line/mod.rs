@@ -3,7 +3,9 @@
 
 pub(crate) mod agent;
 mod chaos;
+mod checks;
 mod collector;
+mod traffic;
 mod world;
 
 #[cfg(feature = "desk")]
