@@ -208,6 +208,7 @@ impl<S: Storage> Journal<S> {
         {
             epoch.acked = head;
             self.state_due.get_or_insert(due);
+            self.note_acknowledged();
         }
     }
 
@@ -293,6 +294,10 @@ impl<S: Storage> Journal<S> {
     /// (`is_whole`), what is not here any more was given up.
     fn restore_names(&mut self, state: &State, is_whole: bool) {
         self.epochs.clone_from(&state.epochs);
+        for (number, age_s) in &state.acked {
+            let found = self.segments.iter_mut().find(|segment| segment.number == *number);
+            found.into_iter().for_each(|segment| segment.acked_age_s = Some(*age_s));
+        }
         for tag in &state.tags {
             if let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == tag.segment) {
                 let name = segments::Tag { epoch: tag.epoch, first: tag.first, before: tag.before };
@@ -330,6 +335,7 @@ impl<S: Storage> Journal<S> {
 
     fn write_state(&mut self) -> Result<(), JournalError> {
         self.state_due = None;
+        self.note_acknowledged();
         let written = self.state().write(&mut self.storage);
         self.has_state |= written.is_ok();
         if let Err(error) = &written {
@@ -368,6 +374,7 @@ impl<S: Storage> Journal<S> {
             unreadable,
             owed: self.saying.iter().chain(&self.owed).cloned().collect(),
             is_wounded: false,
+            acked: self.segments.iter().filter_map(|one| Some((one.number, one.acked_age_s?))).collect(),
             told: self.told.clone(),
             next_number: self.next_number,
             age_s: self.age_s(),

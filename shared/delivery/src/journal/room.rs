@@ -32,10 +32,14 @@ impl<S: Storage> Journal<S> {
         self.save_acknowledgements();
         let age = self.age_s();
         let older_than = |newest: u64, limit: std::time::Duration| age.saturating_sub(newest) > limit.as_secs();
+        self.note_acknowledged();
         let mut index = 0;
         while index + 1 < self.segments.len() {
             let newest = self.segments[index + 1].age_s;
-            let is_old = older_than(newest, self.settings.acknowledged_for) || is_broken(Rule::AcknowledgedIsKept);
+            // Not by its own age: a backlog of days is acknowledged today, and the collector's backup is of yesterday.
+            let held = self.segments[index].acked_age_s;
+            let is_old = held.is_some_and(|since| older_than(since, self.settings.acknowledged_for))
+                || is_broken(Rule::AcknowledgedIsKept);
             if self.is_acknowledged(index) && is_old {
                 self.remove_segment(index)?;
                 continue;
@@ -53,6 +57,16 @@ impl<S: Storage> Journal<S> {
         self.forget_epochs();
         self.keep_reserve();
         self.write_state()
+    }
+
+    /// Notes since when segments are acknowledged as a whole, and that they are no more.
+    pub(super) fn note_acknowledged(&mut self) {
+        let age_s = self.age_s();
+        for index in 0..self.segments.len() {
+            let is_acknowledged = self.is_acknowledged(index);
+            let since = &mut self.segments[index].acked_age_s;
+            *since = is_acknowledged.then(|| since.unwrap_or(age_s));
+        }
     }
 
     /// Makes sure of the reserve, as large as a segment, if there is room for it.

@@ -30,6 +30,8 @@ pub(super) struct Segment {
     pub(super) file_bytes: u64,
     /// How long the journal had been running when it began.
     pub(super) age_s: u64,
+    /// How long it had been running when all of it was acknowledged.
+    pub(super) acked_age_s: Option<u64>,
     pub(super) extents: Vec<Extent>,
     pub(super) spans: Vec<Span>,
     /// Whether records lie in it whose bodies were given up.
@@ -152,6 +154,7 @@ impl Segment {
             bytes: SEGMENT_HEADER as u64,
             file_bytes: SEGMENT_HEADER as u64,
             age_s: header.age_s,
+            acked_age_s: None,
             extents: Vec::new(),
             spans: vec![Span { from: header.first_seq, to: u64::MAX, tag: Some(tag) }],
             thinned: Thinned::Nothing,
@@ -192,6 +195,7 @@ impl Segment {
                     bytes: 0,
                     file_bytes: 0,
                     age_s: 0,
+                    acked_age_s: None,
                     extents: Vec::new(),
                     spans: vec![Span { from: 0, to: u64::MAX, tag: None }],
                     thinned: Thinned::Nothing,

@@ -35,6 +35,9 @@ pub(super) struct State {
     /// be forgotten by a kill.
     #[serde(default)]
     pub(super) owed: Vec<AgentEvent>,
+    /// Segments that are acknowledged as a whole: number, and how long the journal had been running by then.
+    #[serde(default)]
+    pub(super) acked: Vec<(u64, u64)>,
     /// Losses that were told.
     #[serde(default)]
     pub(super) told: Vec<Told>,

@@ -618,8 +618,33 @@ fn acknowledged_records_are_kept_72_hours_of_running_time() {
     assert_eq!(numbers(&checked(&mut journal)).len(), 20, "a collector that lost all gets all");
     let all = checked(&mut journal);
     journal.acknowledge(head_of(all.last().unwrap()));
-    journal.handle_timeout(moment(73 * 3600 + 100)).unwrap();
+    journal.handle_timeout(moment(143 * 3600)).unwrap();
+    assert!(disk.files().len() >= files, "acknowledged anew 71 hours ago");
+    journal.handle_timeout(moment(146 * 3600)).unwrap();
     assert!(disk.files().len() <= 3, "{:?}", disk.files());
+}
+
+/// What was acknowledged late is kept as long: a backup of the collector may be of the day before.
+#[test]
+fn a_backlog_of_days_is_kept_72_hours_from_its_acknowledgement_on_also_over_a_restart() {
+    let hours = |hour: u64| hour * 3600;
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..30);
+    fill(&mut journal, hours(100)..hours(100) + 30);
+    let all = checked(&mut journal);
+    journal.handle_timeout(moment(hours(100) + 40)).unwrap();
+    journal.acknowledge(head_of(all.last().unwrap()));
+    journal.handle_timeout(moment(hours(102))).unwrap();
+    let first = journal.segments[0].number;
+    assert_eq!(first, 1, "just acknowledged");
+    journal.close(moment(hours(130))).unwrap();
+    // Its running time stands still in between.
+    let (mut journal, _) = open(&disk, hours(200));
+    journal.handle_timeout(moment(hours(240))).unwrap();
+    assert_eq!(journal.segments[0].number, 1, "70 hours");
+    journal.handle_timeout(moment(hours(245))).unwrap();
+    assert!(journal.segments[0].number > 1, "75 hours");
 }
 
 #[test]
