@@ -135,7 +135,9 @@ impl Broken {
             ) => Room::Tickets,
             #[cfg(not(feature = "desk"))]
             Self::Seam(Seam::MessagesAfterwards) => Room::Line,
-            Self::Nothing | Self::Rule(_) | Self::Seam(Seam::AckBeforeCommit | Seam::DedupById | Seam::QuarantineForgotten) => Room::Line,
+            Self::Nothing
+            | Self::Rule(_)
+            | Self::Seam(Seam::AckBeforeCommit | Seam::DedupById | Seam::QuarantineForgotten) => Room::Line,
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) enum Travel {
     Answer {
         to: Sender,
         no: u64,
-        reply: Reply,
+        reply: Box<Reply>,
         restores: u32,
     },
 }
@@ -79,7 +79,7 @@ impl World {
                 }
                 if let Some(more) = self.busy_until.checked_sub(self.now_ms).filter(|more| *more > 0) {
                     let reply = Reply::Busy(more.div_ceil(1_000));
-                    self.travel(Travel::Answer { to: from, no, reply, restores: self.restores });
+                    self.travel(Travel::Answer { to: from, no, reply: Box::new(reply), restores: self.restores });
                     return Ok(());
                 }
                 let key = self.key;
@@ -106,11 +106,11 @@ impl World {
                     return Ok(());
                 }
                 let restores = self.restores;
-                self.travel(Travel::Answer { to: from, no, reply, restores });
+                self.travel(Travel::Answer { to: from, no, reply: Box::new(reply), restores });
             }
             Travel::Answer { to, no, reply, restores } => {
                 let before = self.believed(to);
-                self.answer(to, no, reply);
+                self.answer(to, no, *reply);
                 if restores == self.restores {
                     return self.check_acknowledged(to, &before);
                 }

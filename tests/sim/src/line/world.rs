@@ -365,8 +365,6 @@ impl World {
         self.travelling.is_empty() && self.posts.iter().all(is_drained)
     }
 
-                self.travel(Travel::Answer { to: from, no, reply: Box::new(reply), restores });
-                self.answer(to, no, *reply);
     fn undrained(&self) -> String {
         let waits = self.posts.iter().enumerate().map(|(index, post)| {
             let status = post.agent.status();
