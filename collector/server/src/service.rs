@@ -218,7 +218,6 @@ fn routers(
     config: &Config,
     packages: Packages,
 ) -> Routers {
-    let authority = config.listen.authority();
     let (pki, authority) = (certificates.pki(), config.listen.authority());
     let url = format!("https://{authority}");
     let (offered, at) = (packages.clone(), url.clone());

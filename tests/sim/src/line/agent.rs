@@ -299,6 +299,7 @@ impl Agent {
     }
 
     /// Its journal and what sends it, while it is up: for who has bodies of his own to journal.
+    #[cfg(feature = "desk")]
     pub(crate) fn courier(&mut self) -> Option<&mut Courier<SimStorage>> {
         self.courier.as_mut()
     }
