@@ -8,6 +8,8 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::Read,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -20,6 +22,11 @@ use crate::{
     platform,
 };
 pub(crate) use identity::{Identity, Schema};
+
+/// `upheld-agent status` shares the lock for an instant to see whether somebody holds it. An agent that starts just then
+/// waits so long for it.
+const LOOKED_AT: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The state folder of one agent.
 #[derive(Debug, Clone)]
@@ -127,13 +134,18 @@ impl StateFolder {
             .map_err(FileError::of("open", &path))
             .and_then(|file| files::give_to_owner_of_folder(&file, &path).map(|()| file))
             .map_err(|error| self.unusable(error))?;
-        match file.try_lock() {
-            Ok(()) => {
-                self.say_holder(&mut file)?;
-                Ok(FolderLock { _file: file })
+        let asked = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => {
+                    self.say_holder(&mut file)?;
+                    return Ok(FolderLock { _file: file });
+                }
+                // It may be somebody who only looks whether the folder is held.
+                Err(TryLockError::WouldBlock) if asked.elapsed() < LOOKED_AT => thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => return Err(self.already_running(self.read_holder(&mut file))),
+                Err(TryLockError::Error(error)) => return Err(self.unusable(FileError::of("lock", &path)(error))),
             }
-            Err(TryLockError::WouldBlock) => Err(self.already_running(self.read_holder(&mut file))),
-            Err(TryLockError::Error(error)) => Err(self.unusable(FileError::of("lock", &path)(error))),
         }
     }
 
@@ -336,6 +348,21 @@ mod tests {
         assert_eq!(state.holder(), Some(std::process::id().to_string()));
         drop(held);
         state.lock().unwrap();
+    }
+
+    #[test]
+    fn who_only_looks_whether_it_is_held_keeps_no_agent_from_starting() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(folder.path());
+        drop(state.lock().unwrap());
+        let looked = File::open(folder.path().join("lock")).unwrap();
+        looked.try_lock_shared().unwrap();
+        std::thread::scope(|scope| {
+            let starts = scope.spawn(|| state.lock().map(drop));
+            std::thread::sleep(Duration::from_millis(100));
+            drop(looked);
+            starts.join().unwrap().unwrap();
+        });
     }
 
     #[test]
