@@ -133,7 +133,7 @@ impl Site {
 
     /// How many tickets were opened, by the messages' ids; and how many messages said so.
     pub fn tickets(&self) -> (usize, usize) {
-        let ids = self.receiver.ids("incident.opened");
+        let ids = self.receiver.ids_of_clients("incident.opened");
         let mut distinct = ids.clone();
         distinct.sort();
         distinct.dedup();

@@ -159,6 +159,17 @@ impl Receiver {
         let of_kind = self.all().into_iter().filter(|message| message.body["type"] == kind);
         of_kind.map(|message| message.id).collect()
     }
+
+    /// The same of clients' incidents. A database that is away for twenty seconds is the collector's own trouble, which is an
+    /// incident too: of the reserved client that no book may name.
+    pub fn ids_of_clients(&self, kind: &str) -> Vec<String> {
+        let is_a_clients = |message: &Message| {
+            let of = message.body["data"]["incident"].as_str().expect("whose incident it is");
+            !of.starts_with("collector/")
+        };
+        let of_kind = self.all().into_iter().filter(|message| message.body["type"] == kind);
+        of_kind.filter(is_a_clients).map(|message| message.id).collect()
+    }
 }
 
 /// The first line of a request, and what it brings.
