@@ -72,6 +72,12 @@ impl Plan {
         self.fills_up || self.flips || (self.is_tight && (!is_transition || was_held))
     }
 
+    /// A budget that has room for the transitions of the longest time without a line, and not for the samples.
+    pub(super) fn tight_bytes(&self) -> Option<u64> {
+        let bytes = if self.longest_ms > 24 * HOUR { 160 << 10 } else { 80 << 10 };
+        self.is_tight.then_some(bytes)
+    }
+
     /// Whether samples may be thinned for room.
     pub(super) fn may_thin(&self) -> bool {
         self.fills_up || self.is_tight

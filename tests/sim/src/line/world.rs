@@ -94,7 +94,7 @@ impl World {
         let plan = Plan::draw(seed, length, &mut dice);
         let settings = Settings {
             segment_bytes: plan.segment_bytes,
-            budget_bytes: if plan.is_tight { 80 << 10 } else { Settings::default().budget_bytes },
+            budget_bytes: plan.tight_bytes().unwrap_or(Settings::default().budget_bytes),
             ..Settings::default()
         };
         let posts = (0..plan.agents).map(|_| Post {
