@@ -357,9 +357,9 @@ mod tests {
         drop(state.lock().unwrap());
         let looked = File::open(folder.path().join("lock")).unwrap();
         looked.try_lock_shared().unwrap();
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let starts = scope.spawn(|| state.lock().map(drop));
-            std::thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(100));
             drop(looked);
             starts.join().unwrap().unwrap();
         });
