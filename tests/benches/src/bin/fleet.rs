@@ -169,22 +169,23 @@ async fn measure(
         println!("{name}: {connections} connections, {} MB resident", now.rss_kib / 1024);
         cpu = now.cpu;
     }
+    // At once: a connection of HTTP/1 that rests is closed.
+    let beats = beat(lines, span, pid).await;
+    let rss_mb = usage().rss_kib as f64 / 1024.0;
     let cut = sizes[0];
-    lines.drain(..cut);
     settled(pid).await;
     let cpu = usage().cpu;
     let back = open(port, members, 0..cut).await;
     settled(pid).await;
     let again = Again { open_us: (usage().cpu - cpu).as_secs_f64() * 1e6 / cut as f64 };
-    lines.splice(0..0, back);
-    let beats = beat(lines, span, pid).await;
+    drop(back);
     let (first, last) = (&figures[0], &figures[2]);
     let exponent = |of: &dyn Fn(&Size) -> f64| {
         let total = |size: &Size| of(size) * size.connections as f64;
         (total(last) / total(first)).ln() / (last.connections as f64 / first.connections as f64).ln()
     };
     let exponents = (exponent(&|size| size.kib_each), exponent(&|size| size.open_us));
-    Figures { again, beats, rss_mb: usage().rss_kib as f64 / 1024.0, exponents, sizes: figures }
+    Figures { again, beats, rss_mb, exponents, sizes: figures }
 }
 
 /// Connects each of these, and has its first heartbeat answered.
