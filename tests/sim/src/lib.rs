@@ -2,7 +2,8 @@
 //!
 //! In rooms of their own: the line between agents and collector (real journals, couriers and senders against the real
 //! `judge`), the desk (real engines before that line, the real desk over a real database behind it), and the tickets (that
-//! desk's clocks and outbox, people, and a ticket system that goes wrong), each with the truth beside it. README.md says which invariants of DELIVERY 5 are checked, and what is not modelled.
+//! desk's clocks and outbox, people, and a ticket system that goes wrong), each with the truth beside it. README.md says
+//! which invariants of DELIVERY 5 are checked, and what is not modelled.
 
 pub mod command;
 #[cfg(feature = "desk")]

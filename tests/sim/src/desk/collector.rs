@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use upheld_desk::{
-    Actor, AgentPeer, DeliverAnswer, Desk, Secret, Secrets,
+    Actor, AgentPeer, DeliverAnswer, Desk,
     deliverer::{Address, Boxed, Channel, How},
-    tasks::{Outside, Surroundings, Task},
+    tasks::{Surroundings, Task},
 };
 use upheld_model::{Mono, SiteId};
 use upheld_store::{
@@ -57,7 +57,7 @@ impl Collector {
     /// A collector with its book and its agents, at work.
     pub(super) fn begin(signing_key: [u8; 32]) -> Result<Self, String> {
         let mut house = House::build()?;
-        let around = house.surroundings(Arc::new(Nowhere), Arc::new(AllSecrets), Arc::new(TakesAll));
+        let around = house.surroundings(Arc::new(TakesAll));
         let now = stamp(0, 0);
         house.set_clocks(now, Mono(0));
         let begun = house.call(async |desk| {
@@ -327,28 +327,6 @@ fn row(peer: &AgentPeer, signing_key: [u8; 32], now: Timestamp) -> AgentRow {
 
 fn unknown_agent() -> upheld_wire::v1::Problem {
     upheld_desk::unavailable(&upheld_desk::DeskError::NoBook)
-}
-
-/// No anchor, no heartbeat.
-struct Nowhere;
-
-impl Outside for Nowhere {
-    fn ask<'a>(&'a self, _: &'a str) -> Boxed<'a, Result<bool, String>> {
-        Box::pin(std::future::ready(Ok(true)))
-    }
-
-    fn beat<'a>(&'a self, _: &'a str) -> Boxed<'a, Result<(), String>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-}
-
-/// Every secret is its own name.
-struct AllSecrets;
-
-impl Secrets for AllSecrets {
-    fn secret(&self, name: &str) -> Option<Secret> {
-        Some(Secret::new(name))
-    }
 }
 
 /// Whoever is told takes it; what may go wrong there is the ticket room's.

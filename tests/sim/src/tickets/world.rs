@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use upheld_desk::{
-    Secret, Secrets,
-    deliverer::Boxed,
-    tasks::{Outside, Surroundings, Task},
-};
+use upheld_desk::tasks::{Surroundings, Task};
 use upheld_evidence::SigningKey;
 use upheld_model::Mono;
 use upheld_store::{
@@ -75,7 +71,7 @@ impl World {
         let mut dice = Dice::new(seed, 3);
         let mut house = House::build()?;
         let server = Server::new(Dice::new(dice.draw(), 4));
-        let around = house.surroundings(Arc::new(Nowhere), Arc::new(AllSecrets), Arc::new(server.clone()));
+        let around = house.surroundings(Arc::new(server.clone()));
         let (now, key) = (stamp(0, 0), || SigningKey::from_seed(&[7; 32]).map_err(|error| error.to_string()));
         let public = key()?.public();
         let agents: Vec<Agent> =
@@ -130,8 +126,6 @@ impl World {
         let ended = self.faulty().and_then(|()| self.calm());
         let mut counts = self.counts.clone();
         counts.add(&self.server.inside().counts);
-        // Virtual hours of milliseconds lose nothing that anybody reads.
-        #[allow(clippy::cast_precision_loss)]
         let hours = self.now_ms as f64 / HOUR as f64;
         let agents = f64::from(u32::try_from(SITES.len()).unwrap_or(0));
         Ran { agent_hours: hours * agents, counts, trace: self.trace.value(), violation: ended.err() }
@@ -417,27 +411,5 @@ fn row(agent: &Agent, signing_key: [u8; 32], now: Timestamp) -> AgentRow {
         enrolled_at: now,
         status_at: now,
         first_seen: None,
-    }
-}
-
-/// No anchor, no heartbeat.
-struct Nowhere;
-
-impl Outside for Nowhere {
-    fn ask<'a>(&'a self, _: &'a str) -> Boxed<'a, Result<bool, String>> {
-        Box::pin(std::future::ready(Ok(true)))
-    }
-
-    fn beat<'a>(&'a self, _: &'a str) -> Boxed<'a, Result<(), String>> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-}
-
-/// Every secret is its own name.
-struct AllSecrets;
-
-impl Secrets for AllSecrets {
-    fn secret(&self, name: &str) -> Option<Secret> {
-        Some(Secret::new(name))
     }
 }
