@@ -44,12 +44,14 @@ impl Finding {
 }
 
 pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
-    let is_file = context.data.config()?.database.is_none();
+    let config = context.data.config()?;
+    let is_file = config.database.is_none();
     let (servers, in_use, now) = context.with_desk(async |desk, now| {
         Ok::<_, upheld_desk::DeskError>((desk.servers().await?, desk.root_in_use().await?, now))
     })?;
     let pki = ca::open(context)?;
     let mut findings = look(&servers, is_file, now);
+    findings.extend(told_of(&servers, config.collectors.len()));
     findings.push(root(in_use.as_ref(), &pki.root_fingerprint(), &context.data.pki()));
     let lines: Vec<String> = findings.iter().map(Finding::line).collect();
     context
@@ -82,6 +84,22 @@ fn look(servers: &Servers, is_file: bool, now: Timestamp) -> Vec<Finding> {
         findings.push(Finding::wrong(unwell.what(), unwell.to_string(), unwell.todo()));
     }
     findings
+}
+
+/// Whether agents are told where the collectors are: one that knows a single address waits for that one. What a collector calls
+/// itself is not always how agents find it, and before several may stand one that passes TCP on, so that only nothing is wrong.
+fn told_of(servers: &Servers, named: usize) -> Option<Finding> {
+    let serving = servers.collectors.iter().filter(|one| !one.is_away).count();
+    (serving > 1 && named == 0).then(|| {
+        Finding::wrong(
+            "addresses",
+            format!(
+                "{serving} collectors serve and collector.toml names none: agents wait for the one that enrolled them"
+            ),
+            "write into every collector.toml how agents find each, collectors = [\"a.example:7443\", \"b.example:7443\"], \
+             or the one load balancer before them; restart; hosts that are enrolled already: the same in agent.toml",
+        )
+    })
 }
 
 /// Whether this collector has the keys of the last change of the root.
@@ -148,6 +166,29 @@ mod tests {
         let todo: Vec<_> =
             findings.iter().filter(|finding| !finding.is_ok).map(|finding| finding.todo.is_some()).collect();
         assert_eq!(todo, [true, true]);
+    }
+
+    #[test]
+    fn collectors_that_agents_are_not_told_of_are_said() {
+        let at = at("2026-11-16T16:00:00Z");
+        let serving = |name: &str, is_away| upheld_desk::tasks::Serving {
+            name: name.to_owned(),
+            address: name.to_owned(),
+            started_at: at,
+            seen_at: at,
+            is_away,
+            is_late: false,
+            tasks: Vec::new(),
+        };
+        let servers = |second_is_away| Servers {
+            collectors: vec![serving("a:7443#1", false), serving("b:7443#1", second_is_away)],
+            tasks: Vec::new(),
+            free: Vec::new(),
+            as_of: Some(at),
+        };
+        let says = |second_is_away, named| told_of(&servers(second_is_away), named).map(|finding| finding.says);
+        assert!(says(false, 0).unwrap().contains("2 collectors serve and collector.toml names none"));
+        assert_eq!((says(false, 1), says(false, 2), says(true, 0)), (None, None, None));
     }
 
     #[test]
