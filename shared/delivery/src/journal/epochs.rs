@@ -288,8 +288,10 @@ impl<S: Storage> Journal<S> {
         }
         self.owe_gaps(&findings.gaps, reason);
         let empty = self.empty_epoch(epoch, previous);
-        // It begins with records that are older than it: what of them is given up later is a gap from the oldest on.
-        let oldest_ms = findings.stranded.iter().map(|piece| piece.first_ms).min();
+        // It begins with records that are older than it, those that wait for a disk too: what of them is lost later is a
+        // gap from the oldest on.
+        let moved_ms = findings.stranded.iter().map(|piece| piece.first_ms);
+        let oldest_ms = moved_ms.chain(self.pending.first_ms()).min();
         let began_ms = oldest_ms.map_or(empty.began_ms, |oldest| oldest.min(empty.began_ms));
         self.epochs.push(EpochState { len, tip, urgent_to: len, began_ms, ..empty });
         self.is_open = false;

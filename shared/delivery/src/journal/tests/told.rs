@@ -122,6 +122,49 @@ fn a_gap_between_two_epochs_of_one_segment_reaches_to_the_record_behind_it() {
     assert!(!is_told(&left, 2) && !is_told(&left, 6), "{:?}", gone(&left));
 }
 
+/// Flips a byte of the record that holds this sample.
+fn damage(disk: &SimStorage, number: u64) {
+    let wanted = serde_json::to_string(&samples(number)).unwrap();
+    for (name, len) in disk.files().into_iter().filter(|(name, _)| name.ends_with(".seg")) {
+        let mut file = vec![0; usize::try_from(len).unwrap()];
+        disk.read(&name, 0, &mut file).unwrap();
+        let is_it = |at: &usize| {
+            let record = format::Stored::decode(&file[*at..]);
+            record.is_some_and(|record| Codec::new().unpack(&record).is_some_and(|text| text == wanted))
+        };
+        if let Some(at) = (0..file.len()).find(is_it) {
+            assert!(disk.flip(&name, at as u64 + 60, 1));
+            return;
+        }
+    }
+    panic!("{number} is not there");
+}
+
+/// What a disk refuses waits in memory, and an epoch that begins meanwhile begins with it.
+#[test]
+fn what_waited_for_a_disk_when_its_epoch_began_and_is_damaged_later_is_told() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..3);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[2]));
+    disk.refuse(Some(Fault::Refused));
+    journal.append(&samples(3), Urgency::Now, moment(3)).unwrap_err();
+    journal.append(&samples(5), Urgency::Now, moment(5)).unwrap_err();
+    journal.handle_timeout(moment(20)).unwrap_err();
+    journal.part(head_of(&all[2])).unwrap();
+    disk.refuse(None);
+    journal.flush(moment(25)).unwrap();
+    fill(&mut journal, 30..31);
+    journal.close(moment(31)).unwrap();
+    damage(&disk, 3);
+    let (mut journal, _) = open(&disk, 40);
+    journal.handle_timeout(moment(40)).unwrap();
+    journal.flush(moment(40)).unwrap();
+    let left = checked(&mut journal);
+    assert!(!numbers(&left).contains(&3) && is_told(&left, 3), "{:?}", gone(&left));
+}
+
 /// The cut of the tail takes the only trace of the record that was there.
 #[test]
 fn a_torn_tail_is_told_also_when_the_opening_that_cuts_it_is_killed() {
