@@ -110,7 +110,7 @@ impl<S: Storage> Journal<S> {
         let has_state = state.is_some();
         let state = state.unwrap_or_default();
         let mut opened = Opened::default();
-        let Scanned { segments, dead, newest } = scan_all(&storage, &state, &mut opened)?;
+        let Scanned { segments, dead, lost, newest } = scan_all(&storage, &state, &mut opened)?;
         let last = segments.last();
         let mut journal = Self {
             next_number: state.next_number.max(newest.map_or(0, |newest| newest + 1)).max(1),
@@ -144,6 +144,7 @@ impl<S: Storage> Journal<S> {
         journal.secure_last();
         journal.recollect_gaps(state.next_number);
         journal.tell_wounds(&opened, has_state, state.is_wounded);
+        lost.iter().for_each(|number| journal.tell_lost_file(*number, &state));
         journal.heal(UnknownReason::Corrupt)?;
         let is_told = if opened.torn_bytes > 0 || !dead.is_empty() || !has_state || state.is_wounded {
             journal.write_state().is_ok()
@@ -389,6 +390,8 @@ struct Scanned {
     segments: Vec<Segment>,
     /// The numbers of those with neither.
     dead: Vec<u64>,
+    /// Those of them that are longer than a header and not the last: they were good once.
+    lost: Vec<u64>,
     /// The highest number of all.
     newest: Option<u64>,
 }
@@ -398,7 +401,7 @@ struct Scanned {
 fn scan_all<S: Storage>(storage: &S, state: &State, opened: &mut Opened) -> Result<Scanned, JournalError> {
     let mut numbers: Vec<u64> = storage.list()?.iter().filter_map(|(name, _)| number_of(name)).collect();
     numbers.sort_unstable();
-    let (mut segments, mut dead) = (Vec::new(), Vec::new());
+    let (mut segments, mut dead, mut lost) = (Vec::new(), Vec::new(), Vec::new());
     let last = numbers.last().copied();
     for number in numbers {
         let unreadable = state.unreadable.iter().filter(|(segment, _)| *segment == number).map(|(_, place)| *place);
@@ -414,12 +417,15 @@ fn scan_all<S: Storage>(storage: &S, state: &State, opened: &mut Opened) -> Resu
         }
         if segment.extents.is_empty() && (segment.header.is_none() || Some(number) != last) {
             dead.push(number);
+            // The last one's bytes are a torn tail, and told as that.
+            let is_lost = segment.file_bytes > format::SEGMENT_HEADER as u64 && Some(number) != last;
+            lost.extend(is_lost.then_some(number));
         } else {
             opened.damaged += wounds.damaged;
             segments.push(segment);
         }
     }
-    Ok(Scanned { segments, dead, newest: last })
+    Ok(Scanned { segments, dead, lost, newest: last })
 }
 
 fn at_of(ms: i64) -> ObservedAt {

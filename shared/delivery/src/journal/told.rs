@@ -10,7 +10,12 @@ use upheld_model::{
 };
 use upheld_wire::v1::Body;
 
-use super::{Journal, JournalError, Opened, Urgency, at_of, format::TRANSITION, segments::Flow};
+use super::{
+    Journal, JournalError, Opened, Urgency, at_of,
+    format::TRANSITION,
+    segments::{Flow, Segment, name_of},
+    state::State,
+};
 use crate::storage::Storage;
 
 /// So many gaps are remembered one by one; beyond, the two that are nearest to each other become one.
@@ -75,6 +80,26 @@ impl<S: Storage> Journal<S> {
         if !what.is_empty() {
             self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&what.join("; ")) });
         }
+    }
+
+    /// Says that a file of which nothing can be read held records: all that lies between its neighbours. Where both are of
+    /// one epoch their places say what is missing, if anything: a sync that failed leaves such a file behind as well.
+    pub(super) fn tell_lost_file(&mut self, number: u64, state: &State) {
+        let what = format!("nothing could be read of {}: it is removed", name_of(number));
+        self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&what) });
+        let before = self.segments.iter().filter(|segment| segment.number < number).flat_map(Segment::pieces).last();
+        let after = self.segments.iter().filter(|segment| segment.number > number).flat_map(Segment::pieces).next();
+        let is_by_place =
+            before.zip(after).is_some_and(|(before, after)| before.epoch.is_some() && before.epoch == after.epoch);
+        let is_held = state.acked.iter().any(|(segment, _)| *segment == number);
+        if is_by_place || is_held {
+            return;
+        }
+        let began_ms = self.epochs.iter().map(|epoch| epoch.began_ms).min();
+        let now_ms = self.now.wall.0.as_millisecond();
+        let from_ms = before.map(|piece| self.last_ms(&piece)).or(began_ms).unwrap_or(now_ms);
+        let to_ms = after.map_or(now_ms, |piece| self.first_ms(&piece));
+        self.owe_gaps(&[(from_ms, to_ms)], UnknownReason::Corrupt);
     }
 
     pub(super) fn owe(&mut self, event: AgentEvent) {

@@ -165,6 +165,27 @@ fn what_waited_for_a_disk_when_its_epoch_began_and_is_damaged_later_is_told() {
     assert!(!numbers(&left).contains(&3) && is_told(&left, 3), "{:?}", gone(&left));
 }
 
+/// A file with bytes in it was good once: a new one is begun when the one before it is synced. What a killed process
+/// left behind it, an empty file, does not make it one that never held anything.
+#[test]
+fn a_file_of_which_nothing_can_be_read_is_told_before_it_is_removed() {
+    for names in [&["0000000002.seg"][..], &["0000000002.seg", "0000000003.seg"]] {
+        let mut disk = SimStorage::new(1);
+        let (mut journal, _) = open(&disk, 0);
+        fill(&mut journal, 0..1);
+        drop(journal);
+        damage(&disk, 0);
+        assert!(disk.flip("0000000001.seg", 8, 1));
+        names.iter().for_each(|name| disk.create(name).unwrap());
+        let (mut journal, _) = open(&disk, 40);
+        journal.handle_timeout(moment(40)).unwrap();
+        journal.flush(moment(40)).unwrap();
+        let left = checked(&mut journal);
+        assert!(is_told(&left, 0), "{:?}", gone(&left));
+        assert!(said(&left).iter().any(|what| what.contains("0000000001.seg")), "{:?}", said(&left));
+    }
+}
+
 /// The cut of the tail takes the only trace of the record that was there.
 #[test]
 fn a_torn_tail_is_told_also_when_the_opening_that_cuts_it_is_killed() {
