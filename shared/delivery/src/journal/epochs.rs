@@ -16,7 +16,7 @@ use crate::storage::{Fault, Storage, StorageError};
 /// What stands in the way of sending everything under the names that it has.
 #[derive(Default)]
 struct Findings {
-    /// Records that need new names, in the order in which they will have them.
+    /// Records that need new names.
     stranded: Vec<Piece>,
     /// Where nothing is left, in milliseconds.
     gaps: Vec<(i64, i64)>,
@@ -271,7 +271,10 @@ impl<S: Storage> Journal<S> {
     ) -> Result<bool, JournalError> {
         let epoch = self.draw_epoch();
         let (findings, (previous, tags, len, tip)) = loop {
-            let Some(findings) = find(self) else { return Ok(false) };
+            let Some(mut findings) = find(self) else { return Ok(false) };
+            // In the order in which they were written, whatever their epochs: between two neighbours of an epoch lies
+            // what was written between them, and so does a gap.
+            findings.stranded.sort_by_key(|piece| (piece.segment, piece.from));
             match self.plan_epoch(epoch, &findings) {
                 Ok(plan) => break (findings, plan),
                 Err(Trouble::Storage(error)) => return Err(error.into()),

@@ -140,6 +140,38 @@ fn damage(disk: &SimStorage, number: u64) {
     panic!("{number} is not there");
 }
 
+/// Two epochs lose a record at once, and the records of the older one had moved behind a newer one before. What is left of
+/// both goes into one epoch in the order in which it was written, or the next gap in it would end before it begins.
+#[test]
+fn a_gap_between_records_of_two_epochs_lies_where_the_missing_record_was_written() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..10);
+    let all = checked(&mut journal);
+    journal.acknowledge(head_of(&all[9]));
+    journal.part(head_of(&all[9])).unwrap();
+    fill(&mut journal, 10..16);
+    journal.part(head_of(&all[4])).unwrap();
+    fill(&mut journal, 16..18);
+    drop(journal);
+    damage(&disk, 5);
+    damage(&disk, 12);
+    let (mut journal, _) = open(&disk, 30);
+    journal.handle_timeout(moment(30)).unwrap();
+    journal.flush(moment(30)).unwrap();
+    let left = checked(&mut journal);
+    assert!([5, 12].iter().all(|number| is_told(&left, *number)), "{:?}", gone(&left));
+    drop(journal);
+    assert!((7..9).all(|number| !is_told(&left, number)), "{:?}", gone(&left));
+    damage(&disk, 6);
+    damage(&disk, 7);
+    let (mut journal, _) = open(&disk, 40);
+    journal.handle_timeout(moment(40)).unwrap();
+    journal.flush(moment(40)).unwrap();
+    let left = checked(&mut journal);
+    assert!(!numbers(&left).contains(&7) && is_told(&left, 7), "{:?}", gone(&left));
+}
+
 /// What a disk refuses waits in memory, and an epoch that begins meanwhile begins with it.
 #[test]
 fn what_waited_for_a_disk_when_its_epoch_began_and_is_damaged_later_is_told() {
