@@ -70,7 +70,9 @@ mod tests {
         assert!(Memory::recall(&state).is_none());
         let at = ObservedAt("2026-11-16T16:10:07Z".parse().unwrap());
         let position: Position = serde_json::from_str(r#"{"segment":3,"place":7}"#).unwrap();
-        Memory::new(EngineSnapshot { at, config: None, folds: Vec::new() }, position).keep(&state).unwrap();
+        Memory::new(EngineSnapshot { at, config: None, folds: Vec::new(), running: None }, position)
+            .keep(&state)
+            .unwrap();
         let memory = Memory::recall(&state).unwrap();
         assert_eq!((memory.position, memory.snapshot.at), (position, at));
         std::fs::write(state.memory_json(), "{").unwrap();

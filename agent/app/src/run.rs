@@ -273,6 +273,8 @@ impl Agent {
                 let reading = clocks::reading();
                 let clock = self.engine.clock_reading(reading);
                 let now = Box::new(self.now_header(reading));
+                // A step of the clock that was seen just now goes into the journal first: its records are dated by it.
+                self.carry_out();
                 let at = self.moment();
                 self.recorder.tell(at, Command::Build { post, clock, now });
             }

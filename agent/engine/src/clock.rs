@@ -100,12 +100,12 @@ impl AgentClock {
     }
 }
 
-fn signed(duration: Duration) -> SignedDuration {
+pub(crate) fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
 /// Saturates at the ends of time: a wall clock may claim anything.
-fn shift(at: Timestamp, by: SignedDuration) -> Timestamp {
+pub(crate) fn shift(at: Timestamp, by: SignedDuration) -> Timestamp {
     let end = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
     at.saturating_add(by).unwrap_or(end)
 }

@@ -73,6 +73,18 @@ pub struct EngineSnapshot {
     pub config: Option<AgentConfig>,
     /// Every check's fold, those of retired checks too.
     pub folds: Vec<CheckFold>,
+    /// By what a step of the wall clock can be told after a restart within the same boot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<Running>,
+}
+
+/// A moment on the clock that nobody sets and that goes on while the machine sleeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The boot in which it counts.
+    pub boot: BootId,
+    /// Its reading.
+    pub boottime: Mono,
 }
 
 /// Which checks a person wants to run now.
@@ -251,7 +263,8 @@ impl Engine {
         }
     }
 
-    /// The agent's clocks, for an upload.
+    /// The agent's clocks, for an upload. Whatever [`Engine::poll_effect`] gives is to be journalled before that is built: a
+    /// step that was seen now parts its records from this reading.
     pub fn clock_reading(&mut self, now: Reading) -> ClockReading {
         self.observe(now);
         ClockReading { wall: self.clock.at(now.mono), mono: now.mono, boot: self.boot.clone() }
@@ -279,6 +292,7 @@ impl Engine {
             at: self.clock.at(now.mono),
             config: self.config.clone(),
             folds: self.lanes.iter().map(|lane| &lane.fold).chain(self.retired.values()).cloned().collect(),
+            running: now.boottime.map(|boottime| Running { boot: self.boot.clone(), boottime }),
         }
     }
 

@@ -19,4 +19,4 @@ mod schedule;
 pub use clock::{AgentClock, ClockNote, Reading};
 pub use config::ConfigRefused;
 pub use effect::{Effect, ProbeResult, Urgency};
-pub use engine::{Engine, EngineSnapshot, NotAwaited, RanRefused, Selector, Start};
+pub use engine::{Engine, EngineSnapshot, NotAwaited, RanRefused, Running, Selector, Start};

@@ -588,6 +588,39 @@ fn a_wall_clock_set_back_while_the_agent_was_off_is_a_step_too() {
 }
 
 #[test]
+fn a_wall_clock_set_while_the_agent_was_off_is_told_to_the_millisecond_within_a_boot() {
+    for by in [3_600_000, -3_600_000, -315_576_000_000, 600, 0, 499] {
+        let mut world = World::new(vec![tcp("srv-1/net.tcp")], |_, _| good());
+        world.run_until(60 * S);
+        let snapshot = world.snapshot();
+        let written = world.records.len();
+        world.wall_ms += 7_000;
+        world.run_until(90 * S);
+        world.engine.flush();
+        world.drain();
+        let tail: Vec<Body> = world.records[written..].iter().map(|(_, body, _)| body.clone()).collect();
+        let last = world.samples().last().unwrap().at;
+        world.sleep(20_000);
+        world.now += 10_000;
+        world.wall_ms += by;
+        let start =
+            Start { last_alive: Some(last), snapshot: Some(snapshot), journalled_since: tail, ..Start::default() };
+        world.restart(start);
+        let told: Vec<_> = world.events().take(2).cloned().collect();
+        let at = ObservedAt(world.wall(Mono(world.now * 1_000_000)));
+        let step = AgentEvent::ClockStepped { at, by_ms: by };
+        let moved = last.0 + jiff::SignedDuration::from_millis(by);
+        let is_told = by.unsigned_abs() >= 500;
+        assert_eq!(told[0] == step, is_told, "{by}: {told:?}");
+        let AgentEvent::Started { at: started, last_alive, .. } = &told[usize::from(is_told)] else {
+            panic!("{told:?}")
+        };
+        let was = if is_told { moved } else { last.0 };
+        assert_eq!((*started, *last_alive), (at, Some(ObservedAt(was))), "{by}: both in the new time");
+    }
+}
+
+#[test]
 fn the_now_header_shows_every_check_as_it_stands() {
     let mut world = World::new(vec![tcp("srv-1/net.tcp"), tcp("srv-2/net.tcp")], |check, _| {
         if check.asset.as_str() == "srv-1" { bad() } else { good() }

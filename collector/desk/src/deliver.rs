@@ -317,7 +317,7 @@ impl Upload<'_> {
             sig: record.sig.clone(),
             previous,
             received_at: self.now,
-            offset_ms: self.offset_ms(),
+            offset_ms: self.records_offset_ms(),
             body: record.body.get().to_owned(),
             is_fact: match content {
                 Content::Body(body) => !body.events.is_empty(),
@@ -456,6 +456,16 @@ impl Upload<'_> {
 
     fn offset_ms(&self) -> i64 {
         i64::try_from(self.offset().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// By how much the agent's clock was set since it made the last of the records.
+    fn set_since(&self) -> SignedDuration {
+        if is_broken(Rule::StepIsCounted) { SignedDuration::ZERO } else { self.request.set_since() }
+    }
+
+    /// The collector's clock minus the agent's as it stood when the last of the records was made.
+    fn records_offset_ms(&self) -> i64 {
+        i64::try_from(self.offset().saturating_add(self.set_since()).as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Since when the check has been good in the present that was noted of this agent; `None` when it is not.

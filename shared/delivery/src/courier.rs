@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 
+use jiff::SignedDuration;
 use upheld_evidence::{SigningKey, sign_chain};
-use upheld_model::Mono;
+use upheld_model::{Mono, ObservedAt};
 use upheld_wire::v1::{Body, ClockReading, DeliverRequest, Head, Now, PROTOCOL, Record, present, record::batch_digest};
 
 use crate::{
@@ -99,7 +100,7 @@ impl<S: Storage> Courier<S> {
     }
 
     /// The request that a [`Effect::Post`] asks for, with the newest state in its header, in full or by its name where the
-    /// collector said that it holds it. To be sent at once; the
+    /// collector said that it holds it. Steps of the clock up to `clock` must have been appended. To be sent at once; the
     /// answer comes back as [`Event::Answered`] with the post's number.
     ///
     /// # Errors
@@ -118,6 +119,10 @@ impl<S: Storage> Courier<S> {
             last.sig = Some(sign_chain(&self.key, &last.chain).to_string());
             Head { epoch: last.epoch, len: last.seq.0 + 1, chain: last.chain }
         });
+        let last = records.last().map(|last| (last.epoch, last.seq));
+        let set_since = last.map_or(SignedDuration::ZERO, |(epoch, seq)| self.journal.set_since(epoch, seq));
+        // A clock that cannot be told of is left out, as by who does not know of this.
+        let then = clock.wall.0.checked_sub(set_since).ok().filter(|_| !set_since.is_zero());
         let status = self.journal.status();
         now.waiting = status.waiting;
         now.oldest_waiting = status.oldest_waiting;
@@ -140,6 +145,7 @@ impl<S: Storage> Courier<S> {
             now,
             records,
             batch_digest: digest,
+            clock_of_records: then.map(ObservedAt),
         })
     }
 

@@ -18,6 +18,7 @@ mod room;
 mod segments;
 mod since;
 mod state;
+mod steps;
 mod summary;
 mod told;
 mod types;
@@ -32,6 +33,7 @@ use self::{
     codec::Codec,
     segments::{Segment, number_of},
     state::{EpochState, State},
+    steps::Steps,
     told::Told,
     write::Pending,
 };
@@ -73,6 +75,8 @@ pub struct Journal<S> {
     saying: Vec<AgentEvent>,
     /// Losses that were told, in the order of their time.
     told: Vec<Told>,
+    /// Where the wall clock was set.
+    steps: Steps,
     /// How long the journal had been running when it was opened.
     age_before_s: u64,
     opened_at: Mono,
@@ -127,6 +131,7 @@ impl<S: Storage> Journal<S> {
             owed: state.owed.clone(),
             saying: Vec::new(),
             told: state.told.clone(),
+            steps: Steps::default(),
             owed_samples: Vec::new(),
             opened_at: now.mono,
             now,

@@ -23,7 +23,7 @@ pub mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use upheld_model::{
     AgentId, AssetId, BootId, CheckId, CheckSpec, Digest, Epoch, Mono, ObservedAt, PresentId, finding::CheckState,
@@ -73,6 +73,18 @@ pub struct DeliverRequest {
     pub records: Vec<Record>,
     /// [`record::batch_digest`] of the records.
     pub batch_digest: Digest,
+    /// What `clock.wall` would read had nobody set that clock since the last of the records was made: its instants lie in
+    /// that time, those of `now` in that of `clock`. Left out where it was not set since, and by an agent that does not
+    /// know of this; an older collector dates such records by `clock`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_of_records: Option<ObservedAt>,
+}
+
+impl DeliverRequest {
+    /// By how much the agent's wall clock was set after the last of the records, new minus old.
+    pub fn set_since(&self) -> SignedDuration {
+        self.clock_of_records.map_or(SignedDuration::ZERO, |then| self.clock.wall.0.duration_since(then.0))
+    }
 }
 
 /// One moment on an agent's clocks.

@@ -42,6 +42,15 @@ fn a_delivery_reads_and_its_digests_still_follow() {
 }
 
 #[test]
+fn a_clock_that_was_set_since_the_records_reads_and_an_older_agent_says_nothing_of_it() {
+    let request: DeliverRequest = reads(include_str!("golden/deliver-request-clock-set.json"));
+    assert_eq!(request.set_since(), request.clock.wall.0.duration_since(request.clock_of_records.unwrap().0));
+    assert_ne!(request.set_since(), jiff::SignedDuration::ZERO);
+    let before: DeliverRequest = reads(include_str!("golden/deliver-request.json"));
+    assert_eq!((before.clock_of_records, before.set_since()), (None, jiff::SignedDuration::ZERO));
+}
+
+#[test]
 fn a_heartbeat_reads() {
     let request: DeliverRequest = reads(include_str!("golden/deliver-heartbeat.json"));
     assert_eq!(request.batch_digest, batch_digest(&[]));

@@ -115,10 +115,11 @@ struct Told<'a> {
 }
 
 /// The events in order. The offset measured at the upload holds for the clock as it is then: instants before a step
-/// of that clock lie in the old time, and the step is added to theirs.
+/// of that clock lie in the old time, and the step is added to theirs. Steps after the last record the agent says beside
+/// its clock, for the records that tell of them are still on their way.
 fn told_events<'a>(upload: &Upload<'a>, accepted: &'a Accepted) -> Vec<Told<'a>> {
     let mut told = Vec::new();
-    let mut moved = SignedDuration::ZERO;
+    let mut moved = upload.set_since();
     for fresh in accepted.fresh.iter().rev() {
         let Content::Body(body) = &fresh.content else { continue };
         let record = &upload.request.records[fresh.index];
@@ -162,7 +163,7 @@ impl Upload<'_> {
             record_id: record.record_id,
             content_hash: record.content_hash,
             received_at: self.now,
-            offset_ms: self.offset_ms(),
+            offset_ms: self.records_offset_ms(),
             opened: text("finding", finding)?,
             ended: None,
             incident: None,

@@ -9,7 +9,10 @@ use upheld_detection::{
     keep::{BootReading, Hour, Keeper, Kept},
     observe::Reading,
 };
-use upheld_model::{AgentEvent, AgentId, CheckId};
+use upheld_model::{
+    AgentEvent, AgentId, CheckId,
+    mutant::{Rule, is_broken},
+};
 use upheld_store::{
     ReadTx, Tx,
     facts::{HourRow, SaidRow, SiteKey, StretchRow},
@@ -85,7 +88,7 @@ fn zone(upload: &Upload<'_>) -> TimeZone {
 fn fold(upload: &Upload<'_>, accepted: &Accepted, keeper: &mut Keeper, seen: &mut Seen) {
     let site = upload.book.book.site(&upload.peer.client, &upload.peer.site);
     let checks = site.map(checks_of).unwrap_or_default();
-    for (index, moved) in steps_after(accepted) {
+    for (index, moved) in steps_after(upload, accepted) {
         let Content::Body(body) = &accepted.fresh[index].content else { continue };
         for sample in &body.samples {
             let at = upload.corrected(sample.at, moved);
@@ -99,13 +102,15 @@ fn fold(upload: &Upload<'_>, accepted: &Accepted, keeper: &mut Keeper, seen: &mu
 }
 
 /// Each fresh record with the sum of the steps that the agent's clock made after its samples.
-fn steps_after(accepted: &Accepted) -> Vec<(usize, SignedDuration)> {
-    let mut moved = SignedDuration::ZERO;
+fn steps_after(upload: &Upload<'_>, accepted: &Accepted) -> Vec<(usize, SignedDuration)> {
+    let mut moved = upload.set_since();
     let mut all = Vec::with_capacity(accepted.fresh.len());
     for (index, fresh) in accepted.fresh.iter().enumerate().rev() {
         if let Content::Body(body) = &fresh.content {
             for event in &body.events {
-                if let AgentEvent::ClockStepped { by_ms, .. } = event {
+                if let AgentEvent::ClockStepped { by_ms, .. } = event
+                    && !is_broken(Rule::StepIsCounted)
+                {
                     moved = moved.saturating_add(SignedDuration::from_millis(*by_ms));
                 }
             }

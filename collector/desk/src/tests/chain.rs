@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use upheld_model::{AgentEvent, ClientId, FindingEnd, ObservedAt};
 
-use super::world::{Receiver, World, ana, at};
+use super::world::{Receiver, World, ana, at, delivered};
 use crate::{
     ProblemReport, Response, Scope,
     jobs::RunsAsked,
@@ -212,4 +212,24 @@ async fn a_clock_that_was_set_after_the_finding_does_not_move_it() {
     let stepped = agent.record(vec![stepped]);
     world.take(&mut agent, vec![opened, stepped]).await;
     assert_eq!(world.view("acme/INC-1").await.detected_at, at(super::world::START) - SignedDuration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_while_several_uploads_wait_moves_nothing_of_the_first() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    let (begun, by) = (world.now, SignedDuration::from_hours(2));
+    let finding = agent.finding(world.now);
+    let opened = agent.record(vec![AgentEvent::FindingOpened { finding }]);
+    // Behind it the clock is put forward; the record that tells so goes with the next upload.
+    agent.slow_by = -by;
+    world.pass(3_600);
+    let mut request = agent.request(vec![opened], world.now);
+    request.clock_of_records = Some(ObservedAt(request.clock.wall.0 - by));
+    agent.believe(&delivered(world.deliver(&agent, request).await));
+    assert_eq!(world.view("acme/INC-1").await.detected_at, begun - SignedDuration::from_secs(2));
+    let stepped = AgentEvent::ClockStepped { at: agent.claims(world.now), by_ms: 2 * 3_600_000 };
+    let stepped = agent.record(vec![stepped]);
+    world.take(&mut agent, vec![stepped]).await;
+    assert_eq!(world.view("acme/INC-1").await.detected_at, begun - SignedDuration::from_secs(2));
 }

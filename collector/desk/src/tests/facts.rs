@@ -43,6 +43,26 @@ async fn batteries_counters_and_warnings_are_kept_as_a_replay_sees_them() {
 }
 
 #[tokio::test]
+async fn samples_are_dated_by_the_clock_that_they_were_made_by() {
+    let mut world = World::with(with_ups()).await;
+    let mut agent = world.agent("acme", "north").await;
+    let (begun, by) = (world.now, SignedDuration::from_hours(2));
+    let at = |n: i64| begun + SignedDuration::from_secs(10 * n);
+    let samples = (0..9).map(|n| ups(at(n), Outcome::Ok, if n == 4 { "OB DISCHRG" } else { "OL" }, 0)).collect();
+    let record = agent.sampled(samples);
+    world.pass(300);
+    // It was put back behind them; the record that tells so goes with the next upload.
+    agent.slow_by = by;
+    let mut request = agent.request(vec![record], world.now);
+    request.clock_of_records = Some(ObservedAt(request.clock.wall.0 + by));
+    world.deliver(&agent, request).await;
+    let (client, site, period) = (&agent.peer.client, &agent.peer.site, Span { from: begun, to: world.now });
+    let history = world.desk.site_history(client, site, period, world.now).await.unwrap().unwrap();
+    let facts = &history.facts.checks[&UPS.parse().unwrap()];
+    assert_eq!(facts.on_battery.iter().map(|stretch| stretch.from.not_after).collect::<Vec<_>>(), [at(4)]);
+}
+
+#[tokio::test]
 async fn a_site_that_was_on_battery_when_it_fell_silent_has_lost_its_power() {
     for (status, title) in [
         ("OB DISCHRG", "north: silent since 10:00; on battery before: power"),

@@ -307,6 +307,7 @@ impl Agent {
             seen_checkpoint: None,
             now: Now { version: "0.1.0".into(), config_version: 1, checks: self.checks.clone(), ..Now::default() },
             batch_digest: batch_digest(&records),
+            clock_of_records: None,
             records,
         }
     }

@@ -260,6 +260,7 @@ impl Line {
             now: Now::default(),
             records: Vec::new(),
             batch_digest: record::batch_digest(&[]),
+            clock_of_records: None,
         };
         self.deliver_packed(&intake::deflate(&request, dictionary).unwrap()).await
     }

@@ -222,6 +222,7 @@ impl<S: Storage> Journal<S> {
         if let Some(last) = self.segments.last_mut() {
             let mut offset = last.bytes;
             for record in pending.records() {
+                self.steps.note(last.number, last.extents.is_empty(), &record, &mut self.codec);
                 last.note(&record, offset);
                 offset += record.len() as u64;
             }

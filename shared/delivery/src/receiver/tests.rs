@@ -55,6 +55,7 @@ fn request(records: Vec<Record>, heads: Vec<Head>) -> DeliverRequest {
         seen_checkpoint: None,
         now: Now::default(),
         batch_digest: batch_digest(&records),
+        clock_of_records: None,
         records,
     }
 }

@@ -102,6 +102,7 @@ pub fn heartbeat(since: jiff::Timestamp) -> Vec<u8> {
         },
         records: Vec::new(),
         batch_digest: batch_digest(&[]),
+        clock_of_records: None,
     };
     upheld_delivery::intake::deflate(&request, None).expect("memory")
 }

@@ -158,8 +158,8 @@ impl Chaos {
                 world.posts[index].host.agent.sleep(until, now);
                 world.counts.count(Fault::Suspended);
             }
-            // Beside a backlog, what was seen before the step is misdated: an open finding (README.md).
-            10 if world.plan.steps && world.is_caught_up(index) => {
+            // A machine that is off forgets what would show that its clock was set (README.md).
+            10 if world.plan.steps && world.posts[index].host.agent.is_up() => {
                 let hour = 3_600_000;
                 let steps = [hour, -hour, 87_600 * hour, -87_600 * hour, 61_000, -1_000];
                 let by = steps[usize::try_from(world.dice.roll(6)).unwrap_or(0)];
