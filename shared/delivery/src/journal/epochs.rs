@@ -20,8 +20,16 @@ struct Findings {
     stranded: Vec<Piece>,
     /// Where nothing is left, in milliseconds.
     gaps: Vec<(i64, i64)>,
-    /// Epochs whose end moves: index and new length.
-    cuts: Vec<(usize, u64)>,
+    /// Epochs whose end moves.
+    cuts: Vec<Cut>,
+}
+
+/// Where an epoch ends from now on.
+struct Cut {
+    index: usize,
+    len: u64,
+    /// What it still names was written before, in milliseconds.
+    ended_ms: i64,
 }
 
 impl<S: Storage> Journal<S> {
@@ -66,8 +74,6 @@ impl<S: Storage> Journal<S> {
         let keep = kept.map_or(0, |kept| kept.len);
         let what = format!("history parts from the collector's in epoch {} at {keep}; a new epoch begins", held.epoch);
         let is_current = index + 1 == self.epochs.len();
-        let behind = self.pieces_of(held.epoch).into_iter().find(|piece| piece.end() > keep);
-        let ended_ms = behind.map(|piece| self.first_ms(&piece.starting(keep)));
         self.begin_epoch(UnknownReason::Corrupt, |journal| {
             let findings = journal.find_behind(held.epoch, keep, index);
             let is_anything = !findings.stranded.is_empty() || !findings.gaps.is_empty();
@@ -77,7 +83,6 @@ impl<S: Storage> Journal<S> {
             epoch.acked = kept.unwrap_or(Head { epoch: held.epoch, len: 0, chain: Digest::ZERO });
             epoch.len = keep;
             epoch.tip = epoch.acked.chain;
-            epoch.ended_ms = ended_ms.or(epoch.ended_ms);
         }
         self.owe(AgentEvent::Journal { at: self.now.wall, what: DeviceText::new(&what) });
         self.forget_epochs();
@@ -145,7 +150,8 @@ impl<S: Storage> Journal<S> {
     }
 
     /// The first record of an epoch says how long the one before it was, and so does the header of its segment: a last
-    /// record that is damaged is missed even where the state that counted it is lost.
+    /// record that is damaged is missed even where the state that counted it is lost. A state that knows when the epoch
+    /// ended knows its length, too: less than that, where its last records have moved to a newer epoch.
     pub(super) fn believe_links(&mut self) {
         let links = self.segments.iter().filter_map(|segment| {
             let first_ms = segment.extents.first()?.first_ms;
@@ -153,10 +159,11 @@ impl<S: Storage> Journal<S> {
         });
         for (link, first_ms) in links.collect::<Vec<_>>() {
             if let Some(before) = self.epochs.iter_mut().find(|known| known.epoch == link.epoch && known.len < link.len)
+                && before.ended_ms.is_none()
             {
                 before.len = link.len;
                 before.tip = link.chain;
-                before.ended_ms = before.ended_ms.or(Some(first_ms));
+                before.ended_ms = Some(first_ms);
             }
         }
     }
@@ -214,8 +221,9 @@ impl<S: Storage> Journal<S> {
             for piece in self.pieces_of(epoch.epoch) {
                 if piece.end() > expected {
                     if piece.first > expected {
-                        end.get_or_insert(expected);
-                        findings.gaps.push((last_ms(&last), self.first_ms(&piece)));
+                        let first_ms = self.first_ms(&piece);
+                        end.get_or_insert((expected, first_ms));
+                        findings.gaps.push((last_ms(&last), first_ms));
                     }
                     if end.is_some() {
                         findings.stranded.push(piece.starting(expected));
@@ -224,42 +232,47 @@ impl<S: Storage> Journal<S> {
                 }
                 last = Some(piece);
             }
+            let ended_ms = self.ended_ms(epoch);
             if expected < epoch.len {
-                end.get_or_insert(expected);
-                let ended_ms = epoch.ended_ms.unwrap_or_else(|| self.now.wall.0.as_millisecond());
+                end.get_or_insert((expected, ended_ms));
                 findings.gaps.push((last_ms(&last), ended_ms));
             }
             let is_current = index + 1 == self.epochs.len();
             if is_current && epoch.tip == Digest::ZERO {
-                end.get_or_insert(expected);
+                end.get_or_insert((expected, ended_ms));
             }
-            findings.cuts.extend(end.map(|end| (index, end)));
+            findings.cuts.extend(end.map(|(len, ended_ms)| Cut { index, len, ended_ms }));
         }
         findings
     }
 
     /// What lies behind place `keep` of an epoch that is cut there, and what is missing in between.
     fn find_behind(&self, epoch: Epoch, keep: u64, index: usize) -> Findings {
-        let mut findings = Findings { cuts: vec![(index, keep)], ..Findings::default() };
         let behind = self.pieces_of(epoch).into_iter().filter(|piece| piece.end() > keep);
         let mut behind = behind.map(|piece| piece.starting(keep)).peekable();
         let state = &self.epochs[index];
+        let ended_ms = behind.peek().map_or_else(|| self.ended_ms(state), |first| self.first_ms(first));
+        let cuts = vec![Cut { index, len: keep, ended_ms }];
+        let mut findings = Findings { cuts, ..Findings::default() };
         // What was in front of them and is gone: nobody asks for it under a name that is given up.
-        let front_ends = match behind.peek() {
-            Some(first) => (first.first > keep).then(|| self.first_ms(first)),
-            None => (keep < state.len).then(|| state.ended_ms.unwrap_or_else(|| self.now.wall.0.as_millisecond())),
-        };
-        findings.gaps.extend(front_ends.map(|to| (state.began_ms, to)));
+        if behind.peek().map_or(state.len, |first| first.first) > keep {
+            findings.gaps.push((state.began_ms, ended_ms));
+        }
         for piece in behind {
             if let Some(before) = findings.stranded.last().filter(|before| before.end() < piece.first) {
                 findings.gaps.push((self.last_ms(before), self.first_ms(&piece)));
             }
             findings.stranded.push(piece);
         }
-        if let Some(last) = findings.stranded.last().filter(|last| last.end() < self.epochs[index].len) {
-            findings.gaps.push((self.last_ms(last), self.now.wall.0.as_millisecond()));
+        if let Some(last) = findings.stranded.last().filter(|last| last.end() < state.len) {
+            findings.gaps.push((self.last_ms(last), self.ended_ms(state)));
         }
         findings
+    }
+
+    /// When the last record of an epoch was written at the latest, in milliseconds.
+    fn ended_ms(&self, epoch: &EpochState) -> i64 {
+        epoch.ended_ms.unwrap_or_else(|| self.now.wall.0.as_millisecond())
     }
 
     /// Ends the current epoch and begins one with the records that `find` wants in front; `false` when it wants none.
@@ -286,8 +299,9 @@ impl<S: Storage> Journal<S> {
                 segment.retag(piece.from, piece.to, Some(tag));
             }
         }
-        for (index, end) in &findings.cuts {
-            self.epochs[*index].len = *end;
+        for cut in &findings.cuts {
+            self.epochs[cut.index].len = cut.len;
+            self.epochs[cut.index].ended_ms = Some(cut.ended_ms);
         }
         self.owe_gaps(&findings.gaps, reason);
         let empty = self.empty_epoch(epoch, previous);
@@ -311,8 +325,8 @@ impl<S: Storage> Journal<S> {
     ) -> Result<(Option<EpochLink>, Vec<(Piece, Tag)>, u64, Digest), Trouble> {
         let previous = match self.epochs.last().cloned() {
             Some(last) => {
-                let cut = findings.cuts.iter().find(|(index, _)| index + 1 == self.epochs.len());
-                let len = cut.map_or(last.len, |(_, end)| *end);
+                let cut = findings.cuts.iter().find(|cut| cut.index + 1 == self.epochs.len());
+                let len = cut.map_or(last.len, |cut| cut.len);
                 let chain = self.chain_at(&last, len)?.unwrap_or(last.acked.chain);
                 Some(EpochLink { epoch: last.epoch, len, chain })
             }

@@ -172,6 +172,39 @@ fn a_gap_between_records_of_two_epochs_lies_where_the_missing_record_was_written
     assert!(!numbers(&left).contains(&7) && is_told(&left, 7), "{:?}", gone(&left));
 }
 
+/// What followed an epoch says how long it was then. It is shorter once its last records have moved behind what followed,
+/// because a collector held something else or because one was damaged.
+#[test]
+fn an_epoch_whose_end_moved_misses_nothing_at_the_next_start() {
+    for damaged in [None, Some(7)] {
+        let disk = SimStorage::new(1);
+        let (mut journal, _) = open(&disk, 0);
+        fill(&mut journal, 0..10);
+        let all = checked(&mut journal);
+        journal.part(head_of(&all[9])).unwrap();
+        fill(&mut journal, 10..16);
+        match damaged {
+            None => journal.part(head_of(&all[4])).unwrap(),
+            Some(number) => {
+                journal.believe(&[head_of(&all[4])]).unwrap();
+                damage(&disk, number);
+            }
+        }
+        fill(&mut journal, 16..18);
+        drop(journal);
+        let mut epochs = Vec::new();
+        for second in [30, 40, 50] {
+            let (mut journal, _) = open(&disk, second);
+            journal.handle_timeout(moment(second)).unwrap();
+            journal.flush(moment(second)).unwrap();
+            let all = checked(&mut journal);
+            assert!((0..18).all(|number| !is_told(&all, number) || damaged.is_some_and(|at| at.abs_diff(number) < 2)));
+            epochs.push(journal.epochs.len());
+        }
+        assert!(epochs.iter().all(|count| *count == epochs[0]), "{damaged:?}: {epochs:?}");
+    }
+}
+
 /// What a disk refuses waits in memory, and an epoch that begins meanwhile begins with it.
 #[test]
 fn what_waited_for_a_disk_when_its_epoch_began_and_is_damaged_later_is_told() {
