@@ -362,7 +362,12 @@ impl Upload<'_> {
             // What was unknown of the time in between may be known now.
             tx.put_site_due(self.site(), Some(self.now))?;
         }
-        tx.put_agent_now(&self.present(last_seen, checks)?)?;
+        let present = self.present(last_seen, checks)?;
+        if present.waiting == 0 && held.as_ref().is_some_and(|held| held.waiting > 0) {
+            // What might have ended in the rest of a backlog did not (`facts/backlog.rs`).
+            tx.put_site_due(self.site(), Some(self.now))?;
+        }
+        tx.put_agent_now(&present)?;
         let back: Vec<_> = ended.into_iter().map(|agent| Trigger::AgentBack { agent, heard: self.now }).collect();
         if !back.is_empty() {
             site::react(tx, self.book, &self.peer.client, &self.peer.site, &back, self.now)?;
@@ -383,7 +388,8 @@ impl Upload<'_> {
             offset_ms: self.offset_ms(),
             version: told.version.chars().take(64).collect(),
             config_version: told.config_version,
-            waiting: told.waiting,
+            // It counts what this upload brings.
+            waiting: told.waiting.saturating_sub(self.request.records.len() as u64),
             oldest_waiting: told.oldest_waiting.map(|at| at.0),
             checks,
             ailments: text("agent's ailments", &told.ailments)?,

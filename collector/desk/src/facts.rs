@@ -1,6 +1,7 @@
 //! The facts of a site, read from the store as detection and uptime want them: the same ones that a replay of the same
 //! samples has, whatever they were received in.
 
+mod backlog;
 mod history;
 mod hours;
 mod off;
@@ -125,7 +126,8 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
             fact.ended = ended_unsaid(tx, key, &row, &fact, period.to)?;
         }
         let Some(mut fact) = off::apart(fact, &off) else { continue };
-        fact.recovering = recovering(tx, key, &fact, period.to)?;
+        let untold = if fact.ended.is_none() { backlog::told_until(tx, key, &row, &fact)? } else { None };
+        fact.recovering = recovering(tx, key, &fact, period.to)?.into_iter().chain(untold).min();
         checks.entry(row.id.check.clone()).or_default().findings.push(fact);
     }
     checks.extend(jobs::facts(tx, plan, period, BEFORE)?);

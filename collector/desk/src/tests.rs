@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod among;
+mod backlog;
 mod book;
 mod chain;
 mod clocks;

@@ -79,7 +79,8 @@ pub struct FindingFact {
     pub received: Timestamp,
     /// How it ended; `None` while it has not.
     pub ended: Option<Ended>,
-    /// Since when it looks as if it ended, without being sure yet.
+    /// Since when it looks as if it ended, without being sure yet, or since when nobody knows: what its agent saw of it
+    /// afterwards is still on its way.
     pub recovering: Option<Timestamp>,
     /// What the sample said.
     pub evidence: Option<DeviceText>,
@@ -112,7 +113,7 @@ impl FindingFact {
     }
 
     /// When it ended: the first good sample of a recovery that was confirmed, or may be once more is known. While a
-    /// check is recovering, nothing opens; a relapse is the same finding again.
+    /// check is recovering or nobody knows, nothing opens; a relapse is the same finding again.
     pub fn over(&self) -> Option<Timestamp> {
         self.restored().or(self.recovering)
     }
