@@ -4,6 +4,7 @@
 mod agreed;
 mod ask;
 mod command;
+mod lived;
 mod merge;
 mod report;
 pub(crate) mod work;
@@ -27,10 +28,13 @@ use ask::Ask;
 
 pub(crate) use agreed::{disputable, open_disputes, standing};
 pub use command::{Command, DismissReason, Given, Words};
+pub(crate) use lived::Lived;
 pub use report::ProblemReport;
 
-/// How long a command's key is remembered.
+/// How long a command's key is remembered, in time that a collector has lived: no step of a clock forgets it.
 pub const KEY_KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// How often that time is put forward.
+const LIVED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
 
@@ -168,7 +172,7 @@ impl Desk {
                 if !by.may(Action::Give(command)) {
                     return Err(CommandError::Role { role: by.role, command });
                 }
-                let ask = Ask::new(given, &by.actor, now)?;
+                let ask = Ask::new(given, &by.actor, now);
                 let case = Case::open(&*tx, row)?;
                 let is_repeated = match once {
                     Some(key) => ask.is_repeated(tx, &incident, &key)?,

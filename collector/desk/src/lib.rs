@@ -92,6 +92,8 @@ struct Shared {
     run: Mutex<Option<tasks::Run>>,
     health: Mutex<tasks::Health>,
     own: Mutex<own::Own>,
+    /// What was read last on the clock of lived time.
+    lived: Mutex<Option<commands::Lived>>,
     /// Signs of life that are answered and not written yet.
     seen: Mutex<deliver::Seen>,
     /// The sites of the last message about a common silence. After a restart nobody is called silent at first, and a

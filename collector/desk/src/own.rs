@@ -34,7 +34,7 @@ pub(crate) struct Own {
     line: Line,
     door: Door,
     clock: ClockGuard,
-    reading: Option<Reading>,
+    pub(crate) reading: Option<Reading>,
     /// The collector's clock minus each agent's, and when that was measured.
     offsets: BTreeMap<AgentId, (SignedDuration, Timestamp)>,
     said: VecDeque<(Trouble, Change)>,

@@ -12,6 +12,8 @@ use crate::{
 pub trait CommandReads {
     /// What was asked under this key by whom, if it was noted at `since` or later.
     fn command(&self, who: &str, key: &str, since: Timestamp) -> Result<Option<Digest>, StoreError>;
+    /// What the clock of lived time shows, by which keys are noted and forgotten; `None` before it was first set.
+    fn lived(&self) -> Result<Option<Timestamp>, StoreError>;
 }
 
 /// Writing keys.
@@ -20,6 +22,8 @@ pub trait CommandWrites {
     fn put_command(&mut self, who: &str, key: &str, asked: &Digest, at: Timestamp) -> Result<(), StoreError>;
     /// Forgets keys that were noted before an instant; how many.
     fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError>;
+    /// Sets the clock of lived time.
+    fn set_lived(&mut self, at: Timestamp) -> Result<(), StoreError>;
 }
 
 const GET: Query = query!("commands.get", "SELECT asked FROM commands WHERE who = ?1 AND key = ?2 AND at >= ?3");
@@ -28,14 +32,20 @@ const PUT: Query = query!(
     "INSERT INTO commands (who, key, at, asked) VALUES (?1, ?2, ?3, ?4) \
      ON CONFLICT (who, key) DO UPDATE SET at = excluded.at, asked = excluded.asked"
 );
-const FORGET: Query = query!("commands.forget", "DELETE FROM commands WHERE at < ?1");
+const FORGET: Query = query!("commands.forget", "DELETE FROM commands WHERE at < ?1 AND who <> ''");
+/// The clock stands among the keys, as nobody's and without one.
+const LIVED: Query = query!("commands.lived", "SELECT at FROM commands WHERE who = '' AND key = ''");
 
 #[cfg(test)]
-pub(crate) const HOT: &[Query] = &[GET, FORGET];
+pub(crate) const HOT: &[Query] = &[GET, FORGET, LIVED];
 
 impl CommandReads for Sql<'_> {
     fn command(&self, who: &str, key: &str, since: Timestamp) -> Result<Option<Digest>, StoreError> {
         self.one(&GET, params![who, key, At(since)], |row| Ok(row.get::<Sha>(0)?.0))
+    }
+
+    fn lived(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.one(&LIVED, params![], |row| Ok(row.get::<At>(0)?.0))
     }
 }
 
@@ -46,5 +56,9 @@ impl CommandWrites for Sql<'_> {
 
     fn forget_commands(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         self.run(&FORGET, params![At(before)]).map(|count| count as u64)
+    }
+
+    fn set_lived(&mut self, at: Timestamp) -> Result<(), StoreError> {
+        self.put_command("", "", &Digest::ZERO, at)
     }
 }

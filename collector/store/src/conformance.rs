@@ -595,7 +595,12 @@ async fn a_command_is_known_by_its_giver_and_key_for_a_time(store: Store) {
             tx.put_command("p-1", "k", &Digest([2; 32]), at(20))?;
             assert_eq!(tx.forget_commands(at(20))?, 0);
             assert_eq!(tx.command("p-1", "k", at(0))?, Some(Digest([2; 32])));
+            assert_eq!(tx.lived()?, None);
+            tx.set_lived(at(20))?;
             assert_eq!(tx.forget_commands(at(21))?, 1);
+            assert_eq!(tx.lived()?, Some(at(20)), "it is no key");
+            tx.set_lived(at(30))?;
+            assert_eq!(tx.lived()?, Some(at(30)));
             Ok(())
         })
         .await

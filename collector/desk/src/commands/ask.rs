@@ -13,7 +13,7 @@ use upheld_model::{
 use upheld_outbound::EventKind;
 use upheld_store::Tx;
 
-use super::{Command, CommandError, Given, KEY_BYTES_MAX, KEY_KEPT, agreed, merge};
+use super::{Command, CommandError, Given, KEY_BYTES_MAX, agreed, lived, merge};
 use crate::{
     Actor, audit,
     book::CurrentBook,
@@ -36,14 +36,10 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// The command as it is given; one from the future is refused.
-    pub(super) fn new(given: Given, who: &'a Actor, now: Timestamp) -> Result<Self, CommandError> {
+    /// The command as it is given.
+    pub(super) fn new(given: Given, who: &'a Actor, now: Timestamp) -> Self {
         let at = given.at.map_or(now, clock::stored);
-        let ask = Self { given, who, now, at };
-        if at > now {
-            return Err(ask.impossible("it lies in the future"));
-        }
-        Ok(ask)
+        Self { given, who, now, at }
     }
 
     /// Whether this very command was carried out under this key before; notes it when not.
@@ -54,7 +50,11 @@ impl<'a> Ask<'a> {
         is_repeated(tx, self.who, key, &asked, self.now)
     }
 
+    /// Carries it out; one from the future is refused. A repetition may lie there: the clock may have been set back since.
     pub(super) fn carry_out(&self, tx: &mut dyn Tx, book: &CurrentBook, case: Case) -> Result<Case, CommandError> {
+        if self.at > self.now {
+            return Err(self.impossible("it lies in the future"));
+        }
         if let Some(seen) = self.given.revision.filter(|seen| *seen != case.revision()) {
             return Err(CommandError::Stale { seen, stands: case.revision() });
         }
@@ -366,13 +366,12 @@ pub(super) fn is_repeated(
     }
     let asked = Digest(Sha256::digest(asked.to_string().as_bytes()).into());
     let who = who.id(tx)?;
-    let since = now.saturating_sub(KEY_KEPT).unwrap_or(Timestamp::MIN);
-    match tx.command(&who, key, since)? {
+    let shown = lived::shown(tx, now)?;
+    match tx.command(&who, key, lived::kept_since(shown))? {
         Some(before) if before == asked => Ok(!is_broken(Rule::CommandIsOnce)),
         Some(_other) => Err(CommandError::KeyReused),
         None => {
-            tx.forget_commands(since)?;
-            tx.put_command(&who, key, &asked, now)?;
+            tx.put_command(&who, key, &asked, shown)?;
             Ok(false)
         }
     }

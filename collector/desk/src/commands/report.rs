@@ -67,13 +67,6 @@ impl Desk {
         }
         let by = person("by", Some(&report.by))?;
         let called_at = report.called_at.map_or(now, clock::stored);
-        let impossible = |why| CommandError::Time { what: "incident.reported", effective_at: called_at, why };
-        if called_at > now {
-            return Err(impossible("it lies in the future"));
-        }
-        if now.duration_since(called_at) > CALLED_BEFORE_MAX {
-            return Err(impossible("it lies more than 31 days back"));
-        }
         let entry = Entry {
             client: client.clone(),
             site: site.clone(),
@@ -124,16 +117,16 @@ impl Entry {
         let is_repeated = ask::is_repeated(tx, &self.who, key, &asked, self.now)?;
         let digest = Digest(Sha256::digest(json!([self.who.id(tx)?, key, asked]).to_string()).into());
         self.id = format!("r-{}", &digest.to_string()[..32]);
-        match self.entered(&*tx)?.filter(|_| is_repeated) {
+        let before = if is_repeated { self.entered(&*tx)? } else { None };
+        match before {
             Some(case) => Ok(case),
             None => self.enter(tx, book),
         }
     }
 
-    /// The incident into which it was entered before.
+    /// The incident into which it was entered before, whenever that was: the clock may have been set since.
     fn entered(&self, tx: &dyn ReadTx) -> Result<Option<Case>, CommandError> {
-        let since = self.now.saturating_sub(super::KEY_KEPT).unwrap_or(Timestamp::MIN);
-        for row in tx.incidents_of_site(&self.client, &self.site, since)? {
+        for row in tx.incidents_of_site(&self.client, &self.site, Timestamp::MIN)? {
             let case = Case::open(tx, row)?;
             if case.ledger.iter().any(|entry| reported_as(entry.said.change.as_ref()) == Some(&self.id)) {
                 return Ok(Some(case));
@@ -142,7 +135,15 @@ impl Entry {
         Ok(None)
     }
 
+    /// Enters it; a call in the future, or too far back, is refused.
     fn enter(self, tx: &mut dyn Tx, book: &CurrentBook) -> Result<Case, CommandError> {
+        let impossible = |why| CommandError::Time { what: "incident.reported", effective_at: self.called_at, why };
+        if self.called_at > self.now {
+            return Err(impossible("it lies in the future"));
+        }
+        if self.now.duration_since(self.called_at) > CALLED_BEFORE_MAX {
+            return Err(impossible("it lies more than 31 days back"));
+        }
         let joined = if self.report.new { None } else { self.open_incident(&*tx)? };
         let (incident, begun) = match joined {
             Some(case) => (case.incident, false),

@@ -36,12 +36,13 @@ enum Kind {
 }
 
 impl Desk {
-    /// Takes away samples older than 30 days (or as the book says), identities and forks older than 45, sums of hours older
+    /// Forgets keys of commands ([`Desk::live`]), and takes away samples older than 30 days (or as the book says), identities and forks older than 45, sums of hours older
     /// than 400, and facts as the book says. Ages are counted back from the latest report of any agent: a clock that runs
     /// ahead, and a collector that nobody has spoken to for a year, throw nothing away.
     pub async fn retention_once(&self, now: Timestamp) -> Result<Report, DeskError> {
         let now = clock::stored(now);
         let mut report = Report::of("retention");
+        report.changed += self.live(now).await?;
         if self.is_clock_in_doubt() {
             return Ok(report);
         }

@@ -123,8 +123,29 @@ async fn a_command_given_twice_under_one_key_is_carried_out_once() {
     assert!(matches!(respond(once(), ana(), "on-site", later).await, Err(CommandError::KeyReused)));
     assert_eq!(responses(&respond(once(), Actor::person("ben"), "remote", later).await.unwrap()), 2, "his own key");
     assert_eq!(responses(&respond(world.desk.clone(), ana(), "remote", later).await.unwrap()), 3, "no key");
+    for day in [2, 4_000] {
+        let set = given + SignedDuration::from_hours(24 * day);
+        assert_eq!(responses(&respond(once(), ana(), "remote", set).await.unwrap()), 3, "the clock was set");
+    }
+    let given_at = |desk: crate::Desk, now| {
+        let at = given + SignedDuration::from_secs(30);
+        let response = Response { effective_at: Some(at), manner: "remote".into(), with_whom: None, note: None };
+        let incident = &incident;
+        async move { desk.respond(&Scope::Provider, incident, response, &ana(), now).await }
+    };
+    let dated = world.desk.once("key-3");
+    given_at(dated.clone(), later).await.unwrap();
+    let back = given - SignedDuration::from_hours(1);
+    assert_eq!(responses(&given_at(dated, back).await.unwrap()), 4, "the clock was set back");
+    assert!(given_at(world.desk.once("key-4"), back).await.is_err(), "in the future, and new");
+    // A collector that lives through a day and an hour, looking each hour.
+    for hour in 0..=25 {
+        world.lived(hour * 3_600).await;
+    }
+    assert_eq!(responses(&respond(once(), ana(), "remote", later).await.unwrap()), 4, "not a day and an hour yet");
+    world.lived(26 * 3_600).await;
+    assert_eq!(responses(&respond(once(), ana(), "remote", later).await.unwrap()), 5, "a day is over");
     world.pass(24 * 3_600 + 1);
-    assert_eq!(responses(&respond(once(), ana(), "remote", world.now).await.unwrap()), 4, "a day is over");
 
     let refused = Response { effective_at: Some(given), manner: "phone".into(), with_whom: None, note: None };
     let desk = world.desk.once("key-2");

@@ -4,10 +4,12 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
+use upheld_detection::own::Reading;
 use upheld_evidence::{SigningKey, sign_chain, sign_enrolment};
 use upheld_model::{
     AgentEvent, CheckId, Digest, Epoch, Finding, FindingEnd, IncidentRef, Mono, ObservedAt, RecordId, Seq,
@@ -91,6 +93,13 @@ impl World {
             self.now = until.min(self.now + SignedDuration::from_secs(5));
             self.desk.alive_once(self.now).await.unwrap();
         }
+    }
+
+    /// The hourly task turns, so long by the collector's monotonic clock after its first time.
+    pub(super) async fn lived(&self, seconds: u64) {
+        let wall = self.now + SignedDuration::try_from(Duration::from_secs(seconds)).unwrap();
+        self.desk.observe(Reading { wall, mono: Mono(seconds * 1_000_000_000) });
+        self.desk.retention_once(wall).await.unwrap();
     }
 
     pub(super) fn pass(&mut self, seconds: i64) {

@@ -48,6 +48,8 @@ pub(super) struct Chaos {
     /// When the collector is away for long, and a line.
     long_away_at: u64,
     long_line_at: u64,
+    /// When somebody sets the clock of a host whose line is down for long: much waits.
+    set_at: Option<(usize, u64)>,
     /// When a wrong clock of the collector is put right.
     right_at: Option<u64>,
     /// One outage that a machine sees and, set back, knows nothing of: where, its snapshot's time, and when.
@@ -64,6 +66,7 @@ impl Chaos {
             backup_at: 5 * MINUTE,
             long_away_at: dice.between(HOUR, plan.faulty_ms),
             long_line_at: dice.between(HOUR, plan.faulty_ms),
+            set_at: None,
             right_at: None,
         }
     }
@@ -71,7 +74,8 @@ impl Chaos {
     pub(super) fn next(&self) -> u64 {
         let all = [self.next, self.backup_at, self.long_away_at, self.long_line_at];
         let forgets = self.forgets.map(|(_, snapshot, back)| snapshot.min(back));
-        all.into_iter().chain(self.right_at).chain(forgets).min().unwrap_or(self.next)
+        let set = self.set_at.map(|(_, at)| at);
+        all.into_iter().chain(self.right_at).chain(forgets).chain(set).min().unwrap_or(self.next)
     }
 
     /// Does what is due.
@@ -106,8 +110,13 @@ impl Chaos {
             self.long_line_at = u64::MAX;
             let index = pick(world);
             let longest = if world.plan.is_long { 8 * HOUR } else { 2 * HOUR };
-            world.posts[index].line_down_until = now + world.dice.between(longest / 2, longest + 1);
+            let down = world.dice.between(longest / 2, longest + 1);
+            world.posts[index].line_down_until = now + down;
+            self.set_at = world.plan.steps.then(|| (index, now + world.dice.roll(down)));
             world.counts.count(Fault::LongPartition);
+        }
+        if let Some((index, _)) = self.set_at.take_if(|(_, at)| *at <= now) {
+            set_clock(world, index);
         }
         if self.next <= now {
             self.next = now + world.dice.wait(world.plan.every_ms);
@@ -158,15 +167,7 @@ impl Chaos {
                 world.posts[index].host.agent.sleep(until, now);
                 world.counts.count(Fault::Suspended);
             }
-            // A machine that is off forgets what would show that its clock was set (README.md).
-            10 if world.plan.steps && world.posts[index].host.agent.is_up() => {
-                let hour = 3_600_000;
-                let steps = [hour, -hour, 87_600 * hour, -87_600 * hour, 61_000, -1_000];
-                let by = steps[usize::try_from(world.dice.roll(6)).unwrap_or(0)];
-                let agent = &mut world.posts[index].host.agent;
-                agent.wall_off_ms = if agent.wall_off_ms == 0 { by } else { 0 };
-                world.counts.count(Fault::ClockStepped);
-            }
+            10 if world.plan.steps => set_clock(world, index),
             11 if world.plan.has_wrong_clock && self.right_at.is_none() => {
                 let by = [3_600_000, -3_600_000, 90_000, -90_000][usize::try_from(world.dice.roll(4)).unwrap_or(0)];
                 world.collector.off_ms = by;
@@ -176,6 +177,19 @@ impl Chaos {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Somebody sets the clock of a host, or sets it right.
+fn set_clock(world: &mut World, index: usize) {
+    let hour = 3_600_000;
+    let steps = [hour, -hour, 87_600 * hour, -87_600 * hour, 61_000, -1_000];
+    let by = steps[usize::try_from(world.dice.roll(6)).unwrap_or(0)];
+    let agent = &mut world.posts[index].host.agent;
+    // A machine that is off forgets what would show that its clock was set (README.md).
+    if agent.is_up() {
+        agent.wall_off_ms = if agent.wall_off_ms == 0 { by } else { 0 };
+        world.counts.count(Fault::ClockStepped);
     }
 }
 

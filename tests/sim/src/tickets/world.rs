@@ -307,11 +307,12 @@ impl World {
     }
 
     fn people_ask(&mut self) -> Result<(), String> {
-        // What they enter by a clock that is off is not modelled (README.md).
-        if !self.house.is_up() || self.off_ms != 0 {
+        if !self.house.is_up() {
             return Ok(());
         }
-        if !self.is_calm && self.dice.once_in(6) {
+        // What they enter by a clock that is off is not modelled (README.md); what was answered they may ask again by it.
+        let is_right = self.off_ms == 0;
+        if is_right && !self.is_calm && self.dice.once_in(6) {
             let open = self.open_incidents()?;
             self.next_token += 1;
             let now = self.wall();
@@ -320,7 +321,8 @@ impl World {
             self.ask(self.asked.len() - 1)?;
         }
         for at in 0..self.asked.len() {
-            if self.asked[at].again_at.is_some_and(|again_at| again_at <= self.now_ms) && self.house.is_up() {
+            let is_due = self.asked[at].again_at.is_some_and(|again_at| again_at <= self.now_ms);
+            if is_due && self.house.is_up() && (is_right || self.asked[at].answered_at.is_some()) {
                 self.asked[at].again_at = None;
                 if self.asked[at].is_fresh(self.now_ms) {
                     self.ask(at)?;
