@@ -13,6 +13,7 @@
 mod codec;
 mod epochs;
 mod format;
+mod kept;
 mod read;
 mod room;
 mod segments;
@@ -73,6 +74,9 @@ pub struct Journal<S> {
     owed_samples: Vec<Sample>,
     /// Those of them that are pending.
     saying: Vec<AgentEvent>,
+    is_saying_samples: bool,
+    /// Both, by the segment that gave them up, as they lie in a file of their own.
+    kept: Vec<(u64, Vec<Sample>)>,
     /// Losses that were told, in the order of their time.
     told: Vec<Told>,
     /// Where the wall clock was set.
@@ -133,6 +137,8 @@ impl<S: Storage> Journal<S> {
             told: state.told.clone(),
             steps: Steps::default(),
             owed_samples: Vec::new(),
+            is_saying_samples: false,
+            kept: Vec::new(),
             opened_at: now.mono,
             now,
             volatile: None,
@@ -146,6 +152,7 @@ impl<S: Storage> Journal<S> {
         opened.last_written = journal.last_written();
         journal.restore_names(&state, dead.is_empty() && opened.damaged == 0);
         journal.clear_halves();
+        journal.recollect_kept_samples();
         journal.secure_last();
         journal.recollect_gaps(state.next_number);
         journal.tell_wounds(&opened, has_state, state.is_wounded);

@@ -3,7 +3,8 @@
 //!
 //! A body that is given up leaves its hash in its place, so that the chain still holds. Of samples a summary stays
 //! (`journal/summary.rs`) as a record of its own, and a `Journal` event names their time: every change of a state is still
-//! there, so that no time is unknown. A `Gap` event names the time of which nothing is left.
+//! there, so that no time is unknown. A `Gap` event names the time of which nothing is left. Both are durable before
+//! anything goes (`journal/kept.rs`, the state).
 //! Giving up needs room itself (a smaller segment is written before the larger one goes): a reserve file is there to
 //! be removed when the disk is full.
 
@@ -167,7 +168,7 @@ impl<S: Storage> Journal<S> {
     }
 
     /// Puts these bytes in the place of a file, durably or not at all.
-    fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    pub(super) fn replace(&mut self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
         let written = self.storage.create(REPLACEMENT).and_then(|()| self.storage.append(REPLACEMENT, bytes));
         let synced = written.and_then(|()| self.storage.sync(REPLACEMENT));
         if let Err(error) = synced {
@@ -248,10 +249,24 @@ impl<S: Storage> Journal<S> {
             }
             from_ms = Some(record.at_ms);
         }
-        self.replace(&name, &out)?;
+        let owed = (self.owed.clone(), self.owed_samples.clone(), self.told.clone(), self.kept.clone());
+        let mut told = Ok(());
         if let Some((from, to)) = gap {
             self.tell_what_went(what, (from, to.max(from)), summary);
             self.owe_gaps_of(&lost);
+            let fresh = self.owed_samples[owed.1.len()..].to_vec();
+            // A process that is killed once it is gone knows nothing of it.
+            told = match what {
+                Thinned::Nothing => Ok(()),
+                Thinned::Samples => self.keep_samples(header.number, fresh),
+                Thinned::Summaries | Thinned::Everything => self.state().write(&mut self.storage),
+            };
+        }
+        if let Err(error) = told.and_then(|()| self.replace(&name, &out)) {
+            (self.owed, self.owed_samples, self.told, self.kept) = owed;
+            return Err(error);
+        }
+        if gap.is_some() {
             self.state_due = Some(self.now.mono);
         }
         let segment = &mut self.segments[index];

@@ -180,6 +180,7 @@ impl<S: Storage> Journal<S> {
         // While no disk takes it, it would only take the place of what is seen now.
         if !self.owed_samples.is_empty() && self.volatile.is_none() {
             let samples = std::mem::take(&mut self.owed_samples);
+            self.is_saying_samples = true;
             // One sample that alone is larger than a record never was in one.
             drop(self.enqueue_summary(samples, self.now));
         }

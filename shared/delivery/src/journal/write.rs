@@ -219,6 +219,7 @@ impl<S: Storage> Journal<S> {
             self.saying.clear();
             self.state_due = Some(self.now.mono);
         }
+        self.count_kept_samples();
         if let Some(last) = self.segments.last_mut() {
             let mut offset = last.bytes;
             for record in pending.records() {

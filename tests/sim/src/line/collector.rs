@@ -273,7 +273,7 @@ fn read(record: &Record, content: Content) -> Told {
                 } else if let AgentEvent::Gap { from, to, .. } = event {
                     told.gaps.push((from.0.as_millisecond(), to.0.as_millisecond()));
                 } else if let AgentEvent::Journal { what, .. } = event {
-                    told.is_bare |= what.as_str().contains("was given up for room");
+                    told.is_bare |= what.as_str().starts_with("what was left of");
                 }
             }
         }

@@ -251,6 +251,68 @@ fn a_file_of_which_nothing_can_be_read_is_told_before_it_is_removed() {
     }
 }
 
+/// A full disk has samples given up, and the process is killed at each call of the disk that comes with it.
+#[test]
+fn what_is_left_of_samples_is_said_whenever_the_process_that_gave_them_up_is_killed() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    drop(journal);
+    let (before, mut given_up) = (disk.snapshot(), 0);
+    for (op, crash) in (0..40).flat_map(|op| [(op, Crash::Kill), (op, Crash::Drop)]) {
+        let disk = SimStorage::from_snapshot(&before);
+        let (mut journal, _) = open(&disk, 20);
+        disk.set_capacity(Some(disk.used() + 10));
+        disk.crash_at(disk.ops() + op);
+        for second in 20..24 {
+            let _ = journal.append(&samples(second), Urgency::Now, moment(second));
+            let _ = journal.handle_timeout(moment(second));
+        }
+        drop(journal);
+        disk.reboot(crash);
+        disk.set_capacity(None);
+        let (mut journal, _) = open(&disk, 30);
+        journal.handle_timeout(moment(30)).unwrap();
+        journal.flush(moment(30)).unwrap();
+        let all = checked(&mut journal);
+        given_up += u64::from(all[0].omitted.is_some());
+        // The first of its five minutes.
+        assert!(numbers(&all).contains(&0), "call {op}, {crash:?}: {:?}", numbers(&all));
+        drop(journal);
+        assert!(disk.files().iter().all(|(name, _)| name != "kept"), "said, and not to be said again");
+    }
+    assert!(given_up > 10, "{given_up}");
+}
+
+/// As above where even what tells of a time goes: what is older than 30 days.
+#[test]
+fn a_gap_for_want_of_room_is_told_whenever_the_process_that_made_it_is_killed() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    journal.close(moment(20)).unwrap();
+    let (before, mut given_up) = (disk.snapshot(), 0);
+    let late = 32 * 86_400;
+    for (op, crash) in (0..40).flat_map(|op| [(op, Crash::Kill), (op, Crash::Drop)]) {
+        let disk = SimStorage::from_snapshot(&before);
+        let (mut journal, _) = open(&disk, 20);
+        disk.crash_at(disk.ops() + op);
+        let _ = journal.append(&samples(late), Urgency::Now, moment(late));
+        let _ = journal.handle_timeout(moment(late));
+        drop(journal);
+        disk.reboot(crash);
+        let (mut journal, _) = open(&disk, late + 10);
+        let _ = journal.handle_timeout(moment(late + 10));
+        journal.flush(moment(late + 10)).unwrap();
+        let all = checked(&mut journal);
+        let found = numbers(&all);
+        given_up += u64::from(!found.contains(&0));
+        let untold = (0..20).find(|number| !found.contains(number) && !is_told(&all, *number));
+        assert_eq!(untold, None, "call {op}, {crash:?}: {:?}", gone(&all));
+    }
+    assert!(given_up > 10, "{given_up}");
+}
+
 /// The cut of the tail takes the only trace of the record that was there.
 #[test]
 fn a_torn_tail_is_told_also_when_the_opening_that_cuts_it_is_killed() {
