@@ -4,9 +4,13 @@
 //! each stretch that says the same are as good as all of them: [`readings`] gives them back, and
 //! [`crate::observe::unfolded`] makes of them what it makes of all. Losses and round-trip times are statistics; of them
 //! the sums of each hour are kept, in which order does not matter; of what is judged by the day, its latest value.
-//! One [`Kept`] is one agent's fold. It takes each reading once, in the order of the journal; a reading from before (the
-//! agent's clock was set back) is kept on its own, and only widens the bounds of what happened about then. It never
-//! fails.
+//! One [`Kept`] is one agent's fold. It takes each reading once, in the order of the journal; with a reading from before
+//! (an upload was overtaken, a clock was set) a new stretch begins, which ends where the next one that is known lies. So a
+//! stretch that grows changes nothing of what is known, and what changes something is news. It never fails.
+
+#[cfg(test)]
+mod late;
+mod others;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +18,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use upheld_model::{BootEnd, CheckId, Counter, Outcome, Sample, UnknownReason, sample::Value};
 
+use self::others::Others;
 use crate::{
     correlate::ON_BATTERY,
     kind::{CheckKind, Family},
@@ -27,8 +32,11 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Kept {
-    /// The latest stretch of each check.
+    /// The stretch of each check that the latest reading is in.
     latest: BTreeMap<CheckId, Stretch>,
+    /// Where the ones before lie.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    others: BTreeMap<CheckId, Others>,
     /// The latest start of each host, as its own check told it.
     boots: BTreeMap<CheckId, Boots>,
     /// The sums of the latest hour.
@@ -197,19 +205,34 @@ impl Keeper {
             self.kept.latest.insert(check.clone(), one);
             return;
         };
-        if latest.seen == one.seen {
-            // A supply that stays on battery is an incident once a reading says that it lasted: this may be the one.
-            let may_have_lasted = latest.to < plus(latest.from, ON_BATTERY) && latest.to < at;
-            self.over.is_news |= one.seen.is_notable() && may_have_lasted;
-            (latest.from, latest.to) = (latest.from.min(at), latest.to.max(at));
-        } else if at <= latest.to {
-            // Late, or the agent's clock went back: a reading on its own. Sorted by time it finds its place.
-            self.over.is_news = true;
-            self.over.stretches.push((check.clone(), one));
-        } else {
-            self.over.is_news = true;
-            self.over.stretches.push((check.clone(), std::mem::replace(latest, one)));
+        if latest.from <= at && at <= latest.to && latest.seen == one.seen {
+            return;
         }
+        let others = self.kept.others.get(check);
+        let next = others.and_then(|others| others.next(latest.to));
+        if latest.seen == one.seen && latest.to < at && next.is_none_or(|next| at < next) {
+            // A supply that stays on battery is an incident once a reading says that it lasted: this may be the one.
+            let may_have_lasted = one.seen.is_notable() && latest.to < plus(latest.from, ON_BATTERY);
+            // What is known of the time after it began no sooner than this. What a wrong clock put ahead nobody looks at.
+            let is_before_another = next.is_some_and(|next| next <= received);
+            self.over.is_news |= may_have_lasted || is_before_another;
+            latest.to = at;
+            return;
+        }
+        // Of two at one instant, as which a stretch is named, the first counts; a stretch that has only begun is the worse.
+        if latest.to == at && latest.from == at {
+            if one.seen.is_worse_than(&latest.seen) {
+                latest.seen = one.seen;
+                self.over.is_news = true;
+            }
+            return;
+        }
+        if latest.from == at || others.is_some_and(|others| others.has(at)) {
+            return;
+        }
+        self.over.is_news = true;
+        self.kept.others.entry(check.clone()).or_default().add(latest);
+        self.over.stretches.push((check.clone(), std::mem::replace(latest, one)));
     }
 
     fn boot(&mut self, check: &CheckId, at: Timestamp, boot: BootReading) {
@@ -261,7 +284,7 @@ fn add_hour(hours: &mut BTreeMap<Timestamp, Hour>, hour: Hour) {
 }
 
 impl Kept {
-    /// The latest stretch of each check.
+    /// The stretch of each check that its latest reading is in.
     pub fn latest(&self) -> impl Iterator<Item = (&CheckId, &Stretch)> {
         self.latest.iter()
     }
@@ -292,6 +315,20 @@ impl Seen {
         } else {
             Self { outcome, supply: None, counters: Vec::new(), dip: None }
         }
+    }
+
+    fn is_worse_than(&self, other: &Self) -> bool {
+        let rank = |seen: &Self| {
+            let is_on_battery = matches!(seen.supply, Some(Supply::Battery { .. }));
+            let outcome = match seen.outcome {
+                Word::Bad => 0,
+                Word::Unknown => 1,
+                Word::Warn => 2,
+                Word::Ok => 3,
+            };
+            (outcome, !is_on_battery)
+        };
+        rank(self) < rank(other)
     }
 
     /// Whether the first reading of a check already says that something is the matter.
@@ -487,7 +524,7 @@ mod tests {
     }
 
     /// Readings at different instants, of a check that goes to battery, drops and slows.
-    fn story(steps: &[(i64, u8, u64, u8)]) -> Vec<Reading> {
+    pub(super) fn story(steps: &[(i64, u8, u64, u8)]) -> Vec<Reading> {
         let (mut second, mut count) = (1_000_000, 0);
         let mut reading = |(step, outcome, counted, rest): &(i64, u8, u64, u8)| {
             second += step;
@@ -541,11 +578,11 @@ mod tests {
         (kept, stretches, hours)
     }
 
-    fn name() -> CheckId {
+    pub(super) fn name() -> CheckId {
         "sw-4/port".parse().unwrap()
     }
 
-    fn at(second: i64) -> Timestamp {
+    pub(super) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 }
