@@ -88,7 +88,10 @@ pub(crate) fn wake(
     now: Timestamp,
 ) -> Result<u64, DeskError> {
     let judged = judge(tx, book, client, site, now)?;
-    Ok(judged + react(tx, book, client, site, &[Trigger::Deadline], now)?)
+    let fell_due = react(tx, book, client, site, &[Trigger::Deadline], now)?;
+    // What waited for the place of an incident that is over now may have it.
+    let again = if fell_due > 0 { judge(tx, book, client, site, now)? } else { 0 };
+    Ok(judged + fell_due + again)
 }
 
 /// Lets detection decide on each trigger in turn and stores what it says. How many changes that made.

@@ -223,8 +223,11 @@ fn is_within(first: &Occurrence, last: &Occurrence, limit: &Limit) -> bool {
 /// Whether something in it did not come back in the time that its class needs, as far as is known yet.
 fn lasts(case: &Case<'_>, episode: &Episode) -> bool {
     let settle = settle(case.asset_class(&episode.asset));
-    let last_seen = |item: &Item| item.restored.unwrap_or(case.facts.until);
-    episode.items.iter().any(|item| last_seen(item) > plus(item.detected, settle))
+    let lasts = |item: &Item| {
+        let until = plus(item.detected, settle);
+        item.restored.map_or(until <= case.facts.until, |restored| until < restored)
+    };
+    episode.items.iter().any(lasts)
 }
 
 impl Unstable {

@@ -43,16 +43,30 @@ pub fn reconcile(
     now: Timestamp,
 ) -> Vec<IncidentEffect> {
     let mut desk = Table::new(view, facts, rules, now);
-    let places = places::find(&desk, judged);
-    for (judged, place) in judged.iter().zip(&places.of_judged) {
-        match place.filter(|_| !is_broken(Rule::LateDataAmends)) {
-            Some(at) => life::go_on(&mut desk, at, judged),
-            None => birth::be_born(&mut desk, judged, &places),
+    // What one of them changes may concern another that was looked at before.
+    for _ in 0..ROUNDS_MAX {
+        let told = desk.effects.len();
+        once(&mut desk, judged);
+        if desk.effects.len() == told {
+            break;
         }
     }
-    places.superseded.iter().for_each(|(over, open)| orphan::supersede(&mut desk, *over, *open));
-    orphan::part(&mut desk, judged, &places);
     desk.effects
+}
+
+/// Rounds after which what still changes is left to the next judgement.
+const ROUNDS_MAX: usize = 4;
+
+fn once(desk: &mut Table<'_>, judged: &[Judged]) {
+    let places = places::find(desk, judged);
+    for (judged, place) in judged.iter().zip(&places.of_judged) {
+        match place.filter(|_| !is_broken(Rule::LateDataAmends)) {
+            Some(at) => life::go_on(desk, at, judged),
+            None => birth::be_born(desk, judged, &places),
+        }
+    }
+    places.superseded.iter().for_each(|(over, open)| orphan::supersede(desk, *over, *open));
+    orphan::part(desk, judged, &places);
 }
 
 /// The incidents as they change.

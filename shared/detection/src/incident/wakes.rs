@@ -1,8 +1,9 @@
 //! When a site must be judged again although nothing arrives.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::{Timestamp, ToSpan as _};
+use upheld_model::AssetClass;
 
 use super::{AssetView, Rules, open_after};
 use crate::{
@@ -17,28 +18,42 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// settle, of a watch, of a quiet day, or the site's midnight. It may be too early, never too late.
 pub fn next_wake(site: &Site, facts: &SiteFacts, rules: &Rules) -> Option<Timestamp> {
     let mut next = Next { after: facts.until, at: None };
-    let settles: Vec<Duration> = site.assets.values().map(|asset| settle(asset.class)).collect();
-    let cleared = |next: &mut Next, at: Timestamp| settles.iter().for_each(|settle| next.take(plus(at, *settle)));
+    let settles: BTreeSet<Duration> = site.assets.values().map(|asset| settle(asset.class)).collect();
+    // The end of a watch over what was restored, and over what did not come back then.
+    let over = |next: &mut Next, at: Timestamp| {
+        next.take(at);
+        next.take(plus(at, rules.watch));
+    };
+    let cleared = |next: &mut Next, at: Timestamp| {
+        over(next, at);
+        settles.iter().for_each(|settle| over(next, plus(at, *settle)));
+    };
     for (check, own) in &facts.checks {
         let asset = site.assets.get(&check.asset);
         for finding in &own.findings {
             if let Some(asset) = asset {
                 let view = AssetView { class: asset.class, is_critical: asset.is_critical };
                 next.take(plus(finding.detected, open_after(&view)));
+                // What is told as a restart began with what failed before it.
+                next.take(plus(finding.started.not_after, settle(asset.class)));
                 next.take(plus(finding.detected, settle(asset.class)));
-                asset.max_wait.into_iter().for_each(|wait| next.take(plus(finding.detected, wait)));
+                asset.max_wait.into_iter().for_each(|wait| over(&mut next, plus(finding.detected, wait)));
                 if finding.ended.is_none() {
                     next.take_all(asset.missed_at(facts.until));
                     next.take_all(asset.maintained_until(facts.until));
                 }
             }
-            let over = finding.restored();
-            over.into_iter().for_each(|at| cleared(&mut next, at));
-            over.into_iter().for_each(|at| next.take(plus(at, rules.watch)));
-            next.take(plus(over.unwrap_or(finding.detected), DAY));
+            let restored = finding.restored();
+            restored.into_iter().for_each(|at| cleared(&mut next, at));
+            next.take(plus(restored.unwrap_or(finding.detected), DAY));
         }
         for stretch in &own.on_battery {
-            next.take(plus(stretch.from.not_after, ON_BATTERY));
+            let lasted = plus(stretch.from.not_after, ON_BATTERY);
+            next.take(lasted);
+            // Then it is no part any more of what is unstable.
+            let begins = [Some(stretch.from.not_after), Some(lasted), stretch.low];
+            let settle = settle(asset.map_or(AssetClass::Other, |asset| asset.class));
+            begins.into_iter().flatten().for_each(|at| next.take(plus(at, settle)));
             stretch.until.into_iter().for_each(|at| cleared(&mut next, at));
         }
         for count in &own.counts {
@@ -55,7 +70,11 @@ pub fn next_wake(site: &Site, facts: &SiteFacts, rules: &Rules) -> Option<Timest
         cleared(&mut next, boot.at);
     }
     for off in &facts.off {
-        next.take_all(site.assets.get(&off.asset).and_then(|asset| asset.missed_at(off.from)));
+        let asset = site.assets.get(&off.asset);
+        if let Some((asset, missed)) = asset.and_then(|asset| Some((asset, asset.missed_at(off.from)?))) {
+            next.take(missed);
+            next.take(plus(missed, settle(asset.class)));
+        }
         off.until.into_iter().for_each(|at| cleared(&mut next, at));
     }
     if !facts.checks.is_empty() {

@@ -76,7 +76,8 @@ fn take_over(table: &mut Table<'_>, mut incident: Incident, judged: &Judged) {
 
 fn anew(table: &mut Table<'_>, judged: &Judged) {
     let Some((dedup, root)) = dedup(table.view, judged).zip(root(judged)) else { return };
-    if let Some(known) = table.incidents.iter().find(|known| known.dedup == dedup && known.is_open()) {
+    let holds_place = |known: &&Incident| known.dedup == dedup && known.is_open() && !is_past(table, judged);
+    if let Some(known) = table.incidents.iter().find(holds_place) {
         let IncidentState::Watching { until, holder } = known.state.clone() else {
             // Another one about the same holds the place; this one is told when that is over.
             return;
@@ -93,6 +94,12 @@ fn anew(table: &mut Table<'_>, judged: &Judged) {
         return table.say(incident, Change::CandidateNoted, Desk::AsBefore, judged.detected);
     }
     open(table, incident, judged);
+}
+
+/// Whether it is over, bothers nobody and is watched no more: it is never open, and needs no place.
+fn is_past(table: &Table<'_>, judged: &Judged) -> bool {
+    let is_over = table.restored(judged).is_some_and(|restored| table.watched_until(restored) <= table.now);
+    is_over && handling(judged) == Handling::Retroactive
 }
 
 /// The judgement's key, unless an incident that its cause has taken over was born with it.

@@ -8,13 +8,14 @@ use upheld_model::{AssetClass, CheckId, EdgeKind, FindingId, ObservedAt};
 
 use crate::{
     correlate::{Judged, correlate},
-    facts::{CheckFacts, Ended, FindingFact, OnBattery, SiteFacts},
+    facts::{CheckFacts, Count, Ended, FindingFact, OnBattery, SiteFacts},
     incident::{
         Action, AssetView, Bounds, Desk, Handling, Incident, IncidentEffect, IncidentState, Resolution, Rules,
         SiteView, Stage, Trigger, Who, act, decide, next_wake, reconcile,
     },
     kind::CheckKind,
     plan::{Asset, Check, Site},
+    time_of_day::Signal,
 };
 
 #[test]
@@ -209,6 +210,32 @@ fn what_was_over_when_it_arrived_bothers_nobody() {
     assert_eq!(place.told(), ["srv-1 desk open"], "what still fails is an ordinary incident");
 }
 
+#[test]
+fn what_was_over_long_before_it_arrived_waits_for_nobodys_place() {
+    let mut place = Place::new();
+    place.dips(6_000, 9_000, 6_002);
+    place.dips(1_000, 1_600, 7_000);
+    place.run(7_010);
+    assert_eq!(place.told(), ["ups-2 desk open", "ups-2 retroactive resolved"]);
+}
+
+#[test]
+fn a_supply_that_stays_on_battery_is_no_part_of_unstable_power_from_the_moment_at_which_it_lasts() {
+    let mut place = Place::new();
+    place.dips(1_000, 1_003, 1_002);
+    place.dips(3_000, 3_003, 3_002);
+    place.dips(6_000, 9_000, 6_002);
+    while let Some(next) = place.next().filter(|next| *next <= 6_660) {
+        place.now = next;
+        place.judge();
+    }
+    assert_eq!(
+        place.stored.iter().map(|incident| incident.title.as_str()).collect::<Vec<_>>(),
+        ["ups-2: unstable power, 3 times on battery", "ups-2: on battery"]
+    );
+    assert_eq!(place.stored[1].parent, Some(place.stored[0].key));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -239,6 +266,22 @@ proptest! {
         }
         let again = place.again(40_000);
         prop_assert!(again.is_empty(), "{:?}", again);
+    }
+
+    /// Until something arrives or falls due nothing changes, so nobody need look.
+    #[test]
+    fn up_to_the_next_arrival_or_deadline_judging_again_changes_nothing(
+        faults in proptest::collection::vec((0usize..9, 0i64..7_200, 20i64..2_500, 0u8..4), 0..6),
+        dips in proptest::collection::vec((0i64..7_200, 1i64..2_500, 0u8..4), 3..7),
+        delays in proptest::collection::vec(0i64..4_000, 24),
+    ) {
+        let mut place = Place::of(&faults, &dips, &delays);
+        while let Some(next) = place.next().filter(|next| *next <= 40_000) {
+            place.now = next - 1;
+            place.hold();
+            place.now = next;
+            place.judge();
+        }
     }
 
     /// People's actions are never undone.
@@ -427,29 +470,39 @@ impl Place {
             let dip = OnBattery {
                 until: dip.until.filter(|_| is_over),
                 ended_received: dip.ended_received.filter(|_| is_over),
+                last_seen: dip.last_seen.min(at(second)),
                 ..dip.clone()
             };
-            checks.entry("ups-2/ups".parse().unwrap()).or_default().on_battery.push(dip);
+            let own = checks.entry("ups-2/ups".parse().unwrap()).or_default();
+            own.counts.push(Count {
+                signal: Signal::Transfers,
+                after: dip.from.not_before.unwrap_or(dip.from.not_after),
+                at: dip.from.not_after,
+                number: 1,
+                received: dip.received,
+            });
+            own.on_battery.push(dip);
         }
         checks.values_mut().for_each(|own| own.findings.sort_by_key(|finding| finding.started.not_after));
         SiteFacts { until: at(second), checks, boots: Vec::new(), off: Vec::new() }
     }
 
+    /// When something arrives or falls due.
+    fn next(&self) -> Option<i64> {
+        let facts = self.facts(self.now);
+        let arrivals =
+            self.findings.iter().flat_map(|finding| [Some(finding.received), finding.ended.map(|e| e.received)]);
+        let dips = self.dips.iter().flat_map(|dip| [Some(dip.received), dip.ended_received]);
+        let deadlines = self.stored.iter().map(Incident::next_deadline);
+        let wake = [next_wake(&self.plan, &facts, &Rules::live())];
+        let all = arrivals.chain(dips).chain(deadlines).chain(wake).flatten();
+        all.map(Timestamp::as_second).filter(|second| *second > self.now).min()
+    }
+
     /// Lets time pass: it is judged at every arrival and every deadline.
     fn run(&mut self, until: i64) {
-        loop {
-            let facts = self.facts(self.now);
-            let arrivals =
-                self.findings.iter().flat_map(|finding| [Some(finding.received), finding.ended.map(|e| e.received)]);
-            let dips = self.dips.iter().flat_map(|dip| [Some(dip.received), dip.ended_received]);
-            let deadlines = self.stored.iter().map(Incident::next_deadline);
-            let wake = [next_wake(&self.plan, &facts, &Rules::live())];
-            let all = arrivals.chain(dips).chain(deadlines).chain(wake).flatten();
-            let next = all.map(Timestamp::as_second).filter(|second| *second > self.now).min();
-            match next.filter(|second| *second <= until) {
-                Some(second) => self.now = second,
-                None => break,
-            }
+        while let Some(next) = self.next().filter(|next| *next <= until) {
+            self.now = next;
             self.judge();
         }
         self.now = until;
@@ -462,6 +515,9 @@ impl Place {
         }
         let due = decide(&self.view(), &Trigger::Deadline, &Rules::live(), at(self.now));
         due.iter().for_each(|effect| self.keep(effect));
+        if !due.is_empty() {
+            self.again(self.now).iter().for_each(|effect| self.keep(effect));
+        }
     }
 
     fn judged(&self, second: i64) -> Vec<Judged> {
