@@ -5,7 +5,7 @@ use upheld_model::{AgentId, BootId, ClientId, Mono, SiteId};
 
 use crate::{
     StoreError,
-    sql::{At, Bits, Param as _, Parsed, Query, Read, Row, Sql, params, query},
+    sql::{Asked, At, Bits, Param as _, Parsed, Query, Read, Row, Sql, params, query, texts},
 };
 
 upheld_model::vocabulary! {
@@ -234,6 +234,16 @@ fn now_row(row: &Row<'_>) -> Read<AgentNowRow> {
     })
 }
 
+/// [`AgentReads::agent`] as it is asked.
+pub(crate) fn ask_agent(agent: &AgentId) -> Asked<'_> {
+    (&AGENT, texts([agent.as_str()]))
+}
+
+/// [`AgentReads::agent_now`] as it is asked.
+pub(crate) fn ask_now<'a>(client: &'a ClientId, agent: &'a AgentId) -> Asked<'a> {
+    (&NOW, texts([client.as_str(), agent.as_str()]))
+}
+
 impl AgentReads for Sql<'_> {
     fn agent(&self, agent: &AgentId) -> Result<Option<AgentRow>, StoreError> {
         self.one(&AGENT, [agent.as_str()], agent_row)
@@ -299,7 +309,7 @@ impl AgentWrites for Sql<'_> {
     }
 
     fn note_first_seen(&mut self, client: &ClientId, agent: &AgentId, at: Timestamp) -> Result<(), StoreError> {
-        self.run(&FIRST_SEEN, params![client.as_str(), agent.as_str(), At(at)]).map(drop)
+        self.later(&FIRST_SEEN, params![client.as_str(), agent.as_str(), At(at)])
     }
 
     fn note_seen(&mut self, rows: &[SeenRow]) -> Result<(), StoreError> {
@@ -318,7 +328,7 @@ impl AgentWrites for Sql<'_> {
                 ]
             })
             .collect();
-        self.0.run_all(&SEEN, &sets)
+        self.0.later(&SEEN, &sets)
     }
 
     fn last_seen_at_most(&mut self, now: Timestamp) -> Result<(), StoreError> {
@@ -326,7 +336,7 @@ impl AgentWrites for Sql<'_> {
     }
 
     fn put_agent_now(&mut self, row: &AgentNowRow) -> Result<(), StoreError> {
-        self.run(
+        self.later(
             &PUT_NOW,
             params![
                 row.client.as_str(),
@@ -344,6 +354,5 @@ impl AgentWrites for Sql<'_> {
                 row.ailments
             ],
         )
-        .map(drop)
     }
 }

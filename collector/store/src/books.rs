@@ -5,7 +5,7 @@ use upheld_model::Digest;
 
 use crate::{
     StoreError,
-    sql::{At, Bits, Query, Read, Row, Sha, Sql, params, query},
+    sql::{Asked, At, Bits, Query, Read, Row, Sha, Sql, params, query},
 };
 
 /// One application.
@@ -55,6 +55,11 @@ fn book_row(row: &Row<'_>) -> Read<BookRow> {
         applied_at: row.get::<At>(3)?.0,
         applied_by: row.get(4)?,
     })
+}
+
+/// [`BookReads::book_version`] as it is asked.
+pub(crate) fn ask_version() -> Asked<'static> {
+    (&VERSION, Vec::new())
 }
 
 impl BookReads for Sql<'_> {

@@ -5,7 +5,7 @@ use upheld_model::{AgentId, ClientId, Digest};
 
 use crate::{
     StoreError,
-    sql::{At, Parsed, Query, Read, Row, Sha, Sql, params, query},
+    sql::{Asked, At, Parsed, Query, Read, Row, Sha, Sql, params, query, texts},
 };
 
 /// What is known of an agent's certificates.
@@ -149,6 +149,11 @@ fn return_row(row: &Row<'_>) -> Read<ReturnRow> {
         last_asked: row.get::<At>(8)?.0,
         decided: decided_at.zip(decided_by),
     })
+}
+
+/// [`CertificateReads::certificate`] as it is asked.
+pub(crate) fn ask_certificate<'a>(client: &'a ClientId, agent: &'a AgentId) -> Asked<'a> {
+    (&GET, texts([client.as_str(), agent.as_str()]))
 }
 
 impl CertificateReads for Sql<'_> {

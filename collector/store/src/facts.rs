@@ -8,7 +8,7 @@ use upheld_model::{AgentId, CheckId, ClientId, SiteId};
 
 use crate::{
     StoreError,
-    sql::{At, Param as _, Parsed, Query, Row, Sql, params, query},
+    sql::{Asked, At, Param as _, Parsed, Query, Row, Sql, params, query, texts},
 };
 
 /// Whose facts: every call names the client (SECURITY 23).
@@ -235,6 +235,11 @@ pub(crate) const HOT: &[Query] = &[
     LATE_HOURS,
 ];
 
+/// [`FactReads::kept_now`] as it is asked.
+pub(crate) fn ask_kept_now<'a>(key: SiteKey<'a>, agent: &'a AgentId) -> Asked<'a> {
+    (&KEPT, texts([key.client.as_str(), key.site.as_str(), agent.as_str()]))
+}
+
 impl FactReads for Sql<'_> {
     fn late_hours(&self, key: SiteKey<'_>) -> Result<i64, StoreError> {
         Ok(self.one(&LATE_HOURS, [key.client.as_str(), key.site.as_str()], |row| row.get(0))?.unwrap_or(0))
@@ -319,7 +324,7 @@ impl FactReads for Sql<'_> {
 
 impl FactWrites for Sql<'_> {
     fn note_late_hours(&mut self, key: SiteKey<'_>) -> Result<(), StoreError> {
-        self.run(&NOTE_LATE_HOURS, [key.client.as_str(), key.site.as_str()]).map(drop)
+        self.later(&NOTE_LATE_HOURS, [key.client.as_str(), key.site.as_str()])
     }
 
     fn put_change(&mut self, key: SiteKey<'_>, row: &ChangeRow) -> Result<(), StoreError> {
@@ -327,7 +332,7 @@ impl FactWrites for Sql<'_> {
         let (asset, name) = (check.asset.as_str(), check.name.as_str());
         let (client, site) = (key.client.as_str(), key.site.as_str());
         let params = params![client, site, asset, name, At(*at), agent.as_str(), At(*received_at), state];
-        self.run(&PUT_CHANGE, params).map(drop)
+        self.later(&PUT_CHANGE, params)
     }
 
     fn insert_stretches(&mut self, key: SiteKey<'_>, rows: &[StretchRow]) -> Result<(), StoreError> {
@@ -349,37 +354,37 @@ impl FactWrites for Sql<'_> {
                 ]
             })
             .collect();
-        self.0.run_all(&INSERT_STRETCH, &sets)
+        self.0.later(&INSERT_STRETCH, &sets)
     }
 
     fn put_kept_now(&mut self, key: SiteKey<'_>, agent: &AgentId, body: &str) -> Result<(), StoreError> {
-        self.run(&PUT_KEPT, [key.client.as_str(), key.site.as_str(), agent.as_str(), body]).map(drop)
+        self.later(&PUT_KEPT, [key.client.as_str(), key.site.as_str(), agent.as_str(), body])
     }
 
     fn put_hour(&mut self, key: SiteKey<'_>, row: &HourRow) -> Result<(), StoreError> {
         let HourRow { from, agent, body } = row;
         let params = params![key.client.as_str(), key.site.as_str(), At(*from), agent.as_str(), body];
-        self.run(&PUT_HOUR, params).map(drop)
+        self.later(&PUT_HOUR, params)
     }
 
     fn insert_said(&mut self, key: SiteKey<'_>, row: &SaidRow) -> Result<(), StoreError> {
         let SaidRow { at, agent, kind, received_at, body } = row;
         let (client, site) = (key.client.as_str(), key.site.as_str());
         let params = params![client, site, At(*at), agent.as_str(), kind, At(*received_at), body];
-        self.run(&INSERT_SAID, params).map(drop)
+        self.later(&INSERT_SAID, params)
     }
 
     fn insert_unheard(&mut self, key: SiteKey<'_>, row: &UnheardRow) -> Result<(), StoreError> {
         let UnheardRow { agent, since, until } = row;
         let params = params![key.client.as_str(), key.site.as_str(), At(*since), agent.as_str(), At(*until)];
-        self.run(&INSERT_UNHEARD, params).map(drop)
+        self.later(&INSERT_UNHEARD, params)
     }
 
     fn put_site_due(&mut self, key: SiteKey<'_>, due_at: Option<Timestamp>) -> Result<(), StoreError> {
         let (client, site) = (key.client.as_str(), key.site.as_str());
         match due_at {
-            Some(due_at) => self.run(&PUT_DUE, params![client, site, At(due_at)]).map(drop),
-            None => self.run(&NEVER_DUE, [client, site]).map(drop),
+            Some(due_at) => self.later(&PUT_DUE, params![client, site, At(due_at)]),
+            None => self.later(&NEVER_DUE, [client, site]),
         }
     }
 }

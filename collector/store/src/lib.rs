@@ -13,6 +13,7 @@
 pub mod acceptances;
 pub mod access;
 pub mod agents;
+pub mod ahead;
 pub mod audit;
 mod backend;
 pub mod books;

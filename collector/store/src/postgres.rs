@@ -16,6 +16,7 @@ mod connect;
 pub mod copy;
 mod export;
 pub mod follow;
+mod line;
 mod many;
 mod marks;
 mod meaning;
@@ -23,6 +24,7 @@ mod migrate;
 pub(crate) mod query;
 mod readers;
 mod retry;
+mod waiting;
 mod writer;
 
 use std::{fmt, path::PathBuf, sync::Arc, thread, time::Duration};

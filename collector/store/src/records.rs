@@ -7,7 +7,7 @@ use upheld_model::{AgentId, ClientId, Digest, Epoch, RecordId, Seq};
 
 use crate::{
     StoreError,
-    sql::{At, Bits, Id16, Param as _, Query, Read, Row, Sha, Sql, Value, params, query},
+    sql::{Asked, At, Bits, Id16, Param as _, Query, Read, Row, Sha, Sql, Value, params, query, texts},
 };
 
 /// Whose records: every call about records names the client (SECURITY 23).
@@ -98,8 +98,8 @@ pub trait RecordReads {
 
 /// Writing records.
 pub trait RecordWrites {
-    /// Adds records; a place that is taken is [`StoreError::Exists`], and which of the others were added then is not said:
-    /// the caller gives its transaction up.
+    /// Adds records; a place that is taken is [`StoreError::Exists`], said here or as the transaction's own error, and undoes
+    /// the transaction.
     fn insert_records(&mut self, key: AgentKey<'_>, rows: &[RecordRow]) -> Result<(), StoreError>;
     /// Sets what is held of an epoch.
     fn put_head(&mut self, key: AgentKey<'_>, head: &HeadRow, begun_at: Timestamp) -> Result<(), StoreError>;
@@ -168,6 +168,20 @@ fn record_row(row: &Row<'_>) -> Read<RecordRow> {
     })
 }
 
+/// [`RecordReads::heads`] as it is asked.
+pub(crate) fn ask_heads(key: AgentKey<'_>) -> Asked<'_> {
+    (&HEADS, texts([key.client.as_str(), key.agent.as_str()]))
+}
+
+/// [`RecordReads::known_records`] as it is asked of one.
+pub(crate) fn ask_known<'a>(key: AgentKey<'a>, (record, content): &'a RecordName) -> Asked<'a> {
+    (&KNOWN, known_values(key, record, content))
+}
+
+fn known_values<'a>(key: AgentKey<'a>, record: &'a RecordId, content: &'a Digest) -> Vec<Value<'a>> {
+    vec![key.client.as_str().value(), key.agent.as_str().value(), record.0.value(), content.0.value()]
+}
+
 impl RecordReads for Sql<'_> {
     fn heads(&self, key: AgentKey<'_>) -> Result<Vec<HeadRow>, StoreError> {
         self.all(&HEADS, [key.client.as_str(), key.agent.as_str()], |row| {
@@ -181,13 +195,7 @@ impl RecordReads for Sql<'_> {
     }
 
     fn known_records(&self, key: AgentKey<'_>, names: &[RecordName]) -> Result<BTreeSet<RecordName>, StoreError> {
-        let AgentKey { client, agent } = key;
-        let sets: Vec<_> = names
-            .iter()
-            .map(|(record, content)| {
-                vec![client.as_str().value(), agent.as_str().value(), record.0.value(), content.0.value()]
-            })
-            .collect();
+        let sets: Vec<_> = names.iter().map(|(record, content)| known_values(key, record, content)).collect();
         let found = self.0.finds(&KNOWN, &sets)?;
         Ok(names.iter().zip(found).filter(|(_, is_known)| *is_known).map(|(name, _)| *name).collect())
     }
@@ -246,12 +254,12 @@ impl RecordWrites for Sql<'_> {
                 ]
             })
             .collect();
-        self.0.run_all(&INSERT, &sets)
+        self.0.later(&INSERT, &sets)
     }
 
     fn put_head(&mut self, key: AgentKey<'_>, head: &HeadRow, begun_at: Timestamp) -> Result<(), StoreError> {
         let HeadRow { epoch, len, chain, ordinal } = head;
-        self.run(
+        self.later(
             &PUT_HEAD,
             params![
                 key.client.as_str(),
@@ -263,7 +271,6 @@ impl RecordWrites for Sql<'_> {
                 Bits(*ordinal)
             ],
         )
-        .map(drop)
     }
 
     fn insert_dead_letter(&mut self, key: AgentKey<'_>, row: &DeadLetterRow) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     StoreError,
-    sql::{At, Query, Read, Row, Sql, params, query},
+    sql::{Asked, At, Query, Read, Row, Sql, params, query},
 };
 
 /// The worker in whose name a try is noted that may have been made before commits were lost.
@@ -102,6 +102,11 @@ fn restore_row(row: &Row<'_>) -> Read<RestoreRow> {
         missing_from: row.get::<At>(1)?.0,
         missing_to: row.get::<At>(2)?.0,
     })
+}
+
+/// [`RestoreReads::open_restore`] as it is asked.
+pub(crate) fn ask_open() -> Asked<'static> {
+    (&OPEN, Vec::new())
 }
 
 impl RestoreReads for Sql<'_> {

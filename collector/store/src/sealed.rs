@@ -5,7 +5,7 @@ use upheld_model::{AgentId, ClientId, SecretName, SiteId};
 
 use crate::{
     StoreError,
-    sql::{At, Parsed, Query, Read, Row, Sql, params, query},
+    sql::{Asked, At, Parsed, Query, Read, Row, Sql, params, query, texts},
 };
 
 /// One secret of a site.
@@ -113,6 +113,16 @@ fn sealed_row(row: &Row<'_>) -> Read<SealedRow> {
 fn box_row(row: &Row<'_>) -> Read<BoxRow> {
     let (name, agent) = (row.get::<Parsed<_>>(0)?.0, row.get::<Parsed<_>>(1)?.0);
     Ok(BoxRow { name, agent, key: row.get(2)?, sealed: row.get(3)? })
+}
+
+/// [`SealedReads::sealed_version`] as it is asked.
+pub(crate) fn ask_version<'a>(client: &'a ClientId, site: &'a SiteId) -> Asked<'a> {
+    (&VERSION, texts([client.as_str(), site.as_str()]))
+}
+
+/// [`SealedReads::sealing_key`] as it is asked.
+pub(crate) fn ask_key<'a>(client: &'a ClientId, agent: &'a AgentId) -> Asked<'a> {
+    (&KEY, texts([client.as_str(), agent.as_str()]))
 }
 
 impl SealedReads for Sql<'_> {

@@ -11,7 +11,7 @@ mod values;
 use crate::StoreError;
 
 pub(crate) use columns::{At, Bits, Id16, Parsed, Sha};
-pub(crate) use values::{Column, Param, Params, Value};
+pub(crate) use values::{Column, Param, Params, Value, texts};
 
 /// A query. Its text starts with its name as a comment, so that a slow one is recognised in any log.
 pub(crate) struct Query {
@@ -41,6 +41,9 @@ macro_rules! params {
 }
 pub(crate) use params;
 
+/// A query with its values.
+pub(crate) type Asked<'a> = (&'static Query, Vec<Value<'a>>);
+
 /// A connection inside a transaction.
 pub(crate) trait Connection {
     /// Runs a query that changes rows; how many it changed.
@@ -49,6 +52,17 @@ pub(crate) trait Connection {
     /// asked over a line takes them as one statement where it can: no two of them may change the same row.
     fn run_all(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
         sets.iter().try_for_each(|values| self.run(query, values).map(drop))
+    }
+    /// The same, where nobody waits for it: over a line it is said together with the next question or the commit. What
+    /// stands in its way, or fails otherwise, undoes the transaction and is its caller's error, as though it had been seen
+    /// at once ([`StoreError::Exists`]).
+    fn later(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
+        self.run_all(query, sets)
+    }
+    /// What will be asked next in this transaction: over a line all of it is asked at once. Only reading, and only a
+    /// hint: what is asked otherwise, or after the table was changed, is asked for itself.
+    fn ahead(&self, _asks: &[Asked<'_>]) -> Result<(), StoreError> {
+        Ok(())
     }
     /// For each set of values whether a query finds a row; one statement for all of them over a line.
     fn finds(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<Vec<bool>, StoreError> {
@@ -114,6 +128,12 @@ impl Sql<'_> {
     /// Runs a query that changes rows; how many it changed.
     pub(crate) fn run(&self, query: &Query, params: impl Params) -> Result<usize, StoreError> {
         self.0.run(query, &params.values())
+    }
+
+    /// Runs a query that changes rows, sometime before the commit: nobody waits for what it changed
+    /// ([`Connection::later`]).
+    pub(crate) fn later(&self, query: &Query, params: impl Params) -> Result<(), StoreError> {
+        self.0.later(query, &[params.values()])
     }
 
     /// Runs a query that finds at most one row.

@@ -32,8 +32,8 @@ pub(crate) trait Writing: Send + 'static {
     fn stands(&self) -> bool;
     /// Where a job's queries run.
     fn connection(&self) -> &dyn Connection;
-    /// Before a job.
-    fn savepoint(&self) -> Result<(), StoreError>;
+    /// Before a job, which has this number in its group.
+    fn savepoint(&self, job: usize) -> Result<(), StoreError>;
     /// After a job whose writes are kept.
     fn release(&self) -> Result<(), StoreError>;
     /// After a job of this name was released.
@@ -43,6 +43,10 @@ pub(crate) trait Writing: Send + 'static {
     /// Ends the transaction. Anything but `Ok` means that nothing of the group was stored, [`StoreError::Unsure`]
     /// excepted.
     fn commit(&mut self) -> Result<(), StoreError>;
+    /// After the commit: the jobs that were released and, as was only seen then, could not be kept.
+    fn undone(&mut self) -> Vec<(usize, StoreError)> {
+        Vec::new()
+    }
 }
 
 pub(crate) struct Writer {
@@ -109,9 +113,9 @@ fn write_group(database: &mut impl Writing, group: &mut Vec<Box<dyn WriteJob>>) 
         return;
     }
     let mut replies = Vec::with_capacity(group.len());
-    for job in group.drain(..) {
+    for (number, job) in group.drain(..).enumerate() {
         if database.stands() {
-            run_in_savepoint(database, job, &mut replies);
+            run_in_savepoint(database, job, number, &mut replies);
         } else {
             // An earlier job's error (a full disk, say) made the database undo the whole transaction.
             let name = job.name();
@@ -120,16 +124,18 @@ fn write_group(database: &mut impl Writing, group: &mut Vec<Box<dyn WriteJob>>) 
     }
     let committed = database.commit();
     metrics::histogram!("upheld_store_commit_seconds").record(began.elapsed());
-    for reply in replies {
-        reply(committed.clone());
+    let mut undone = database.undone();
+    for (number, reply) in replies {
+        let of_its_own = undone.iter().position(|(job, _)| *job == number).map(|at| Err(undone.swap_remove(at).1));
+        reply(of_its_own.unwrap_or_else(|| committed.clone()));
     }
 }
 
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-fn run_in_savepoint(database: &impl Writing, job: Box<dyn WriteJob>, replies: &mut Vec<Reply>) {
+fn run_in_savepoint(database: &impl Writing, job: Box<dyn WriteJob>, number: usize, replies: &mut Vec<(usize, Reply)>) {
     let name = job.name();
-    if let Err(error) = database.savepoint() {
+    if let Err(error) = database.savepoint(number) {
         return job.refuse(error);
     }
     // A panic in the job's code ends that job alone: its caller sees `Stopped`, its writes are undone.
@@ -139,7 +145,9 @@ fn run_in_savepoint(database: &impl Writing, job: Box<dyn WriteJob>, replies: &m
     match (verdict, closed) {
         (Ok(Verdict { keep: true, reply }), Err(error)) => reply(Err(error)),
         // A refusal stands whatever became of the savepoint: when the database has undone everything, that too.
-        (Ok(Verdict { keep: true, reply }), Ok(())) | (Ok(Verdict { keep: false, reply }), _) => replies.push(reply),
+        (Ok(Verdict { keep: true, reply }), Ok(())) | (Ok(Verdict { keep: false, reply }), _) => {
+            replies.push((number, reply));
+        }
         (Err(_panic), _) => tracing::error!(transaction = name, "a transaction's code panicked and was undone"),
     }
 }

@@ -6,6 +6,9 @@ use tokio_postgres::types::{IsNull, Kind, ToSql, Type, private::BytesMut, to_sql
 use super::query::Refused;
 use crate::sql::Value;
 
+/// What makes one statement for many sets of values of the one for a single set, and of the types of its parameters.
+pub(super) type Make = fn(&str, &[Type]) -> Option<String>;
+
 /// An `INSERT` of one row's values, for many rows. `None` where its values are not its parameters in their order.
 pub(super) fn insert_many(spoken: &str, types: &[Type]) -> Option<String> {
     let numbers: Vec<String> = (1..=types.len()).map(|number| format!("${number}")).collect();
@@ -15,7 +18,7 @@ pub(super) fn insert_many(spoken: &str, types: &[Type]) -> Option<String> {
 }
 
 /// A query, for many sets of its values: answers with a row for each, in their order, whether it finds anything.
-pub(super) fn find_many(spoken: &str, types: &[Type]) -> String {
+pub(super) fn find_many(spoken: &str, types: &[Type]) -> Option<String> {
     let mut one = spoken.to_owned();
     // From the last one down: `$1` is the beginning of `$12` too.
     for number in (1..=types.len()).rev() {
@@ -23,7 +26,7 @@ pub(super) fn find_many(spoken: &str, types: &[Type]) -> String {
     }
     let columns: String = (1..=types.len()).map(|number| format!("v{number}, ")).collect();
     let arrays = arrays(types);
-    format!("SELECT EXISTS ({one})::int FROM {arrays} WITH ORDINALITY AS given({columns}place) ORDER BY place")
+    Some(format!("SELECT EXISTS ({one})::int FROM {arrays} WITH ORDINALITY AS given({columns}place) ORDER BY place"))
 }
 
 fn arrays(types: &[Type]) -> String {
@@ -84,7 +87,7 @@ mod tests {
     #[test]
     fn a_parameter_is_not_taken_for_the_beginning_of_another() {
         let types = vec![Type::INT8; 12];
-        let many = find_many("SELECT 1 FROM t WHERE a = $1 AND b = $12", &types);
+        let many = find_many("SELECT 1 FROM t WHERE a = $1 AND b = $12", &types).unwrap();
         assert!(many.contains("a = given.v1 AND b = given.v12)"), "{many}");
     }
 }

@@ -65,6 +65,14 @@ pub(super) fn trouble(error: &Error) -> Trouble {
     error.code().map_or(Trouble::Lost, trouble_of)
 }
 
+/// Whether it is the line that failed, or the server ended: not what was said, and not a value that cannot be said.
+pub(super) fn is_lost(error: &Error) -> bool {
+    match error.code() {
+        Some(code) => trouble_of(code) == Trouble::Lost,
+        None => is_of_the_line(error),
+    }
+}
+
 fn trouble_of(code: &SqlState) -> Trouble {
     match code.code() {
         "40001" | "40P01" => Trouble::GaveWay,

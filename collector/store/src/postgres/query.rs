@@ -2,151 +2,89 @@
 
 use std::cell::RefCell;
 
-use deadpool_postgres::Object;
-use futures_util::future::join_all;
-use tokio::runtime::Handle;
 use tokio_postgres::{
-    Error, Row as PgRow,
+    Row as PgRow,
     types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
 };
 
 use super::{
-    many::{Column, find_many, insert_many},
-    meaning::meaning,
+    line::{Line, Say, Told},
+    many::{Make, find_many, insert_many},
+    waiting::{Change, Owned},
 };
 use crate::{
     StoreError,
-    sql::{Cells, Connection, Misread, Query, Read, Row, Value, query},
+    sql::{Asked, Cells, Connection, Misread, Query, Read, Row, Value, query},
 };
 
 /// A connection inside a transaction, for a thread that may wait.
 pub(super) struct Blocking {
-    pub(super) client: Object,
-    io: Handle,
-    /// Said to the server just before the next query, in the same packet: a savepoint costs no wait of its own.
-    before: RefCell<Option<&'static str>>,
+    pub(super) line: Line,
+    /// What was answered before it is asked.
+    ahead: RefCell<Vec<Ahead>>,
+}
+
+struct Ahead {
+    sql: &'static str,
+    values: Vec<Owned>,
+    rows: Vec<PgRow>,
 }
 
 impl Blocking {
-    pub(super) fn over(client: Object, io: Handle) -> Self {
-        Self { client, io, before: RefCell::new(None) }
+    pub(super) fn over(line: Line) -> Self {
+        Self { line, ahead: RefCell::default() }
     }
 
-    /// Says `text` before the next query; `None` takes back what was to be said.
-    pub(super) fn before_the_next(&self, text: Option<&'static str>) -> Option<&'static str> {
-        self.before.replace(text)
+    /// A job begins or ends: what was answered ahead was for the one before.
+    pub(super) fn forget_all(&self) {
+        self.ahead.borrow_mut().clear();
     }
 
-    /// Says `text` and waits for the answer.
-    pub(super) fn say(&self, text: &str) -> Result<(), Error> {
-        self.io.block_on(self.client.batch_execute(text))
-    }
-
-    /// Ends whatever transaction stands. A connection that does not answer is closed and not lent again.
-    pub(super) fn end(self, text: &str) {
-        if self.say(text).is_err() {
-            drop(Object::take(self.client));
+    /// What was answered ahead of a table that is about to change is not true any more.
+    fn forget(&self, change: &Query) {
+        let mut ahead = self.ahead.borrow_mut();
+        match changed_table(change.sql) {
+            Some(table) => ahead.retain(|known| !names_table(known.sql, table)),
+            None => ahead.clear(),
         }
     }
 
-    fn ask(&self, query: &Query, values: &[Value<'_>]) -> Result<(Vec<PgRow>, u64), StoreError> {
+    fn ask(&self, query: &Query, sets: &[Vec<Value<'_>>], make: Option<Make>) -> Result<Told, StoreError> {
+        let text = spoken(query.sql);
+        let ask = Say::Ask { name: query.name, text: &text, sets, make };
         if !query.guarded {
-            return self.try_ask(query, values);
+            let told = self.line.exchange(&[ask]).map_err(|failed| failed.error)?;
+            return told.into_iter().next().ok_or(StoreError::Undone { name: query.name });
         }
-        if let Some(text) = self.before_the_next(None) {
-            self.say(text).map_err(|error| meaning(query.name, error))?;
+        match self.line.exchange(&[
+            Say::Words("store.guard", "SAVEPOINT guard"),
+            ask,
+            Say::Words("store.guard", "RELEASE guard"),
+        ]) {
+            Ok(told) => told.into_iter().nth(1).ok_or(StoreError::Undone { name: query.name }),
+            Err(failed) => {
+                // What it says stands, whether or not the transaction does.
+                drop(self.line.mend("ROLLBACK TO guard; RELEASE guard"));
+                Err(failed.error)
+            }
         }
-        self.before_the_next(Some("SAVEPOINT guard"));
-        let answer = self.try_ask(query, values);
-        let end = if answer.is_ok() { "RELEASE guard" } else { "ROLLBACK TO guard; RELEASE guard" };
-        match self.say(end) {
-            Err(error) if answer.is_ok() => Err(meaning(query.name, error)),
-            Ok(()) | Err(_) => answer,
-        }
-    }
-
-    fn try_ask(&self, query: &Query, values: &[Value<'_>]) -> Result<(Vec<PgRow>, u64), StoreError> {
-        self.ask_all(query, &[values]).map(|mut told| told.pop().unwrap_or_default())
-    }
-
-    /// Asks for all sets of values with one statement, whose text `many` makes of the one for a single set; `None` where there
-    /// is no such statement, and nothing was asked.
-    fn ask_once(
-        &self,
-        query: &Query,
-        sets: &[Vec<Value<'_>>],
-        many: impl FnOnce(&str, &[Type]) -> Option<String>,
-    ) -> Result<Option<(Vec<PgRow>, u64)>, StoreError> {
-        let text = spoken(query.sql);
-        let columns: Vec<Column<'_, '_>> =
-            (0..sets.first().map_or(0, Vec::len)).map(|at| Column { sets, at }).collect();
-        let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column as _).collect();
-        let asked: Result<_, Error> = self.io.block_on(async {
-            // What the server makes of a single set's parameters says what the arrays hold.
-            let single = self.client.prepare_cached(&text).await?;
-            let Some(many) = many(&text, single.params()) else { return Ok(None) };
-            let first = async {
-                match self.before.take() {
-                    Some(text) => self.client.batch_execute(text).await,
-                    None => Ok(()),
-                }
-            };
-            let then = async {
-                let statement = self.client.prepare_cached(&many).await?;
-                if statement.columns().is_empty() {
-                    Ok((Vec::new(), self.client.execute(&statement, &params).await?))
-                } else {
-                    Ok((self.client.query(&statement, &params).await?, 0))
-                }
-            };
-            let (first, then) = tokio::join!(biased; first, then);
-            first.and(then).map(Some)
-        });
-        asked.map_err(|error| meaning(query.name, error))
-    }
-
-    /// Asks for each set of values: all of it is sent at once, and answered in this order.
-    fn ask_all<'v, V: AsRef<[Value<'v>]>>(
-        &self,
-        query: &Query,
-        sets: &[V],
-    ) -> Result<Vec<(Vec<PgRow>, u64)>, StoreError> {
-        let before = self.before.take();
-        let text = spoken(query.sql);
-        let asked = self.io.block_on(async {
-            let first = async {
-                match before {
-                    Some(text) => self.client.batch_execute(text).await,
-                    None => Ok(()),
-                }
-            };
-            let then = async {
-                let statement = self.client.prepare_cached(&text).await?;
-                let ask = async |values: &V| {
-                    let params: Vec<&(dyn ToSql + Sync)> = values.as_ref().iter().map(|value| value as _).collect();
-                    if statement.columns().is_empty() {
-                        Ok((Vec::new(), self.client.execute(&statement, &params).await?))
-                    } else {
-                        Ok((self.client.query(&statement, &params).await?, 0))
-                    }
-                };
-                // Each is heard to its end; after the first that failed the others only say that it did.
-                join_all(sets.iter().map(ask)).await.into_iter().collect()
-            };
-            let (first, then) = tokio::join!(biased; first, then);
-            first.and(then)
-        });
-        let told: Vec<(Vec<PgRow>, u64)> = asked.map_err(|error| meaning(query.name, error))?;
-        if told.iter().any(|(_, changed)| *changed == 0) {
-            none_in_the_way(query, &text)?;
-        }
-        Ok(told)
     }
 }
 
+/// The table that a change names.
+fn changed_table(sql: &str) -> Option<&str> {
+    let mut words = sql.split([' ', '(']);
+    words.find(|word| matches!(*word, "INTO" | "UPDATE" | "FROM"))?;
+    words.next()
+}
+
+fn names_table(sql: &str, table: &str) -> bool {
+    sql.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).any(|word| word == table)
+}
+
 /// After rows of `query` that were not inserted.
-fn none_in_the_way(query: &Query, spoken: &str) -> Result<(), StoreError> {
-    if !spoken.ends_with(UNLESS_THERE) {
+fn none_in_the_way(query: &Query) -> Result<(), StoreError> {
+    if !spoken(query.sql).ends_with(UNLESS_THERE) {
         return Ok(());
     }
     Err(StoreError::Exists { name: query.name, what: "a row of its key is there".to_owned() })
@@ -161,7 +99,12 @@ impl Connection for Blocking {
     }
 
     fn run(&self, query: &Query, values: &[Value<'_>]) -> Result<usize, StoreError> {
-        self.ask(query, values).map(|(_, changed)| usize::try_from(changed).unwrap_or(usize::MAX))
+        self.forget(query);
+        let told = self.ask(query, &[values.to_vec()], None)?;
+        if told.changed == 0 {
+            none_in_the_way(query)?;
+        }
+        Ok(usize::try_from(told.changed).unwrap_or(usize::MAX))
     }
 
     fn run_all(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
@@ -173,22 +116,62 @@ impl Connection for Blocking {
             [one] => return self.run(query, one).map(drop),
             [_, _, ..] => {}
         }
-        match self.ask_once(query, sets, insert_many)? {
-            Some((_, changed)) if usize::try_from(changed).is_ok_and(|changed| changed < sets.len()) => {
-                none_in_the_way(query, &spoken(query.sql))
-            }
-            Some(_) => Ok(()),
-            None => self.ask_all(query, sets).map(drop),
+        self.forget(query);
+        let told = self.ask(query, sets, Some(insert_many))?;
+        if usize::try_from(told.changed).is_ok_and(|changed| changed < sets.len()) {
+            none_in_the_way(query)?;
         }
+        Ok(())
+    }
+
+    fn later(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<(), StoreError> {
+        if sets.is_empty() {
+            return Ok(());
+        }
+        if query.guarded || self.line.spoiled().is_some() || !self.line.waiting.borrow().has_room() {
+            return self.run_all(query, sets);
+        }
+        self.forget(query);
+        let sets: Vec<Vec<Owned>> =
+            sets.iter().map(|values| values.iter().map(|value| Owned::from(*value)).collect()).collect();
+        let make = (sets.len() > 1).then_some(insert_many as Make);
+        // A row in the way ends its job, which nobody waits for either: so the server has to say it.
+        let change = Change { name: query.name, text: plainly(query.sql), sets, make };
+        self.line.waiting.borrow_mut().keep(change);
+        Ok(())
+    }
+
+    fn ahead(&self, asks: &[Asked<'_>]) -> Result<(), StoreError> {
+        let texts: Vec<String> = asks.iter().map(|(query, _)| spoken(query.sql)).collect();
+        let sets: Vec<[Vec<Value<'_>>; 1]> = asks.iter().map(|(_, values)| [values.clone()]).collect();
+        let each = asks.iter().zip(&texts).zip(&sets);
+        let asked: Vec<Say<'_>> =
+            each.map(|((ask, text), sets)| Say::Ask { name: ask.0.name, text, sets, make: None }).collect();
+        let told = self.line.exchange(&asked).map_err(|failed| failed.error)?;
+        let known = asks.iter().zip(told).map(|((query, values), Told { rows, .. })| Ahead {
+            sql: query.sql,
+            values: values.iter().map(|value| Owned::from(*value)).collect(),
+            rows,
+        });
+        self.ahead.borrow_mut().extend(known);
+        Ok(())
     }
 
     fn finds(&self, query: &Query, sets: &[Vec<Value<'_>>]) -> Result<Vec<bool>, StoreError> {
-        if sets.is_empty() {
-            return Ok(Vec::new());
+        match sets {
+            [] => return Ok(Vec::new()),
+            [one] => {
+                let mut found = false;
+                self.each(query, one, 1, &mut |_| {
+                    found = true;
+                    Ok(())
+                })?;
+                return Ok(vec![found]);
+            }
+            [_, _, ..] => {}
         }
-        let told = self.ask_once(query, sets, |one, types| Some(find_many(one, types)))?;
-        let told = told.map(|(rows, _)| rows).unwrap_or_default();
-        let found: Read<Vec<bool>> = told.iter().map(|row| Ok(Row(row).get::<i64>(0)? != 0)).collect();
+        let told = self.ask(query, sets, Some(find_many))?;
+        let found: Read<Vec<bool>> = told.rows.iter().map(|row| Ok(Row(row).get::<i64>(0)? != 0)).collect();
         found.map_err(|misread| misread.of(query.name))
     }
 
@@ -199,11 +182,28 @@ impl Connection for Blocking {
         limit: usize,
         read: &mut dyn FnMut(&Row<'_>) -> Read<()>,
     ) -> Result<(), StoreError> {
-        for row in self.ask(query, values)?.0.iter().take(limit) {
+        let is_it =
+            |known: &Ahead| known.sql == query.sql && known.values.iter().map(Owned::value).eq(values.iter().copied());
+        let known = self.ahead.borrow().iter().position(is_it);
+        let rows = match known {
+            Some(at) => self.ahead.borrow_mut().swap_remove(at).rows,
+            None => {
+                if changed_by(query) {
+                    self.forget(query);
+                }
+                self.ask(query, &[values.to_vec()], None)?.rows
+            }
+        };
+        for row in rows.iter().take(limit) {
             read(&Row(row)).map_err(|misread| misread.of(query.name))?;
         }
         Ok(())
     }
+}
+
+/// Whether a query that answers with rows changes some too (`RETURNING`).
+fn changed_by(query: &Query) -> bool {
+    query.sql.contains(" RETURNING ")
 }
 
 /// Why a value is not what its place takes.
@@ -214,6 +214,19 @@ const UNLESS_THERE: &str = " ON CONFLICT DO NOTHING /* unless it is there */";
 
 /// The shared text as PostgreSQL reads it: `$1` for `?1`, no hint of which index to use, and [`UNLESS_THERE`].
 pub(crate) fn spoken(sql: &str) -> String {
+    let mut said = plainly(sql);
+    if sql.contains("INSERT INTO")
+        && sql.contains(" VALUES ")
+        && !sql.contains("ON CONFLICT")
+        && !sql.contains("RETURNING")
+    {
+        said.push_str(UNLESS_THERE);
+    }
+    said
+}
+
+/// The same without [`UNLESS_THERE`]: a row in the way is an error of the server's.
+fn plainly(sql: &str) -> String {
     let mut said = String::with_capacity(sql.len());
     let mut words = sql.split(' ');
     while let Some(word) = words.next() {
@@ -226,13 +239,6 @@ pub(crate) fn spoken(sql: &str) -> String {
             said.push(' ');
         }
         said.push_str(&word.replace('?', "$"));
-    }
-    if sql.contains("INSERT INTO")
-        && sql.contains(" VALUES ")
-        && !sql.contains("ON CONFLICT")
-        && !sql.contains("RETURNING")
-    {
-        said.push_str(UNLESS_THERE);
     }
     said
 }

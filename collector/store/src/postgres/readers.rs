@@ -6,12 +6,16 @@ use std::{
 };
 
 use deadpool_postgres::{Object, Pool};
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use super::{
-    meaning::{meaning, meaning_of_pool, trouble, trouble_of_pool},
+    line::Line,
+    meaning::{meaning_of_pool, trouble_of_pool},
     query::Blocking,
-    retry::{TO_BEGIN, Trouble, wait},
+    retry::{TO_BEGIN, wait},
 };
 use crate::{StoreError, backend::ReadJob, sql::Sql};
 
@@ -35,41 +39,43 @@ impl Readers {
         };
         let (io, pool) = (self.io.clone(), self.pool.clone());
         self.io.spawn_blocking(move || {
-            match io.block_on(begin(&pool, name)) {
+            match io.block_on(connection(&pool, name)) {
                 Ok(client) => {
-                    let connection = Blocking::over(client, io);
+                    let connection = Blocking::over(Line::beginning(client, io.clone(), pool, BEGIN));
                     // A panic in the job ends that job alone: its caller sees `Stopped`, the connection goes back.
                     drop(catch_unwind(AssertUnwindSafe(|| job(Ok(&Sql(&connection))))));
-                    connection.end("ROLLBACK");
+                    if let (Some(client), true) = connection.line.into_client() {
+                        // Nobody waits for it but the next who reads.
+                        io.spawn(end(client, permit));
+                    }
                 }
                 Err(error) => job(Err(error)),
             }
-            drop(permit);
         });
     }
 }
 
-async fn begin(pool: &Pool, name: &'static str) -> Result<Object, StoreError> {
-    let mut tried = 0;
-    loop {
-        match try_to_begin(pool, name).await {
-            Ok(client) => return Ok(client),
-            Err((trouble, error)) => {
-                tried += 1;
-                let Some(pause) = wait(tried, TO_BEGIN, trouble) else { return Err(error) };
-                tokio::time::sleep(pause).await;
-            }
-        }
+/// Everything is read at one moment, that of the first question.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+async fn end(client: Object, permit: OwnedSemaphorePermit) {
+    if client.batch_execute("ROLLBACK").await.is_err() {
+        drop(Object::take(client));
     }
+    drop(permit);
 }
 
-async fn try_to_begin(pool: &Pool, name: &'static str) -> Result<Object, (Trouble, StoreError)> {
-    let client = pool.get().await.map_err(|error| (trouble_of_pool(&error), meaning_of_pool(name, error)))?;
-    match client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await {
-        Ok(()) => Ok(client),
-        Err(error) => {
-            drop(Object::take(client));
-            Err((trouble(&error), meaning(name, error)))
-        }
+async fn connection(pool: &Pool, name: &'static str) -> Result<Object, StoreError> {
+    let mut tried = 0;
+    loop {
+        let error = match pool.get().await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        tried += 1;
+        let Some(pause) = wait(tried, TO_BEGIN, trouble_of_pool(&error)) else {
+            return Err(meaning_of_pool(name, error));
+        };
+        tokio::time::sleep(pause).await;
     }
 }

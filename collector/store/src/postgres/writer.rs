@@ -7,9 +7,10 @@ use std::{cell::Cell, thread};
 
 use deadpool_postgres::{Object, Pool};
 use tokio::runtime::Handle;
-use tokio_postgres::{Error, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
 use super::{
+    line::{Failed, Line, Say},
     marks::{Found, Lost, Marks, WentBack},
     meaning::{meaning, meaning_of_pool, trouble, trouble_of_pool},
     query::{Blocking, CLOCK},
@@ -27,6 +28,8 @@ pub(super) struct Pen {
     pool: Pool,
     held: Option<Held>,
     marks: Marks,
+    /// The jobs that were undone after they had ended.
+    undone: Vec<(usize, StoreError)>,
 }
 
 struct Held {
@@ -35,13 +38,11 @@ struct Held {
     found: Found,
     /// Whether it holds more than what comes again by itself.
     is_kept: Cell<bool>,
-    /// A savepoint could not be returned to: what stands is not what the answers say.
-    broken: Cell<bool>,
 }
 
 impl Pen {
     pub(super) fn over(pool: Pool, io: Handle, marks: Marks) -> Self {
-        Self { io, pool, held: None, marks }
+        Self { io, pool, held: None, marks, undone: Vec::new() }
     }
 
     fn try_to_begin(&mut self) -> Result<Held, (Trouble, StoreError)> {
@@ -53,23 +54,37 @@ impl Pen {
         // The lock is waited for before anything is read: at `read committed` what follows sees all that its last holder
         // wrote. At a higher level the snapshot would be older than the lock.
         let answer = self.io.block_on(client.simple_query(&self.marks.begin()));
-        let connection = Blocking::over(client, self.io.clone());
         match answer.map(|messages| last_row(&messages, Found::read).flatten()) {
             Ok(Some(found)) => {
-                let held = Held { connection, found, is_kept: Cell::new(false), broken: Cell::new(false) };
+                let connection = Blocking::over(Line::over(client, self.io.clone()));
+                let held = Held { connection, found, is_kept: Cell::new(false) };
                 self.look_back(held).map_err(|(held, error)| {
-                    held.connection.end("ROLLBACK");
+                    self.end(held.connection);
                     (Trouble::Other, error)
                 })
             }
             Ok(None) => {
-                connection.end("ROLLBACK");
+                self.roll_back(client);
                 Err((Trouble::Other, StoreError::Undone { name }))
             }
             Err(error) => {
-                connection.end("ROLLBACK");
+                self.roll_back(client);
                 Err((trouble(&error), meaning(name, error)))
             }
+        }
+    }
+
+    /// Ends whatever transaction stands.
+    fn end(&self, connection: Blocking) {
+        if let (Some(client), _) = connection.line.into_client() {
+            self.roll_back(client);
+        }
+    }
+
+    /// The same. A connection that does not answer is closed and not lent again.
+    fn roll_back(&self, client: Object) {
+        if self.io.block_on(client.batch_execute("ROLLBACK")).is_err() {
+            drop(Object::take(client));
         }
     }
 
@@ -77,9 +92,9 @@ impl Pen {
     #[expect(clippy::result_large_err, reason = "the transaction is handed back to be ended")]
     fn look_back(&mut self, held: Held) -> Result<Held, (Held, StoreError)> {
         let Some(gone) = self.marks.look(&held.found) else { return Ok(held) };
-        let since = match self.io.block_on(held.connection.client.simple_query(&gone.since())) {
+        let since = match held.connection.line.simple("store.begin", &gone.since()) {
             Ok(messages) => last_value(&messages),
-            Err(error) => return Err((held, meaning("store.begin", error))),
+            Err(failed) => return Err((held, failed.error)),
         };
         let back = gone.known(since.as_deref(), &held.found);
         let WentBack { missing_from, lost, .. } = back;
@@ -163,37 +178,35 @@ impl Writing for Pen {
     }
 
     fn stands(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| !held.broken.get() && !held.connection.client.is_closed())
+        self.held.as_ref().is_some_and(|held| held.connection.line.stands())
     }
 
     fn connection(&self) -> &dyn Connection {
         self.held.as_ref().map_or(&Nobody as &dyn Connection, |held| &held.connection)
     }
 
-    fn savepoint(&self) -> Result<(), StoreError> {
-        let held = self.held.as_ref().ok_or(GONE)?;
-        held.connection.before_the_next(Some("SAVEPOINT job"));
+    fn savepoint(&self, job: usize) -> Result<(), StoreError> {
+        let connection = &self.held.as_ref().ok_or(GONE)?.connection;
+        connection.forget_all();
+        connection.line.begin_job();
+        connection.line.waiting.borrow_mut().open(job, "SAVEPOINT job");
         Ok(())
     }
 
     fn release(&self) -> Result<(), StoreError> {
-        // A job that asked nothing has no savepoint yet.
-        let held = self.held.as_ref().ok_or(GONE)?;
-        if held.connection.before_the_next(None).is_some() {
-            return Ok(());
-        }
-        held.connection.say("RELEASE job").map_err(|error| {
+        let connection = &self.held.as_ref().ok_or(GONE)?.connection;
+        let mut waiting = connection.line.waiting.borrow_mut();
+        if let Some(error) = connection.line.spoiled() {
             // Its code went on after a query that had failed: what it wrote before that is undone with it.
-            held.undo();
-            meaning("store.savepoint", error)
-        })
+            waiting.undo();
+            return Err(error);
+        }
+        waiting.end("RELEASE job");
+        Ok(())
     }
 
     fn undo(&self) -> Result<(), StoreError> {
-        let held = self.held.as_ref().ok_or(GONE)?;
-        if held.connection.before_the_next(None).is_none() {
-            held.undo();
-        }
+        self.held.as_ref().ok_or(GONE)?.connection.line.waiting.borrow_mut().undo();
         Ok(())
     }
 
@@ -206,23 +219,28 @@ impl Writing for Pen {
     fn commit(&mut self) -> Result<(), StoreError> {
         let name = "store.commit";
         let stood = self.stands();
-        let Some(Held { connection, found, is_kept, .. }) = self.held.take() else { return Err(GONE) };
+        let Some(Held { connection, found, is_kept }) = self.held.take() else { return Err(GONE) };
         if !stood {
-            connection.end("ROLLBACK");
+            self.end(connection);
             return Err(StoreError::Undone { name });
         }
         // In a transaction that failed the first word is refused; alone, COMMIT would quietly roll back.
         let (seen, mark) = Marks::leave(&found, is_kept.get());
-        let committed = match connection.say(&format!("{mark}; COMMIT")) {
-            Ok(()) => Ok(()),
-            Err(error) if trouble(&error) == Trouble::Lost => {
+        connection.line.begin_job();
+        let said = connection.line.exchange(&[Say::Words(name, &format!("{mark}; COMMIT"))]);
+        self.undone = connection.line.waiting.borrow_mut().take_undone();
+        let committed = match said {
+            Ok(_) => Ok(()),
+            Err(Failed { error, is_lost: true }) => {
                 tracing::warn!(error = %error, "the connection was lost in the middle of a commit; the database is asked what became of it");
-                drop(Object::take(connection.client));
+                if let (Some(client), _) = connection.line.into_client() {
+                    drop(Object::take(client));
+                }
                 self.settle(&found.transaction)
             }
-            Err(error) => {
-                connection.end("ROLLBACK");
-                Err(meaning(name, error))
+            Err(Failed { error, is_lost: false }) => {
+                self.end(connection);
+                Err(error)
             }
         };
         if committed.is_ok() {
@@ -230,14 +248,9 @@ impl Writing for Pen {
         }
         committed
     }
-}
 
-impl Held {
-    fn undo(&self) {
-        let undone: Result<(), Error> = self.connection.say("ROLLBACK TO job; RELEASE job");
-        if undone.is_err() {
-            self.broken.set(true);
-        }
+    fn undone(&mut self) -> Vec<(usize, StoreError)> {
+        std::mem::take(&mut self.undone)
     }
 }
 

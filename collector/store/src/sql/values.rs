@@ -34,6 +34,11 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Values that are all texts.
+pub(crate) fn texts<const N: usize>(texts: [&str; N]) -> Vec<Value<'_>> {
+    texts.map(Value::Text).to_vec()
+}
+
 /// What may stand as a parameter.
 pub(crate) trait Param {
     fn value(&self) -> Value<'_>;

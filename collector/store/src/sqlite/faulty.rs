@@ -48,8 +48,8 @@ impl Writing for Faulty {
         Writing::connection(&self.connection)
     }
 
-    fn savepoint(&self) -> Result<(), StoreError> {
-        Writing::savepoint(&self.connection)
+    fn savepoint(&self, job: usize) -> Result<(), StoreError> {
+        Writing::savepoint(&self.connection, job)
     }
 
     fn release(&self) -> Result<(), StoreError> {

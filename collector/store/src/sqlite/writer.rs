@@ -18,7 +18,7 @@ impl Writing for Connection {
         self
     }
 
-    fn savepoint(&self) -> Result<(), StoreError> {
+    fn savepoint(&self, _: usize) -> Result<(), StoreError> {
         cached(self, "SAVEPOINT job")
     }
 

@@ -79,7 +79,8 @@ fn records_that_are_looked_up_at_once_are_looked_up_by_their_index() {
         let one = spoken(query.sql);
         let types = client.prepare(&one).await.unwrap().params().to_vec();
         // The plan that stays, whatever arrays come.
-        let text = format!("SET plan_cache_mode = force_generic_plan; PREPARE many AS {}", find_many(&one, &types));
+        let text =
+            format!("SET plan_cache_mode = force_generic_plan; PREPARE many AS {}", find_many(&one, &types).unwrap());
         client.batch_execute(&text).await.unwrap();
         let bytes = r"ARRAY['a', 'b']::bytea[]";
         let names = format!("ARRAY['c1', 'c2'], ARRAY['a1', 'a2'], {bytes}, {bytes}");

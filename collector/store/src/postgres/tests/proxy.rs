@@ -1,65 +1,88 @@
-//! A line to the server that can be cut at the worst moment: bytes pass as they are until an answer is to be lost.
+//! A line to the server that can be cut at the worst moment, and that counts how often it is asked: bytes pass as they are
+//! until it falls silent. The desk's tests use this file too.
 
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     sync::{
-        Arc,
-        atomic::{AtomicI32, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
 };
 
-/// A line that may lose an answer.
+/// A line that may lose answers.
 #[derive(Clone)]
 pub(super) struct Proxy {
     pub(super) port: u16,
-    answers_left: Arc<AtomicI32>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    is_silent: AtomicBool,
+    turns: AtomicU64,
+    ends: Mutex<Vec<TcpStream>>,
 }
 
 impl Proxy {
     /// Listens on a free port of loopback, for as long as the process runs.
     pub(super) fn to(server: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let answers_left = Arc::new(AtomicI32::new(i32::MAX));
-        let proxy = Self { port, answers_left: Arc::clone(&answers_left) };
+        let proxy = Self { port: listener.local_addr().unwrap().port(), shared: Arc::default() };
+        let shared = Arc::clone(&proxy.shared);
         thread::spawn(move || {
             for client in listener.incoming() {
-                let (client, answers_left) = (client.unwrap(), Arc::clone(&answers_left));
-                let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).unwrap();
-                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                thread::spawn(move || pass(from, to, || true));
-                thread::spawn(move || pass(server, client, || answer_passes(&answers_left)));
+                join(client.unwrap(), TcpStream::connect((Ipv4Addr::LOCALHOST, server)).unwrap(), &shared);
             }
         });
         proxy
     }
 
-    /// After so many answers the next one is lost, and its line with it; later lines are whole.
-    pub(super) fn lose_the_answer_after(&self, answers: i32) {
-        self.answers_left.store(answers, Ordering::SeqCst);
+    /// How often a client began to speak after the server had answered: each is a way there and back. What is sent
+    /// together may come in two pieces and be counted twice, never less than once.
+    pub(super) fn turns(&self) -> u64 {
+        self.shared.turns.load(Ordering::SeqCst)
+    }
+
+    /// No answer gets through any more.
+    pub(super) fn fall_silent(&self) {
+        self.shared.is_silent.store(true, Ordering::SeqCst);
+    }
+
+    /// Cuts all lines; later ones are whole.
+    pub(super) fn cut(&self) {
+        for end in self.shared.ends.lock().unwrap().drain(..) {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+        self.shared.is_silent.store(false, Ordering::SeqCst);
     }
 }
 
-fn answer_passes(left: &AtomicI32) -> bool {
-    match left.load(Ordering::SeqCst) {
-        i32::MAX => true,
-        0 => {
-            left.store(i32::MAX, Ordering::SeqCst);
-            false
-        }
-        some => {
-            left.store(some - 1, Ordering::SeqCst);
+fn join(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) {
+    shared.ends.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+    let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    let (up, down) = (Arc::clone(shared), Arc::clone(shared));
+    let answered = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&answered);
+    thread::spawn(move || {
+        pass(from, to, || {
+            up.turns.fetch_add(u64::from(asked.swap(false, Ordering::SeqCst)), Ordering::SeqCst);
             true
-        }
-    }
+        });
+    });
+    thread::spawn(move || {
+        pass(server, client, || {
+            answered.store(true, Ordering::SeqCst);
+            !down.is_silent.load(Ordering::SeqCst)
+        });
+    });
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, passes: impl Fn() -> bool) {
     let mut buffer = [0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
-        if !passes() || to.write_all(&buffer[..read]).is_err() {
+        if passes() && to.write_all(&buffer[..read]).is_err() {
             break;
         }
     }

@@ -1,0 +1,212 @@
+//! What is said together, and whose it was when something of it fails.
+
+use std::sync::mpsc;
+
+use upheld_model::{AgentId, ClientId, SiteId};
+
+use super::{Proxy, Server, cut_all, options};
+use crate::{
+    ReadTx, Store, StoreError, Tx,
+    ahead::Ask,
+    conformance::record,
+    facts::SiteKey,
+    postgres::{
+        Options,
+        connect::{Address, Place},
+        line::{Line, Say},
+        open,
+        query::Blocking,
+    },
+    records::AgentKey,
+    sql::{Connection as _, Query, Value, query},
+};
+
+/// A store over a line that counts, without TLS, whose writes are prepared.
+async fn counted(server: &Server) -> (Store, Proxy) {
+    let proxy = Proxy::to(server.port);
+    let address = server.database().replace(&format!(":{}/", server.port), &format!(":{}/", proxy.port));
+    let options = Options { readers: 1, ca: None, ..options(server) };
+    let store = open(&format!("{address}?sslmode=disable"), &options).unwrap();
+    for name in ["one", "two"] {
+        put(&store, "prepared", name, 1).await.unwrap();
+        assert_eq!(kept(&store, "prepared").await, Some(name.to_owned()));
+    }
+    (store, proxy)
+}
+
+struct Names(ClientId, SiteId, AgentId);
+
+impl Names {
+    fn of(agent: &str) -> Self {
+        Self("acme".parse().unwrap(), "north".parse().unwrap(), agent.parse().unwrap())
+    }
+
+    fn site(&self) -> SiteKey<'_> {
+        SiteKey { client: &self.0, site: &self.1 }
+    }
+
+    fn key(&self) -> AgentKey<'_> {
+        AgentKey { client: &self.0, agent: &self.2 }
+    }
+}
+
+/// Writes so often, and asks nothing.
+async fn put(store: &Store, agent: &'static str, body: &'static str, times: u32) -> Result<(), StoreError> {
+    let work = move |tx: &mut dyn Tx| {
+        let names = Names::of(agent);
+        (0..times).try_for_each(|_| tx.put_kept_now(names.site(), &names.2, body))
+    };
+    store.write("put", work).await
+}
+
+async fn kept(store: &Store, agent: &'static str) -> Option<String> {
+    let read = move |tx: &dyn ReadTx| {
+        let names = Names::of(agent);
+        tx.kept_now(names.site(), &names.2)
+    };
+    store.read::<_, StoreError, _>("kept", read).await.unwrap()
+}
+
+#[tokio::test]
+async fn changes_that_nobody_waits_for_go_with_the_commit() {
+    let server = Server::shared();
+    let (store, proxy) = counted(&server).await;
+    let mut fewest = u64::MAX;
+    for _ in 0..5 {
+        let before = proxy.turns();
+        put(&store, "a-1", "many", 20).await.unwrap();
+        fewest = fewest.min(proxy.turns() - before);
+    }
+    assert!(fewest <= 2, "the begin, and twenty changes with their commit: {fewest}");
+    assert_eq!(kept(&store, "a-1").await.as_deref(), Some("many"));
+}
+
+#[tokio::test]
+async fn what_was_asked_ahead_is_what_would_have_been_answered_also_after_a_change() {
+    let server = Server::shared();
+    let (store, proxy) = counted(&server).await;
+    let work = move |tx: &mut dyn Tx| {
+        let names = Names::of("prepared");
+        tx.put_kept_now(names.site(), &names.2, "before")?;
+        let before = proxy.turns();
+        tx.ahead(&[Ask::KeptNow(names.site(), &names.2), Ask::Heads(names.key())])?;
+        assert_eq!(tx.kept_now(names.site(), &names.2)?.as_deref(), Some("before"));
+        tx.ahead(&[Ask::KeptNow(names.site(), &names.2), Ask::Heads(names.key())])?;
+        tx.put_kept_now(names.site(), &names.2, "after")?;
+        assert_eq!(tx.kept_now(names.site(), &names.2)?.as_deref(), Some("after"), "another than was asked ahead");
+        let other = Names::of("nobody");
+        assert_eq!(tx.kept_now(other.site(), &other.2)?, None, "with other values it is another question");
+        let asked = proxy.turns();
+        assert!(asked > before);
+        assert_eq!(tx.heads(names.key())?, []);
+        assert_eq!(proxy.turns(), asked, "it was answered already");
+        Ok(())
+    };
+    store.write::<_, StoreError, _>("ahead", work).await.unwrap();
+}
+
+#[tokio::test]
+async fn jobs_that_share_a_commit_are_undone_one_by_one_whenever_that_is_seen() {
+    let server = Server::shared();
+    let (store, proxy) = counted(&server).await;
+    let (hold, held) = mpsc::channel::<()>();
+    let (began, begun) = mpsc::channel();
+    let work = move |tx: &mut dyn Tx| {
+        let names = Names::of("first");
+        tx.insert_records(names.key(), &[record(0, 1)])?;
+        tx.heads(names.key())?;
+        began.send(()).unwrap();
+        held.recv().unwrap();
+        Ok(())
+    };
+    let one = store.clone();
+    let first = tokio::spawn(async move { one.write::<_, StoreError, _>("first", work).await });
+    tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
+    // They wait for the writer, in this order, and then share a commit. Each puts a row of its own and a record, whose
+    // place the first one has; `asks` says whether it asks something afterwards.
+    let jobs = [("good-1", false, None), ("bad-1", false, Some("first")), ("good-2", true, None)];
+    let jobs =
+        jobs.into_iter().chain([("bad-2", true, Some("first")), ("good-3", false, None), ("refuses", false, None)]);
+    let jobs = jobs.chain([("good-4", false, None), ("bad-3", false, Some("first"))]);
+    let mut answers = Vec::new();
+    for (name, asks, of) in jobs {
+        let work = move |tx: &mut dyn Tx| {
+            let names = Names::of(name);
+            tx.put_kept_now(names.site(), &names.2, "{}")?;
+            tx.insert_records(Names::of(of.unwrap_or(name)).key(), &[record(0, 1)])?;
+            if asks {
+                tx.heads(names.key())?;
+            }
+            if name == "refuses" { Err(StoreError::Locked) } else { Ok(()) }
+        };
+        let store = store.clone();
+        answers.push((name, tokio::spawn(async move { store.write::<_, StoreError, _>(name, work).await })));
+        // Each is in the queue before the next: a task of this one thread runs up to where it waits.
+        tokio::task::yield_now().await;
+    }
+    let before = proxy.turns();
+    hold.send(()).unwrap();
+    first.await.unwrap().unwrap();
+    for (name, answer) in answers {
+        let answer = answer.await.unwrap();
+        match name.split('-').next().unwrap() {
+            "good" => answer.unwrap(),
+            "refuses" => assert!(matches!(answer, Err(StoreError::Locked)), "{answer:?}"),
+            _bad => assert!(matches!(answer, Err(StoreError::Exists { .. })), "{name}: {answer:?}"),
+        }
+    }
+    // The first's commit, a begin, two that ask, three that are undone and what was refused behind them, the commit.
+    assert!(proxy.turns() - before <= 14, "they shared a commit: {}", proxy.turns() - before);
+    for (name, there) in [("good-1", true), ("bad-1", false), ("good-2", true), ("bad-2", false), ("good-3", true)] {
+        assert_eq!(kept(&store, name).await.is_some(), there, "{name}");
+    }
+    for (name, there) in [("refuses", false), ("good-4", true), ("bad-3", false)] {
+        assert_eq!(kept(&store, name).await.is_some(), there, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_whose_connection_died_in_the_pool_asks_again_on_another() {
+    let server = Server::shared();
+    let address = server.database();
+    let store = open(&address, &options(&server)).unwrap();
+    put(&store, "a-1", "{}", 1).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(kept(&store, "a-1").await.as_deref(), Some("{}"));
+        server.sql("postgres", &cut_all(address.rsplit('/').next().unwrap()));
+    }
+}
+
+/// What no database of ours can hold: a number that its column has no room for.
+const TOO_LARGE: Query = query!(
+    "test.too_large",
+    "INSERT INTO late_hours (client, site, times) VALUES (?1, ?2, CAST(?3 AS INTEGER)) ON CONFLICT DO NOTHING"
+);
+const GOOD: Query = query!("test.good", "INSERT INTO late_hours (client, site, times) VALUES (?1, ?2, ?3)");
+
+#[test]
+fn a_value_that_cannot_be_said_undoes_its_own_job_and_nothing_is_taken_for_it() {
+    let server = Server::shared();
+    let address = server.database();
+    drop(open(&address, &options(&server)).unwrap());
+    let io = super::super::runtime().unwrap();
+    let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, Place::None).unwrap();
+    let client = io.block_on(pool.get()).unwrap();
+    io.block_on(client.batch_execute("BEGIN")).unwrap();
+    let connection = Blocking::over(Line::over(client, io.handle().clone()));
+    for (job, site, last) in [(0, "a", &GOOD), (1, "b", &TOO_LARGE), (2, "c", &GOOD)] {
+        connection.line.waiting.borrow_mut().open(job, "SAVEPOINT job");
+        let row = |times| vec![Value::Text("acme"), Value::Text(site), Value::Int(times)];
+        connection.later(&GOOD, &[row(1)]).unwrap();
+        let later = vec![Value::Text("other"), Value::Text(site), Value::Int(i64::MAX)];
+        connection.later(last, &[later]).unwrap();
+        connection.line.waiting.borrow_mut().end("RELEASE job");
+    }
+    assert!(connection.line.exchange(&[Say::Words("test.commit", "COMMIT")]).is_ok());
+    let undone = connection.line.waiting.borrow_mut().take_undone();
+    assert!(matches!(undone[..], [(1, StoreError::Database { name: "test.too_large", .. })]), "{undone:?}");
+    drop(connection);
+    let database = address.rsplit('/').next().unwrap();
+    let there = server.sql(database, "SELECT client || '/' || site FROM late_hours ORDER BY 1");
+    assert_eq!(there, "acme/a\nacme/c\nother/a\nother/c");
+}
