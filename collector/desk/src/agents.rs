@@ -11,6 +11,7 @@ use upheld_model::{AgentId, ClientId, SiteId};
 use upheld_store::{
     ReadTx,
     agents::{AgentNowRow, AgentRow},
+    records::AgentKey,
 };
 use upheld_wire::v1::{AgentConfig, Problem, codes};
 
@@ -86,7 +87,7 @@ impl Desk {
     /// ([`Desk::take_back`], [`Desk::approve_agent`]).
     pub async fn peer_showing(&self, agent: &AgentId, issued_at: Timestamp) -> Result<Shown, DeskError> {
         let agent = agent.clone();
-        self.store.read("desk.peer_showing", move |tx| Ok(showing(tx, &agent, issued_at)?.0)).await
+        self.store.read("desk.peer_showing", move |tx| Ok(showing(tx, &agent, issued_at, |_, _| Ok(()))?.0)).await
     }
 
     /// Whether the agent's row lets it do more than deliver (fetch its configuration, renew its certificate).
@@ -140,13 +141,16 @@ impl Desk {
     }
 }
 
-/// What a certificate of this agent is worth that was issued at this instant, and the agent's row.
+/// What a certificate of this agent is worth that was issued at this instant, and the agent's row. `ahead` may ask what will
+/// be asked next, together with the certificate.
 pub(crate) fn showing(
     tx: &dyn ReadTx,
     agent: &AgentId,
     issued_at: Timestamp,
+    ahead: impl FnOnce(AgentKey<'_>, &SiteId) -> Result<(), DeskError>,
 ) -> Result<(Shown, Option<AgentRow>), DeskError> {
     let Some(row) = tx.agent(agent)? else { return Ok((Shown::Unknown, None)) };
+    ahead(AgentKey { client: &row.client, agent: &row.agent }, &row.site)?;
     let known = tx.certificate(&row.client, &row.agent)?;
     let is_void = known.and_then(|known| known.void_before).is_some_and(|void| issued_at < void);
     if is_void {

@@ -26,6 +26,7 @@ use upheld_model::{
 use upheld_store::{
     ReadTx, StoreError, Tx,
     agents::{AgentNowRow, AgentRow, AgentStatus, SeenRow},
+    ahead::Ask,
     facts::{SiteKey, UnheardRow},
     records::{AgentKey, DeadLetterRow, HeadRow, RecordRow},
 };
@@ -68,7 +69,7 @@ impl Desk {
     /// that cannot commit is a 503 problem, never a panic.
     pub async fn deliver(&self, peer: &AgentPeer, request: DeliverRequest, now: Timestamp) -> DeliverAnswer {
         let shown = Shown::Good(peer.clone());
-        self.take(&peer.agent, move |_| Ok((shown, None)), request, now).await.unwrap_or_else(|_| {
+        self.take(&peer.agent, move |_, _| Ok((shown, None)), request, now).await.unwrap_or_else(|_| {
             // Only a certificate that is worth nothing is no peer's.
             DeliverAnswer::Problem(problem(403, codes::UNKNOWN_AGENT, "this agent is not known here", ""))
         })
@@ -84,13 +85,18 @@ impl Desk {
         now: Timestamp,
     ) -> Result<DeliverAnswer, Shown> {
         let shown = agent.clone();
-        self.take(agent, move |tx| agents::showing(tx, &shown, issued_at), request, now).await
+        let who = move |tx: &dyn ReadTx, request: &DeliverRequest| {
+            agents::showing(tx, &shown, issued_at, |key, site| {
+                judged::ahead(tx, Ask::Certificate(key), key, site, request)
+            })
+        };
+        self.take(agent, who, request, now).await
     }
 
     async fn take(
         &self,
         agent: &AgentId,
-        who: impl FnOnce(&dyn ReadTx) -> Result<(Shown, Option<AgentRow>), DeskError> + Send + 'static,
+        who: impl FnOnce(&dyn ReadTx, &DeliverRequest) -> Result<(Shown, Option<AgentRow>), DeskError> + Send + 'static,
         request: DeliverRequest,
         now: Timestamp,
     ) -> Result<DeliverAnswer, Shown> {
@@ -101,7 +107,9 @@ impl Desk {
         let request = Arc::new(request);
         let looked = {
             let (request, shared) = (Arc::clone(&request), Arc::clone(&self.shared));
-            self.store.read("desk.judge", move |tx| Looked::new(tx, &shared.books, who(tx)?, &request, now)).await
+            self.store
+                .read("desk.judge", move |tx| Looked::new(tx, &shared.books, who(tx, &request)?, &request, now))
+                .await
         };
         let taken = match looked {
             Err(error) => Err(error),

@@ -13,6 +13,7 @@ mod commissioning;
 mod delivery;
 mod drill;
 mod enrolment;
+mod exchanges;
 mod facts;
 mod figures;
 mod jobs;

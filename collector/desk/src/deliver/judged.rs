@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use upheld_delivery::receiver::{Accepted, Content, FORK_WINDOW, Held, Verdict, judge};
 use upheld_evidence::PublicKey;
-use upheld_model::Digest;
+use upheld_model::{Digest, SiteId};
 use upheld_store::{
     ReadTx, Tx,
     agents::AgentRow,
+    ahead::Ask,
+    facts::SiteKey,
     records::{AgentKey, HeadRow, RecordName},
 };
 use upheld_wire::v1::{DeliverRequest, Head, secrets::SecretsAt};
@@ -39,6 +41,8 @@ impl Judged {
         request: &DeliverRequest,
         now: Timestamp,
     ) -> Result<Self, DeskError> {
+        let key = AgentKey { client: &peer.client, agent: &peer.agent };
+        ahead(tx, Ask::Agent(&peer.agent), key, &peer.site, request)?;
         let row = tx.agent(&peer.agent)?;
         Self::of(tx, books, peer, row, request, now)
     }
@@ -109,11 +113,33 @@ impl Judged {
     ) -> Result<Self, DeskError> {
         let key = AgentKey { client: &peer.client, agent: &peer.agent };
         let is_fork = matches!(self.verdict, Some(Verdict::Fork(_) | Verdict::Clone(_)));
+        if !is_fork {
+            tx.ahead(&[Ask::Agent(&peer.agent), Ask::Heads(key), Ask::BookVersion, Ask::AgentNow(key)])?;
+        }
         if !is_fork && tx.agent(&peer.agent)? == self.row && tx.heads(key)? == self.heads {
             return Ok(self);
         }
         Self::new(&*tx, books, peer, request, now)
     }
+}
+
+/// Asks at once, with one question more, all that judging this request asks one after the other.
+pub(super) fn ahead<T: ReadTx + ?Sized>(
+    tx: &T,
+    first: Ask<'_>,
+    key: AgentKey<'_>,
+    site: &SiteId,
+    request: &DeliverRequest,
+) -> Result<(), DeskError> {
+    let (place, names) = (SiteKey { client: key.client, site }, names(request));
+    let mut asks = vec![first, Ask::OpenRestore, Ask::Heads(key), Ask::BookVersion];
+    asks.extend([Ask::SealedVersion(place), Ask::SealingKey(key)]);
+    match names.as_slice() {
+        [] => asks.push(Ask::AgentNow(key)),
+        [one] => asks.extend([Ask::KeptNow(place, key.agent), Ask::KnownRecord(key, one)]),
+        [_, _, ..] => asks.push(Ask::KeptNow(place, key.agent)),
+    }
+    Ok(tx.ahead(&asks)?)
 }
 
 /// Forks of the last minutes, though none from before a person decided about the agent.

@@ -16,7 +16,7 @@ use upheld_model::{
     finding::CheckState,
 };
 use upheld_outbound::{Delivery, DeliveryKey, Outcome, notify::mail::Letter};
-use upheld_store::{StoreError, records::AgentKey, sqlite};
+use upheld_store::{Store, StoreError, records::AgentKey, sqlite};
 use upheld_wire::v1::{
     Body, CheckNow, ClockReading, Conflict, DeliverRequest, Delivered, EpochLink, Head, Now, PROTOCOL, Problem, Record,
     enroll::EnrollRequest,
@@ -51,6 +51,11 @@ impl World {
     pub(super) async fn with(book: BTreeMap<String, String>) -> Self {
         let folder = Arc::new(TempDir::new().unwrap());
         let store = sqlite::open(&folder.path().join("upheld.db")).unwrap();
+        Self::over(store, book, folder).await
+    }
+
+    /// The same over a database that is not in its folder.
+    pub(super) async fn over(store: Store, book: BTreeMap<String, String>, folder: Arc<TempDir>) -> Self {
         let world = Self { desk: Desk::new(store), now: at(START), folder };
         world.desk.apply_book(book, &ana(), world.now).await.unwrap();
         world.desk.start_run(world.now).await.unwrap();

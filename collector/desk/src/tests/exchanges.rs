@@ -1,0 +1,86 @@
+//! How often a database over a line is asked for one upload: each time is a wait, and what an upload costs there is waits.
+
+#[path = "../../../store/src/postgres/tests/proxy.rs"]
+#[expect(dead_code, reason = "the store's tests use the same file")]
+mod proxy;
+#[path = "../../../../tests/support/postgresql.rs"]
+#[expect(unreachable_pub, dead_code, reason = "the end-to-end tests and the benches use the same file")]
+mod server;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use proxy::Proxy;
+use server::Server;
+use tempfile::TempDir;
+use upheld_model::{Outcome, Sample};
+use upheld_store::postgres::{self, Options};
+
+use super::world::{Agent, World, book};
+
+/// Uploads that are counted together.
+const UPLOADS: u64 = 10;
+/// How often they are counted: what is sent together and arrives in pieces counts too often.
+const TIMES: usize = 5;
+
+struct Line {
+    world: World,
+    agent: Agent,
+    proxy: Proxy,
+    _server: Arc<Server>,
+}
+
+impl Line {
+    async fn new() -> Self {
+        let server = Server::shared();
+        let proxy = Proxy::to(server.port);
+        let address = server.database().replace(&format!(":{}/", server.port), &format!(":{}/", proxy.port));
+        let options = Options { readers: 1, ..Options::default() };
+        let store = postgres::open(&format!("{address}?sslmode=disable"), &options).unwrap();
+        let world = World::over(store, book(), Arc::new(TempDir::new().unwrap())).await;
+        let agent = world.agent("acme", "north").await;
+        Self { world, agent, proxy, _server: server }
+    }
+
+    /// A live agent's upload: one record of samples that say what those before said.
+    async fn upload(&mut self) {
+        self.world.pass(10);
+        let sample = |number: u64| Sample {
+            check: format!("cam-{number}/net.icmp").parse().unwrap(),
+            at: self.agent.claims(self.world.now),
+            took_us: 900,
+            outcome: Outcome::Ok,
+            values: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            evidence: None,
+        };
+        let samples = (0..20).map(sample).collect();
+        let record = self.agent.sampled(samples);
+        self.world.take(&mut self.agent, vec![record]).await;
+    }
+
+    /// The fewest exchanges that so many uploads, one after the other, were counted with.
+    async fn fewest(&mut self) -> u64 {
+        let mut fewest = u64::MAX;
+        for _ in 0..TIMES {
+            let before = self.proxy.turns();
+            for _ in 0..UPLOADS {
+                self.upload().await;
+            }
+            fewest = fewest.min(self.proxy.turns() - before);
+        }
+        fewest
+    }
+}
+
+#[tokio::test]
+async fn an_upload_of_one_record_asks_a_database_over_a_line_five_times() {
+    let mut line = Line::new().await;
+    // Its first ones, with which everything is asked for the first time.
+    for _ in 0..3 {
+        line.upload().await;
+    }
+    let turns = line.fewest().await;
+    println!("{turns} exchanges for {UPLOADS} uploads");
+    assert!(turns <= 5 * UPLOADS + 1, "{turns} exchanges for {UPLOADS} uploads");
+    assert_eq!(line.world.held(&line.agent).await, 3 + UPLOADS * TIMES as u64);
+}
