@@ -41,7 +41,7 @@ impl<S: Storage> Journal<S> {
             let held = self.segments[index].acked_age_s;
             let is_old = held.is_some_and(|since| older_than(since, self.settings.acknowledged_for))
                 || is_broken(Rule::AcknowledgedIsKept);
-            if self.is_acknowledged(index) && is_old {
+            if self.is_acknowledged(index) && is_old && !self.is_only_trace(index) {
                 self.remove_segment(index)?;
                 continue;
             }
@@ -106,20 +106,19 @@ impl<S: Storage> Journal<S> {
     /// Gives up the least that frees room; `false` when there is nothing but the segment that is written to.
     pub(super) fn give_something_up(&mut self) -> Result<bool, StorageError> {
         let closed = self.segments.len().saturating_sub(usize::from(self.is_open));
-        if let Some(index) = (0..closed).find(|index| self.is_acknowledged(*index)) {
+        let closed: Vec<usize> = (0..closed).filter(|index| !self.is_only_trace(*index)).collect();
+        if let Some(index) = closed.iter().copied().find(|index| self.is_acknowledged(*index)) {
             self.remove_segment(index)?;
             return Ok(true);
         }
         for what in [Thinned::Samples, Thinned::Summaries, Thinned::Everything] {
-            if let Some(index) = (0..closed).find(|index| self.can_thin(*index, what)) {
+            if let Some(index) = closed.iter().copied().find(|index| self.can_thin(*index, what)) {
                 self.thin(index, what)?;
                 return Ok(true);
             }
         }
-        if closed == 0 {
-            return Ok(false);
-        }
-        self.remove_segment(0)?;
+        let Some(oldest) = closed.first() else { return Ok(false) };
+        self.remove_segment(*oldest)?;
         match self.heal(UnknownReason::NotKept) {
             Ok(()) => Ok(true),
             Err(JournalError::Storage(error)) => Err(error),
@@ -194,6 +193,12 @@ impl<S: Storage> Journal<S> {
             let state = self.epochs.iter().find(|epoch| Some(epoch.epoch) == piece.epoch);
             state.map_or(piece.epoch.is_some(), |state| piece.end() <= state.acked.len)
         })
+    }
+
+    /// Whether all that a segment held is damaged, and the state that says so is not written yet: without the file a killed
+    /// process would know nothing of it.
+    fn is_only_trace(&self, index: usize) -> bool {
+        self.state_due.is_some() && self.segments[index].pieces().next().is_none()
     }
 
     fn can_thin(&self, index: usize, what: Thinned) -> bool {

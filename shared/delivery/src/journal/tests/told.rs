@@ -284,6 +284,28 @@ fn what_is_left_of_samples_is_said_whenever_the_process_that_gave_them_up_is_kil
     assert!(given_up > 10, "{given_up}");
 }
 
+/// All that a file held was damaged, and on a full disk no state says so. The file is the only trace of it.
+#[test]
+fn what_was_damaged_is_not_removed_for_room_before_it_is_durable_that_it_is_told() {
+    let mut disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..1);
+    disk.remove("reserve").unwrap();
+    disk.set_capacity(Some(disk.used()));
+    damage(&disk, 0);
+    let batch = Batch { epoch: journal.view()[0].acked.epoch, from: Seq(0), records_max: 500, bytes_max: 1 << 20 };
+    assert!(matches!(journal.read(&batch), Err(JournalError::Damaged { .. })));
+    let _ = journal.append(&transition(5), Urgency::Now, moment(5));
+    let _ = journal.handle_timeout(moment(8));
+    drop(journal);
+    disk.reboot(Crash::Kill);
+    disk.set_capacity(None);
+    let (mut journal, _) = open(&disk, 10);
+    journal.handle_timeout(moment(10)).unwrap();
+    journal.flush(moment(10)).unwrap();
+    assert!(is_told(&checked(&mut journal), 0), "{:?}, {:?}", gone(&checked(&mut journal)), disk.files());
+}
+
 /// As above where even what tells of a time goes: what is older than 30 days.
 #[test]
 fn a_gap_for_want_of_room_is_told_whenever_the_process_that_made_it_is_killed() {
