@@ -275,8 +275,11 @@ impl<S: Storage> Journal<S> {
             self.state_due = Some(self.now.mono);
         }
         let segment = &mut self.segments[index];
+        let places = segment.places();
         let mut scanned = segment.rescan(&self.storage);
         segment.thinned = what;
+        // What was damaged since it was looked at last is not in the new file, and nobody who reads on would meet it.
+        let is_whole = is_whole && segment.places() == places;
         if !is_whole && scanned.is_ok() {
             scanned = self.heal(UnknownReason::Corrupt);
         }

@@ -306,6 +306,24 @@ fn what_was_damaged_is_not_removed_for_room_before_it_is_durable_that_it_is_told
     assert!(is_told(&checked(&mut journal), 0), "{:?}, {:?}", gone(&checked(&mut journal)), disk.files());
 }
 
+/// A byte flips in a record that nobody has read since, and its segment is written again without its samples: there the record
+/// is missing, and is told without a restart.
+#[test]
+fn a_damaged_record_in_a_segment_that_is_thinned_is_told_and_what_follows_is_sent() {
+    let disk = SimStorage::new(1);
+    let (mut journal, _) = open(&disk, 0);
+    fill(&mut journal, 0..20);
+    damage(&disk, 2);
+    disk.set_capacity(Some(disk.used() + 10));
+    fill(&mut journal, 20..22);
+    disk.set_capacity(None);
+    journal.handle_timeout(moment(22)).unwrap();
+    journal.flush(moment(22)).unwrap();
+    let all = checked(&mut journal);
+    assert!(all.iter().any(|record| record.omitted.is_some()), "thinned");
+    assert!(is_told(&all, 2) && numbers(&all).contains(&21), "{:?}, {:?}", gone(&all), numbers(&all));
+}
+
 /// As above where even what tells of a time goes: what is older than 30 days.
 #[test]
 fn a_gap_for_want_of_room_is_told_whenever_the_process_that_made_it_is_killed() {
