@@ -370,12 +370,13 @@ impl Upload<'_> {
             // What was unknown of the time in between may be known now.
             tx.put_site_due(self.site(), Some(self.now))?;
         }
-        let present = self.present(last_seen, checks)?;
-        if present.waiting == 0 && held.as_ref().is_some_and(|held| held.waiting > 0) {
-            // What might have ended in the rest of a backlog did not (`facts/backlog.rs`).
+        if held.as_ref().is_some_and(|held| held.waiting > 0)
+            && !tx.open_findings(&self.peer.client, &self.peer.site)?.is_empty()
+        {
+            // What might have ended in the rest of a backlog may be known to go on (`facts/backlog.rs`).
             tx.put_site_due(self.site(), Some(self.now))?;
         }
-        tx.put_agent_now(&present)?;
+        tx.put_agent_now(&self.present(last_seen, checks)?)?;
         let back: Vec<_> = ended.into_iter().map(|agent| Trigger::AgentBack { agent, heard: self.now }).collect();
         if !back.is_empty() {
             site::react(tx, self.book, &self.peer.client, &self.peer.site, &back, self.now)?;
