@@ -100,9 +100,10 @@ impl Desk {
         request: DeliverRequest,
         now: Timestamp,
     ) -> Result<DeliverAnswer, Shown> {
-        let now = clock::stored(now);
-        let inside = Inside::came(self, agent, now);
-        let offset = now.duration_since(request.clock.wall.0);
+        // The clock itself is held against the agents'; what they bring is dated by what it should show.
+        let shown = clock::stored(now);
+        let (now, offset) = (self.dated(now, Some(request.clock.wall.0)), shown.duration_since(request.clock.wall.0));
+        let inside = Inside::came(self, agent, shown);
         let came = Instant::now();
         let request = Arc::new(request);
         let looked = {

@@ -92,6 +92,8 @@ struct Shared {
     run: Mutex<Option<tasks::Run>>,
     health: Mutex<tasks::Health>,
     own: Mutex<own::Own>,
+    /// How the clocks are read.
+    clocks: OnceLock<own::Clocks>,
     /// What was read last on the clock of lived time.
     lived: Mutex<Option<commands::Lived>>,
     /// Signs of life that are answered and not written yet.

@@ -19,7 +19,10 @@ use upheld_detection::{
 use upheld_model::{AgentId, ClientId, IncidentClass, IncidentKind, SiteId};
 use upheld_store::{ReadTx, Tx, agents::AgentStatus};
 
-use crate::{Desk, DeskError, clock, site, tasks::Report};
+use crate::{
+    Desk, DeskError, clock, site,
+    tasks::{Report, Surroundings},
+};
 
 /// The client and the site under which the collector's own incidents stand.
 pub const OWN_CLIENT: &str = "collector";
@@ -27,6 +30,9 @@ pub const OWN_CLIENT: &str = "collector";
 const OFFSET_KEPT: SignedDuration = SignedDuration::from_secs(90);
 /// How long a new process waits for agents whose clocks contradict its own: it has no reading from before.
 const COMPARED_WITHIN: SignedDuration = SignedDuration::from_secs(90);
+
+/// How both clocks are read.
+pub(crate) type Clocks = Box<dyn Fn() -> Reading + Send + Sync>;
 
 /// The machines of this process, and what they said and is not stored yet.
 #[derive(Debug, Default)]
@@ -68,6 +74,12 @@ pub struct OwnHealth {
 }
 
 impl Own {
+    fn observe(&mut self, reading: Reading) {
+        self.reading = Some(reading);
+        let change = self.clock.read(reading);
+        self.note(Trouble::Clock, change);
+    }
+
     fn note(&mut self, trouble: Trouble, change: Option<Change>) {
         let Some(change) = change else { return };
         match &change {
@@ -112,10 +124,24 @@ impl Desk {
     /// Compares both clocks. Call it before anything is judged by the wall clock, so that nothing is announced by a
     /// clock that has just jumped.
     pub fn observe(&self, reading: Reading) {
+        self.own().observe(reading);
+    }
+
+    /// How the clocks are read from here on, also where no task turns: an upload may come before one has looked.
+    pub(crate) fn clocks_are(&self, around: &Surroundings) {
+        self.shared.clocks.get_or_init(|| {
+            let (wall, mono) = (Arc::clone(&around.clock), Arc::clone(&around.mono));
+            Box::new(move || Reading { wall: wall(), mono: mono() })
+        });
+    }
+
+    /// What an upload that comes now, from who has this clock, is dated by: while the collector's is in doubt the time that
+    /// is likely ([`ClockGuard::likely`]).
+    pub(crate) fn dated(&self, now: Timestamp, witness: Option<Timestamp>) -> Timestamp {
+        let reading = self.shared.clocks.get().map(|read| read());
         let mut own = self.own();
-        own.reading = Some(reading);
-        let change = own.clock.read(reading);
-        own.note(Trouble::Clock, change);
+        reading.into_iter().for_each(|reading| own.observe(reading));
+        clock::stored(own.clock.likely(now, witness))
     }
 
     /// Takes one look at the anchors.
@@ -191,6 +217,9 @@ impl Desk {
                     site::react(tx, &book, &client, &site, &[trigger], now)
                 })
                 .await?;
+            if trouble == Trouble::Clock && !self.is_clock_in_doubt() {
+                self.alive_at_most(now);
+            }
             // Only this task takes from the front.
             self.own().said.pop_front();
             report.changed += 1;
@@ -268,7 +297,8 @@ impl Desk {
     }
 
     /// What lasted when the process before this one ended goes on until this one knows better; its door is a new one.
-    pub(crate) fn own_of_before(&self, open: &[(Trouble, Timestamp)], now: Timestamp) {
+    /// A clock that is behind the last sign of life of any process is in doubt from the start.
+    pub(crate) fn own_of_before(&self, open: &[(Trouble, Timestamp)], last_alive: Option<Timestamp>, now: Timestamp) {
         let mut own = self.own();
         for (trouble, since) in open {
             match trouble {
@@ -280,6 +310,8 @@ impl Desk {
                 }
             }
         }
+        let change = last_alive.and_then(|last_alive| own.clock.started(last_alive, now));
+        own.note(Trouble::Clock, change);
     }
 }
 
@@ -331,6 +363,7 @@ fn store(tx: &mut dyn Tx, trouble: Trouble, change: Change, now: Timestamp) -> R
             tx.end_own_outage(trouble.as_str(), until)?;
             if trouble == Trouble::Clock {
                 tx.last_seen_at_most(now)?;
+                tx.runs_at_most(now)?;
                 // How long ago they were tried was measured by a clock that was wrong.
                 tx.doubt_waiting_messages(now)?;
                 tx.wake_waiting_messages(now)?;

@@ -530,6 +530,10 @@ async fn runs_tell_when_the_collector_was_down(store: Store) {
             assert_eq!(of(tx.runs_since(at(350))?), [third]);
             assert_eq!(of(tx.runs_since(at(60))?), [third, second, first], "back to the one alive before");
             assert_eq!(tx.runs_since(at(60))?[2].last_alive, at(50));
+            tx.runs_at_most(at(150))?;
+            let runs: Vec<_> =
+                tx.runs_since(at(0))?.into_iter().map(|run| (run.run, run.started_at, run.last_alive)).collect();
+            assert_eq!(runs, [(third, at(150), at(150)), (second, at(100), at(150)), (first, at(0), at(50))]);
             Ok(())
         })
         .await

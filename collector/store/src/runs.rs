@@ -33,6 +33,8 @@ pub trait RunWrites {
     fn begin_run(&mut self, at: Timestamp) -> Result<i64, StoreError>;
     /// Moves a run's last sign of life forward; never back.
     fn run_is_alive(&mut self, run: i64, at: Timestamp) -> Result<(), StoreError>;
+    /// No run began or was alive after `now`: that was written by a clock that was wrong.
+    fn runs_at_most(&mut self, now: Timestamp) -> Result<(), StoreError>;
     /// Ends a run.
     fn end_run(&mut self, run: i64, at: Timestamp) -> Result<(), StoreError>;
 }
@@ -48,6 +50,10 @@ const BEGIN: Query =
 const ALIVE: Query = query!(
     "runs.alive",
     "UPDATE runs SET last_alive = CASE WHEN last_alive > ?2 THEN last_alive ELSE ?2 END WHERE run = ?1 AND is_over = 0"
+);
+const AT_MOST: Query = query!(
+    "runs.at_most",
+    "UPDATE runs SET last_alive = ?1, started_at = CASE WHEN started_at > ?1 THEN ?1 ELSE started_at END WHERE last_alive > ?1"
 );
 const END: Query = query!(
     "runs.end",
@@ -77,6 +83,10 @@ impl RunWrites for Sql<'_> {
 
     fn run_is_alive(&mut self, run: i64, at: Timestamp) -> Result<(), StoreError> {
         self.run(&ALIVE, params![run, At(at)]).map(drop)
+    }
+
+    fn runs_at_most(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.run(&AT_MOST, params![At(now)]).map(drop)
     }
 
     fn end_run(&mut self, run: i64, at: Timestamp) -> Result<(), StoreError> {

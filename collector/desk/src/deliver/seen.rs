@@ -86,7 +86,7 @@ impl Desk {
 
     /// Writes the signs of life that wait, all in one transaction. What cannot be written waits on.
     pub async fn seen_once(&self, now: Timestamp) -> Result<Report, DeskError> {
-        let now = clock::stored(now);
+        let now = clock::stored(now).max(self.dated(now, None));
         let mut report = Report::of("seen");
         let mut rows = self.seen().take();
         if rows.is_empty() {

@@ -8,6 +8,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use upheld_detection::own::Reading;
 use upheld_model::mutant::{Rule, is_broken};
 use upheld_store::StoreError;
 
@@ -101,6 +102,14 @@ pub enum Task {
     Deliverer,
 }
 
+/// Looks at the clocks before anything is judged by them.
+fn look(desk: &Desk, around: &Surroundings) -> Reading {
+    let reading = around.reading();
+    desk.observe(reading);
+    desk.clocks_are(around);
+    reading
+}
+
 impl Task {
     /// Those that one of several collectors does for all. The others are about this process: that it lives, whom it heard,
     /// and whether its line is there.
@@ -164,8 +173,7 @@ impl Task {
 
     /// Goes round while another collector does it: what stands in this process's memory is kept right.
     async fn stand_by(self, desk: &Desk, around: &Surroundings) -> Result<Report, DeskError> {
-        let reading = around.reading();
-        desk.observe(reading);
+        let reading = look(desk, around);
         if self == Self::Own {
             desk.own_beside(reading.wall).await?;
         }
@@ -173,9 +181,7 @@ impl Task {
     }
 
     async fn run(self, desk: &Desk, around: &Surroundings, worker: &str) -> Result<Report, DeskError> {
-        let reading = around.reading();
-        let now = reading.wall;
-        desk.observe(reading);
+        let now = look(desk, around).wall;
         let waits_for_a_person = match self {
             Self::Alive | Self::Seen | Self::Own | Self::Line | Self::Beat => false,
             Self::Clocks | Self::Watch | Self::Silence | Self::Digests | Self::Retention | Self::Deliverer => {

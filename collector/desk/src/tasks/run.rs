@@ -40,7 +40,7 @@ impl Desk {
     pub async fn start_run(&self, now: Timestamp) -> Result<(), DeskError> {
         let now = clock::stored(now);
         let shared = Arc::clone(&self.shared);
-        let (run, open) = self
+        let (run, last_alive, open) = self
             .store
             .write("desk.start_run", move |tx| {
                 // Windows of a book that was applied by a version that did not keep them yet.
@@ -49,10 +49,11 @@ impl Desk {
                     Err(DeskError::NoBook) => {}
                     Err(error) => return Err(error),
                 }
-                Ok((begin(tx, now)?, own::open(&*tx)?))
+                let last_alive = tx.runs_since(now)?.into_iter().map(|run| run.last_alive).max();
+                Ok((begin(tx, now)?, last_alive, own::open(&*tx)?))
             })
             .await?;
-        self.own_of_before(&open, now);
+        self.own_of_before(&open, last_alive, now);
         *self.shared.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
         Ok(())
     }
@@ -91,6 +92,13 @@ impl Desk {
         };
         *self.shared.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(next);
         Ok(report)
+    }
+
+    /// It was alive at `now` at the latest: what was noted later was by a clock that was wrong.
+    pub(crate) fn alive_at_most(&self, now: Timestamp) {
+        if let Some(run) = self.shared.run.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            run.last_alive = run.last_alive.min(now);
+        }
     }
 
     pub(crate) fn this_run(&self) -> Option<Run> {

@@ -245,6 +245,71 @@ async fn a_clock_that_was_wrong_is_believed_when_the_agents_agree() {
 }
 
 #[tokio::test]
+async fn a_collector_that_starts_by_a_clock_an_hour_back_judges_nothing_by_it() {
+    let mut life = Life::new().await;
+    life.world.desk.start_run(life.world.now).await.unwrap();
+    life.until(life.later(60), |_| true).await;
+    let Life { world, mut agents, sky, mono } = life;
+    let mut world = world.restarted();
+    world.pass(60 - 3_600);
+    world.desk.start_run(world.now).await.unwrap();
+    assert!(world.desk.is_clock_in_doubt(), "it was alive later than that");
+    // The agents' clocks are right; they are heard before any task has turned.
+    agents.iter_mut().for_each(|agent| agent.slow_by = SignedDuration::from_hours(-1));
+    let finding = agents[0].finding(world.now);
+    let (seen, record) = (finding.confirmed_at.0, agents[0].record(vec![AgentEvent::FindingOpened { finding }]));
+    world.take(&mut agents[0], vec![record]).await;
+    let opened = world.view("acme/INC-1").await;
+    assert!(seen.duration_since(opened.detected_at).abs() < SignedDuration::from_secs(90), "{}", opened.detected_at);
+    let mut life = Life { world, agents, sky, mono: mono / 100 };
+    life.until(life.later(60), |_| false).await;
+    assert!(life.world.view("collector/INC-1").await.title.contains("its clock is in doubt"));
+    // It is set right, and the agents say so.
+    life.world.pass(3_600);
+    life.agents.iter_mut().for_each(|agent| agent.slow_by = SignedDuration::ZERO);
+    life.until(life.later(60), |_| true).await;
+    assert!(life.world.desk.health().await.unwrap().own.troubles.is_empty());
+    assert!(life.world.view("collector/INC-1").await.restored_at.is_some());
+    let again = life.world.restarted();
+    again.desk.start_run(again.now).await.unwrap();
+    assert!(!again.desk.is_clock_in_doubt());
+}
+
+#[tokio::test]
+async fn a_collector_that_starts_by_the_right_clock_after_one_that_ran_ahead_is_in_doubt_once() {
+    let mut life = Life::new().await;
+    life.world.desk.start_run(life.later(315_576_000)).await.unwrap();
+    for is_first in [true, false] {
+        let Life { world, agents, sky, mono } = life;
+        let world = world.restarted();
+        world.desk.start_run(world.now).await.unwrap();
+        assert_eq!(world.desk.is_clock_in_doubt(), is_first);
+        life = Life { world, agents, sky, mono };
+        life.until(life.later(60), |_| true).await;
+        assert!(!life.world.desk.is_clock_in_doubt(), "the agents agree with it");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_while_the_clock_is_in_doubt_is_dated_as_if_it_had_not_jumped() {
+    for by in [3_600, -3_600, 315_576_000, -315_576_000] {
+        let mut life = Life::new().await;
+        life.until(life.later(60), |_| true).await;
+        life.world.pass(by);
+        life.agents.iter_mut().for_each(|agent| agent.slow_by = SignedDuration::from_secs(by));
+        life.until(life.later(10), |_| false).await;
+        assert!(life.world.desk.is_clock_in_doubt());
+        let truth = life.world.now - SignedDuration::from_secs(by);
+        let finding = life.agents[0].finding(life.world.now);
+        let record = life.agents[0].record(vec![AgentEvent::FindingOpened { finding }]);
+        life.world.take(&mut life.agents[0], vec![record]).await;
+        let opened = life.world.view("acme/INC-1").await;
+        assert_eq!(opened.detected_at, truth - SignedDuration::from_secs(2), "by {by} s");
+        assert_eq!(opened.received_at, truth, "by {by} s");
+    }
+}
+
+#[tokio::test]
 async fn a_door_that_refuses_is_our_own_outage() {
     let mut life = Life::new().await;
     life.until(life.later(60), |_| true).await;

@@ -36,12 +36,43 @@ pub struct ClockGuard {
     accepted: SignedDuration,
     /// Since when it is in doubt, and since when, by the monotonic clock, it has not moved again.
     doubt: Option<(Timestamp, Mono)>,
+    /// By how much it is off while it is in doubt, for all that is known.
+    off: SignedDuration,
 }
 
 impl ClockGuard {
     /// A clock that was in doubt when the process before this one ended.
     pub fn in_doubt_since(since: Timestamp) -> Self {
         Self { doubt: Some((since, Mono(0))), ..Self::default() }
+    }
+
+    /// A new process begins, by a clock that should have gone on since the collector's last sign of life. One that shows an
+    /// earlier time is in doubt; one that runs ahead looks like a longer absence, which agents alone can contradict.
+    pub fn started(&mut self, last_alive: Timestamp, now: Timestamp) -> Option<Change> {
+        let off = now.duration_since(last_alive);
+        if off >= -DOUBT {
+            return None;
+        }
+        self.off = off;
+        if self.doubt.is_some() {
+            return None;
+        }
+        self.doubt = Some((now, Mono(0)));
+        let why = format!("the collector was alive {} s later than its clock shows as it starts", off.abs().as_secs());
+        Some(Change::Begins { since: now, noticed: now, why })
+    }
+
+    /// The time that is most likely when the wall clock shows this: while that is in doubt what it would show had it not
+    /// jumped, or what the agents' median says, or, of a process that began behind the last sign of life, the time since
+    /// that. Unless a `witness`, the clock of who is dated by it, agrees with the wall clock: two do not go wrong alike. It
+    /// is no further from the truth than what was dated before the doubt.
+    #[must_use]
+    pub fn likely(&self, wall: Timestamp, witness: Option<Timestamp>) -> Timestamp {
+        let agrees = witness.is_some_and(|witness| wall.duration_since(witness).abs() <= DOUBT);
+        match self.doubt {
+            Some(_) if !agrees => wall.saturating_sub(self.off).unwrap_or(wall),
+            Some(_) | None => wall,
+        }
     }
 
     /// Whether it is in doubt.
@@ -72,6 +103,7 @@ impl ClockGuard {
             None if off.abs() > DOUBT => {
                 let since = last.wall.min(reading.wall);
                 self.doubt = Some((since, reading.mono));
+                self.off = off;
                 let why = format!("the wall clock moved by {} s against the monotonic clock", off.as_secs());
                 Some(Change::Begins { since, noticed: reading.wall, why })
             }
@@ -82,8 +114,10 @@ impl ClockGuard {
                 None
             }
             Some((since, quiet_since)) => {
-                if step(last, reading).abs() > DOUBT {
+                let moved = step(last, reading);
+                if moved.abs() > DOUBT {
                     self.doubt = Some((since, reading.mono));
+                    self.off = self.off.saturating_add(moved);
                     // It may have been set right: it is as it was before the jump.
                     if off.abs() <= DOUBT {
                         return self.settle(reading, "the wall clock is back where it was");
@@ -108,6 +142,9 @@ impl ClockGuard {
         sorted.sort_unstable();
         let median = sorted[sorted.len() / 2];
         let is_off = median.saturating_sub(self.accepted).abs() > DOUBT;
+        if is_off {
+            self.off = median.saturating_sub(self.accepted);
+        }
         match (self.doubt, is_off) {
             (None, true) => {
                 self.doubt = Some((reading.wall, reading.mono));
@@ -135,6 +172,7 @@ impl ClockGuard {
     fn settle(&mut self, reading: Reading, why: &str) -> Option<Change> {
         let (since, _) = self.doubt.take()?;
         (self.base, self.last) = (Some(reading), Some(reading));
+        self.off = SignedDuration::ZERO;
         Some(Change::Ends { since, until: reading.wall.max(since), why: why.to_owned() })
     }
 }
@@ -180,6 +218,64 @@ mod tests {
             assert_eq!(told(clock.read(reading(10_063, 63))), format!("good {since}..10063"));
             assert!(!clock.is_in_doubt());
         }
+    }
+
+    #[test]
+    fn while_it_is_in_doubt_the_likely_time_is_what_it_would_show_had_it_not_jumped() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        for jump in [-315_576_000, -3_600, 3_600, 315_576_000] {
+            let mut clock = ClockGuard::default();
+            clock.read(reading(10_000, 0));
+            assert_eq!(clock.likely(at(10_005), None), at(10_005));
+            clock.read(reading(10_010 + jump, 10));
+            assert_eq!(clock.likely(at(10_020 + jump), None), at(10_020));
+            clock.read(reading(10_030 - jump, 30));
+            assert_eq!(clock.likely(at(10_040 - jump), None), at(10_040), "it jumped again");
+            clock.read(reading(10_050, 50));
+            assert_eq!((clock.is_in_doubt(), clock.likely(at(10_060), None)), (false, at(10_060)));
+        }
+        // One whose clock shows the same is believed, at once and for himself; too few are asked.
+        let mut clock = ClockGuard::default();
+        clock.read(reading(13_600, 0));
+        clock.read(reading(10_010, 10));
+        assert_eq!(clock.likely(at(10_020), Some(at(10_050))), at(10_020), "it was set right");
+        assert_eq!(clock.likely(at(10_020), Some(at(10_051))), at(13_620));
+        let mut clock = ClockGuard::default();
+        clock.read(reading(0, 0));
+        clock.read(reading(3_601, 1));
+        clock.read(reading(4_501, 901));
+        assert_eq!((clock.is_in_doubt(), clock.likely(at(5_000), None)), (false, at(5_000)));
+        let mut clock = ClockGuard::default();
+        clock.read(reading(0, 0));
+        clock.asked(&seconds(&[3_600, 3_601, -90_000]), reading(30, 30));
+        assert_eq!((clock.is_in_doubt(), clock.likely(at(4_000), None)), (true, at(400)), "by the agents' median");
+    }
+
+    #[test]
+    fn a_process_that_begins_before_the_last_sign_of_life_is_in_doubt_and_one_that_begins_later_is_not() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        for (alive, now, is_told) in
+            [(5_000, 5_000, false), (5_000, 9_000, false), (5_000, 4_970, false), (5_000, 1_400, true)]
+        {
+            let mut clock = ClockGuard::default();
+            assert_eq!(
+                told(clock.started(at(alive), at(now))),
+                if is_told { format!("doubt {now}@{now}") } else { "-".to_owned() }
+            );
+            assert_eq!(clock.is_in_doubt(), is_told);
+        }
+        let mut clock = ClockGuard::default();
+        clock.started(at(5_000), at(1_400));
+        assert_eq!(told(clock.read(reading(1_405, 70))), "-");
+        assert_eq!(clock.likely(at(1_410), None), at(5_010), "no earlier than it was alive");
+        assert_eq!(told(clock.asked(&seconds(&[-3_700, -3_701, -3_699]), reading(1_410, 75))), "-", "they contradict");
+        assert_eq!(clock.likely(at(1_420), None), at(5_120), "and know better");
+        assert_eq!(told(clock.read(reading(5_120, 85))), "-");
+        assert_eq!(told(clock.asked(&seconds(&[0, 1, 0]), reading(5_125, 90))), "good 1400..5125");
+        let mut clock = ClockGuard::in_doubt_since(at(900));
+        assert_eq!(told(clock.started(at(5_000), at(1_400))), "-", "it was in doubt already");
+        clock.read(reading(1_400, 1));
+        assert_eq!(told(clock.read(reading(2_300, 901))), "good 900..2300");
     }
 
     #[test]

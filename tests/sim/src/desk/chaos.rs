@@ -15,7 +15,7 @@ pub(super) struct Plan {
     pub(super) faulty_ms: u64,
     /// The mean time between two faults.
     every_ms: u64,
-    /// The collector's wall clock is set: what it dates meanwhile is wrong, and no figure is held against the truth.
+    /// The collector's wall clock is set.
     pub(super) has_wrong_clock: bool,
     /// Agents' wall clocks are set.
     steps: bool,
@@ -30,11 +30,14 @@ impl Plan {
             Length::Full => dice.between(12, 24),
             Length::Short => dice.between(4, 6),
         };
+        let every_ms = [8 * MINUTE, 20 * MINUTE, 45 * MINUTE][usize::try_from(dice.roll(3)).unwrap_or(0)];
+        let (has_wrong_clock, steps) = (dice.once_in(5), dice.once_in(3));
         Self {
             faulty_ms: hours * HOUR,
-            every_ms: [8 * MINUTE, 20 * MINUTE, 45 * MINUTE][usize::try_from(dice.roll(3)).unwrap_or(0)],
-            has_wrong_clock: dice.once_in(5),
-            steps: dice.once_in(3),
+            every_ms,
+            has_wrong_clock,
+            // Two clocks that are off alike agree.
+            steps: steps && !has_wrong_clock,
             rolls_back: dice.once_in(2),
             is_long: length == Length::Full,
         }

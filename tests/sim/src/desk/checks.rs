@@ -28,7 +28,7 @@ const UNSEEN_AFTER: i64 = 17 * 60_000;
 pub(super) fn at_the_end(world: &mut World) -> Result<(), String> {
     let rows = world.collector.incidents()?;
     one_at_a_time(&rows)?;
-    if !world.plan.has_wrong_clock {
+    if !world.collector.was_misled {
         all_over(&rows)?;
     }
     for row in &rows {
@@ -104,7 +104,7 @@ fn certificates(world: &World) -> Result<(), String> {
 
 /// Every outage that an untroubled agent watched is one incident, of the asset that failed first.
 fn causes(world: &World, rows: &[Row]) -> Result<(), String> {
-    if world.plan.has_wrong_clock {
+    if world.collector.was_misled {
         return Ok(());
     }
     for outage in &world.truth.0 {
@@ -169,7 +169,7 @@ fn uptime(world: &mut World, site: usize) -> Result<(), String> {
             };
             world.trace.note(from.unsigned_abs(), to.unsigned_abs() ^ word);
         }
-        if !world.plan.has_wrong_clock {
+        if !world.collector.was_misled {
             before(name, &pieces)?;
             against_truth(world, site, name, &pieces)?;
         }

@@ -45,6 +45,8 @@ pub(super) struct Collector {
     hourly_at: u64,
     /// By how much its wall clock is off.
     pub(super) off_ms: i64,
+    /// A process of it was started by a clock that was ahead: only agents can tell, and there are too few.
+    pub(super) was_misled: bool,
     /// When its process did not run or waited for a person, in true time.
     pub(super) away: Vec<(u64, u64)>,
     /// Since when that is so.
@@ -78,6 +80,7 @@ impl Collector {
             tasks_at: 0,
             hourly_at: 0,
             off_ms: 0,
+            was_misled: false,
             away: Vec::new(),
             away_since: None,
             known_silent: BTreeSet::new(),
@@ -135,6 +138,7 @@ impl Collector {
         if self.start_at.is_some_and(|at| at <= now_ms) {
             self.house.reopen()?;
             self.start_at = None;
+            self.was_misled |= self.off_ms > 0;
             self.house.set_clocks(self.wall(now_ms), mono(now_ms));
             let now = self.wall(now_ms);
             match self.house.call(async |desk| desk.start_run(now).await) {
@@ -257,7 +261,8 @@ impl Collector {
     pub(super) fn judged_again(&mut self, now_ms: u64) -> Result<Option<u64>, String> {
         let mut turn = Turn::default();
         self.turn(&[Task::Own, Task::Watch], now_ms, &mut turn)?;
-        let now = self.wall(now_ms);
+        // By the right time: a deadline that is put off by a clock that is ahead is none.
+        let now = stamp(now_ms, 0);
         let due = self.house.call(async |desk| {
             let due = desk.store().write::<_, StoreError, _>("sim.due", move |tx| {
                 for site in 0..SITES.len() {

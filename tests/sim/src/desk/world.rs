@@ -363,7 +363,7 @@ impl World {
             let own = post.unheard.iter().map(|(from, to)| to.saturating_sub(*from.max(&since))).sum::<u64>();
             // A request or two that were lost on the way add to it.
             let own = own + asleep.map_or(0, |from| now_ms - from.max(since));
-            if own < 2 * MINUTE && !self.plan.has_wrong_clock {
+            if own < 2 * MINUTE && !self.collector.was_misled {
                 let away: Vec<_> = self.collector.away.iter().rev().take(3).collect();
                 return Err(format!(
                     "I9: at {now_ms} {}/INC-{} calls agent {site} silent, which could not be heard for {own} ms; the \
@@ -375,9 +375,9 @@ impl World {
         Ok(())
     }
 
-    /// Not by a clock that is wrong: the collector may have been started by it, and not know yet (README.md).
+    /// Not by a clock that is ahead and by which the collector was started (README.md).
     fn may_judge(&self) -> bool {
-        self.collector.hears() && self.collector.off_ms == 0
+        self.collector.hears() && (self.collector.off_ms <= 0 || !self.collector.was_misled)
     }
 
     /// I4: what is stored is what the facts say: judged again, nothing changes.

@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) next_token: u64,
     /// By how much the collector's clock is off.
     pub(super) off_ms: i64,
+    /// A process was started by a clock that was ahead.
+    pub(super) was_misled: bool,
     pub(super) clock_right_at: Option<u64>,
     pub(super) mood_until: u64,
     pub(super) start_at: Option<u64>,
@@ -108,6 +110,7 @@ impl World {
             seen: Seen::default(),
             next_token: 0,
             off_ms: 0,
+            was_misled: false,
             clock_right_at: None,
             mood_until: 0,
             start_at: None,
@@ -198,6 +201,7 @@ impl World {
             return Ok(());
         }
         self.start_at = None;
+        self.was_misled |= self.off_ms > 0;
         self.house.reopen()?;
         self.house.set_clocks(self.wall(), self.mono());
         let now = self.wall();
