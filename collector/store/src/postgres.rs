@@ -9,6 +9,8 @@
 //!
 //! **Reading** is at one moment (`REPEATABLE READ READ ONLY`).
 //!
+//! **Waiting** is what an answer over a line costs, so only for what is asked (`line`).
+//!
 //! Closures are synchronous and run on threads of the store's own; the connections live on a small runtime of its own,
 //! so that a store works from wherever it is called. A pooler between must keep sessions (not transactions) together.
 
