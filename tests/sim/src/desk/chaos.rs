@@ -173,7 +173,7 @@ impl Chaos {
             10 if world.plan.steps => set_clock(world, index),
             11 if world.plan.has_wrong_clock && self.right_at.is_none() => {
                 let by = [3_600_000, -3_600_000, 90_000, -90_000][usize::try_from(world.dice.roll(4)).unwrap_or(0)];
-                world.collector.off_ms = by;
+                (world.collector.off_ms, world.collector.wrong_at) = (by, now);
                 self.right_at = Some(now + MINUTE + world.dice.wait(10 * MINUTE));
                 world.counts.count(Fault::CollectorClockStepped);
             }

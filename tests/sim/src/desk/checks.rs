@@ -28,7 +28,7 @@ const UNSEEN_AFTER: i64 = 17 * 60_000;
 pub(super) fn at_the_end(world: &mut World) -> Result<(), String> {
     let rows = world.collector.incidents()?;
     one_at_a_time(&rows)?;
-    if !world.collector.was_misled {
+    if !world.collector.was_unaware {
         all_over(&rows)?;
     }
     for row in &rows {

@@ -45,8 +45,12 @@ pub(super) struct Collector {
     hourly_at: u64,
     /// By how much its wall clock is off.
     pub(super) off_ms: i64,
-    /// A process of it was started by a clock that was ahead: only agents can tell, and there are too few.
+    /// A process of it was started by a wrong clock: what it is told is dated by its last sign of life at best.
     pub(super) was_misled: bool,
+    /// That clock was not behind the last sign of life: only agents can tell, and there are too few.
+    pub(super) was_unaware: bool,
+    /// When its clock was set wrong: since then no sign of life is written.
+    pub(super) wrong_at: u64,
     /// When its process did not run or waited for a person, in true time.
     pub(super) away: Vec<(u64, u64)>,
     /// Since when that is so.
@@ -81,6 +85,8 @@ impl Collector {
             hourly_at: 0,
             off_ms: 0,
             was_misled: false,
+            was_unaware: false,
+            wrong_at: 0,
             away: Vec::new(),
             away_since: None,
             known_silent: BTreeSet::new(),
@@ -120,6 +126,8 @@ impl Collector {
     /// A new process with an old file, in recovery until a person has seen it.
     pub(super) fn set_back(&mut self, to: &Backup, taken_at: u64, now_ms: u64, accepted_at: u64) -> Result<(), String> {
         self.house.set_back(to)?;
+        // The last sign of life in it is old.
+        self.was_unaware |= self.off_ms != 0;
         self.away_since.get_or_insert(now_ms);
         self.house.set_clocks(self.wall(now_ms), mono(now_ms));
         let (missing_from, now) = (stamp(taken_at, 0), self.wall(now_ms));
@@ -138,7 +146,8 @@ impl Collector {
         if self.start_at.is_some_and(|at| at <= now_ms) {
             self.house.reopen()?;
             self.start_at = None;
-            self.was_misled |= self.off_ms > 0;
+            self.was_misled |= self.off_ms != 0;
+            self.was_unaware |= self.off_ms != 0 && !self.sees_it_is_behind(now_ms);
             self.house.set_clocks(self.wall(now_ms), mono(now_ms));
             let now = self.wall(now_ms);
             match self.house.call(async |desk| desk.start_run(now).await) {
@@ -178,6 +187,13 @@ impl Collector {
         }
         self.turn(&due, now_ms, &mut turn)?;
         Ok(turn)
+    }
+
+    /// Whether a process that starts now sees that its clock is behind: it was alive by more than half a minute later. Its
+    /// last sign of life is a quarter of a minute older than its end at most.
+    fn sees_it_is_behind(&self, now_ms: u64) -> bool {
+        let away = now_ms - self.away_since.unwrap_or(now_ms).min(self.wrong_at);
+        self.off_ms < 0 && away + ALIVE_EVERY + 30_000 < self.off_ms.unsigned_abs()
     }
 
     /// What an upload wakes.

@@ -375,9 +375,9 @@ impl World {
         Ok(())
     }
 
-    /// Not by a clock that is ahead and by which the collector was started (README.md).
+    /// Not by a wrong clock by which the collector was started without seeing that (README.md).
     fn may_judge(&self) -> bool {
-        self.collector.hears() && (self.collector.off_ms <= 0 || !self.collector.was_misled)
+        self.collector.hears() && (self.collector.off_ms == 0 || !self.collector.was_unaware)
     }
 
     /// I4: what is stored is what the facts say: judged again, nothing changes.
