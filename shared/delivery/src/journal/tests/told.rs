@@ -2,16 +2,6 @@
 
 use super::*;
 
-/// The stretches that are told to be gone.
-fn gone(records: &[Record]) -> Vec<(ObservedAt, ObservedAt)> {
-    let bounds = |event| if let AgentEvent::Gap { from, to, .. } = event { Some((from, to)) } else { None };
-    events(records).into_iter().filter_map(bounds).collect()
-}
-
-fn is_told(records: &[Record], second: u64) -> bool {
-    gone(records).iter().any(|(from, to)| (*from..=*to).contains(&moment(second).wall))
-}
-
 /// A journal that told a gap from the beginning on, in records that the collector holds.
 fn after_a_gap(disk: &SimStorage) -> Journal<SimStorage> {
     let (mut journal, _) = without_its_front(disk);
@@ -120,24 +110,6 @@ fn a_gap_between_two_epochs_of_one_segment_reaches_to_the_record_behind_it() {
     let left = checked(&mut journal);
     assert!(!numbers(&left).contains(&4) && is_told(&left, 4), "{:?}", gone(&left));
     assert!(!is_told(&left, 2) && !is_told(&left, 6), "{:?}", gone(&left));
-}
-
-/// Flips a byte of the record that holds this sample.
-fn damage(disk: &SimStorage, number: u64) {
-    let wanted = serde_json::to_string(&samples(number)).unwrap();
-    for (name, len) in disk.files().into_iter().filter(|(name, _)| name.ends_with(".seg")) {
-        let mut file = vec![0; usize::try_from(len).unwrap()];
-        disk.read(&name, 0, &mut file).unwrap();
-        let is_it = |at: &usize| {
-            let record = format::Stored::decode(&file[*at..]);
-            record.is_some_and(|record| Codec::new().unpack(&record).is_some_and(|text| text == wanted))
-        };
-        if let Some(at) = (0..file.len()).find(is_it) {
-            assert!(disk.flip(&name, at as u64 + 60, 1));
-            return;
-        }
-    }
-    panic!("{number} is not there");
 }
 
 /// Two epochs lose a record at once, and the records of the older one had moved behind a newer one before. What is left of
@@ -249,108 +221,6 @@ fn a_file_of_which_nothing_can_be_read_is_told_before_it_is_removed() {
         assert!(is_told(&left, 0), "{:?}", gone(&left));
         assert!(said(&left).iter().any(|what| what.contains("0000000001.seg")), "{:?}", said(&left));
     }
-}
-
-/// A full disk has samples given up, and the process is killed at each call of the disk that comes with it.
-#[test]
-fn what_is_left_of_samples_is_said_whenever_the_process_that_gave_them_up_is_killed() {
-    let disk = SimStorage::new(1);
-    let (mut journal, _) = open(&disk, 0);
-    fill(&mut journal, 0..20);
-    drop(journal);
-    let (before, mut given_up) = (disk.snapshot(), 0);
-    for (op, crash) in (0..40).flat_map(|op| [(op, Crash::Kill), (op, Crash::Drop)]) {
-        let disk = SimStorage::from_snapshot(&before);
-        let (mut journal, _) = open(&disk, 20);
-        disk.set_capacity(Some(disk.used() + 10));
-        disk.crash_at(disk.ops() + op);
-        for second in 20..24 {
-            let _ = journal.append(&samples(second), Urgency::Now, moment(second));
-            let _ = journal.handle_timeout(moment(second));
-        }
-        drop(journal);
-        disk.reboot(crash);
-        disk.set_capacity(None);
-        let (mut journal, _) = open(&disk, 30);
-        journal.handle_timeout(moment(30)).unwrap();
-        journal.flush(moment(30)).unwrap();
-        let all = checked(&mut journal);
-        given_up += u64::from(all[0].omitted.is_some());
-        // The first of its five minutes.
-        assert!(numbers(&all).contains(&0), "call {op}, {crash:?}: {:?}", numbers(&all));
-        drop(journal);
-        assert!(disk.files().iter().all(|(name, _)| name != "kept"), "said, and not to be said again");
-    }
-    assert!(given_up > 10, "{given_up}");
-}
-
-/// All that a file held was damaged, and on a full disk no state says so. The file is the only trace of it.
-#[test]
-fn what_was_damaged_is_not_removed_for_room_before_it_is_durable_that_it_is_told() {
-    let mut disk = SimStorage::new(1);
-    let (mut journal, _) = open(&disk, 0);
-    fill(&mut journal, 0..1);
-    disk.remove("reserve").unwrap();
-    disk.set_capacity(Some(disk.used()));
-    damage(&disk, 0);
-    let batch = Batch { epoch: journal.view()[0].acked.epoch, from: Seq(0), records_max: 500, bytes_max: 1 << 20 };
-    assert!(matches!(journal.read(&batch), Err(JournalError::Damaged { .. })));
-    let _ = journal.append(&transition(5), Urgency::Now, moment(5));
-    let _ = journal.handle_timeout(moment(8));
-    drop(journal);
-    disk.reboot(Crash::Kill);
-    disk.set_capacity(None);
-    let (mut journal, _) = open(&disk, 10);
-    journal.handle_timeout(moment(10)).unwrap();
-    journal.flush(moment(10)).unwrap();
-    assert!(is_told(&checked(&mut journal), 0), "{:?}, {:?}", gone(&checked(&mut journal)), disk.files());
-}
-
-/// A byte flips in a record that nobody has read since, and its segment is written again without its samples: there the record
-/// is missing, and is told without a restart.
-#[test]
-fn a_damaged_record_in_a_segment_that_is_thinned_is_told_and_what_follows_is_sent() {
-    let disk = SimStorage::new(1);
-    let (mut journal, _) = open(&disk, 0);
-    fill(&mut journal, 0..20);
-    damage(&disk, 2);
-    disk.set_capacity(Some(disk.used() + 10));
-    fill(&mut journal, 20..22);
-    disk.set_capacity(None);
-    journal.handle_timeout(moment(22)).unwrap();
-    journal.flush(moment(22)).unwrap();
-    let all = checked(&mut journal);
-    assert!(all.iter().any(|record| record.omitted.is_some()), "thinned");
-    assert!(is_told(&all, 2) && numbers(&all).contains(&21), "{:?}, {:?}", gone(&all), numbers(&all));
-}
-
-/// As above where even what tells of a time goes: what is older than 30 days.
-#[test]
-fn a_gap_for_want_of_room_is_told_whenever_the_process_that_made_it_is_killed() {
-    let disk = SimStorage::new(1);
-    let (mut journal, _) = open(&disk, 0);
-    fill(&mut journal, 0..20);
-    journal.close(moment(20)).unwrap();
-    let (before, mut given_up) = (disk.snapshot(), 0);
-    let late = 32 * 86_400;
-    for (op, crash) in (0..40).flat_map(|op| [(op, Crash::Kill), (op, Crash::Drop)]) {
-        let disk = SimStorage::from_snapshot(&before);
-        let (mut journal, _) = open(&disk, 20);
-        disk.crash_at(disk.ops() + op);
-        let _ = journal.append(&samples(late), Urgency::Now, moment(late));
-        let _ = journal.handle_timeout(moment(late));
-        drop(journal);
-        disk.reboot(crash);
-        let (mut journal, _) = open(&disk, late + 10);
-        let _ = journal.handle_timeout(moment(late + 10));
-        journal.flush(moment(late + 10)).unwrap();
-        let all = checked(&mut journal);
-        let found = numbers(&all);
-        given_up += u64::from(!found.contains(&0));
-        let untold = (0..20).find(|number| !found.contains(number) && !is_told(&all, *number));
-        assert_eq!(untold, None, "call {op}, {crash:?}: {:?}", gone(&all));
-    }
-    assert!(given_up > 10, "{given_up}");
 }
 
 /// The cut of the tail takes the only trace of the record that was there.
