@@ -28,6 +28,9 @@ use crate::{
     time_of_day::{Hours, LossCells, RttCells, Signal, rtt_bucket},
 };
 
+/// The shortest time between two instants that are stored.
+const A_MOMENT: SignedDuration = SignedDuration::from_micros(1);
+
 /// Where the fold of one agent's samples stands.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -231,6 +234,10 @@ impl Keeper {
             return;
         }
         self.over.is_news = true;
+        if latest.from < at && received < latest.to {
+            // The collector's clock stood ahead when the last of it came. It was taken before this one, as the journal says.
+            latest.to = latest.from.max(at.saturating_sub(A_MOMENT).unwrap_or(latest.from));
+        }
         self.kept.others.entry(check.clone()).or_default().add(latest);
         self.over.stretches.push((check.clone(), std::mem::replace(latest, one)));
     }

@@ -73,7 +73,8 @@ fn when_mains_came_back_does_not_move_with_each_reading_after_a_late_one() {
     let (on, off) = (Some(Supply::Battery { is_low: false }), Some(Supply::Mains));
     for (second, supply) in [(0, off), (60, on), (320, off), (380, off), (350, on), (440, off), (500, off)] {
         let mut keeper = Keeper::new(kept, TimeZone::UTC);
-        keeper.take(&name(), Some(&kind), Reading { supply, ..Reading::new(at(second), Outcome::Ok) }, None);
+        let reading = Reading { supply, received: at(1_000), ..Reading::new(at(second), Outcome::Ok) };
+        keeper.take(&name(), Some(&kind), reading, None);
         let (next, over) = keeper.finish();
         kept = next;
         rows.extend(over.stretches.into_iter().map(|(_, stretch)| stretch));
@@ -103,4 +104,25 @@ fn after_a_clock_that_stood_years_ahead_a_day_is_few_stretches() {
         number += over.stretches.len();
     }
     assert!(number <= 12, "{number}");
+}
+
+#[test]
+fn what_a_clock_that_stood_ahead_dated_too_late_ends_where_the_journal_goes_on() {
+    let kind = CheckKind::new("ups.nut");
+    let (mut kept, mut rows) = (Kept::default(), Vec::new());
+    let (on, off) = (Some(Supply::Battery { is_low: false }), Some(Supply::Mains));
+    // An hour ahead from 180 to 300.
+    for (second, supply) in [(0, off), (60, on), (120, on), (3_780, on), (3_840, on), (300, off), (4_000, off)] {
+        let mut keeper = Keeper::new(kept, TimeZone::UTC);
+        keeper.take(&name(), Some(&kind), Reading { supply, ..Reading::new(at(second), Outcome::Ok) }, None);
+        let (next, over) = keeper.finish();
+        kept = next;
+        rows.extend(over.stretches.into_iter().map(|(_, stretch)| stretch));
+    }
+    let mut told = readings(rows.iter().chain(kept.latest().map(|(_, stretch)| stretch)));
+    told.sort_by_key(|reading| (reading.at, reading.received));
+    let plan = Check { rule: kind.usual_rule(), kind, promised: Promised::default() };
+    let seen = unfolded(&plan, &told).on_battery;
+    let seen: Vec<_> = seen.iter().map(|stretch| (stretch.from.not_after, stretch.until)).collect();
+    assert_eq!(seen, [(at(60), Some(at(300)))]);
 }
