@@ -188,9 +188,12 @@ fn set_clock(world: &mut World, index: usize) {
     let hour = 3_600_000;
     let steps = [hour, -hour, 87_600 * hour, -87_600 * hour, 61_000, -1_000];
     let by = steps[usize::try_from(world.dice.roll(6)).unwrap_or(0)];
+    let now_ms = world.now_ms;
     let agent = &mut world.posts[index].host.agent;
-    // A machine that is off forgets what would show that its clock was set (README.md).
-    if agent.is_up() {
+    // A machine that is off, or loses its power before it has written that down, forgets what would show that its clock was
+    // set (README.md).
+    if agent.is_up() && !agent.is_asleep(now_ms) {
+        agent.disk.crash_at(u64::MAX);
         agent.wall_off_ms = if agent.wall_off_ms == 0 { by } else { 0 };
         world.counts.count(Fault::ClockStepped);
     }
