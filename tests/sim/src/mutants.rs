@@ -102,6 +102,7 @@ const FIRST_SEEDS: &[(Broken, u64)] = &[
     (Broken::Rule(Rule::DeadlineIsStored), 3),
     (Broken::Rule(Rule::ForgottenFindingEnds), 8),
     (Broken::Rule(Rule::ClaimIsCorrected), 11),
+    (Broken::Rule(Rule::StepIsCounted), 26),
 ];
 
 impl Broken {
