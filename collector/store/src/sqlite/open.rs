@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, config::DbConfig};
 
 use super::{Options, columns::Named};
 use crate::StoreError;
@@ -63,7 +63,11 @@ pub(crate) fn connect(path: &Path, options: &Options) -> Result<Connection, Stor
     let cannot = |error: rusqlite::Error| StoreError::Open { path: path.to_owned(), source: Arc::new(error) };
     let connection = Connection::open(path).map_err(cannot)?;
     connection.busy_timeout(options.lock_wait).map_err(cannot)?;
-    connection.set_prepared_statement_cache_capacity(128);
+    // Without this a statement is prepared anew for each value that is compared with a column of no index: that value decides
+    // how many rows are guessed, also where it changes no plan (sqlite.org/queryplanner-ng.html#qpstab).
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(cannot)?;
+    // More than there are queries.
+    connection.set_prepared_statement_cache_capacity(320);
     Ok(connection)
 }
 

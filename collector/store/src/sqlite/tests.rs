@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use tempfile::TempDir;
 
 use super::{Options, open, open_with};
@@ -48,6 +48,20 @@ fn no_hot_query_scans_a_table() {
         seen += 1;
     }
     assert!(seen > 40, "{seen}");
+}
+
+#[test]
+fn a_hot_query_is_prepared_once_whatever_it_is_asked_with() {
+    let (_folder, path) = empty_database();
+    let connection = open::connect(&path, &Options::default()).unwrap();
+    for query in crate::hot::queries().filter(|query| !query.sql.contains("INSERT")) {
+        let mut statement = connection.prepare(query.sql).unwrap();
+        for value in [1, 20] {
+            let values = vec![value; statement.parameter_count()];
+            statement.query(rusqlite::params_from_iter(values)).unwrap().next().unwrap();
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{}", query.name);
+    }
 }
 
 /// Walking an index in order and stopping at a LIMIT reads no more rows than it returns.
