@@ -10,17 +10,19 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use upheld_detection::{
     incident::{DedupKey, OwnSeen, Root, Trigger},
     own::{Change, ClockGuard, Door, Line, Look, QUORUM, Reading, Trouble},
     silence::{Deaf, GUARD_MAX},
 };
 use upheld_model::{AgentId, ClientId, IncidentClass, IncidentKind, SiteId};
-use upheld_store::{ReadTx, Tx, agents::AgentStatus};
+use upheld_store::{ReadTx, Tx, agents::AgentStatus, facts::SiteKey};
 
 use crate::{
-    Desk, DeskError, clock, site,
+    Desk, DeskError,
+    case::text,
+    clock, site,
     tasks::{Report, Surroundings},
 };
 
@@ -30,6 +32,11 @@ pub const OWN_CLIENT: &str = "collector";
 const OFFSET_KEPT: SignedDuration = SignedDuration::from_secs(90);
 /// How long a new process waits for agents whose clocks contradict its own: it has no reading from before.
 const COMPARED_WITHIN: SignedDuration = SignedDuration::from_secs(90);
+
+/// By how much a clock may be off otherwise than it is stored: the agents' median is never twice the same.
+const KEPT_WITHIN_MS: u64 = 1_000;
+/// As whose fold the collector's clock is kept, beside those of agents' samples.
+const CLOCK: &str = "clock";
 
 /// How both clocks are read.
 pub(crate) type Clocks = Box<dyn Fn() -> Reading + Send + Sync>;
@@ -46,8 +53,25 @@ pub(crate) struct Own {
     said: VecDeque<(Trouble, Change)>,
     /// What each trouble that stands was said to have begun with.
     began: BTreeMap<Trouble, Change>,
+    /// The doubt about the clock as it is stored.
+    kept: Option<Doubt>,
     pub(crate) next_look: Option<Timestamp>,
     pub(crate) beat: Beat,
+}
+
+/// By how much the clock is off while it is in doubt, for the process after this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Doubt {
+    /// Since when it is in doubt: of another doubt this says nothing.
+    since: Timestamp,
+    off_ms: i64,
+}
+
+/// What lasted when the process before this one ended.
+#[derive(Debug, Default)]
+pub(crate) struct Before {
+    troubles: Vec<(Trouble, Timestamp)>,
+    doubt: Option<Doubt>,
 }
 
 /// The heartbeat that goes out.
@@ -108,6 +132,15 @@ impl Own {
             Trouble::Clock => self.clock.is_in_doubt(),
         };
         Trouble::ALL.into_iter().filter(stands).collect()
+    }
+
+    /// The doubt about the clock where it is not stored as it stands.
+    fn doubt_to_keep(&self) -> Option<Doubt> {
+        let (since, off) = self.clock.doubt()?;
+        let since = clock::stored(since);
+        let doubt = Doubt { since, off_ms: i64::try_from(off.as_millis()).unwrap_or(i64::MAX) };
+        let is_kept = |kept: Doubt| kept.since == since && kept.off_ms.abs_diff(doubt.off_ms) <= KEPT_WITHIN_MS;
+        (!self.kept.is_some_and(is_kept)).then_some(doubt)
     }
 
     fn offsets(&mut self, now: Timestamp) -> Vec<SignedDuration> {
@@ -202,9 +235,10 @@ impl Desk {
         loop {
             let Some((trouble, change)) = self.own().said.front().cloned() else { break };
             report.seen += 1;
-            let shared = Arc::clone(&self.shared);
+            let (shared, doubt) = (Arc::clone(&self.shared), self.own().doubt_to_keep());
             self.store
                 .write("own.store", move |tx| {
+                    doubt.into_iter().try_for_each(|doubt| keep(tx, doubt))?;
                     let book = match shared.books.current(&*tx) {
                         Ok(book) => Some(book),
                         Err(DeskError::NoBook) => None,
@@ -220,9 +254,17 @@ impl Desk {
             if trouble == Trouble::Clock && !self.is_clock_in_doubt() {
                 self.alive_at_most(now);
             }
+            let mut own = self.own();
+            own.kept = doubt.or(own.kept);
             // Only this task takes from the front.
-            self.own().said.pop_front();
+            own.said.pop_front();
             report.changed += 1;
+        }
+        // It moved again, or the agents know better.
+        let doubt = self.own().doubt_to_keep();
+        if let Some(doubt) = doubt {
+            self.store.write("own.keep", move |tx| keep(tx, doubt)).await?;
+            self.own().kept = Some(doubt);
         }
         for trouble in Trouble::ALL {
             let stands = f64::from(u8::from(self.own().troubles().contains(&trouble)));
@@ -267,6 +309,8 @@ impl Desk {
             self.store.read("own.open", |tx| open(tx)).await?.into_iter().collect();
         let mut own = self.own();
         own.said.clear();
+        // The one before it kept what its own clock was off by.
+        own.kept = None;
         let stands = own.troubles();
         for (trouble, since) in open.iter().filter(|(trouble, _)| !stands.contains(trouble)) {
             let why = "it is not seen from another collector, which took over".to_owned();
@@ -298,12 +342,17 @@ impl Desk {
 
     /// What lasted when the process before this one ended goes on until this one knows better; its door is a new one.
     /// A clock that is behind the last sign of life of any process is in doubt from the start.
-    pub(crate) fn own_of_before(&self, open: &[(Trouble, Timestamp)], last_alive: Option<Timestamp>, now: Timestamp) {
+    pub(crate) fn own_of_before(&self, before: &Before, last_alive: Option<Timestamp>, now: Timestamp) {
         let mut own = self.own();
-        for (trouble, since) in open {
+        own.kept = before.doubt;
+        for (trouble, since) in &before.troubles {
             match trouble {
                 Trouble::Line => own.line = Line::lost_since(*since),
-                Trouble::Clock => own.clock = ClockGuard::in_doubt_since(*since),
+                Trouble::Clock => {
+                    let known = before.doubt.filter(|doubt| doubt.since == *since);
+                    let off = SignedDuration::from_millis(known.map_or(0, |doubt| doubt.off_ms));
+                    own.clock = ClockGuard::in_doubt_since(*since, off);
+                }
                 Trouble::Door => {
                     let why = "the collector was started again".to_owned();
                     own.said.push_back((Trouble::Door, Change::Ends { since: *since, until: now, why }));
@@ -386,13 +435,34 @@ pub(crate) fn outages(tx: &dyn ReadTx, since: Timestamp) -> Result<Vec<(Timestam
     Ok(rows.into_iter().map(|row| (row.since, row.until.unwrap_or(Timestamp::MAX))).collect())
 }
 
+/// What lasted when the process before this one ended. Where there are several collectors nobody knows whose clock it was,
+/// and so not by how much it is off.
+pub(crate) fn before(tx: &dyn ReadTx) -> Result<Before, DeskError> {
+    let ((client, site), clock) = (place()?, clock_name()?);
+    let key = SiteKey { client: &client, site: &site };
+    let kept = if tx.leases()?.is_empty() { tx.kept_now(key, &clock)? } else { None };
+    let read =
+        |body: &str| serde_json::from_str(body).map_err(|error| DeskError::unreadable("doubt of the clock", &error));
+    Ok(Before { troubles: open(tx)?, doubt: kept.as_deref().map(read).transpose()? })
+}
+
+fn keep(tx: &mut dyn Tx, doubt: Doubt) -> Result<(), DeskError> {
+    let ((client, site), clock) = (place()?, clock_name()?);
+    let key = SiteKey { client: &client, site: &site };
+    Ok(tx.put_kept_now(key, &clock, &text("doubt of the clock", &doubt)?)?)
+}
+
 /// The troubles that are stored as lasting.
-pub(crate) fn open(tx: &dyn ReadTx) -> Result<Vec<(Trouble, Timestamp)>, DeskError> {
+fn open(tx: &dyn ReadTx) -> Result<Vec<(Trouble, Timestamp)>, DeskError> {
     let mut open = Vec::new();
     for trouble in Trouble::ALL {
         open.extend(tx.own_outage_open(trouble.as_str())?.map(|since| (trouble, since)));
     }
     Ok(open)
+}
+
+fn clock_name() -> Result<AgentId, DeskError> {
+    CLOCK.parse().map_err(|error| DeskError::unreadable("the collector's own name", &error))
 }
 
 fn place() -> Result<(ClientId, SiteId), DeskError> {

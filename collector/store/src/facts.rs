@@ -103,7 +103,7 @@ pub trait FactReads {
     ) -> Result<Vec<ChangeRow>, StoreError>;
     /// The stretches of a site that touch a period.
     fn stretches(&self, key: SiteKey<'_>, from: Timestamp, to: Timestamp) -> Result<Vec<StretchRow>, StoreError>;
-    /// Where the fold of an agent's samples stands.
+    /// Where the fold of an agent's samples stands; under the collector's reserved client what it keeps of its own clock.
     fn kept_now(&self, key: SiteKey<'_>, agent: &AgentId) -> Result<Option<String>, StoreError>;
     /// Where the fold of each agent's samples stands.
     fn kept_of_site(&self, key: SiteKey<'_>) -> Result<Vec<(AgentId, String)>, StoreError>;

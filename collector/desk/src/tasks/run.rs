@@ -40,7 +40,7 @@ impl Desk {
     pub async fn start_run(&self, now: Timestamp) -> Result<(), DeskError> {
         let now = clock::stored(now);
         let shared = Arc::clone(&self.shared);
-        let (run, last_alive, open) = self
+        let (run, last_alive, before) = self
             .store
             .write("desk.start_run", move |tx| {
                 // Windows of a book that was applied by a version that did not keep them yet.
@@ -50,10 +50,10 @@ impl Desk {
                     Err(error) => return Err(error),
                 }
                 let last_alive = tx.runs_since(now)?.into_iter().map(|run| run.last_alive).max();
-                Ok((begin(tx, now)?, last_alive, own::open(&*tx)?))
+                Ok((begin(tx, now)?, last_alive, own::before(&*tx)?))
             })
             .await?;
-        self.own_of_before(&open, last_alive, now);
+        self.own_of_before(&before, last_alive, now);
         *self.shared.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
         Ok(())
     }

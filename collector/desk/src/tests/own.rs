@@ -276,6 +276,33 @@ async fn a_collector_that_starts_by_a_clock_an_hour_back_judges_nothing_by_it() 
 }
 
 #[tokio::test]
+async fn a_collector_that_is_started_again_while_its_clock_is_off_knows_by_how_much() {
+    for by in [-3_600, 3_600, 315_576_000] {
+        let mut life = Life::new().await;
+        life.until(life.later(60), |_| true).await;
+        life.world.pass(by / 2);
+        life.until(life.later(10), |_| false).await;
+        life.world.pass(by / 2);
+        life.until(life.later(10), |_| false).await;
+        let Life { world, mut agents, sky, mono } = life;
+        let mut world = world.restarted();
+        world.pass(60);
+        world.desk.start_run(world.now).await.unwrap();
+        // The agents' clocks are right.
+        agents.iter_mut().for_each(|agent| agent.slow_by = SignedDuration::from_secs(by));
+        let finding = agents[0].finding(world.now);
+        let (seen, record) = (finding.confirmed_at.0, agents[0].record(vec![AgentEvent::FindingOpened { finding }]));
+        world.take(&mut agents[0], vec![record]).await;
+        assert_eq!(world.view("acme/INC-1").await.detected_at, seen, "off by {by} s");
+        let mut life = Life { world, agents, sky, mono: mono / 100 };
+        life.until(life.later(10), |_| false).await;
+        life.world.pass(-by);
+        life.until(life.later(10), |_| false).await;
+        assert!(life.world.desk.health().await.unwrap().own.troubles.is_empty(), "it is as it was before it was set");
+    }
+}
+
+#[tokio::test]
 async fn a_collector_that_starts_by_the_right_clock_after_one_that_ran_ahead_is_in_doubt_once() {
     let mut life = Life::new().await;
     life.world.desk.start_run(life.later(315_576_000)).await.unwrap();

@@ -38,27 +38,40 @@ pub struct ClockGuard {
     doubt: Option<(Timestamp, Mono)>,
     /// By how much it is off while it is in doubt, for all that is known.
     off: SignedDuration,
+    /// By how much it was off before the first reading, as the process before knew: the base is what it would show.
+    known: SignedDuration,
 }
 
 impl ClockGuard {
-    /// A clock that was in doubt when the process before this one ended.
-    pub fn in_doubt_since(since: Timestamp) -> Self {
-        Self { doubt: Some((since, Mono(0))), ..Self::default() }
+    /// A clock that was in doubt when the process before this one ended, and by how much it was off then for all that was
+    /// known; zero where that is not known.
+    pub fn in_doubt_since(since: Timestamp, off: SignedDuration) -> Self {
+        Self { doubt: Some((since, Mono(0))), off, known: off, ..Self::default() }
+    }
+
+    /// Since when it is in doubt, and by how much it is off for all that is known: what a process after this one needs to
+    /// know. `None` while it is believed.
+    pub fn doubt(&self) -> Option<(Timestamp, SignedDuration)> {
+        self.doubt.map(|(since, _)| (since, self.off))
     }
 
     /// A new process begins, by a clock that should have gone on since the collector's last sign of life. One that shows an
-    /// earlier time is in doubt; one that runs ahead looks like a longer absence, which agents alone can contradict.
+    /// earlier time is in doubt; one that runs ahead looks like a longer absence, which agents alone can contradict. One that
+    /// was off as the last process ended is taken to be off by as much, unless that makes it earlier than that sign of life,
+    /// or so much later that the doubt would have settled by itself.
     pub fn started(&mut self, last_alive: Timestamp, now: Timestamp) -> Option<Change> {
-        let off = now.duration_since(last_alive);
-        if off >= -DOUBT {
+        let went = now.duration_since(last_alive);
+        let settles = SignedDuration::try_from(SETTLES_BY_ITSELF).unwrap_or(SignedDuration::MAX);
+        if (-DOUBT..=settles).contains(&went.saturating_sub(self.off)) {
             return None;
         }
-        self.off = off;
-        if self.doubt.is_some() {
+        // What it was off by before is over; behind it is by so much at least.
+        (self.off, self.known) = (went.min(SignedDuration::ZERO), SignedDuration::ZERO);
+        if went >= -DOUBT || self.doubt.is_some() {
             return None;
         }
         self.doubt = Some((now, Mono(0)));
-        let why = format!("the collector was alive {} s later than its clock shows as it starts", off.abs().as_secs());
+        let why = format!("the collector was alive {} s later than its clock shows as it starts", went.abs().as_secs());
         Some(Change::Begins { since: now, noticed: now, why })
     }
 
@@ -93,7 +106,8 @@ impl ClockGuard {
     /// ```
     pub fn read(&mut self, reading: Reading) -> Option<Change> {
         let Some(base) = self.base else {
-            (self.base, self.last) = (Some(reading), Some(reading));
+            let wall = reading.wall.saturating_sub(self.known).unwrap_or(reading.wall);
+            (self.base, self.last) = (Some(Reading { wall, ..reading }), Some(reading));
             self.doubt = self.doubt.map(|(since, _)| (since, reading.mono));
             return None;
         };
@@ -272,10 +286,44 @@ mod tests {
         assert_eq!(clock.likely(at(1_420), None), at(5_120), "and know better");
         assert_eq!(told(clock.read(reading(5_120, 85))), "-");
         assert_eq!(told(clock.asked(&seconds(&[0, 1, 0]), reading(5_125, 90))), "good 1400..5125");
-        let mut clock = ClockGuard::in_doubt_since(at(900));
+        let mut clock = ClockGuard::in_doubt_since(at(900), SignedDuration::ZERO);
         assert_eq!(told(clock.started(at(5_000), at(1_400))), "-", "it was in doubt already");
         clock.read(reading(1_400, 1));
         assert_eq!(told(clock.read(reading(2_300, 901))), "good 900..2300");
+    }
+
+    #[test]
+    fn a_process_after_one_in_doubt_knows_by_how_much_the_clock_is_off() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        for off in [-3_600, -31, 31, 3_600, 315_576_000] {
+            let mut before = ClockGuard::default();
+            before.read(reading(10_000, 0));
+            before.read(reading(10_010 + off, 10));
+            let (since, known) = before.doubt().unwrap();
+            assert_eq!(known, SignedDuration::from_secs(off));
+            // A minute later, by a monotonic clock of its own.
+            let again = || {
+                let mut clock = ClockGuard::in_doubt_since(since, known);
+                assert_eq!(told(clock.started(at(10_000), at(10_070 + off))), "-");
+                assert_eq!(told(clock.read(reading(10_070 + off, 500))), "-");
+                assert_eq!(clock.likely(at(10_080 + off), None), at(10_080), "off by {off} s");
+                clock
+            };
+            let mut clock = again();
+            assert_eq!(told(clock.read(reading(10_090, 520))), format!("good {}..10090", since.as_second()));
+            assert_eq!((clock.doubt(), clock.likely(at(10_100), None)), (None, at(10_100)));
+            let mut clock = again();
+            assert_eq!(told(clock.read(reading(20_090, 520))), "-", "it is set again, and not right");
+            assert_eq!(clock.likely(at(20_100), None), at(10_100));
+        }
+        // It was set right before the process began: it would have begun before the last sign of life, or long after it.
+        for off in [3_600, -3_600] {
+            let mut clock = ClockGuard::in_doubt_since(at(10_000), SignedDuration::from_secs(off));
+            assert_eq!(told(clock.started(at(10_000), at(10_070))), "-");
+            assert_eq!(clock.doubt(), Some((at(10_000), SignedDuration::ZERO)), "by {off} s");
+            assert_eq!(told(clock.read(reading(10_070, 500))), "-");
+            assert_eq!(clock.likely(at(10_080), None), at(10_080));
+        }
     }
 
     #[test]
