@@ -104,12 +104,50 @@ pub(crate) fn read_hour(body: &str) -> Result<Hour, DeskError> {
     serde_json::from_str(body).map_err(|error| DeskError::unreadable("hour", &error))
 }
 
+/// Where facts end that are looked at, and which of those later ones is the first. Only a collector whose clock stood
+/// ahead dates any later than it looks.
+pub(crate) struct Ahead {
+    /// The end of the period.
+    to: Timestamp,
+    /// Until when facts are read.
+    reach: Timestamp,
+    /// When the first one begins that is read and not in the period.
+    pub(crate) first: Option<Timestamp>,
+}
+
+impl Ahead {
+    /// Nothing later is looked for.
+    pub(crate) fn ignored(period: Span) -> Self {
+        Self { to: period.to, reach: period.to, first: None }
+    }
+
+    /// The first later one is looked for.
+    pub(crate) fn noted(period: Span) -> Self {
+        Self { to: period.to, reach: Timestamp::MAX, first: None }
+    }
+
+    /// Whether what happened then is in the period already.
+    fn is_in(&mut self, at: Timestamp) -> bool {
+        let is_in = at < self.to;
+        if !is_in {
+            self.first = self.first.into_iter().chain([at]).min();
+        }
+        is_in
+    }
+}
+
 /// What is known of a site in a period, as far as judging incidents needs it: without the changes of state, which are
 /// uptime's ([`changes`]). The hours of the day are an argument: they change once a day.
-pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCells) -> Result<SiteFacts, DeskError> {
+pub(crate) fn of_site(
+    tx: &dyn ReadTx,
+    plan: &Site,
+    period: Span,
+    cells: &DayCells,
+    ahead: &mut Ahead,
+) -> Result<SiteFacts, DeskError> {
     let key = SiteKey { client: &plan.client, site: &plan.site };
     let mut checks: BTreeMap<CheckId, CheckFacts> = BTreeMap::new();
-    for (check, seen) in beyond_findings(tx, plan, period)? {
+    for (check, seen) in beyond_findings(tx, plan, period, ahead)? {
         let Unfolded { on_battery, counts, degraded } = seen;
         let hours = cells.of(&check);
         checks.insert(check, CheckFacts { on_battery, counts, degraded, hours, ..CheckFacts::default() });
@@ -117,13 +155,17 @@ pub(crate) fn of_site(tx: &dyn ReadTx, plan: &Site, period: Span, cells: &DayCel
     for (check, days) in cells.measured().filter(|(check, _)| plan.checks.contains_key(*check)) {
         checks.entry(check.clone()).or_default().measured = Arc::clone(days);
     }
-    let said = tx.said(key, period.from.saturating_sub(BEFORE).unwrap_or(Timestamp::MIN), period.to)?;
+    let mut said = tx.said(key, period.from.saturating_sub(BEFORE).unwrap_or(Timestamp::MIN), ahead.reach)?;
+    said.retain(|row| ahead.is_in(row.at));
     let said = said.iter().map(read_said).collect::<Result<Vec<_>, DeskError>>()?;
     let off = off::stretches(&hosts(tx, plan)?, &said);
-    for row in tx.findings_between(key.client, key.site, period.from, period.to)? {
+    for row in tx.findings_between(key.client, key.site, period.from, ahead.reach)? {
         let mut fact = finding_fact(&row)?;
+        if !ahead.is_in(fact.started.not_after) {
+            continue;
+        }
         if fact.ended.is_none() && !is_broken(Rule::ForgottenFindingEnds) {
-            fact.ended = ended_unsaid(tx, key, &row, &fact, period.to)?;
+            fact.ended = ended_unsaid(tx, key, &row, &fact, ahead)?;
         }
         let Some(mut fact) = off::apart(fact, &off) else { continue };
         let untold = if fact.ended.is_none() { backlog::told_until(tx, key, &row, &fact)? } else { None };
@@ -157,7 +199,7 @@ fn hosts(tx: &dyn ReadTx, plan: &Site) -> Result<BTreeMap<AgentId, AssetId>, Des
 pub(crate) fn degraded(tx: &dyn ReadTx, plan: &Site, period: Span) -> Result<BTreeMap<CheckId, Vec<Span>>, DeskError> {
     let clipped = |span: Span| Span { from: span.from.max(period.from), to: span.to.min(period.to) };
     let mut degraded = BTreeMap::new();
-    for (check, seen) in beyond_findings(tx, plan, period)? {
+    for (check, seen) in beyond_findings(tx, plan, period, &mut Ahead::ignored(period))? {
         let spans: Vec<Span> = seen.degraded.into_iter().map(clipped).filter(|span| span.from < span.to).collect();
         if !spans.is_empty() {
             degraded.insert(check, spans);
@@ -178,10 +220,15 @@ pub(crate) fn changes(
 }
 
 /// Batteries, counters and warnings of each check of the plan.
-fn beyond_findings(tx: &dyn ReadTx, plan: &Site, period: Span) -> Result<BTreeMap<CheckId, Unfolded>, DeskError> {
+fn beyond_findings(
+    tx: &dyn ReadTx,
+    plan: &Site,
+    period: Span,
+    ahead: &mut Ahead,
+) -> Result<BTreeMap<CheckId, Unfolded>, DeskError> {
     let key = SiteKey { client: &plan.client, site: &plan.site };
     let mut stretches: BTreeMap<CheckId, Vec<Stretch>> = BTreeMap::new();
-    for row in tx.stretches(key, period.from, period.to)? {
+    for row in tx.stretches(key, period.from, ahead.reach)? {
         let seen =
             serde_json::from_str(&row.seen).map_err(|error| DeskError::unreadable("stretch of samples", &error))?;
         let stretch = Stretch { from: row.from, to: row.to, received: row.received_at, seen };
@@ -195,7 +242,7 @@ fn beyond_findings(tx: &dyn ReadTx, plan: &Site, period: Span) -> Result<BTreeMa
     let known = |(check, stretches): (CheckId, Vec<Stretch>)| {
         let planned = plan.checks.get(&check)?;
         let mut readings: Vec<Reading> = keep::readings(stretches.iter());
-        readings.retain(|reading| reading.at < period.to);
+        readings.retain(|reading| ahead.is_in(reading.at));
         readings.sort_by_key(|reading| (reading.at, reading.received));
         Some((check, unfolded(planned, &readings)))
     };
@@ -239,9 +286,12 @@ fn ended_unsaid(
     key: SiteKey<'_>,
     row: &FindingRow,
     fact: &FindingFact,
-    until: Timestamp,
+    ahead: &mut Ahead,
 ) -> Result<Option<Ended>, DeskError> {
-    for change in tx.changes(key, &fact.id.check, fact.detected, until)? {
+    for change in tx.changes(key, &fact.id.check, fact.detected, ahead.reach)? {
+        if !ahead.is_in(change.at) {
+            break;
+        }
         let is_own = change.agent == row.agent && fact.detected < change.at;
         if is_own && read_state(&change.state)? == CheckState::Ok {
             let restored = Bounds { not_before: Some(fact.detected), not_after: change.at };

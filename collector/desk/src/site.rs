@@ -54,7 +54,8 @@ pub(crate) fn judge(
     let cells = book.sites.cells.of(&*tx, &plan, now)?;
     // Facts of this very instant belong in.
     let to = now.saturating_add(SignedDuration::from_micros(1)).unwrap_or(now);
-    let mut facts = facts::of_site(&*tx, &plan, Span { from, to }, &cells)?;
+    let mut ahead = facts::Ahead::noted(Span { from, to });
+    let mut facts = facts::of_site(&*tx, &plan, Span { from, to }, &cells, &mut ahead)?;
     facts.until = now;
     let judged = correlate(&plan, &facts, &rules).incidents;
     let view = gather(&*tx, book, client, site, &rules, now)?;
@@ -62,7 +63,7 @@ pub(crate) fn judge(
     for effect in &effects {
         case::apply(tx, book, effect)?;
     }
-    let next = next_wake(&plan, &facts, &rules).into_iter().chain(due).min();
+    let next = next_wake(&plan, &facts, &rules).into_iter().chain(due).chain(ahead.first).min();
     tx.put_site_due(key, next.filter(|_| !is_broken(Rule::DeadlineIsStored)))?;
     Ok(u64::try_from(effects.len()).unwrap_or(u64::MAX))
 }

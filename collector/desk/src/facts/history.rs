@@ -11,7 +11,7 @@ use upheld_detection::{
 use upheld_model::{AgentId, CheckId, ClientId, SiteId, UnknownReason};
 use upheld_store::{ReadTx, agents::AgentStatus, facts::SiteKey};
 
-use super::{BEFORE, DayCells, Said, changes, of_site, read_said};
+use super::{Ahead, BEFORE, DayCells, Said, changes, of_site, read_said};
 use crate::{Desk, DeskError, book::HEARTBEAT_MS, clock, jobs, plan, tasks::refuse_forgotten};
 
 /// Three heartbeats: not heard for longer, an agent watches nothing that is known.
@@ -67,7 +67,7 @@ pub(crate) fn history(
     cells: &DayCells,
 ) -> Result<SiteHistory, DeskError> {
     let key = SiteKey { client: &plan.client, site: &plan.site };
-    let mut facts = of_site(tx, &plan, period, cells)?;
+    let mut facts = of_site(tx, &plan, period, cells, &mut Ahead::ignored(period))?;
     let unwatched = unwatched(tx, key, period, now)?;
     let mut checks = BTreeMap::new();
     for (check, planned) in &plan.checks {

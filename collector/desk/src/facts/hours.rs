@@ -20,7 +20,7 @@ use upheld_detection::{
 use upheld_model::{CheckId, ClientId, SiteId};
 use upheld_store::{ReadTx, facts::SiteKey};
 
-use super::{beyond_findings, read_hour, read_kept};
+use super::{Ahead, beyond_findings, read_hour, read_kept};
 use crate::DeskError;
 
 /// An hour that was bad on fewer days is no pattern, whatever the others say.
@@ -85,8 +85,10 @@ fn read(tx: &dyn ReadTx, plan: &Site, today: Date) -> Result<DayCells, DeskError
     for (_, body) in tx.kept_of_site(key)? {
         hours.extend(read_kept(&body)?.hour().filter(|hour| hour.from < period.to).cloned());
     }
-    let counts: BTreeMap<CheckId, Vec<Count>> =
-        beyond_findings(tx, plan, period)?.into_iter().map(|(check, seen)| (check, seen.counts)).collect();
+    let counts: BTreeMap<CheckId, Vec<Count>> = beyond_findings(tx, plan, period, &mut Ahead::ignored(period))?
+        .into_iter()
+        .map(|(check, seen)| (check, seen.counts))
+        .collect();
     let (mut found, mut measured) = (BTreeMap::new(), BTreeMap::new());
     for (check, hours) in by_check(hours.iter(), &plan.zone) {
         let days = hours.points.days(&plan.zone);

@@ -14,6 +14,7 @@ use upheld_model::{
     AgentEvent, CheckId, Counter, IncidentClass, IncidentKind, ObservedAt, Outcome, Sample, UnknownReason,
     finding::CheckState, sample::Value,
 };
+use upheld_store::StoreError;
 use upheld_wire::v1::Body;
 
 use super::world::{Agent, Receiver, World, book};
@@ -37,6 +38,22 @@ async fn a_finding_of_a_machine_that_was_set_back_ends_when_its_check_is_good_ag
         assert_eq!(world.view("acme/INC-1").await.restored_at.is_some(), state == CheckState::Ok);
     }
     assert_eq!(world.view("acme/INC-1").await.restored_at, Some(at.0));
+}
+
+#[tokio::test]
+async fn what_a_clock_that_stood_ahead_has_dated_is_looked_at_when_its_time_has_come() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    world.pass(3_600);
+    let finding = world.fail(&mut agent).await;
+    // It is set right, and what failed works again: judged then, nothing of it has begun.
+    world.pass(600 - 3_600);
+    world.mend(&mut agent, &finding).await;
+    let begins = finding.first_bad.0;
+    for (at, is_due) in [(begins - SignedDuration::from_secs(1), false), (begins, true)] {
+        let due = world.desk.store().read::<_, StoreError, _>("test.due", move |tx| tx.sites_due(at, 10)).await;
+        assert_eq!(due.unwrap().iter().any(|(client, _)| client.as_str() == "acme"), is_due, "{at}");
+    }
 }
 
 /// S3: one dip of 3 s; everything behind it fails and comes back, one camera does not.
