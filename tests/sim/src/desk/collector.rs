@@ -147,7 +147,7 @@ impl Collector {
             self.house.reopen()?;
             self.start_at = None;
             self.was_misled |= self.off_ms != 0;
-            self.was_unaware |= self.off_ms != 0 && !self.sees_it_is_behind(now_ms);
+            self.was_unaware |= self.off_ms != 0 && !self.sees_it_is_behind(now_ms) && !self.was_in_doubt()?;
             self.house.set_clocks(self.wall(now_ms), mono(now_ms));
             let now = self.wall(now_ms);
             match self.house.call(async |desk| desk.start_run(now).await) {
@@ -194,6 +194,11 @@ impl Collector {
     fn sees_it_is_behind(&self, now_ms: u64) -> bool {
         let away = now_ms - self.away_since.unwrap_or(now_ms).min(self.wrong_at);
         self.off_ms < 0 && away + ALIVE_EVERY + 30_000 < self.off_ms.unsigned_abs()
+    }
+
+    /// Whether the process before one that starts now stored that its clock is in doubt.
+    fn was_in_doubt(&self) -> Result<bool, String> {
+        Ok(self.read(|tx| tx.own_outage_open("clock"))?.is_some())
     }
 
     /// What an upload wakes.

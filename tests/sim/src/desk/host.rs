@@ -35,10 +35,11 @@ pub(super) struct Host {
     pub(super) bodies: u64,
 }
 
-/// A machine as it was.
+/// A machine as it was, with the clock of its hardware, which hypervisors keep beside the disk.
 #[derive(Clone)]
 pub(super) struct Machine {
     agent: Snapshot,
+    wall_off_ms: i64,
     memory: Option<(EngineSnapshot, Position)>,
     pub(super) at: u64,
 }
@@ -52,12 +53,14 @@ impl Host {
     }
 
     pub(super) fn machine(&self, now_ms: u64) -> Machine {
-        Machine { agent: self.agent.snapshot(), memory: self.memory.clone(), at: now_ms }
+        let (agent, wall_off_ms) = (self.agent.snapshot(), self.agent.wall_off_ms);
+        Machine { agent, wall_off_ms, memory: self.memory.clone(), at: now_ms }
     }
 
     /// The machine is set back to what it was.
     pub(super) fn restore(&mut self, machine: &Machine, alike: bool, now_ms: u64) {
         self.agent.restore(&machine.agent, alike, now_ms);
+        self.agent.wall_off_ms = machine.wall_off_ms;
         self.memory.clone_from(&machine.memory);
         self.engine = None;
         self.boots += 1;
