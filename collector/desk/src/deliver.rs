@@ -167,9 +167,10 @@ impl Desk {
     ) -> Result<Taken, DeskError> {
         let shared = Arc::clone(&self.shared);
         let (place, is_late) = (peer.clone(), judged.keeping.is_late);
+        let foreseen = judged.foreseen(&peer);
         let written = self
             .store
-            .write("desk.deliver", move |tx| {
+            .write_foreseeing("desk.deliver", foreseen, move |tx| {
                 if shared.is_among_others.get().is_some() && came.elapsed() > FRESH {
                     return Err(StoreError::Undone { name: "desk.deliver" }.into());
                 }

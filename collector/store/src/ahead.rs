@@ -7,7 +7,7 @@ use crate::{
     facts::{self, SiteKey},
     records::{self, AgentKey, RecordName},
     restores, sealed,
-    sql::{Asked, Sql},
+    sql::{Asked, Owned, Query, Sql},
 };
 
 /// A question, by the name of the call that asks it.
@@ -33,6 +33,25 @@ pub enum Ask<'a> {
     SealedVersion(SiteKey<'a>),
     /// [`sealed::SealedReads::sealing_key`].
     SealingKey(AgentKey<'a>),
+}
+
+/// What a transaction that writes will ask, known before it begins ([`Store::write_foreseeing`](crate::Store::write_foreseeing)).
+#[derive(Default)]
+pub struct Foreseen(Vec<Foreseeing>);
+
+/// One question of it.
+pub(crate) type Foreseeing = (&'static Query, Vec<Owned>);
+
+impl Foreseen {
+    /// These questions.
+    pub fn of(asks: &[Ask<'_>]) -> Self {
+        let owned = |(query, values): Asked<'_>| (query, values.into_iter().map(Owned::from).collect());
+        Self(asks.iter().map(|ask| owned(ask.asked())).collect())
+    }
+
+    pub(crate) fn questions(&self) -> &[Foreseeing] {
+        &self.0
+    }
 }
 
 /// Asking ahead.

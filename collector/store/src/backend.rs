@@ -1,11 +1,13 @@
 //! What a database must offer to stand behind a [`Store`](crate::Store).
 
-use crate::{ReadTx, StoreError, Tx};
+use crate::{ReadTx, StoreError, Tx, ahead::Foreseeing};
 
 /// A closure that waits to be run in a transaction, and its caller who waits for the answer.
 pub(crate) trait WriteJob: Send {
     /// The transaction's name.
     fn name(&self) -> &'static str;
+    /// What it will ask first, as far as that is known.
+    fn foreseen(&self) -> &[Foreseeing];
     /// Runs the closure. The verdict says whether to keep what it wrote; its caller is told by the verdict's
     /// `reply`, after the commit.
     fn run(self: Box<Self>, tx: &mut dyn Tx) -> Verdict;

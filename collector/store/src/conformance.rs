@@ -639,7 +639,7 @@ pub(crate) fn agent(client: &str, id: &str) -> AgentRow {
     }
 }
 
-fn present(agent: &AgentRow, seconds: i64) -> AgentNowRow {
+pub(crate) fn present(agent: &AgentRow, seconds: i64) -> AgentNowRow {
     AgentNowRow {
         client: agent.client.clone(),
         agent: agent.agent.clone(),

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     ReadTx, StoreError, Tx,
+    ahead::{Foreseeing, Foreseen},
     backend::{Backend, Verdict, WriteJob},
 };
 
@@ -44,13 +45,24 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
     {
+        self.write_foreseeing(name, Foreseen::default(), work).await
+    }
+
+    /// The same with what `work` will ask first: over a line that is asked at once for all who share a commit, as their
+    /// transaction begins. A hint, which changes no answer ([`AheadReads`](crate::ahead::AheadReads)).
+    pub async fn write_foreseeing<T, E, F>(&self, name: &'static str, foreseen: Foreseen, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+    {
         let (answer, answered) = oneshot::channel();
         let fence = self.fence;
         let work = move |tx: &mut dyn Tx| match fence {
             Some(Fence { task, number }) if !tx.is_leased(task, number)? => Err(StoreError::Fenced { task }.into()),
             Some(_) | None => work(tx),
         };
-        self.backend.submit_write(Box::new(Job { name, work, answer })).await;
+        self.backend.submit_write(Box::new(Job { name, foreseen, work, answer })).await;
         answered.await.unwrap_or_else(|_| Err(StoreError::Stopped { name }.into()))
     }
 
@@ -77,6 +89,7 @@ impl Store {
 
 struct Job<T, E, F> {
     name: &'static str,
+    foreseen: Foreseen,
     work: F,
     answer: oneshot::Sender<Result<T, E>>,
 }
@@ -89,6 +102,10 @@ where
 {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn foreseen(&self) -> &[Foreseeing] {
+        self.foreseen.questions()
     }
 
     fn run(self: Box<Self>, tx: &mut dyn Tx) -> Verdict {

@@ -18,6 +18,8 @@ mod connect;
 pub mod copy;
 mod export;
 pub mod follow;
+mod joined;
+mod known;
 mod line;
 mod many;
 mod marks;
@@ -26,6 +28,7 @@ mod migrate;
 pub(crate) mod query;
 mod readers;
 mod retry;
+mod texts;
 mod waiting;
 mod writer;
 
@@ -136,8 +139,10 @@ fn open_here(url: &str, options: &Options) -> Result<Store, StoreError> {
         marks::make(&client).await?;
         Ok::<_, StoreError>(marks::home(&client).await)
     })?;
-    let readers = readers::Readers::over(reading, io.handle().clone());
-    let pen = writer::Pen::over(writing, io.handle().clone(), marks::Marks::new(options.watch.clone(), home));
+    let texts = Arc::<texts::Texts>::default();
+    let readers = readers::Readers::over(reading, io.handle().clone(), Arc::clone(&texts));
+    let marks = marks::Marks::new(options.watch.clone(), home);
+    let pen = writer::Pen::over(writing, io.handle().clone(), marks, texts);
     let writer = Writer::start(pen).map_err(|error| address.unreachable(error))?;
     Ok(Store::over(Arc::new(Postgres { readers, writer: Some(writer), io: Some(io), address: address.shown })))
 }

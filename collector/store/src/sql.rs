@@ -11,7 +11,7 @@ mod values;
 use crate::StoreError;
 
 pub(crate) use columns::{At, Bits, Id16, Parsed, Sha};
-pub(crate) use values::{Column, Param, Params, Value, texts};
+pub(crate) use values::{Column, Owned, Param, Params, Value, texts};
 
 /// A query. Its text starts with its name as a comment, so that a slow one is recognised in any log.
 pub(crate) struct Query {

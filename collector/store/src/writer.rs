@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     StoreError,
+    ahead::Foreseeing,
     backend::{Verdict, WriteJob},
     sql::{Connection, Sql},
 };
@@ -26,8 +27,8 @@ const QUEUE_MAX: usize = 1_024;
 
 /// A database's one writing connection.
 pub(crate) trait Writing: Send + 'static {
-    /// Begins a group's transaction.
-    fn begin(&mut self) -> Result<(), StoreError>;
+    /// Begins a group's transaction, whose jobs will ask this.
+    fn begin(&mut self, foreseen: &[&Foreseeing]) -> Result<(), StoreError>;
     /// Whether that transaction still stands; the database may have undone it.
     fn stands(&self) -> bool;
     /// Where a job's queries run.
@@ -108,7 +109,9 @@ fn write_groups(database: &mut impl Writing, mut jobs: mpsc::Receiver<Box<dyn Wr
 fn write_group(database: &mut impl Writing, group: &mut Vec<Box<dyn WriteJob>>) {
     let began = Instant::now();
     metrics::histogram!("upheld_store_group_jobs").record(u32::try_from(group.len()).unwrap_or(u32::MAX));
-    if let Err(error) = database.begin() {
+    let foreseen: Vec<_> = group.iter().flat_map(|job| job.foreseen()).collect();
+    let begun = database.begin(&foreseen);
+    if let Err(error) = begun {
         group.drain(..).for_each(|job| job.refuse(error.clone()));
         return;
     }

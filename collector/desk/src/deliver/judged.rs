@@ -9,7 +9,7 @@ use upheld_model::{Digest, SiteId};
 use upheld_store::{
     ReadTx, Tx,
     agents::AgentRow,
-    ahead::Ask,
+    ahead::{Ask, Foreseen},
     facts::SiteKey,
     records::{AgentKey, HeadRow, RecordName},
 };
@@ -101,6 +101,16 @@ impl Judged {
         Ok(Self { row, heads, verdict: Some(verdict), keeping, secrets: Some(sealed::at(tx, peer)?) })
     }
 
+    /// What [`Judged::confirm`] will ask.
+    pub(super) fn foreseen(&self, peer: &AgentPeer) -> Foreseen {
+        let key = AgentKey { client: &peer.client, agent: &peer.agent };
+        if self.is_fork() { Foreseen::default() } else { Foreseen::of(&confirmed_by(key)) }
+    }
+
+    fn is_fork(&self) -> bool {
+        matches!(self.verdict, Some(Verdict::Fork(_) | Verdict::Clone(_)))
+    }
+
     /// The same verdict if nothing that it rests on has changed meanwhile, else a new one. What is known of an agent's
     /// records, and the fold of its samples, change only together with its heads.
     pub(super) fn confirm(
@@ -112,15 +122,20 @@ impl Judged {
         now: Timestamp,
     ) -> Result<Self, DeskError> {
         let key = AgentKey { client: &peer.client, agent: &peer.agent };
-        let is_fork = matches!(self.verdict, Some(Verdict::Fork(_) | Verdict::Clone(_)));
+        let is_fork = self.is_fork();
         if !is_fork {
-            tx.ahead(&[Ask::Agent(&peer.agent), Ask::Heads(key), Ask::BookVersion, Ask::AgentNow(key)])?;
+            tx.ahead(&confirmed_by(key))?;
         }
         if !is_fork && tx.agent(&peer.agent)? == self.row && tx.heads(key)? == self.heads {
             return Ok(self);
         }
         Self::new(&*tx, books, peer, request, now)
     }
+}
+
+/// What is asked to see whether a verdict holds, and to write what the upload brings.
+fn confirmed_by(key: AgentKey<'_>) -> [Ask<'_>; 4] {
+    [Ask::Agent(key.agent), Ask::Heads(key), Ask::BookVersion, Ask::AgentNow(key)]
 }
 
 /// Asks at once, with one question more, all that judging this request asks one after the other.

@@ -13,15 +13,16 @@ use std::{
 };
 
 use deadpool_postgres::{Object, Pool};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::join};
 use tokio::runtime::Handle;
-use tokio_postgres::{Error, Row as PgRow, SimpleQueryMessage, types::ToSql};
+use tokio_postgres::{Error, Row as PgRow, SimpleQueryMessage, Statement, types::ToSql};
 
 use super::{
+    joined::Given,
     many::{Column, Make},
     meaning::{is_lost, meaning},
     retry::{TO_BEGIN, Trouble, wait},
-    waiting::Waiting,
+    waiting::{Step, Waiting, What, Whose},
 };
 use crate::{StoreError, sql::Value};
 
@@ -39,6 +40,15 @@ pub(super) enum Say<'a> {
         sets: &'a [Vec<Value<'a>>],
         /// What makes one statement of it for all sets.
         make: Option<Make>,
+    },
+    /// A statement of several questions.
+    Joined {
+        /// The first one's name.
+        name: &'static str,
+        /// Its text in PostgreSQL's words.
+        text: &'a str,
+        /// Its parameters.
+        params: &'a [Given<'a, 'a>],
     },
 }
 
@@ -70,7 +80,7 @@ impl Failed {
 impl Say<'_> {
     fn name(&self) -> &'static str {
         match self {
-            Self::Words(name, _) | Self::Ask { name, .. } => name,
+            Self::Words(name, _) | Self::Ask { name, .. } | Self::Joined { name, .. } => name,
         }
     }
 }
@@ -132,6 +142,34 @@ impl Line {
         (self.client.into_inner(), has_begun)
     }
 
+    /// Begins a transaction by these words and asks something in it in the same go; what each answered.
+    pub(super) fn begin(
+        &self,
+        words: &str,
+        ask: Option<&Say<'_>>,
+    ) -> Result<(Vec<SimpleQueryMessage>, Option<Told>), (&'static str, Error)> {
+        const NAME: &str = "store.begin";
+        let client = self.client.borrow();
+        let (Some(client), ask) = (client.as_ref(), ask) else { return Ok((Vec::new(), None)) };
+        self.io.block_on(async {
+            let begun = client.simple_query(words);
+            let Some(Say::Joined { name, text, params }) = ask else {
+                return Ok((begun.await.map_err(|error| (NAME, error))?, None));
+            };
+            // What is not known yet is asked for before, where it begins nothing.
+            let statement = client.prepare_cached(text).await.map_err(|error| (*name, error))?;
+            // Both leave with the first look at them, in this order.
+            let (begun, told) = join(begun, asked(client, statement, params.iter().collect())).await;
+            Ok((begun.map_err(|error| (NAME, error))?, Some(told.map_err(|error| (*name, error))?)))
+        })
+    }
+
+    /// What the server says of a statement's types.
+    pub(super) fn describe(&self, text: &str) -> Option<Statement> {
+        let client = self.client.borrow();
+        self.io.block_on(client.as_ref()?.prepare_cached(text)).ok()
+    }
+
     /// Asks `text` alone, whose values are all in it.
     pub(super) fn simple(&self, name: &'static str, text: &str) -> Result<Vec<SimpleQueryMessage>, Failed> {
         let client = self.client.borrow();
@@ -166,7 +204,12 @@ impl Line {
                 return Err(failed);
             }
             self.unbegun.replace(None);
-            let Some(job) = owners.get(place).copied().filter(|job| self.waiting.borrow().has_ended(*job)) else {
+            let whose = owners.get(place).copied();
+            let has_ended = |whose: &Whose| match *whose {
+                Whose::Job(job) => self.waiting.borrow().has_ended(job),
+                Whose::AllFrom(_) => true,
+            };
+            let Some(whose) = whose.filter(has_ended) else {
                 // The job that stands: it was opened before whatever failed of it, or all is lost.
                 self.is_broken.set(!self.waiting.borrow_mut().were_said_up_to(place));
                 self.spoiled.replace(Some(failed.error.clone()));
@@ -176,7 +219,11 @@ impl Line {
                 self.is_broken.set(true);
                 return Err(failed);
             }
-            self.waiting.borrow_mut().undone_later(job, failed.error);
+            match whose {
+                Whose::Job(job) => self.waiting.borrow_mut().undone_later(job, failed.error),
+                // Whose fault it is shows when each is said for itself.
+                Whose::AllFrom(first) => self.waiting.borrow_mut().part(first),
+            }
         }
     }
 
@@ -205,16 +252,28 @@ impl Line {
         false
     }
 
-    /// Says it all; which lines were of which job, in the order of the queue, and the answers of all up to the first that
-    /// failed.
-    fn said_all(&self, asks: &[Say<'_>]) -> (Vec<usize>, Vec<Answered>) {
+    /// Says it all; whose what was of the queue, in its order, and the answers of all up to the first that failed.
+    fn said_all(&self, asks: &[Say<'_>]) -> (Vec<Whose>, Vec<Answered>) {
         let (client, waiting) = (self.client.borrow(), self.waiting.borrow());
-        let sets = waiting.sets();
-        let (owners, mut lines) = waiting.lines(&sets);
+        let steps = waiting.steps();
+        let sets: Vec<_> = steps.iter().map(|step| step.what.sets()).collect();
+        let mut lines: Vec<Part<'_>> = steps.iter().zip(&sets).map(|(step, sets)| part(step, sets)).collect();
         lines.extend(asks.iter().map(Part::Given));
+        let owners = steps.iter().map(|step| step.whose).collect();
         let Some(client) = client.as_ref() else { return (owners, Vec::new()) };
         let told = self.io.block_on(say_in_order(client, &lines));
         (owners, told)
+    }
+}
+
+fn part<'a>(step: &'a Step<'a>, sets: &'a [Vec<Value<'a>>]) -> Part<'a> {
+    match &step.what {
+        What::Words(words) => Part::Words(words),
+        What::Changes(changes) => {
+            let first = changes.first().map(|change| (change.name, change.spoken.plain.as_str()));
+            let (name, text) = first.unwrap_or_default();
+            Part::Queued(Say::Ask { name, text, sets, make: What::make(sets) })
+        }
     }
 }
 
@@ -225,8 +284,8 @@ pub(super) const UNDO: &str = "ROLLBACK TO job; RELEASE job";
 type Answered = Result<Told, (&'static str, Error)>;
 
 /// A line of an exchange, of the queue or of whoever asks.
-pub(super) enum Part<'a> {
-    Words(String),
+enum Part<'a> {
+    Words(&'a str),
     Queued(Say<'a>),
     Given(&'a Say<'a>),
 }
@@ -324,6 +383,10 @@ impl<'f> Said<'f> {
         let (text, sets, make) = match say {
             Say::Words(_, words) => return self.words(words),
             Say::Ask { text, sets, make, .. } => (*text, *sets, *make),
+            Say::Joined { text, params, .. } => {
+                let statement = self.prepare(text).await?;
+                return Ok(vec![Sent::now(Box::pin(asked(self.client, statement, params.iter().collect())))]);
+            }
         };
         let single = self.prepare(text).await?;
         if let Some(make) = make {
@@ -341,7 +404,7 @@ impl<'f> Said<'f> {
     }
 
     /// A statement that is not known yet is asked for, behind what was sent.
-    async fn prepare(&mut self, text: &str) -> Result<tokio_postgres::Statement, Error> {
+    async fn prepare(&mut self, text: &str) -> Result<Statement, Error> {
         let client = self.client;
         let mut prepared = Box::pin(client.prepare_cached(text));
         if let Some(known) = prepared.as_mut().now_or_never() {
@@ -357,11 +420,7 @@ impl<'f> Said<'f> {
     }
 }
 
-async fn asked<P: ToSql + Sync>(
-    client: &Object,
-    statement: tokio_postgres::Statement,
-    values: Vec<P>,
-) -> Result<Told, Error> {
+async fn asked<P: ToSql + Sync>(client: &Object, statement: Statement, values: Vec<P>) -> Result<Told, Error> {
     let params: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
     if statement.columns().is_empty() {
         return Ok(Told { rows: Vec::new(), changed: client.execute(&statement, &params).await? });

@@ -3,7 +3,7 @@
 
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, private::BytesMut, to_sql_checked};
 
-use super::query::Refused;
+use super::{joined::renamed, query::Refused};
 use crate::sql::Value;
 
 /// What makes one statement for many sets of values of the one for a single set, and of the types of its parameters.
@@ -14,24 +14,21 @@ pub(super) fn insert_many(spoken: &str, types: &[Type]) -> Option<String> {
     let numbers: Vec<String> = (1..=types.len()).map(|number| format!("${number}")).collect();
     let values = format!(" VALUES ({})", numbers.join(", "));
     let (into, rest) = spoken.split_once(&values)?;
-    Some(format!("{into} SELECT * FROM {}{rest}", arrays(types)))
+    Some(format!("{into} SELECT * FROM {}{rest}", arrays(types, 1)))
 }
 
 /// A query, for many sets of its values: answers with a row for each, in their order, whether it finds anything.
 pub(super) fn find_many(spoken: &str, types: &[Type]) -> Option<String> {
-    let mut one = spoken.to_owned();
-    // From the last one down: `$1` is the beginning of `$12` too.
-    for number in (1..=types.len()).rev() {
-        one = one.replace(&format!("${number}"), &format!("given.v{number}"));
-    }
+    let one = renamed(spoken, types.len(), |number| format!("given.v{number}"));
     let columns: String = (1..=types.len()).map(|number| format!("v{number}, ")).collect();
-    let arrays = arrays(types);
+    let arrays = arrays(types, 1);
     Some(format!("SELECT EXISTS ({one})::int FROM {arrays} WITH ORDINALITY AS given({columns}place) ORDER BY place"))
 }
 
-fn arrays(types: &[Type]) -> String {
+/// Parameters from `first` on as a table with a column for each of these types.
+pub(super) fn arrays(types: &[Type], first: usize) -> String {
     let arrays: Vec<String> =
-        types.iter().enumerate().map(|(at, ty)| format!("${}::{}[]", at + 1, ty.name())).collect();
+        types.iter().enumerate().map(|(at, ty)| format!("${}::{}[]", at + first, ty.name())).collect();
     format!("unnest({})", arrays.join(", "))
 }
 

@@ -1,57 +1,94 @@
 //! Queries on a connection of PostgreSQL's: our values in its types, the shared text in its dialect.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, sync::Arc};
 
 use tokio_postgres::{
-    Row as PgRow,
+    Error, Row as PgRow, SimpleQueryMessage,
     types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked},
 };
 
 use super::{
+    joined::{Given, Joined},
+    known::{Among, Answer, For, Known},
     line::{Line, Say, Told},
-    many::{Make, find_many, insert_many},
-    waiting::{Change, Owned},
+    many::{Column, Make, find_many, insert_many},
+    texts::{Changes, Spoken, Texts},
+    waiting::Change,
 };
 use crate::{
     StoreError,
-    sql::{Asked, Cells, Connection, Misread, Query, Read, Row, Value, query},
+    ahead::Foreseeing,
+    sql::{Asked, Cells, Connection, Misread, Owned, Query, Read, Row, Value, query},
 };
 
 /// A connection inside a transaction, for a thread that may wait.
 pub(super) struct Blocking {
     pub(super) line: Line,
+    texts: Arc<Texts>,
     /// What was answered before it is asked.
-    ahead: RefCell<Vec<Ahead>>,
-}
-
-struct Ahead {
-    sql: &'static str,
-    values: Vec<Owned>,
-    rows: Vec<PgRow>,
+    known: RefCell<Known>,
 }
 
 impl Blocking {
-    pub(super) fn over(line: Line) -> Self {
-        Self { line, ahead: RefCell::default() }
+    pub(super) fn over(line: Line, texts: Arc<Texts>) -> Self {
+        Self { line, texts, known: RefCell::default() }
+    }
+
+    /// Begins a transaction by these words, and asks in the same go what its jobs are going to ask. What that answered
+    /// is kept; returned is what the words answered.
+    pub(super) fn begin(
+        &self,
+        words: &str,
+        foreseen: &[&Foreseeing],
+    ) -> Result<Vec<SimpleQueryMessage>, (&'static str, Error)> {
+        let asks = foreseen.iter().map(|(query, values)| (*query, values.iter().map(Owned::value).collect()));
+        let asking = Asking::of(&self.texts, asks);
+        let Some((joined, params)) = asking.statement(&self.line, &self.texts) else {
+            return Ok(self.line.begin(words, None)?.0);
+        };
+        let say = Say::Joined { name: asking.name(), text: &joined.text, params: &params };
+        let (begun, told) = self.line.begin(words, Some(&say))?;
+        if let Some(told) = told {
+            self.keep(&asking, &joined, told, For::Group);
+        }
+        Ok(begun)
     }
 
     /// A job begins or ends: what was answered ahead was for the one before.
-    pub(super) fn forget_all(&self) {
-        self.ahead.borrow_mut().clear();
+    pub(super) fn forget_of_job(&self) {
+        self.known.borrow_mut().forget_of_job();
     }
 
-    /// What was answered ahead of a table that is about to change is not true any more.
-    fn forget(&self, change: &Query) {
-        let mut ahead = self.ahead.borrow_mut();
-        match changed_table(change.sql) {
-            Some(table) => ahead.retain(|known| !names_table(known.sql, table)),
-            None => ahead.clear(),
+    /// Something was changed that no query of ours says.
+    pub(super) fn forget_all(&self) {
+        self.known.borrow_mut().forget_all();
+    }
+
+    fn keep(&self, asking: &Asking<'_>, joined: &Joined, told: Told, whose: For) {
+        let mut known = self.known.borrow_mut();
+        let mut rows: Vec<Vec<Vec<PgRow>>> =
+            asking.0.iter().map(|question| question.sets.iter().map(|_| Vec::new()).collect()).collect();
+        for row in told.rows {
+            let at = |column| row.try_get::<_, i64>(column).ok().and_then(|number| usize::try_from(number).ok());
+            let of =
+                at(0).zip(at(1)).and_then(|(question, place)| rows.get_mut(question)?.get_mut(place.checked_sub(1)?));
+            match of {
+                Some(of) => of.push(row),
+                // An answer to nothing that was asked: then none of it is believed.
+                None => return,
+            }
+        }
+        for ((question, rows), columns) in asking.0.iter().zip(rows).zip(&joined.columns) {
+            for (values, rows) in question.sets.iter().zip(rows) {
+                let of = values.iter().map(|value| Owned::from(*value)).collect();
+                known.keep(question.sql, &question.spoken, of, whose, Answer { rows, columns: Arc::clone(columns) });
+            }
         }
     }
 
     fn ask(&self, query: &Query, sets: &[Vec<Value<'_>>], make: Option<Make>) -> Result<Told, StoreError> {
-        let text = spoken(query.sql);
-        let ask = Say::Ask { name: query.name, text: &text, sets, make };
+        let spoken = self.texts.of(query.sql);
+        let ask = Say::Ask { name: query.name, text: &spoken.text, sets, make };
         if !query.guarded {
             let told = self.line.exchange(&[ask]).map_err(|failed| failed.error)?;
             return told.into_iter().next().ok_or(StoreError::Undone { name: query.name });
@@ -71,20 +108,70 @@ impl Blocking {
     }
 }
 
-/// The table that a change names.
-fn changed_table(sql: &str) -> Option<&str> {
-    let mut words = sql.split([' ', '(']);
-    words.find(|word| matches!(*word, "INTO" | "UPDATE" | "FROM"))?;
-    words.next()
+/// Questions that are asked at one time, each with all sets of its values.
+struct Asking<'v>(Vec<Question<'v>>);
+
+struct Question<'v> {
+    name: &'static str,
+    sql: &'static str,
+    spoken: Arc<Spoken>,
+    sets: Vec<Vec<Value<'v>>>,
 }
 
-fn names_table(sql: &str, table: &str) -> bool {
-    sql.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).any(|word| word == table)
+impl<'v> Asking<'v> {
+    fn of(texts: &Texts, asks: impl Iterator<Item = Asked<'v>>) -> Self {
+        let mut questions: Vec<Question<'v>> = Vec::new();
+        for (Query { name, sql, .. }, values) in asks {
+            match questions.iter_mut().find(|question| question.sql == *sql) {
+                Some(question) if question.sets.contains(&values) => {}
+                Some(question) => question.sets.push(values),
+                None => questions.push(Question { name, sql, spoken: texts.of(sql), sets: vec![values] }),
+            }
+        }
+        Self(questions)
+    }
+
+    fn name(&self) -> &'static str {
+        self.0.first().map_or("store.ahead", |question| question.name)
+    }
+
+    /// What asks all of it, and its parameters; `None` where there is nothing to ask, or the server does not say how.
+    fn statement(&self, line: &Line, texts: &Texts) -> Option<(Arc<Joined>, Vec<Given<'_, 'v>>)> {
+        if self.0.is_empty() {
+            return None;
+        }
+        for Question { spoken, .. } in &self.0 {
+            if spoken.described().is_none() {
+                spoken.describe(&line.describe(&spoken.text)?);
+            }
+        }
+        let of = self.0.iter().map(|question| (question.sql, question.is_many())).collect();
+        let joined = texts.joined(of, || {
+            let questions = self.0.iter().map(|one| Some((&*one.spoken, one.spoken.described()?, one.is_many())));
+            Some(Joined::of(&questions.collect::<Option<Vec<_>>>()?))
+        })?;
+        Some((joined, self.0.iter().flat_map(Question::given).collect()))
+    }
 }
 
-/// After rows of `query` that were not inserted.
-fn none_in_the_way(query: &Query) -> Result<(), StoreError> {
-    if !spoken(query.sql).ends_with(UNLESS_THERE) {
+impl<'v> Question<'v> {
+    fn is_many(&self) -> bool {
+        self.sets.len() > 1
+    }
+
+    fn given(&self) -> Vec<Given<'_, 'v>> {
+        let Self { sets, .. } = self;
+        match sets.as_slice() {
+            [one] => one.iter().map(|value| Given::One(*value)).collect(),
+            [first, ..] => (0..first.len()).map(|at| Given::Many(Column { sets, at })).collect(),
+            [] => Vec::new(),
+        }
+    }
+}
+
+/// After rows of a query that were not inserted.
+fn none_in_the_way(query: &Query, spoken: &Spoken) -> Result<(), StoreError> {
+    if !spoken.text.ends_with(UNLESS_THERE) {
         return Ok(());
     }
     Err(StoreError::Exists { name: query.name, what: "a row of its key is there".to_owned() })
@@ -99,10 +186,11 @@ impl Connection for Blocking {
     }
 
     fn run(&self, query: &Query, values: &[Value<'_>]) -> Result<usize, StoreError> {
-        self.forget(query);
-        let told = self.ask(query, &[values.to_vec()], None)?;
+        let (spoken, sets) = (self.texts.of(query.sql), [values.to_vec()]);
+        self.known.borrow_mut().change(&spoken, &sets);
+        let told = self.ask(query, &sets, None)?;
         if told.changed == 0 {
-            none_in_the_way(query)?;
+            none_in_the_way(query, &spoken)?;
         }
         Ok(usize::try_from(told.changed).unwrap_or(usize::MAX))
     }
@@ -116,10 +204,11 @@ impl Connection for Blocking {
             [one] => return self.run(query, one).map(drop),
             [_, _, ..] => {}
         }
-        self.forget(query);
+        let spoken = self.texts.of(query.sql);
+        self.known.borrow_mut().change(&spoken, sets);
         let told = self.ask(query, sets, Some(insert_many))?;
         if usize::try_from(told.changed).is_ok_and(|changed| changed < sets.len()) {
-            none_in_the_way(query)?;
+            none_in_the_way(query, &spoken)?;
         }
         Ok(())
     }
@@ -131,29 +220,24 @@ impl Connection for Blocking {
         if query.guarded || self.line.spoiled().is_some() || !self.line.waiting.borrow().has_room() {
             return self.run_all(query, sets);
         }
-        self.forget(query);
-        let sets: Vec<Vec<Owned>> =
-            sets.iter().map(|values| values.iter().map(|value| Owned::from(*value)).collect()).collect();
-        let make = (sets.len() > 1).then_some(insert_many as Make);
+        let spoken = self.texts.of(query.sql);
+        self.known.borrow_mut().change(&spoken, sets);
+        let sets = sets.iter().map(|values| values.iter().map(|value| Owned::from(*value)).collect()).collect();
         // A row in the way ends its job, which nobody waits for either: so the server has to say it.
-        let change = Change { name: query.name, text: plainly(query.sql), sets, make };
-        self.line.waiting.borrow_mut().keep(change);
+        self.line.waiting.borrow_mut().keep(Change { name: query.name, spoken, sets });
         Ok(())
     }
 
     fn ahead(&self, asks: &[Asked<'_>]) -> Result<(), StoreError> {
-        let texts: Vec<String> = asks.iter().map(|(query, _)| spoken(query.sql)).collect();
-        let sets: Vec<[Vec<Value<'_>>; 1]> = asks.iter().map(|(_, values)| [values.clone()]).collect();
-        let each = asks.iter().zip(&texts).zip(&sets);
-        let asked: Vec<Say<'_>> =
-            each.map(|((ask, text), sets)| Say::Ask { name: ask.0.name, text, sets, make: None }).collect();
-        let told = self.line.exchange(&asked).map_err(|failed| failed.error)?;
-        let known = asks.iter().zip(told).map(|((query, values), Told { rows, .. })| Ahead {
-            sql: query.sql,
-            values: values.iter().map(|value| Owned::from(*value)).collect(),
-            rows,
-        });
-        self.ahead.borrow_mut().extend(known);
+        let is_known = |(query, values): &&Asked<'_>| self.known.borrow().find(query.sql, values).is_some();
+        let unknown = asks.iter().filter(|ask| !is_known(ask)).cloned();
+        let asking = Asking::of(&self.texts, unknown);
+        let Some((joined, params)) = asking.statement(&self.line, &self.texts) else { return Ok(()) };
+        let say = Say::Joined { name: asking.name(), text: &joined.text, params: &params };
+        let told = self.line.exchange(&[say]).map_err(|failed| failed.error)?;
+        if let Some(told) = told.into_iter().next() {
+            self.keep(&asking, &joined, told, For::Job);
+        }
         Ok(())
     }
 
@@ -182,28 +266,24 @@ impl Connection for Blocking {
         limit: usize,
         read: &mut dyn FnMut(&Row<'_>) -> Read<()>,
     ) -> Result<(), StoreError> {
-        let is_it =
-            |known: &Ahead| known.sql == query.sql && known.values.iter().map(Owned::value).eq(values.iter().copied());
-        let known = self.ahead.borrow().iter().position(is_it);
-        let rows = match known {
-            Some(at) => self.ahead.borrow_mut().swap_remove(at).rows,
-            None => {
-                if changed_by(query) {
-                    self.forget(query);
-                }
-                self.ask(query, &[values.to_vec()], None)?.rows
+        let known = self.known.borrow().find(query.sql, values);
+        if let Some(answer) = known {
+            let rows = answer.rows.iter().map(|row| Among { row, columns: &answer.columns });
+            for row in rows.take(limit) {
+                read(&Row(&row)).map_err(|misread| misread.of(query.name))?;
             }
-        };
-        for row in rows.iter().take(limit) {
+            return Ok(());
+        }
+        let sets = [values.to_vec()];
+        let spoken = self.texts.of(query.sql);
+        if spoken.changes != Changes::Nothing {
+            self.known.borrow_mut().change(&spoken, &sets);
+        }
+        for row in self.ask(query, &sets, None)?.rows.iter().take(limit) {
             read(&Row(row)).map_err(|misread| misread.of(query.name))?;
         }
         Ok(())
     }
-}
-
-/// Whether a query that answers with rows changes some too (`RETURNING`).
-fn changed_by(query: &Query) -> bool {
-    query.sql.contains(" RETURNING ")
 }
 
 /// Why a value is not what its place takes.
@@ -226,7 +306,7 @@ pub(crate) fn spoken(sql: &str) -> String {
 }
 
 /// The same without [`UNLESS_THERE`]: a row in the way is an error of the server's.
-fn plainly(sql: &str) -> String {
+pub(super) fn plainly(sql: &str) -> String {
     let mut said = String::with_capacity(sql.len());
     let mut words = sql.split(' ');
     while let Some(word) = words.next() {

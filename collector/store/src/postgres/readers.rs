@@ -16,20 +16,22 @@ use super::{
     meaning::{meaning_of_pool, trouble_of_pool},
     query::Blocking,
     retry::{TO_BEGIN, wait},
+    texts::Texts,
 };
 use crate::{StoreError, backend::ReadJob, sql::Sql};
 
 pub(super) struct Readers {
     io: Handle,
     pool: Pool,
+    texts: Arc<Texts>,
     /// As many permits as connections: no thread waits for one.
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
-    pub(super) fn over(pool: Pool, io: Handle) -> Self {
+    pub(super) fn over(pool: Pool, io: Handle, texts: Arc<Texts>) -> Self {
         let permits = Arc::new(Semaphore::new(pool.status().max_size));
-        Self { io, pool, permits }
+        Self { io, pool, texts, permits }
     }
 
     /// Waits for its turn and runs the job on a thread that may block.
@@ -37,11 +39,11 @@ impl Readers {
         let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
             return job(Err(StoreError::Stopped { name }));
         };
-        let (io, pool) = (self.io.clone(), self.pool.clone());
+        let (io, pool, texts) = (self.io.clone(), self.pool.clone(), Arc::clone(&self.texts));
         self.io.spawn_blocking(move || {
             match io.block_on(connection(&pool, name)) {
                 Ok(client) => {
-                    let connection = Blocking::over(Line::beginning(client, io.clone(), pool, BEGIN));
+                    let connection = Blocking::over(Line::beginning(client, io.clone(), pool, BEGIN), texts);
                     // A panic in the job ends that job alone: its caller sees `Stopped`, the connection goes back.
                     drop(catch_unwind(AssertUnwindSafe(|| job(Ok(&Sql(&connection))))));
                     if let (Some(client), true) = connection.line.into_client() {

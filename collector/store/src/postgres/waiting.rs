@@ -1,10 +1,16 @@
 //! What waits to be said: whole jobs that have ended, and the one that stands. Pure: it holds no connection.
 
+use std::{collections::HashSet, sync::Arc};
+
 use super::{
-    line::{Part, Say, UNDO},
-    many::Make,
+    line::UNDO,
+    many::{Make, insert_many},
+    texts::{Changes, Conflict, Spoken},
 };
-use crate::{StoreError, sql::Value};
+use crate::{
+    StoreError,
+    sql::{Owned, Value},
+};
 
 /// More bytes than this do not wait for the next question.
 const WAITING_MAX: usize = 1 << 20;
@@ -15,6 +21,8 @@ pub(super) struct Waiting {
     jobs: Vec<Job>,
     undone: Vec<(usize, StoreError)>,
     bytes: usize,
+    /// Whether each job is said for itself: together they failed.
+    is_parted: bool,
 }
 
 struct Job {
@@ -29,53 +37,102 @@ struct Job {
 /// A change whose outcome nobody waits for.
 pub(super) struct Change {
     pub(super) name: &'static str,
-    pub(super) text: String,
+    pub(super) spoken: Arc<Spoken>,
     pub(super) sets: Vec<Vec<Owned>>,
-    pub(super) make: Option<Make>,
 }
 
-impl Change {
-    fn values(&self) -> Vec<Vec<Value<'_>>> {
-        self.sets.iter().map(|set| set.iter().map(Owned::value).collect()).collect()
-    }
+/// One thing to say of what waits.
+pub(super) struct Step<'a> {
+    pub(super) whose: Whose,
+    pub(super) what: What<'a>,
 }
 
-/// A [`Value`] that waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Owned {
-    Null,
-    Int(i64),
-    Text(String),
-    Blob(Vec<u8>),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// Of one job, by its place in the queue.
+    Job(usize),
+    /// Of all that have ended from this one on.
+    AllFrom(usize),
 }
 
-impl Owned {
-    pub(super) fn value(&self) -> Value<'_> {
+pub(super) enum What<'a> {
+    Words(String),
+    /// Changes of one text.
+    Changes(Vec<&'a Change>),
+}
+
+impl What<'_> {
+    /// All their values, in order.
+    pub(super) fn sets(&self) -> Vec<Vec<Value<'_>>> {
         match self {
-            Self::Null => Value::Null,
-            Self::Int(value) => Value::Int(*value),
-            Self::Text(value) => Value::Text(value),
-            Self::Blob(value) => Value::Blob(value),
+            Self::Words(_) => Vec::new(),
+            Self::Changes(changes) => {
+                let sets = changes.iter().flat_map(|change| &change.sets);
+                sets.map(|set| set.iter().map(Owned::value).collect()).collect()
+            }
         }
     }
 
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Null | Self::Int(_) => 8,
-            Self::Text(value) => value.len(),
-            Self::Blob(value) => value.len(),
-        }
+    /// What makes one statement of them all.
+    pub(super) fn make(sets: &[Vec<Value<'_>>]) -> Option<Make> {
+        (sets.len() > 1).then_some(insert_many as Make)
     }
 }
 
-impl From<Value<'_>> for Owned {
-    fn from(value: Value<'_>) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Int(value) => Self::Int(value),
-            Value::Text(value) => Self::Text(value.to_owned()),
-            Value::Blob(value) => Self::Blob(value.to_owned()),
+/// The changes of several jobs, those of one text together. None comes before one that it may depend on: of its own table,
+/// or of one that its text names.
+fn together<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<Vec<&'a Change>> {
+    let mut all: Vec<Together<'a>> = Vec::new();
+    for change in changes {
+        let before = all.iter_mut().rfind(|before| before.touches(change));
+        let rest = match before {
+            Some(before) => before.take(change),
+            None => Some(change),
+        };
+        if let Some(change) = rest {
+            let mut new = Together { text: &change.spoken, changes: Vec::new(), keys: HashSet::new() };
+            let _first = new.take(change);
+            all.push(new);
         }
+    }
+    all.into_iter().map(|together| together.changes).collect()
+}
+
+struct Together<'a> {
+    text: &'a Arc<Spoken>,
+    changes: Vec<&'a Change>,
+    /// Of which rows, where one statement may change each but once.
+    keys: HashSet<Vec<Option<&'a Owned>>>,
+}
+
+impl<'a> Together<'a> {
+    fn touches(&self, change: &Change) -> bool {
+        let (Changes::Table(own), Changes::Table(other)) = (self.text.changes, change.spoken.changes) else {
+            return true;
+        };
+        self.text.names(other) || change.spoken.names(own)
+    }
+
+    /// Takes a change in; hands it back where it does not fit.
+    fn take(&mut self, change: &'a Change) -> Option<&'a Change> {
+        if !self.changes.is_empty() && self.text.plain != change.spoken.plain {
+            return Some(change);
+        }
+        match &change.spoken.conflict {
+            Conflict::Never => {}
+            Conflict::Unknown if self.changes.is_empty() => {}
+            Conflict::Unknown => return Some(change),
+            Conflict::By(key) => {
+                let keys: Vec<Vec<Option<&Owned>>> =
+                    change.sets.iter().map(|set| key.iter().map(|at| set.get(*at)).collect()).collect();
+                if keys.iter().any(|key| self.keys.contains(key)) {
+                    return Some(change);
+                }
+                self.keys.extend(keys);
+            }
+        }
+        self.changes.push(change);
+        None
     }
 }
 
@@ -148,35 +205,134 @@ impl Waiting {
         std::mem::take(&mut self.undone)
     }
 
-    /// The values of all changes, in their order.
-    pub(super) fn sets(&self) -> Vec<Vec<Vec<Value<'_>>>> {
-        let changes = self.jobs.iter().flat_map(|job| &job.changes);
-        changes.map(Change::values).collect()
+    /// All jobs that wait failed together and are undone, those before them were said: each is said for itself from now on.
+    pub(super) fn part(&mut self, first: usize) {
+        self.jobs.drain(..first);
+        self.is_parted = true;
     }
 
-    /// All that is to be said, with [`Waiting::sets`], and whose job each is. Words that follow each other are one line,
-    /// of the first's job: the second alone would not fail.
-    pub(super) fn lines<'a>(&'a self, sets: &'a [Vec<Vec<Value<'a>>>]) -> (Vec<usize>, Vec<Part<'a>>) {
-        let (mut owners, mut lines, mut sets) = (Vec::new(), Vec::new(), sets.iter());
+    /// All that is to be said, and whose it is. Jobs that are whole and have ended are said as one, since few fail. Words
+    /// that follow each other are one step, of the first's job: the second alone would not fail.
+    pub(super) fn steps(&self) -> Vec<Step<'_>> {
+        let mut steps = Vec::new();
+        let is_whole = |job: &Job| job.opens.is_some() && job.ends.is_some();
+        let first = self.jobs.iter().position(is_whole).unwrap_or(self.jobs.len());
+        let whole = self.jobs[first..].iter().take_while(|job| is_whole(job)).count();
+        let whole = if self.is_parted || whole < 2 { first..first } else { first..first + whole };
         for (index, job) in self.jobs.iter().enumerate() {
-            let words = |owners: &mut Vec<usize>, lines: &mut Vec<Part<'a>>, words: Option<&'static str>| {
-                let Some(words) = words else { return };
-                if let Some(Part::Words(before)) = lines.last_mut() {
-                    before.push_str("; ");
-                    before.push_str(words);
-                } else {
-                    owners.push(index);
-                    lines.push(Part::Words(words.to_owned()));
-                }
+            let (whose, changes) = if index == whole.start && !whole.is_empty() {
+                let all = self.jobs[whole.clone()].iter().flat_map(|job| &job.changes);
+                (Whose::AllFrom(index), together(all))
+            } else if whole.contains(&index) {
+                continue;
+            } else {
+                (Whose::Job(index), job.changes.iter().map(|change| vec![change]).collect())
             };
-            words(&mut owners, &mut lines, job.opens);
-            for (change, sets) in job.changes.iter().zip(&mut sets) {
-                let Change { name, text, make, .. } = change;
-                owners.push(index);
-                lines.push(Part::Queued(Say::Ask { name, text, sets, make: *make }));
-            }
-            words(&mut owners, &mut lines, job.ends);
+            words(&mut steps, whose, job.opens);
+            steps.extend(changes.into_iter().map(|changes| Step { whose, what: What::Changes(changes) }));
+            words(&mut steps, whose, job.ends);
         }
-        (owners, lines)
+        steps
+    }
+}
+
+fn words(steps: &mut Vec<Step<'_>>, whose: Whose, words: Option<&'static str>) {
+    let Some(words) = words else { return };
+    if let Some(Step { what: What::Words(before), .. }) = steps.last_mut() {
+        before.push_str("; ");
+        before.push_str(words);
+    } else {
+        steps.push(Step { whose, what: What::Words(words.to_owned()) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::texts::Texts;
+
+    const RECORD: &str = "/* r.insert */ INSERT INTO records (agent, seq) VALUES (?1, ?2)";
+    const HEAD: &str = "/* h.put */ INSERT INTO heads (agent, len) VALUES (?1, ?2) ON CONFLICT (agent) DO UPDATE SET len = excluded.len";
+    const CLEAR: &str = "/* h.clear */ DELETE FROM heads WHERE agent = ?1 AND len < ?2";
+
+    /// The queue after these jobs, each with its changes, all but the last `standing` of which have ended.
+    fn waiting(jobs: &[&[(&'static str, &str)]], standing: usize) -> Waiting {
+        let (texts, mut waiting) = (Texts::default(), Waiting::default());
+        for (number, changes) in jobs.iter().enumerate() {
+            waiting.open(number, "SAVEPOINT job");
+            for (sql, agent) in *changes {
+                let sets = vec![vec![Owned::Text((*agent).to_owned()), Owned::Int(1)]];
+                waiting.keep(Change { name: "change", spoken: texts.of(sql), sets });
+            }
+            if number + standing < jobs.len() {
+                waiting.end("RELEASE job");
+            }
+        }
+        waiting
+    }
+
+    /// All steps in short: words as they are, changes by their table and agents.
+    fn said(waiting: &Waiting) -> Vec<String> {
+        let agents = |sets: &[Vec<Value<'_>>]| -> String {
+            sets.iter().map(|set| format!(" {}", set[0].text().unwrap())).collect()
+        };
+        let step = |step: &Step<'_>| match &step.what {
+            What::Words(words) => words.clone(),
+            What::Changes(changes) => {
+                let name = changes[0].spoken.plain.split("*/ ").next().unwrap();
+                format!("{}{}", name.trim_start_matches("/* ").trim_end(), agents(&step.what.sets()))
+            }
+        };
+        waiting.steps().iter().map(step).collect()
+    }
+
+    #[test]
+    fn jobs_that_have_ended_are_said_as_one_and_the_one_that_stands_for_itself() {
+        let jobs: [&[_]; 3] = [&[(RECORD, "a"), (HEAD, "a")], &[(RECORD, "b"), (HEAD, "b")], &[(HEAD, "c")]];
+        let mut waiting = waiting(&jobs, 1);
+        let together = ["SAVEPOINT job", "r.insert a b", "h.put a b", "RELEASE job; SAVEPOINT job", "h.put c"];
+        assert_eq!(said(&waiting), together);
+        assert_eq!(waiting.steps()[3].whose, Whose::AllFrom(0));
+        assert_eq!(waiting.steps()[4].whose, Whose::Job(2));
+        waiting.part(0);
+        let apart = ["SAVEPOINT job", "r.insert a", "h.put a", "RELEASE job; SAVEPOINT job", "r.insert b", "h.put b"];
+        assert_eq!(said(&waiting)[..6], apart, "whose fault it is shows");
+    }
+
+    #[test]
+    fn no_change_comes_before_one_that_it_may_depend_on() {
+        let jobs: [&[_]; 3] = [&[(HEAD, "a"), (CLEAR, "a")], &[(HEAD, "b")], &[(RECORD, "b"), (CLEAR, "b")]];
+        let ordered = ["SAVEPOINT job", "h.put a", "h.clear a", "h.put b", "r.insert b", "h.clear b", "RELEASE job"];
+        assert_eq!(said(&waiting(&jobs, 0)), ordered);
+    }
+
+    #[test]
+    fn one_statement_changes_each_row_but_once() {
+        let jobs: [&[_]; 3] = [&[(HEAD, "a")], &[(HEAD, "a"), (RECORD, "a")], &[(HEAD, "b"), (RECORD, "a")]];
+        let apart = ["SAVEPOINT job", "h.put a", "h.put a b", "r.insert a a", "RELEASE job"];
+        assert_eq!(said(&waiting(&jobs, 0)), apart);
+    }
+
+    #[test]
+    fn a_job_that_was_begun_ends_before_others_are_said_together() {
+        let mut waiting = waiting(&[&[(HEAD, "a")]], 1);
+        waiting.were_said();
+        let texts = Texts::default();
+        let change = |agent: &str| Change {
+            name: "change",
+            spoken: texts.of(RECORD),
+            sets: vec![vec![Owned::Text(agent.to_owned()), Owned::Int(1)]],
+        };
+        waiting.keep(change("a"));
+        waiting.end("RELEASE job");
+        for agent in ["b", "c"] {
+            waiting.open(1, "SAVEPOINT job");
+            waiting.keep(change(agent));
+            waiting.end("RELEASE job");
+        }
+        let words = ["r.insert a", "RELEASE job; SAVEPOINT job", "r.insert b c", "RELEASE job"];
+        assert_eq!(said(&waiting), words);
+        assert_eq!(waiting.steps()[1].whose, Whose::Job(0));
+        assert_eq!(waiting.steps()[2].whose, Whose::AllFrom(1));
     }
 }

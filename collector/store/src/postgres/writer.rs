@@ -3,7 +3,7 @@
 //! A commit whose answer was lost is not guessed at: the transaction's number is asked for when it begins, and the server
 //! says by that number what became of it.
 
-use std::{cell::Cell, thread};
+use std::{cell::Cell, sync::Arc, thread};
 
 use deadpool_postgres::{Object, Pool};
 use tokio::runtime::Handle;
@@ -15,9 +15,11 @@ use super::{
     meaning::{meaning, meaning_of_pool, trouble, trouble_of_pool},
     query::{Blocking, CLOCK},
     retry::{TO_BEGIN, TO_SETTLE, Trouble, wait},
+    texts::Texts,
 };
 use crate::{
     StoreError,
+    ahead::Foreseeing,
     sql::{Connection, Query, Read, Row, Sql, Value},
     writer::Writing,
 };
@@ -26,6 +28,7 @@ use crate::{
 pub(super) struct Pen {
     io: Handle,
     pool: Pool,
+    texts: Arc<Texts>,
     held: Option<Held>,
     marks: Marks,
     /// The jobs that were undone after they had ended.
@@ -41,22 +44,22 @@ struct Held {
 }
 
 impl Pen {
-    pub(super) fn over(pool: Pool, io: Handle, marks: Marks) -> Self {
-        Self { io, pool, held: None, marks, undone: Vec::new() }
+    pub(super) fn over(pool: Pool, io: Handle, marks: Marks, texts: Arc<Texts>) -> Self {
+        Self { io, pool, texts, held: None, marks, undone: Vec::new() }
     }
 
-    fn try_to_begin(&mut self) -> Result<Held, (Trouble, StoreError)> {
+    fn try_to_begin(&mut self, foreseen: &[&Foreseeing]) -> Result<Held, (Trouble, StoreError)> {
         let name = "store.begin";
         let client = self
             .io
             .block_on(self.pool.get())
             .map_err(|error| (trouble_of_pool(&error), meaning_of_pool(name, error)))?;
+        let connection = Blocking::over(Line::over(client, self.io.clone()), Arc::clone(&self.texts));
         // The lock is waited for before anything is read: at `read committed` what follows sees all that its last holder
         // wrote. At a higher level the snapshot would be older than the lock.
-        let answer = self.io.block_on(client.simple_query(&self.marks.begin()));
+        let answer = connection.begin(&self.marks.begin(), foreseen);
         match answer.map(|messages| last_row(&messages, Found::read).flatten()) {
             Ok(Some(found)) => {
-                let connection = Blocking::over(Line::over(client, self.io.clone()));
                 let held = Held { connection, found, is_kept: Cell::new(false) };
                 self.look_back(held).map_err(|(held, error)| {
                     self.end(held.connection);
@@ -64,12 +67,14 @@ impl Pen {
                 })
             }
             Ok(None) => {
-                self.roll_back(client);
+                self.end(connection);
                 Err((Trouble::Other, StoreError::Undone { name }))
             }
-            Err(error) => {
-                self.roll_back(client);
-                Err((trouble(&error), meaning(name, error)))
+            Err((asked, error)) => {
+                self.end(connection);
+                // What is asked ahead must not keep anybody from writing.
+                let trouble = if asked == name { trouble(&error) } else { Trouble::GaveWay };
+                Err((trouble, meaning(asked, error)))
             }
         }
     }
@@ -110,6 +115,7 @@ impl Pen {
         if let Err(error) = self.marks.went_back(&mut Sql(&held.connection), &back) {
             return Err((held, error));
         }
+        held.connection.forget_all();
         if lost != Lost::NothingSeen {
             held.is_kept.set(true);
         }
@@ -160,10 +166,12 @@ fn last_row<T>(messages: &[SimpleQueryMessage], read: impl Fn(&[Option<&str>]) -
 }
 
 impl Writing for Pen {
-    fn begin(&mut self) -> Result<(), StoreError> {
+    fn begin(&mut self, foreseen: &[&Foreseeing]) -> Result<(), StoreError> {
         let mut tried = 0;
         loop {
-            match self.try_to_begin() {
+            // After that each job asks for itself.
+            let foreseen = if tried == 0 { foreseen } else { &[] };
+            match self.try_to_begin(foreseen) {
                 Ok(held) => {
                     self.held = Some(held);
                     return Ok(());
@@ -187,7 +195,7 @@ impl Writing for Pen {
 
     fn savepoint(&self, job: usize) -> Result<(), StoreError> {
         let connection = &self.held.as_ref().ok_or(GONE)?.connection;
-        connection.forget_all();
+        connection.forget_of_job();
         connection.line.begin_job();
         connection.line.waiting.borrow_mut().open(job, "SAVEPOINT job");
         Ok(())

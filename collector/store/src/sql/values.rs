@@ -34,6 +34,46 @@ impl<'a> Value<'a> {
     }
 }
 
+/// A [`Value`] that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Owned {
+    Null,
+    Int(i64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl Owned {
+    pub(crate) fn value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Int(value) => Value::Int(*value),
+            Self::Text(value) => Value::Text(value),
+            Self::Blob(value) => Value::Blob(value),
+        }
+    }
+
+    /// How much room it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Null | Self::Int(_) => 8,
+            Self::Text(value) => value.len(),
+            Self::Blob(value) => value.len(),
+        }
+    }
+}
+
+impl From<Value<'_>> for Owned {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Int(value) => Self::Int(value),
+            Value::Text(value) => Self::Text(value.to_owned()),
+            Value::Blob(value) => Self::Blob(value.to_owned()),
+        }
+    }
+}
+
 /// Values that are all texts.
 pub(crate) fn texts<const N: usize>(texts: [&str; N]) -> Vec<Value<'_>> {
     texts.map(Value::Text).to_vec()

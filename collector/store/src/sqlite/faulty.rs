@@ -8,7 +8,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::{Options, open_over};
-use crate::{Store, StoreError, sql, writer::Writing};
+use crate::{Store, StoreError, ahead::Foreseeing, sql, writer::Writing};
 
 /// When a process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +36,8 @@ struct Faulty {
 const DEAD: StoreError = StoreError::Stopped { name: "store.killed" };
 
 impl Writing for Faulty {
-    fn begin(&mut self) -> Result<(), StoreError> {
-        if self.is_dead { Err(DEAD) } else { self.connection.begin() }
+    fn begin(&mut self, foreseen: &[&Foreseeing]) -> Result<(), StoreError> {
+        if self.is_dead { Err(DEAD) } else { self.connection.begin(foreseen) }
     }
 
     fn stands(&self) -> bool {

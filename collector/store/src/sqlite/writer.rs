@@ -3,10 +3,10 @@
 use rusqlite::Connection;
 
 use super::columns::Named;
-use crate::{StoreError, sql, writer::Writing};
+use crate::{StoreError, ahead::Foreseeing, sql, writer::Writing};
 
 impl Writing for Connection {
-    fn begin(&mut self) -> Result<(), StoreError> {
+    fn begin(&mut self, _: &[&Foreseeing]) -> Result<(), StoreError> {
         self.execute_batch("BEGIN IMMEDIATE").named("store.begin")
     }
 

@@ -1,14 +1,15 @@
 //! What is said together, and whose it was when something of it fails.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
-use upheld_model::{AgentId, ClientId, SiteId};
+use jiff::Timestamp;
+use upheld_model::{AgentId, ClientId, Digest, Epoch, SiteId};
 
-use super::{Proxy, Server, cut_all, options};
+use super::{Proxy, Server, cut_all, insert, options};
 use crate::{
     ReadTx, Store, StoreError, Tx,
-    ahead::Ask,
-    conformance::record,
+    ahead::{Ask, Foreseen},
+    conformance::{agent, present, record},
     facts::SiteKey,
     postgres::{
         Options,
@@ -17,7 +18,7 @@ use crate::{
         open,
         query::Blocking,
     },
-    records::AgentKey,
+    records::{AgentKey, HeadRow},
     sql::{Connection as _, Query, Value, query},
 };
 
@@ -165,6 +166,139 @@ async fn jobs_that_share_a_commit_are_undone_one_by_one_whenever_that_is_seen() 
     }
 }
 
+/// Holds the writer in a job of its own until it is told to go on, so that what is queued meanwhile shares a commit.
+async fn held_up(store: &Store) -> (mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (go, told) = mpsc::channel::<()>();
+    let (began, begun) = mpsc::channel();
+    let store = store.clone();
+    let work = move |_: &mut dyn Tx| {
+        began.send(()).unwrap();
+        told.recv().unwrap();
+        Ok(())
+    };
+    let first = tokio::spawn(async move { store.write::<_, StoreError, _>("holds up", work).await.unwrap() });
+    tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
+    (go, first)
+}
+
+/// What is asked of an agent, and what it is answered.
+fn asks(names: &Names) -> [Ask<'_>; 5] {
+    let (site, key) = (names.site(), names.key());
+    [Ask::Agent(&names.2), Ask::Heads(key), Ask::BookVersion, Ask::AgentNow(key), Ask::KeptNow(site, &names.2)]
+}
+
+fn answers(tx: &dyn ReadTx, names: &Names) -> String {
+    let (agent, heads, book) = (tx.agent(&names.2), tx.heads(names.key()), tx.book_version());
+    let (now, kept) = (tx.agent_now(&names.0, &names.2), tx.kept_now(names.site(), &names.2));
+    format!("{:?} {:?} {:?} {:?} {:?}", agent.unwrap(), heads.unwrap(), book.unwrap(), now.unwrap(), kept.unwrap())
+}
+
+/// Writes all that is asked of an agent.
+fn fill(tx: &mut dyn Tx, names: &Names, len: u64) -> Result<(), StoreError> {
+    let begun = Timestamp::from_second(1).unwrap();
+    for (ordinal, epoch) in [7, 3].into_iter().enumerate() {
+        let chain = Digest([u8::try_from(epoch).unwrap(); 32]);
+        let head = HeadRow { epoch: Epoch(epoch), len, chain, ordinal: ordinal as u64 };
+        tx.put_head(names.key(), &head, begun)?;
+    }
+    let row = agent("acme", names.2.as_str());
+    tx.put_agent_now(&present(&row, i64::try_from(len).unwrap()))?;
+    tx.put_kept_now(names.site(), &names.2, &format!("kept {len}"))
+}
+
+#[tokio::test]
+async fn jobs_that_share_a_commit_ask_together_as_it_begins_and_write_together_as_it_ends() {
+    let server = Server::shared();
+    let (store, proxy) = counted(&server).await;
+    let agents = ["a-1", "a-2", "a-3", "a-4", "a-5"];
+    for agent in agents {
+        insert(&store, agent).await.unwrap();
+    }
+    let mut turns = Vec::new();
+    for len in 1..=5 {
+        let (go, first) = held_up(&store).await;
+        let jobs = agents.map(|agent| {
+            let foreseen = Foreseen::of(&asks(&Names::of(agent)));
+            let work = move |tx: &mut dyn Tx| {
+                let names = Names::of(agent);
+                tx.ahead(&asks(&names))?;
+                let before = tx.heads(names.key())?;
+                assert!(before.iter().all(|head| head.len == len - 1), "{before:?}");
+                assert!(before.is_empty() || before.iter().map(|head| head.epoch.0).eq([7, 3]), "{before:?}");
+                assert_eq!(tx.kept_now(names.site(), &names.2)?, (len > 1).then(|| format!("kept {}", len - 1)));
+                assert_eq!(tx.agent(&names.2)?.map(|row| row.agent), Some(names.2.clone()));
+                fill(tx, &names, len)
+            };
+            let store = store.clone();
+            tokio::spawn(async move { store.write_foreseeing::<_, StoreError, _>("job", foreseen, work).await })
+        });
+        tokio::task::yield_now().await;
+        let before = proxy.turns();
+        go.send(()).unwrap();
+        first.await.unwrap();
+        for job in jobs {
+            job.await.unwrap().unwrap();
+        }
+        turns.push(proxy.turns() - before);
+    }
+    // The first job's commit, the others' begin, their commit.
+    assert!(turns.iter().min().is_some_and(|fewest| *fewest <= 3), "{turns:?}");
+    for agent in agents {
+        let held = |tx: &dyn ReadTx| Ok(tx.heads(Names::of(agent).key())?.iter().map(|head| head.len).sum::<u64>());
+        assert_eq!(store.read::<_, StoreError, _>("held", held).await.unwrap(), 10, "{agent}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_foreseen_is_answered_as_though_it_were_asked_then() {
+    let server = Server::shared();
+    let (store, _proxy) = counted(&server).await;
+    let both = ["a-1", "a-2"];
+    for agent in both {
+        insert(&store, agent).await.unwrap();
+        store.write::<_, StoreError, _>("fill", |tx| fill(tx, &Names::of(agent), 1)).await.unwrap();
+    }
+    let plain = |store: &Store| {
+        let store = store.clone();
+        async move {
+            let read = move |tx: &dyn ReadTx| Ok(both.map(|agent| answers(tx, &Names::of(agent))));
+            store.read::<_, StoreError, _>("plain", read).await.unwrap()
+        }
+    };
+    let before = plain(&store).await;
+    let (go, first) = held_up(&store).await;
+    // One looks, one changes the first agent, one is undone after it changed both, and one looks again.
+    let mut jobs = Vec::new();
+    for name in ["looks", "changes", "refuses", "again"] {
+        let names = both.map(Names::of);
+        let all: Vec<_> = names.iter().flat_map(asks).collect();
+        let (foreseen, store) = (Foreseen::of(&all), store.clone());
+        let work = move |tx: &mut dyn Tx| {
+            match name {
+                "changes" => fill(tx, &Names::of("a-1"), 2)?,
+                "refuses" => both.iter().try_for_each(|agent| fill(tx, &Names::of(agent), 3))?,
+                _looks => {}
+            }
+            let seen = both.map(|agent| answers(&*tx, &Names::of(agent)));
+            if name == "refuses" { Err(StoreError::Locked) } else { Ok(seen) }
+        };
+        jobs.push(tokio::spawn(async move { store.write_foreseeing::<_, StoreError, _>(name, foreseen, work).await }));
+        tokio::task::yield_now().await;
+    }
+    go.send(()).unwrap();
+    first.await.unwrap();
+    let mut seen = Vec::new();
+    for job in jobs {
+        seen.push(job.await.unwrap());
+    }
+    let after = plain(&store).await;
+    assert_eq!(seen[0].as_ref().unwrap(), &before);
+    assert_ne!(before[0], after[0]);
+    assert_eq!((seen[1].as_ref().unwrap(), &after[1]), (&after, &before[1]));
+    assert!(seen[2].is_err());
+    assert_eq!(seen[3].as_ref().unwrap(), &after);
+}
+
 #[tokio::test]
 async fn a_reader_whose_connection_died_in_the_pool_asks_again_on_another() {
     let server = Server::shared();
@@ -193,7 +327,7 @@ fn a_value_that_cannot_be_said_undoes_its_own_job_and_nothing_is_taken_for_it() 
     let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, Place::None).unwrap();
     let client = io.block_on(pool.get()).unwrap();
     io.block_on(client.batch_execute("BEGIN")).unwrap();
-    let connection = Blocking::over(Line::over(client, io.handle().clone()));
+    let connection = Blocking::over(Line::over(client, io.handle().clone()), Arc::default());
     for (job, site, last) in [(0, "a", &GOOD), (1, "b", &TOO_LARGE), (2, "c", &GOOD)] {
         connection.line.waiting.borrow_mut().open(job, "SAVEPOINT job");
         let row = |times| vec![Value::Text("acme"), Value::Text(site), Value::Int(times)];

@@ -8,9 +8,11 @@ use crate::{
     hot,
     postgres::{
         connect::{Address, Place},
+        joined::Joined,
         many::find_many,
         open,
         query::spoken,
+        texts::Texts,
     },
 };
 
@@ -89,6 +91,41 @@ fn records_that_are_looked_up_at_once_are_looked_up_by_their_index() {
         assert!(!plan.iter().any(|step| step.contains("Seq Scan") || step.contains("hashed")), "{plan:#?}");
         assert!(plan.iter().any(|step| step.contains("records_by_content")), "{plan:#?}");
         assert!(plan.iter().any(|step| step.contains("on known_records")), "{plan:#?}");
+    });
+}
+
+#[test]
+fn what_many_jobs_ask_at_once_is_looked_up_by_its_indexes() {
+    let server = Server::shared();
+    let address = server.database();
+    drop(open(&address, &options(&server)).unwrap());
+    server.sql(address.rsplit('/').next().unwrap(), include_str!("plans.sql"));
+    let io = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    io.block_on(async {
+        let pool = Address::read(&address, None).unwrap().pool(&options(&server), 1, Place::None).unwrap();
+        let client = pool.get().await.unwrap();
+        let texts = Texts::default();
+        let mut asked = Vec::new();
+        for name in ["agents.by_id", "heads.of_agent", "agent_now.get", "kept_now.get", "records.is_known"] {
+            let query = hot::queries().find(|query| query.name == name).unwrap();
+            let spoken = texts.of(query.sql);
+            spoken.describe(&client.prepare(&spoken.text).await.unwrap());
+            asked.push(spoken);
+        }
+        for is_many in [false, true] {
+            let questions: Vec<_> =
+                asked.iter().map(|spoken| (&**spoken, spoken.described().unwrap(), is_many)).collect();
+            let joined = Joined::of(&questions);
+            let types = client.prepare(&joined.text).await.unwrap().params().to_vec();
+            // The plan that stays, whatever arrays come.
+            let name = if is_many { "many" } else { "one" };
+            let prepare = format!("SET plan_cache_mode = force_generic_plan; PREPARE {name} AS {}", joined.text);
+            client.batch_execute(&prepare).await.unwrap();
+            let nulls = vec!["NULL"; types.len()].join(", ");
+            let plan = lines(&client.simple_query(&format!("EXPLAIN EXECUTE {name}({nulls})")).await.unwrap());
+            assert!(!plan.iter().any(|step| step.contains("Seq Scan") || step.contains("Hash")), "{plan:#?}");
+            assert!(plan.iter().filter(|step| step.contains("Index")).count() >= 6, "{plan:#?}");
+        }
     });
 }
 
