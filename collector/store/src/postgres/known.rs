@@ -104,7 +104,7 @@ mod tests {
         let texts = Texts::default();
         let asked = "/* t.get */ SELECT a FROM t WHERE client = ?1 AND agent = ?2";
         let mut known = Known::default();
-        let mut keep = |known: &mut Known, agent: &str| {
+        let keep = |known: &mut Known, agent: &str| {
             let of = vec![Owned::Text("acme".to_owned()), Owned::Text(agent.to_owned())];
             known.keep(asked, &texts.of(asked), of, For::Group, Answer { rows: Vec::new(), columns: Arc::new([]) });
         };

@@ -208,21 +208,20 @@ impl Line {
             let has_ended = |whose: &Whose| match *whose {
                 Whose::Job(job) => self.waiting.borrow().has_ended(job),
                 Whose::AllFrom(_) => true,
+                Whose::Nobody => false,
             };
             let Some(whose) = whose.filter(has_ended) else {
                 // The job that stands: it was opened before whatever failed of it, or all is lost.
-                self.is_broken.set(!self.waiting.borrow_mut().were_said_up_to(place));
+                let is_undone = whose != Some(Whose::Nobody) && self.waiting.borrow_mut().were_said_up_to(place);
+                self.is_broken.set(!is_undone);
                 self.spoiled.replace(Some(failed.error.clone()));
                 return Err(failed);
             };
-            if let Err(failed) = self.simple("store.savepoint", UNDO) {
-                self.is_broken.set(true);
-                return Err(failed);
-            }
             match whose {
                 Whose::Job(job) => self.waiting.borrow_mut().undone_later(job, failed.error),
                 // Whose fault it is shows when each is said for itself.
                 Whose::AllFrom(first) => self.waiting.borrow_mut().part(first),
+                Whose::Nobody => {}
             }
         }
     }

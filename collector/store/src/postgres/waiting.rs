@@ -23,6 +23,8 @@ pub(super) struct Waiting {
     bytes: usize,
     /// Whether each job is said for itself: together they failed.
     is_parted: bool,
+    /// Whether what failed is still to be undone, before anything else.
+    undoes: bool,
 }
 
 struct Job {
@@ -53,6 +55,8 @@ pub(super) enum Whose {
     Job(usize),
     /// Of all that have ended from this one on.
     AllFrom(usize),
+    /// Of none that waits: what undoes the one before them.
+    Nobody,
 }
 
 pub(super) enum What<'a> {
@@ -172,6 +176,7 @@ impl Waiting {
 
     /// All of it was said.
     pub(super) fn were_said(&mut self) {
+        self.undoes = false;
         self.jobs.retain(|job| job.ends.is_none());
         if let Some(job) = self.jobs.last_mut() {
             job.opens = None;
@@ -193,8 +198,9 @@ impl Waiting {
         self.jobs.get(job).is_some_and(|job| job.ends.is_some())
     }
 
-    /// A job that had ended was undone, and those before it were said.
+    /// A job that had ended is undone with what is said next, and those before it were said.
     pub(super) fn undone_later(&mut self, job: usize, why: StoreError) {
+        self.undoes = true;
         if let Some(job) = self.jobs.drain(..=job).next_back() {
             self.undone.push((job.number, why));
         }
@@ -205,8 +211,10 @@ impl Waiting {
         std::mem::take(&mut self.undone)
     }
 
-    /// All jobs that wait failed together and are undone, those before them were said: each is said for itself from now on.
+    /// The jobs from this one on failed together and are undone with what is said next, those before them were said: each
+    /// is said for itself from now on.
     pub(super) fn part(&mut self, first: usize) {
+        self.undoes = true;
         self.jobs.drain(..first);
         self.is_parted = true;
     }
@@ -215,6 +223,7 @@ impl Waiting {
     /// that follow each other are one step, of the first's job: the second alone would not fail.
     pub(super) fn steps(&self) -> Vec<Step<'_>> {
         let mut steps = Vec::new();
+        words(&mut steps, Whose::Nobody, self.undoes.then_some(UNDO));
         let is_whole = |job: &Job| job.opens.is_some() && job.ends.is_some();
         let first = self.jobs.iter().position(is_whole).unwrap_or(self.jobs.len());
         let whole = self.jobs[first..].iter().take_while(|job| is_whole(job)).count();
@@ -295,8 +304,10 @@ mod tests {
         assert_eq!(waiting.steps()[3].whose, Whose::AllFrom(0));
         assert_eq!(waiting.steps()[4].whose, Whose::Job(2));
         waiting.part(0);
-        let apart = ["SAVEPOINT job", "r.insert a", "h.put a", "RELEASE job; SAVEPOINT job", "r.insert b", "h.put b"];
+        let begins = format!("{UNDO}; SAVEPOINT job");
+        let apart = [&*begins, "r.insert a", "h.put a", "RELEASE job; SAVEPOINT job", "r.insert b", "h.put b"];
         assert_eq!(said(&waiting)[..6], apart, "whose fault it is shows");
+        assert_eq!(waiting.steps()[0].whose, Whose::Nobody);
     }
 
     #[test]
