@@ -52,6 +52,9 @@ pub(super) enum Say<'a> {
     },
 }
 
+/// What the words that begin a transaction answered, and what was asked with them.
+pub(super) type Begun = (Vec<SimpleQueryMessage>, Option<Told>);
+
 /// What a statement answered: its rows, and how many it changed.
 #[derive(Default)]
 pub(super) struct Told {
@@ -143,11 +146,7 @@ impl Line {
     }
 
     /// Begins a transaction by these words and asks something in it in the same go; what each answered.
-    pub(super) fn begin(
-        &self,
-        words: &str,
-        ask: Option<&Say<'_>>,
-    ) -> Result<(Vec<SimpleQueryMessage>, Option<Told>), (&'static str, Error)> {
+    pub(super) fn begin(&self, words: &str, ask: Option<&Say<'_>>) -> Result<Begun, (&'static str, Error)> {
         const NAME: &str = "store.begin";
         let client = self.client.borrow();
         let (Some(client), ask) = (client.as_ref(), ask) else { return Ok((Vec::new(), None)) };

@@ -150,11 +150,14 @@ fn words(sql: &str) -> impl Iterator<Item = &str> {
     sql.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).filter(|word| !word.is_empty())
 }
 
+/// What a joined statement is made of: its questions, and whether each is asked for many sets of values.
+type Of = Vec<(&'static str, bool)>;
+
 /// All texts of a store, by what they are made of.
 #[derive(Default)]
 pub(super) struct Texts {
     spoken: Mutex<HashMap<&'static str, Arc<Spoken>>>,
-    joined: Mutex<HashMap<Vec<(&'static str, bool)>, Arc<Joined>>>,
+    joined: Mutex<HashMap<Of, Arc<Joined>>>,
 }
 
 impl Texts {
@@ -165,11 +168,7 @@ impl Texts {
     }
 
     /// The statement for these questions, each of one set of values or of many.
-    pub(super) fn joined(
-        &self,
-        of: Vec<(&'static str, bool)>,
-        make: impl FnOnce() -> Option<Joined>,
-    ) -> Option<Arc<Joined>> {
+    pub(super) fn joined(&self, of: Of, make: impl FnOnce() -> Option<Joined>) -> Option<Arc<Joined>> {
         let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = joined.get(&of) {
             return Some(Arc::clone(known));
