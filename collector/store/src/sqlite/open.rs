@@ -63,8 +63,7 @@ pub(crate) fn connect(path: &Path, options: &Options) -> Result<Connection, Stor
     let cannot = |error: rusqlite::Error| StoreError::Open { path: path.to_owned(), source: Arc::new(error) };
     let connection = Connection::open(path).map_err(cannot)?;
     connection.busy_timeout(options.lock_wait).map_err(cannot)?;
-    // Without this a statement is prepared anew for each value that is compared with a column of no index: that value decides
-    // how many rows are guessed, also where it changes no plan (sqlite.org/queryplanner-ng.html#qpstab).
+    // Without this most statements are prepared anew at each call, as their values change (the planner may look at them).
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(cannot)?;
     // More than there are queries.
     connection.set_prepared_statement_cache_capacity(320);
