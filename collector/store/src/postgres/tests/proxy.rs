@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 /// A line that may lose answers.
@@ -22,6 +23,7 @@ pub(super) struct Proxy {
 struct Shared {
     is_silent: AtomicBool,
     turns: AtomicU64,
+    hold_ms: AtomicU64,
     ends: Mutex<Vec<TcpStream>>,
 }
 
@@ -40,9 +42,15 @@ impl Proxy {
     }
 
     /// How often a client began to speak after the server had answered: each is a way there and back. What is sent
-    /// together may come in two pieces and be counted twice, never less than once.
+    /// together and comes in pieces, as it does on a busy machine, counts once where answers are held back for longer than
+    /// pieces are apart.
     pub(super) fn turns(&self) -> u64 {
         self.shared.turns.load(Ordering::SeqCst)
+    }
+
+    /// From now on an answer waits until its client has said nothing for so long.
+    pub(super) fn hold_back(&self, pause: Duration) {
+        self.shared.hold_ms.store(pause.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }
 
     /// No answer gets through any more.
@@ -63,17 +71,28 @@ fn join(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) {
     shared.ends.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
     let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (up, down) = (Arc::clone(shared), Arc::clone(shared));
-    let answered = Arc::new(AtomicBool::new(true));
-    let asked = Arc::clone(&answered);
+    // When the client last said something, and whether that was since it was last answered.
+    let talk = Arc::new(Mutex::new((Instant::now(), false)));
+    let said = Arc::clone(&talk);
     thread::spawn(move || {
         pass(from, to, || {
-            up.turns.fetch_add(u64::from(asked.swap(false, Ordering::SeqCst)), Ordering::SeqCst);
+            let (_, was_asking) = std::mem::replace(&mut *said.lock().unwrap(), (Instant::now(), true));
+            up.turns.fetch_add(u64::from(!was_asking), Ordering::SeqCst);
             true
         });
     });
     thread::spawn(move || {
         pass(server, client, || {
-            answered.store(true, Ordering::SeqCst);
+            let hold = Duration::from_millis(down.hold_ms.load(Ordering::SeqCst));
+            loop {
+                let mut talk = talk.lock().unwrap();
+                let Some(rest) = hold.checked_sub(talk.0.elapsed()).filter(|rest| !rest.is_zero()) else {
+                    talk.1 = false;
+                    break;
+                };
+                drop(talk);
+                thread::sleep(rest);
+            }
             !down.is_silent.load(Ordering::SeqCst)
         });
     });
