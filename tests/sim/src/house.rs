@@ -33,7 +33,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use upheld_desk::{
-    Desk, DeskError, Secret, Secrets,
+    AgentPeer, Desk, DeskError, Secret, Secrets,
     deliverer::{Boxed, Channel},
     tasks::{Outside, Report, Surroundings, Task},
 };
@@ -272,6 +272,15 @@ struct AllSecrets;
 impl Secrets for AllSecrets {
     fn secret(&self, name: &str) -> Option<Secret> {
         Some(Secret::new(name))
+    }
+}
+
+/// An agent of a client's site, as its certificate names it.
+pub(crate) fn peer_of((agent, client, site): (&str, &str, &str)) -> AgentPeer {
+    AgentPeer {
+        agent: agent.parse().expect("an agent's id"),
+        client: client.parse().expect("a client's id"),
+        site: site.parse().expect("a site's id"),
     }
 }
 

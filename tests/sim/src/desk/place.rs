@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use upheld_desk::AgentPeer;
 use upheld_model::CheckId;
 
+use crate::house::peer_of;
+
 /// Each site has the same assets: who watches them, whose they are, where.
 pub(super) const SITES: [(&str, &str, &str); 2] = [("agent-1", "acme", "north"), ("agent-2", "other", "south")];
 
@@ -18,12 +20,7 @@ pub(super) const CAMERA: &str = "cam-1/net.icmp";
 
 /// The agent of a site, as its certificate names it.
 pub(super) fn peer(site: usize) -> AgentPeer {
-    let (agent, client, site) = SITES[site];
-    AgentPeer {
-        agent: agent.parse().expect("an agent's id"),
-        client: client.parse().expect("a client's id"),
-        site: site.parse().expect("a site's id"),
-    }
+    peer_of(SITES[site])
 }
 
 pub(super) fn check(name: &str) -> CheckId {

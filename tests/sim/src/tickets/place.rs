@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use upheld_desk::AgentPeer;
 use upheld_model::CheckId;
 
+use crate::house::peer_of;
+
 /// Who watches what, whose it is, where.
 pub(super) const SITES: [(&str, &str, &str); 3] =
     [("agent-1", "acme", "north"), ("agent-2", "other", "south"), ("agent-3", "third", "west")];
@@ -17,12 +19,7 @@ pub(super) const RESOLVE_MIN: i64 = 60;
 
 /// The agent of a site, as its certificate names it.
 pub(super) fn peer(site: usize) -> AgentPeer {
-    let (agent, client, site) = SITES[site];
-    AgentPeer {
-        agent: agent.parse().expect("an agent's id"),
-        client: client.parse().expect("a client's id"),
-        site: site.parse().expect("a site's id"),
-    }
+    peer_of(SITES[site])
 }
 
 pub(super) fn check(number: usize) -> CheckId {
