@@ -98,7 +98,7 @@ pub fn judge(agent: &LastHeard, deaf: &[Deaf], now: Timestamp) -> Verdict {
     if now < guard_ends {
         return Verdict::Guarded { until: Some(guard_ends) };
     }
-    let silent_due = agent.at.saturating_add(incident_after(agent.heartbeat)).unwrap_or(Timestamp::MAX).max(guard_ends);
+    let silent_due = listened(agent.at, incident_after(agent.heartbeat), deaf).max(guard_ends);
     if now < silent_due {
         return Verdict::Unknown { since: agent.at, due_at: unknown_due.max(guard_ends), next: silent_due };
     }
@@ -117,6 +117,24 @@ fn unknown_after(heartbeat: Duration) -> Duration {
 /// Five minutes; a minute after the first missing heartbeat where heartbeats are as rare as that.
 pub fn incident_after(heartbeat: Duration) -> Duration {
     INCIDENT_AFTER.max(heartbeat.saturating_add(Duration::from_secs(60)))
+}
+
+/// When the collector had listened for so long since `at`: stretches in which it was deaf do not count. Agents that met nobody
+/// wait for up to a minute before they try again, and the one or other try is lost.
+pub fn listened(at: Timestamp, long: Duration, deaf: &[Deaf]) -> Timestamp {
+    let later = |at: Timestamp, by: Duration| at.saturating_add(by).unwrap_or(Timestamp::MAX);
+    let mut stretches: Vec<_> =
+        deaf.iter().map(|deaf| (deaf.from.max(at), deaf.until.unwrap_or(Timestamp::MAX))).collect();
+    stretches.sort();
+    let (mut due, mut counted) = (later(at, long), at);
+    for (from, until) in stretches {
+        let from = from.max(counted);
+        if from < until.min(due) {
+            due = later(due, Duration::try_from(from.duration_until(until)).unwrap_or_default());
+            counted = until;
+        }
+    }
+    due
 }
 
 /// When the collector has listened long enough to blame others: three heartbeats, or as long as it was deaf, at most
@@ -177,6 +195,23 @@ mod tests {
         assert_eq!(told(&judge(&heard(1_000, 30), &back, at(9_399))), "guarded 9400");
         assert_eq!(told(&judge(&heard(1_000, 30), &back, at(9_400))), "silent@9400");
         assert_eq!(told(&judge(&heard(9_390, 30), &back, at(9_395))), "heard 9480", "what is heard needs no guard");
+    }
+
+    #[test]
+    fn five_minutes_are_those_in_which_the_collector_listened() {
+        let out = |from, until| Deaf { from: at(from), until: Some(at(until)) };
+        // A restart of a minute and a half just after a heartbeat: its guard alone would leave three minutes and a half.
+        let restart = [RUN, out(1_010, 1_100)];
+        assert_eq!(told(&judge(&heard(1_000, 30), &restart, at(1_389))), "unknown@1190 1390");
+        assert_eq!(told(&judge(&heard(1_000, 30), &restart, at(1_390))), "silent@1390");
+        for (why, deaf, due) in [
+            ("twice, and seen in two ways", vec![out(1_250, 1_300), out(1_010, 1_100), out(1_050, 1_120)], 1_460),
+            ("one within another", vec![out(1_010, 1_100), out(1_020, 1_030)], 1_390),
+            ("before it was heard", vec![out(900, 1_010)], 1_310),
+            ("after it was due", vec![out(1_300, 1_400)], 1_300),
+        ] {
+            assert_eq!(listened(at(1_000), INCIDENT_AFTER, &deaf), at(due), "{why}");
+        }
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use super::super::{
 use crate::{
     observe::usual_gap,
     plan::{Asset, minus, plus},
-    silence::{ANNOUNCED, GUARD_MAX, LastWords, TOGETHER, UNKNOWN_AFTER_HEARTBEATS, incident_after},
+    silence::{ANNOUNCED, Deaf, GUARD_MAX, LastWords, TOGETHER, UNKNOWN_AFTER_HEARTBEATS, incident_after, listened},
 };
 
 /// Heartbeats of an agent that was heard once.
@@ -131,7 +131,7 @@ impl Agent {
             return None;
         }
         let wait = if announced.is_some() { wait.max(ANNOUNCED) } else { wait };
-        let due = outages.fair(plus(since, wait), self.heartbeat);
+        let due = outages.fair(outages.listened(since, wait), self.heartbeat);
         if due > until || back.is_some_and(|back| back <= due) {
             return None;
         }
@@ -281,6 +281,12 @@ impl Outages {
         }
         all.sort_by_key(|outage| outage.from);
         Self(all)
+    }
+
+    /// When the collector had listened for so long.
+    fn listened(&self, since: Timestamp, long: Duration) -> Timestamp {
+        let deaf: Vec<_> = self.0.iter().map(|outage| Deaf { from: outage.from, until: outage.to }).collect();
+        listened(since, long, &deaf)
     }
 
     /// The first instant, from `due` on, at which the collector may blame somebody else.
