@@ -21,6 +21,7 @@ use upheld_store::{ReadTx, Tx, agents::AgentStatus, facts::SiteKey};
 
 use crate::{
     Desk, DeskError,
+    book::judge_all,
     case::text,
     clock, site,
     tasks::{Report, Surroundings},
@@ -244,9 +245,14 @@ impl Desk {
                         Err(DeskError::NoBook) => None,
                         Err(error) => return Err(error),
                     };
+                    let is_clock_believed = trouble == Trouble::Clock && matches!(change, Change::Ends { .. });
                     let trigger = store(tx, trouble, change, now)?;
                     // Without a book nobody can be told.
                     let Some(book) = book else { return Ok(0) };
+                    if is_clock_believed {
+                        // By another time other facts lie ahead, and what was made of them may not hold.
+                        judge_all(tx, &book.book, now)?;
+                    }
                     let (client, site) = place()?;
                     site::react(tx, &book, &client, &site, &[trigger], now)
                 })

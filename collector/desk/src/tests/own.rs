@@ -1,14 +1,18 @@
 //! The collector watches itself: what is its own fault is nobody's silence (S6 of DETECTION, in virtual time).
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use jiff::{SignedDuration, Timestamp};
 use upheld_agreement::{account::Stretch, availability::UnknownWhy};
 use upheld_detection::own::{Reading, Trouble};
 use upheld_model::{AgentEvent, Cause, IncidentKind, Mono};
+use upheld_store::StoreError;
 
 use super::world::{Agent, Receiver, World, at, book};
 use crate::{
@@ -242,6 +246,25 @@ async fn a_clock_that_was_wrong_is_believed_when_the_agents_agree() {
     assert!(life.world.view("collector/INC-1").await.restored_at.is_some());
     life.until(life.later(900), |_| true).await;
     assert_eq!(life.told().await.len(), 0);
+}
+
+/// What was made of facts by a wrong clock may not hold by the right one: some of them lie ahead again.
+#[tokio::test]
+async fn every_site_is_judged_again_when_a_clock_is_believed() {
+    let mut life = Life::new().await;
+    let due = async |life: &Life| {
+        let now = life.world.now;
+        let due =
+            life.world.desk.store().read::<_, StoreError, _>("due", move |tx| tx.sites_due(now, 10)).await.unwrap();
+        due.into_iter().map(|(client, _)| client.to_string()).collect::<BTreeSet<_>>()
+    };
+    life.until(life.later(60), |_| true).await;
+    life.world.desk.watch_once(life.world.now).await.unwrap();
+    assert_eq!(due(&life).await, BTreeSet::new());
+    life.world.pass(3_600);
+    life.until(life.later(30), |_| true).await;
+    assert!(life.world.desk.health().await.unwrap().own.troubles.is_empty());
+    assert_eq!(due(&life).await, ["acme", "other", "third"].map(str::to_owned).into());
 }
 
 #[tokio::test]
