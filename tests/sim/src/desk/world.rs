@@ -340,7 +340,8 @@ impl World {
             // Nothing of what was stored waits for a memory that is gone.
             self.judge_at = self.now_ms;
         }
-        if turn.has_silence {
+        // A turn in which it died may have stored one and not said so.
+        if turn.has_silence || turn.died {
             self.check_silences()?;
         }
         if turn.died { self.died() } else { Ok(()) }
