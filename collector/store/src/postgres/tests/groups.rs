@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -36,7 +36,6 @@ async fn counted(server: &Server) -> (Store, Proxy) {
     let store = open(&format!("{address}?sslmode=disable"), &options).unwrap();
     for name in ["one", "two"] {
         put(&store, "prepared", name, 1).await.unwrap();
-        assert_eq!(kept(&store, "prepared").await, Some(name.to_owned()));
     }
     proxy.hold_back(HOLD);
     (store, proxy)
@@ -311,6 +310,27 @@ async fn a_reader_whose_connection_died_in_the_pool_asks_again_on_another() {
         assert_eq!(kept(&store, "a-1").await.as_deref(), Some("{}"));
         server.sql("postgres", &cut_all(address.rsplit('/').next().unwrap()));
     }
+}
+
+#[tokio::test]
+async fn a_transaction_in_which_nobody_reads_any_more_ends_by_itself() {
+    let server = Server::shared();
+    let address = server.database();
+    let store = open(&address, &options(&server)).unwrap();
+    let database = address.rsplit('/').next().unwrap();
+    let ask = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND state LIKE 'idle in%'");
+    let stand = || server.sql("postgres", &ask);
+    for name in ["{}", "later"] {
+        put(&store, "a-1", name, 1).await.unwrap();
+        assert_eq!(kept(&store, "a-1").await.as_deref(), Some(name), "not what the one before saw");
+    }
+    assert_eq!(stand(), "1");
+    let began = Instant::now();
+    while stand() != "0" {
+        assert!(began.elapsed() < Duration::from_secs(30), "it stands for ever");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(kept(&store, "a-1").await.as_deref(), Some("later"));
 }
 
 /// What no database of ours can hold: a number that its column has no room for.
