@@ -128,7 +128,7 @@ pub(super) fn sign(
     }
     let Some(held) = tx.agent_now(&upload.peer.client, &upload.peer.agent)? else { return Ok(None) };
     let ago = upload.now.duration_since(held.last_seen);
-    if ago.is_negative() || ago > LATELY {
+    if ago.is_negative() || ago > LATELY || upload.is_overtaken(&held) {
         return Ok(None);
     }
     let checks = upload.states(Some(&held))?;

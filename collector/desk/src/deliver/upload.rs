@@ -58,7 +58,7 @@ impl Upload<'_> {
         }
         match verdict {
             Verdict::Heartbeat => {
-                let heard = self.heard(tx)?;
+                let heard = self.heard(tx, false)?;
                 Ok(self.delivered(None, &judged, heard))
             }
             Verdict::Accept(accepted) => self.accept(tx, accepted, &judged),
@@ -95,7 +95,7 @@ impl Upload<'_> {
             tx.put_head(self.key(), &HeadRow { epoch, len, chain, ordinal }, self.now)?;
         }
         judged.keeping.write(tx, self.peer)?;
-        let mut heard = self.heard(tx)?;
+        let mut heard = self.heard(tx, !accepted.fresh.is_empty())?;
         if judged.keeping.is_late {
             tx.note_late_hours(self.site())?;
             self.book.sites.cells.forget(&self.peer.client, &self.peer.site);
@@ -147,11 +147,16 @@ impl Upload<'_> {
         Ok(tx.insert_dead_letter(self.key(), &row)?)
     }
 
-    /// Notes the present that the agent tells of, and ends its silence if it was silent.
-    fn heard(&self, tx: &mut dyn Tx) -> Result<Heard, DeskError> {
+    /// Notes the present that the agent tells of, and ends its silence if it was silent. `is_longer`: the upload brings
+    /// records that were not held.
+    fn heard(&self, tx: &mut dyn Tx, is_longer: bool) -> Result<Heard, DeskError> {
         let held = tx.agent_now(&self.peer.client, &self.peer.agent)?;
         let before = held.as_ref().map(|held| held.last_seen);
-        let checks = self.states(held.as_ref())?;
+        let newer = held.clone().filter(|held| !is_longer && self.is_overtaken(held));
+        let checks = match &newer {
+            Some(newer) => newer.checks.clone(),
+            None => self.states(held.as_ref())?,
+        };
         let name = present::name_of(&checks);
         // Another collector may have heard it since.
         let last_seen = before.map_or(self.now, |before| before.max(self.now));
@@ -173,12 +178,23 @@ impl Upload<'_> {
             // What might have ended in the rest of a backlog may be known to go on (`facts/backlog.rs`).
             tx.put_site_due(self.site(), Some(self.now))?;
         }
-        tx.put_agent_now(&self.present(last_seen, checks)?)?;
+        let present = match newer {
+            Some(newer) => AgentNowRow { last_seen, ..newer },
+            None => self.present(last_seen, checks)?,
+        };
+        tx.put_agent_now(&present)?;
         let back: Vec<_> = ended.into_iter().map(|agent| Trigger::AgentBack { agent, heard: self.now }).collect();
         if !back.is_empty() {
             site::react(tx, self.book, &self.peer.client, &self.peer.site, &back, self.now)?;
         }
         Ok(Heard { has_news: !back.is_empty(), present: name })
+    }
+
+    /// Whether what is held of the agent was said later than this upload, which was under way for longer. A machine that was
+    /// set back to a snapshot looks the same up to its next record, which is of another history.
+    pub(super) fn is_overtaken(&self, held: &AgentNowRow) -> bool {
+        let clock = &self.request.clock;
+        clock.boot == held.boot && clock.mono < held.mono
     }
 
     /// The present that the agent tells of, as it is kept, with how its checks stand.
