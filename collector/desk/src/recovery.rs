@@ -178,11 +178,20 @@ pub(crate) fn waiting<T: ReadTx + ?Sized>(tx: &T) -> Result<Option<Recovery>, De
 /// How far an agent's corrected instant may be off what it would have been in another upload.
 const CORRECTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
+/// What receivers may know of a fault from commits that were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MayBeKnown {
+    /// It began before that.
+    Likely,
+    /// It is dated after that. By a clock that is right then and there they know nothing of it; that clock may be wrong.
+    ByAWrongClock,
+}
+
 /// Whether receivers may know of a fault that began at this instant from commits that were lost since.
-pub(crate) fn may_be_known<T: ReadTx + ?Sized>(tx: &T, began: Timestamp) -> Result<bool, DeskError> {
-    let Some(gap) = tx.last_gap()? else { return Ok(false) };
-    Ok(!is_broken(Rule::LostIsLookedUp)
-        && began <= gap.missing_to.saturating_add(CORRECTED_WITHIN).unwrap_or(Timestamp::MAX))
+pub(crate) fn may_be_known<T: ReadTx + ?Sized>(tx: &T, began: Timestamp) -> Result<Option<MayBeKnown>, DeskError> {
+    let Some(gap) = tx.last_gap()?.filter(|_| !is_broken(Rule::LostIsLookedUp)) else { return Ok(None) };
+    let is_before = began <= gap.missing_to.saturating_add(CORRECTED_WITHIN).unwrap_or(Timestamp::MAX);
+    Ok(Some(if is_before { MayBeKnown::Likely } else { MayBeKnown::ByAWrongClock }))
 }
 
 /// Refuses in recovery.

@@ -17,7 +17,7 @@ const FIRST: SignedDuration = SignedDuration::from_secs(5);
 /// The longest wait. Doubled, a receiver that is back would be without its tickets for two hours.
 const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 /// The least wait after anything unclear (DELIVERY 3). Halved, a look-up could miss what is there.
-const UNCLEAR: SignedDuration = SignedDuration::from_secs(120);
+pub const UNCLEAR: SignedDuration = SignedDuration::from_secs(120);
 /// However long a receiver wants to be left alone.
 const NOT_BEFORE_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// After so many tries a person is told.

@@ -9,6 +9,8 @@ use crate::{
 
 /// The worker in whose name a try is noted that may have been made before commits were lost.
 pub const BEFORE_THE_LOSS: &str = "before the loss";
+/// The same where the fault is dated after the loss, by a clock that may be wrong.
+pub const MAYBE_BEFORE_THE_LOSS: &str = "before the loss, if the clock is wrong";
 
 /// A restore, or another way to lose commits, and the gap that it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

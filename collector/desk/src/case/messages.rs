@@ -16,11 +16,11 @@ use upheld_model::{
     AssetId, CheckId, ClientId, Digest, IncidentClass, IncidentKind, IncidentNumber, IncidentRef, SiteId,
     mutant::{Rule, is_broken},
 };
-use upheld_outbound::{Delivery, EventKind};
+use upheld_outbound::{Delivery, EventKind, retry::UNCLEAR};
 use upheld_store::{
     Tx,
     outbox::{AttemptRow, OutboxRow, OutboxStatus},
-    restores::BEFORE_THE_LOSS,
+    restores::{BEFORE_THE_LOSS, MAYBE_BEFORE_THE_LOSS},
 };
 
 use super::{Case, clocks::state_word, entry::ToldIn, promise::Promise, storm};
@@ -28,7 +28,7 @@ use crate::{
     DeskError,
     book::CurrentBook,
     notify::{Audience, kinds, letters, ways},
-    recovery,
+    recovery::{self, MayBeKnown},
 };
 
 /// What a message is about besides the incident.
@@ -212,9 +212,17 @@ pub(crate) fn tell(
         let of = (&case.row.client, case.row.number);
         let is_new = put(tx, of, event, Sealed { channel, key: key.clone(), body, at: now }, now)?;
         let opens_ticket = event == EventKind::IncidentOpened && !way.is_mail();
-        if is_new && opens_ticket && recovery::may_be_known(&*tx, case.incident.started.not_after)? {
-            let worker = BEFORE_THE_LOSS.to_owned();
-            let doubt = AttemptRow { attempt: 1, worker, started_at: now, ended_at: None, outcome: None };
+        if !is_new || !opens_ticket {
+            continue;
+        }
+        if let Some(may) = recovery::may_be_known(&*tx, case.incident.started.not_after)? {
+            let (worker, started_at) = match may {
+                MayBeKnown::Likely => (BEFORE_THE_LOSS, now),
+                // It is asked for once, at once: what was made before the loss can be found by now.
+                MayBeKnown::ByAWrongClock => (MAYBE_BEFORE_THE_LOSS, now.saturating_sub(UNCLEAR).unwrap_or(now)),
+            };
+            let worker = worker.to_owned();
+            let doubt = AttemptRow { attempt: 1, worker, started_at, ended_at: None, outcome: None };
             tx.begin_attempt(&case.row.client, &key, &doubt)?;
         }
     }
