@@ -225,7 +225,10 @@ impl World {
     fn tickets_of_truth(&self) -> Result<(), String> {
         let server = self.server.inside();
         let mut tickets: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
-        for item in server.items.iter().filter(|item| item.kind == EventKind::IncidentOpened) {
+        // Of one that was deleted by hand a collector that was set back to before it knows nothing.
+        let is_forgotten = |item: &&super::server::Item| item.is_deleted && item.at_ms < server.lost_at_ms;
+        let opened = server.items.iter().filter(|item| item.kind == EventKind::IncidentOpened);
+        for item in opened.filter(|item| !is_forgotten(item)) {
             let data = &item.body["data"];
             let word = |name: &str| data[name].as_str().map(str::to_owned);
             let (Some(client), Some(check)) = (word("client"), word("check")) else { continue };
