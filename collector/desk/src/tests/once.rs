@@ -108,6 +108,21 @@ async fn the_same_holds_after_a_restore_that_a_person_has_accepted() {
 }
 
 #[tokio::test]
+async fn a_fault_that_a_wrong_clock_dates_after_the_loss_is_looked_for_at_once() {
+    let mut lost = Lost::with(book_with_look_up()).await.noticed().await;
+    // The collector's clock is an hour ahead since, and nobody can tell.
+    lost.world.pass(3_600);
+    (lost.first.0.slow_by, lost.second.0.slow_by) = (SignedDuration::from_hours(1), SignedDuration::from_hours(1));
+    lost.first_sends().await;
+    lost.waits(10).await;
+    lost.second_sends().await;
+    lost.waits(300).await;
+    assert_eq!(lost.receiver.events(), ["incident.opened"], "{:?}", lost.receiver.posts.lock().unwrap());
+    let delivery = &lost.world.view("acme/INC-1").await.deliveries[0];
+    assert_eq!((delivery.status.as_str(), delivery.reference.as_deref()), ("delivered", Some("T-1")));
+}
+
+#[tokio::test]
 async fn what_is_told_meanwhile_waits_for_the_ticket_and_speaks_of_it_by_its_old_name() {
     let mut lost = Lost::with(book_with_look_up()).await.noticed().await;
     lost.second_sends().await;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use upheld_model::{AgentEvent, CheckId, PresentId, finding::CheckState};
-use upheld_wire::v1::{DeliverRequest, Delivered, Now, present};
+use upheld_model::{AgentEvent, CheckId, Mono, PresentId, finding::CheckState};
+use upheld_wire::v1::{ClockReading, DeliverRequest, Delivered, Now, present};
 
 use super::world::{Agent, World, delivered};
 use crate::{DeskError, site};
@@ -63,6 +63,43 @@ async fn another_name_than_is_held_makes_every_check_unknown_until_it_is_told() 
     let (answer, name) = told(&world, &mut agent).await;
     assert_eq!(answer.present, Some(name));
     assert!(unknown(&world, &agent).await.is_empty());
+}
+
+/// A request may be under way for so long that others of its agent come before it.
+#[tokio::test]
+async fn a_request_that_was_overtaken_says_nothing_of_the_present() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    let check: CheckId = CHECK.parse().unwrap();
+    let sent = |agent: &Agent, records, mono, boot: &str, now| {
+        let request = agent.request(records, now);
+        let name = present::name(&request.now.checks).unwrap();
+        let clock = ClockReading { mono: Mono(mono), boot: boot.parse().unwrap(), ..request.clock.clone() };
+        (DeliverRequest { clock, ..request }, Some(name))
+    };
+    let record = agent.record(Vec::new());
+    agent.say(&check, CheckState::Ok, agent.claims(world.now));
+    let (slow, good) = sent(&agent, vec![record.clone()], 10, "boot-1", world.now);
+    world.pass(30);
+    agent.say(&check, CheckState::Failed, agent.claims(world.now));
+    let (fast, bad) = sent(&agent, vec![record], 20, "boot-1", world.now);
+    assert_eq!(delivered(world.deliver(&agent, fast).await).present, bad);
+    for _ in 0..2 {
+        world.pass(30);
+        let answer = delivered(world.deliver(&agent, slow.clone()).await);
+        assert_eq!(answer.present, bad, "its records are held, and what it says was true before");
+    }
+    // A heartbeat that was overtaken says no more than that.
+    agent.say(&check, CheckState::Ok, agent.claims(world.now));
+    let (heartbeat, _) = sent(&agent, Vec::new(), 15, "boot-1", world.now);
+    assert_eq!(delivered(world.deliver(&agent, heartbeat).await).present, bad);
+    // A machine that was set back to a snapshot goes on from there, and so does one that was started again.
+    let next = agent.record(Vec::new());
+    let (set_back, good_again) = sent(&agent, vec![next], 5, "boot-1", world.now);
+    assert_eq!(delivered(world.deliver(&agent, set_back).await).present, good_again);
+    let (started, _) = sent(&agent, Vec::new(), 1, "boot-2", world.now);
+    assert_eq!(delivered(world.deliver(&agent, started).await).present, good_again);
+    assert_ne!(good, bad);
 }
 
 #[tokio::test]
