@@ -23,6 +23,11 @@ mod service;
 mod testing;
 mod when;
 
+/// An upload is thousands of small texts, read on one thread and dropped on another, which glibc's allocator is slow at
+/// (tests/benches/README.md, `ingest`).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     // An error only says that one was installed before, which cannot be: this is the first line.
     let _ = rustls::crypto::ring::default_provider().install_default();
