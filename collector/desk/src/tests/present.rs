@@ -74,7 +74,7 @@ async fn a_request_that_was_overtaken_says_nothing_of_the_present() {
     let sent = |agent: &Agent, records, mono, boot: &str, now| {
         let request = agent.request(records, now);
         let name = present::name(&request.now.checks).unwrap();
-        let clock = ClockReading { mono: Mono(mono), boot: boot.parse().unwrap(), ..request.clock.clone() };
+        let clock = ClockReading { mono: Mono(mono), boot: boot.parse().unwrap(), ..request.clock };
         (DeliverRequest { clock, ..request }, Some(name))
     };
     let record = agent.record(Vec::new());
