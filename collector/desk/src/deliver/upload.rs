@@ -172,16 +172,16 @@ impl Upload<'_> {
             // What was unknown of the time in between may be known now.
             tx.put_site_due(self.site(), Some(self.now))?;
         }
-        if held.as_ref().is_some_and(|held| held.waiting > 0)
-            && !tx.open_findings(&self.peer.client, &self.peer.site)?.is_empty()
-        {
-            // What might have ended in the rest of a backlog may be known to go on (`facts/backlog.rs`).
-            tx.put_site_due(self.site(), Some(self.now))?;
-        }
         let present = match newer {
             Some(newer) => AgentNowRow { last_seen, ..newer },
             None => self.present(last_seen, checks)?,
         };
+        // What might have ended in the rest of a backlog may be known to go on (`facts/backlog.rs`), and a check that
+        // failed may be on its way back.
+        let may_tell = held.as_ref().is_some_and(|held| held.waiting > 0 || held.checks != present.checks);
+        if may_tell && !tx.open_findings(&self.peer.client, &self.peer.site)?.is_empty() {
+            tx.put_site_due(self.site(), Some(self.now))?;
+        }
         tx.put_agent_now(&present)?;
         let back: Vec<_> = ended.into_iter().map(|agent| Trigger::AgentBack { agent, heard: self.now }).collect();
         if !back.is_empty() {

@@ -1,7 +1,6 @@
 //! The present that an agent calls by its name in place of telling it.
 
 use std::collections::BTreeSet;
-
 use upheld_model::{AgentEvent, CheckId, Mono, PresentId, finding::CheckState};
 use upheld_wire::v1::{ClockReading, DeliverRequest, Delivered, Now, present};
 
@@ -63,6 +62,26 @@ async fn another_name_than_is_held_makes_every_check_unknown_until_it_is_told() 
     let (answer, name) = told(&world, &mut agent).await;
     assert_eq!(answer.present, Some(name));
     assert!(unknown(&world, &agent).await.is_empty());
+}
+
+/// Its finding is not over yet, and what follows from it may be: nothing else says so before it is.
+#[tokio::test]
+async fn a_check_that_is_on_its_way_back_has_its_site_judged() {
+    let mut world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    world.fail(&mut agent).await;
+    let due = async |world: &World| {
+        let now = world.now;
+        world.desk.store().read::<_, DeskError, _>("due", move |tx| Ok(tx.sites_due(now, 10)?.len())).await.unwrap()
+    };
+    let since = agent.claims(world.now);
+    for (state, sites) in [(CheckState::Failed, 1), (CheckState::Failed, 0), (CheckState::Recovering, 1)] {
+        world.desk.watch_once(world.now).await.unwrap();
+        world.pass(10);
+        agent.say(&CHECK.parse().unwrap(), state, since);
+        delivered(world.deliver(&agent, agent.request(Vec::new(), world.now)).await);
+        assert_eq!(due(&world).await, sites, "{state:?}");
+    }
 }
 
 /// A request may be under way for so long that others of its agent come before it.
