@@ -211,8 +211,8 @@ fn read(row: BookRow) -> Result<CurrentBook, DeskError> {
     Ok(CurrentBook { version, hash, applied_at, files, book, sites: plan::Sites::default() })
 }
 
-/// Every site is judged by `now` again.
-pub(crate) fn judge_all(tx: &mut dyn Tx, book: &Book, now: Timestamp) -> Result<(), DeskError> {
+/// From `now` on every site is due to be judged.
+pub(crate) fn put_all_due(tx: &mut dyn Tx, book: &Book, now: Timestamp) -> Result<(), DeskError> {
     for (client, entry) in &book.clients {
         for site in entry.sites.keys() {
             tx.put_site_due(SiteKey { client, site }, Some(now))?;
@@ -253,7 +253,7 @@ pub(crate) fn apply(
     };
     tx.insert_book(&row).map_err(DeskError::from)?;
     // What hangs on what, who is critical and which sites are commissioned may be another matter: judge them all.
-    judge_all(tx, book, now)?;
+    put_all_due(tx, book, now)?;
     maintenance::follow_book(tx, book, who, now)?;
     jobs::follow_book(tx, book, now)?;
     let current = CurrentBook {

@@ -21,7 +21,7 @@ use upheld_store::{ReadTx, Tx, agents::AgentStatus, facts::SiteKey};
 
 use crate::{
     Desk, DeskError,
-    book::judge_all,
+    book::put_all_due,
     case::text,
     clock, site,
     tasks::{Report, Surroundings},
@@ -251,7 +251,7 @@ impl Desk {
                     let Some(book) = book else { return Ok(0) };
                     if is_clock_believed {
                         // By another time other facts lie ahead, and what was made of them may not hold.
-                        judge_all(tx, &book.book, now)?;
+                        put_all_due(tx, &book.book, now)?;
                     }
                     let (client, site) = place()?;
                     site::react(tx, &book, &client, &site, &[trigger], now)

@@ -1,6 +1,7 @@
 //! The present that an agent calls by its name in place of telling it.
 
 use std::collections::BTreeSet;
+
 use upheld_model::{AgentEvent, CheckId, Mono, PresentId, finding::CheckState};
 use upheld_wire::v1::{ClockReading, DeliverRequest, Delivered, Now, present};
 

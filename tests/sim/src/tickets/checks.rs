@@ -17,6 +17,7 @@ use upheld_store::{
 
 use super::{
     people::Asked,
+    server::Item,
     world::{World, stamp},
 };
 
@@ -226,7 +227,7 @@ impl World {
         let server = self.server.inside();
         let mut tickets: BTreeMap<(String, String), BTreeSet<&str>> = BTreeMap::new();
         // Of one that was deleted by hand a collector that was set back to before it knows nothing.
-        let is_forgotten = |item: &&super::server::Item| item.is_deleted && item.at_ms < server.lost_at_ms;
+        let is_forgotten = |item: &&Item| item.is_deleted && item.at_ms < server.lost_at_ms;
         let opened = server.items.iter().filter(|item| item.kind == EventKind::IncidentOpened);
         for item in opened.filter(|item| !is_forgotten(item)) {
             let data = &item.body["data"];
