@@ -2,18 +2,18 @@
 //! hold. Those of the probes stand beside them (`agent/probe/src/fuzzing.rs`). Included by path: by the fuzzers of this
 //! folder, and by `tests/any_bytes.rs`, which runs each over its seeds.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Serialize, de::DeserializeOwned};
 use upheld_delivery::{
     Moment, intake,
     journal::{Journal, JournalError, Position, Settings, Urgency},
-    receiver::{self, Held},
+    receiver::{self, Held, Records},
     storage::{Storage, sim::SimStorage},
 };
 use upheld_detection::{replay::Trace, schedule::Schedule};
-use upheld_model::{AgentEvent, AgentId, ClientId, Mono, ObservedAt, SecretName, SiteId};
+use upheld_model::{AgentEvent, AgentId, ClientId, Digest, Epoch, Mono, ObservedAt, RecordId, SecretName, SiteId};
 use upheld_sealing::{Purpose, SealedBox, SealingKey, check_value, open};
 use upheld_wire::v1::{
     AgentConfig, Body, Conflict, DeliverRequest, Delivered, Problem,
@@ -36,11 +36,26 @@ pub(crate) const ENTRIES: &[Entry] = &[
     ("wire", wire),
 ];
 
+/// A collector that holds no record.
+struct Nothing;
+
+impl Records for Nothing {
+    type Error = Infallible;
+
+    fn is_known(&mut self, _: &RecordId, _: &Digest) -> Result<bool, Infallible> {
+        Ok(false)
+    }
+
+    fn chain_after(&mut self, _: Epoch, _: u64) -> Result<Option<Digest>, Infallible> {
+        Ok(None)
+    }
+}
+
 /// What comes in at the data door: compressed or not, held against no history.
 fn delivery(bytes: &[u8]) {
     let Ok(inflated) = intake::inflate(bytes).or_else(|_| Ok::<_, ()>(bytes.to_vec())) else { return };
     let Ok(request) = intake::read_request(&inflated) else { return };
-    let judge = || receiver::judge(&Held::default(), &request, |_, _| Ok::<_, ()>(false));
+    let judge = || receiver::judge(&Held::default(), &request, &mut Nothing);
     assert_eq!(judge(), judge(), "the same history gives the same verdict");
     let sent = intake::deflate(&request, None).expect("memory");
     let again = intake::inflate(&sent).map(|inflated| intake::read_request(&inflated).expect("what we wrote"));

@@ -64,6 +64,19 @@ pub enum Verdict {
     },
 }
 
+/// What is asked of the records that are held of one agent, in the transaction that judges.
+pub trait Records {
+    /// The store's; it ends the judging.
+    type Error;
+
+    /// Whether a record with this id and content hash is held, under whatever epoch.
+    fn is_known(&mut self, id: &RecordId, content: &Digest) -> Result<bool, Self::Error>;
+
+    /// The chain after the first `len` records of an epoch; `None` where it cannot be told any more: the record there is
+    /// forgotten, was not readable, or is held under another epoch.
+    fn chain_after(&mut self, epoch: Epoch, len: u64) -> Result<Option<Digest>, Self::Error>;
+}
+
 /// What to commit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
@@ -116,7 +129,7 @@ pub struct Fork {
     pub id: Digest,
     /// The epoch in which they part.
     pub epoch: Epoch,
-    /// What is held of it.
+    /// What is held of it, or its beginning with which the agent's claim parts.
     pub held: Head,
     /// How it shows.
     pub reason: ForkReason,
@@ -125,7 +138,7 @@ pub struct Fork {
 /// How a fork shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ForkReason {
-    /// A head of the same length with another chain.
+    /// Another chain after as many records as are claimed.
     #[error("the claimed chain of this epoch is not the one that is held")]
     AnotherChain,
     /// A record that is held with another content.
@@ -175,22 +188,17 @@ impl Verdict {
     }
 }
 
-/// Judges a request. `is_known` says whether a record with this id and content hash is held, under whatever epoch;
-/// its error (the store's) ends the judging.
-pub fn judge<E>(
-    held: &Held,
-    request: &DeliverRequest,
-    mut is_known: impl FnMut(&RecordId, &Digest) -> Result<bool, E>,
-) -> Result<Verdict, E> {
+/// Judges a request against the history that is held.
+pub fn judge<R: Records>(held: &Held, request: &DeliverRequest, stored: &mut R) -> Result<Verdict, R::Error> {
     if let Some(refusal) = check_form(held, request) {
         return Ok(refusal);
     }
-    if let Some(conflict) = check_heads(held, &request.heads) {
+    if let Some(conflict) = check_heads(held, &request.heads, stored)? {
         return Ok(conflict);
     }
     match request.records.first() {
         None => Ok(Verdict::Heartbeat),
-        Some(first) => judge_records(held, first, &request.records, request.batch_digest, &mut is_known),
+        Some(first) => judge_records(held, first, &request.records, request.batch_digest, stored),
     }
 }
 
@@ -248,28 +256,34 @@ fn is_checkpoint(text: &str) -> bool {
 }
 
 /// Steps 3 and 4 for what the agent claims. `behind` goes first: a restored collector must not take the loss of its
-/// own memory for a fork.
-fn check_heads(held: &Held, claims: &[Head]) -> Option<Verdict> {
+/// own memory for a fork. One that was restored to less and then took more of an epoch from a copy of the host holds more
+/// than this host claims, and not what it claims: the chain at that place tells.
+fn check_heads<R: Records>(held: &Held, claims: &[Head], stored: &mut R) -> Result<Option<Verdict>, R::Error> {
     if claims.iter().any(|claim| claim.len > held_of(held, claim.epoch).len) {
-        return Some(behind(held));
+        return Ok(Some(behind(held)));
     }
-    claims.iter().find_map(|claim| {
+    if is_broken(Rule::ForkIsAnswered) {
+        return Ok(None);
+    }
+    for claim in claims.iter().filter(|claim| claim.len > 0) {
         let mine = held_of(held, claim.epoch);
-        let parts = claim.len > 0 && claim.len == mine.len && claim.chain != mine.chain;
-        (parts && !is_broken(Rule::ForkIsAnswered)).then(|| {
+        let there =
+            if claim.len == mine.len { Some(mine.chain) } else { stored.chain_after(claim.epoch, claim.len)? };
+        if let Some(chain) = there.filter(|chain| *chain != claim.chain) {
             let id = fork_id(b"head", claim.epoch, claim.len, &claim.chain);
-            fork(held, id, mine, ForkReason::AnotherChain)
-        })
-    })
+            return Ok(Some(fork(held, id, Head { chain, ..*claim }, ForkReason::AnotherChain)));
+        }
+    }
+    Ok(None)
 }
 
-fn judge_records<E>(
+fn judge_records<R: Records>(
     held: &Held,
     first: &Record,
     records: &[Record],
     batch_digest: Digest,
-    is_known: &mut impl FnMut(&RecordId, &Digest) -> Result<bool, E>,
-) -> Result<Verdict, E> {
+    stored: &mut R,
+) -> Result<Verdict, R::Error> {
     let mine = held_of(held, first.epoch);
     let end = first.seq.0 + records.len() as u64;
     let parts = |reason| fork(held, fork_id(b"record", first.epoch, first.seq.0, &first.chain), mine, reason);
@@ -282,7 +296,7 @@ fn judge_records<E>(
     if end < mine.len {
         // Wholly inside what is held, whose inner chains are not kept: known by name or not ours.
         for record in records {
-            if !is_known(&record.record_id, &record.content_hash)? {
+            if !stored.is_known(&record.record_id, &record.content_hash)? {
                 return Ok(parts(ForkReason::AnotherRecord(record.seq)));
             }
         }
@@ -307,20 +321,20 @@ fn judge_records<E>(
     if end > mine.len && !is_new_epoch && is_closed {
         return Ok(parts(ForkReason::OldEpochGrows));
     }
-    accept(mine, records, overlap, batch_digest, is_known).map(Verdict::Accept)
+    accept(mine, records, overlap, batch_digest, stored).map(Verdict::Accept)
 }
 
-fn accept<E>(
+fn accept<R: Records>(
     mine: Head,
     records: &[Record],
     overlap: usize,
     batch_digest: Digest,
-    is_known: &mut impl FnMut(&RecordId, &Digest) -> Result<bool, E>,
-) -> Result<Accepted, E> {
+    stored: &mut R,
+) -> Result<Accepted, R::Error> {
     let (mut fresh, mut refused, mut in_batch) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (index, record) in records.iter().enumerate().skip(overlap) {
         let name = (record.record_id, record.content_hash);
-        if !in_batch.insert(name) || (is_known(&name.0, &name.1)? && !is_broken(Rule::KnownByContent)) {
+        if !in_batch.insert(name) || (stored.is_known(&name.0, &name.1)? && !is_broken(Rule::KnownByContent)) {
             continue;
         }
         let content = read_content(record);

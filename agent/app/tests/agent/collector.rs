@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -23,10 +24,10 @@ use serde::Serialize;
 use serde_json::json;
 use upheld_delivery::{
     intake,
-    receiver::{self, Content, Held, Verdict},
+    receiver::{self, Content, Held, Records, Verdict},
 };
 use upheld_evidence::{PublicKey, Signature, verify_enrolment};
-use upheld_model::{AgentEvent, CheckSpec, Digest, RecordId, Sample, SecretName};
+use upheld_model::{AgentEvent, CheckSpec, Digest, Epoch, RecordId, Sample, SecretName};
 use upheld_sealing::Purpose;
 use upheld_wire::v1::{
     self, AgentConfig, DeliverRequest, Delivered, Now, codes,
@@ -230,6 +231,21 @@ impl Shared {
     }
 }
 
+/// Records that were taken, by what they are known by; what the chain was after each is not asked here.
+struct Known<'a>(&'a BTreeSet<(RecordId, Digest)>);
+
+impl Records for Known<'_> {
+    type Error = Infallible;
+
+    fn is_known(&mut self, id: &RecordId, content: &Digest) -> Result<bool, Infallible> {
+        Ok(self.0.contains(&(*id, *content)))
+    }
+
+    fn chain_after(&mut self, _: Epoch, _: u64) -> Result<Option<Digest>, Infallible> {
+        Ok(None)
+    }
+}
+
 impl State {
     fn enroll(&mut self, pki: &Pki, body: &[u8]) -> (u16, String) {
         let request: EnrollRequest = serde_json::from_slice(body).expect("an enrolment request");
@@ -280,9 +296,7 @@ impl State {
 
     fn deliver(&mut self, request: &DeliverRequest) -> (u16, String) {
         self.now = Some(request.now.clone());
-        let known =
-            |id: &RecordId, hash: &Digest| Ok::<_, std::convert::Infallible>(self.known.contains(&(*id, *hash)));
-        let Ok(verdict) = receiver::judge(&self.held, request, known);
+        let Ok(verdict) = receiver::judge(&self.held, request, &mut Known(&self.known));
         let head = match &verdict {
             Verdict::Heartbeat => None,
             Verdict::Accept(accepted) => {

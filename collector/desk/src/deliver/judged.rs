@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use upheld_delivery::receiver::{Accepted, Content, FORK_WINDOW, Held, Verdict, judge};
+use upheld_delivery::receiver::{Accepted, Content, FORK_WINDOW, Held, Records, Verdict, judge};
 use upheld_evidence::PublicKey;
-use upheld_model::{Digest, SiteId};
+use upheld_model::{Digest, Epoch, RecordId, Seq, SiteId};
 use upheld_store::{
     ReadTx, Tx,
     agents::AgentRow,
@@ -68,20 +68,12 @@ impl Judged {
             recent_forks: BTreeSet::new(),
             signing_key: Some(PublicKey(known.signing_key)),
         };
-        let mut stored = None;
-        let mut is_known = |record: &_, content: &_| -> Result<_, DeskError> {
-            // All of the batch is asked for with its first, and only of a batch that came so far.
-            let stored = match &mut stored {
-                Some(stored) => stored,
-                none @ None => none.insert(tx.known_records(key, &names(request))?),
-            };
-            Ok(stored.contains(&(*record, *content)))
-        };
-        let mut verdict = judge(&held, request, &mut is_known)?;
+        let mut stored = Stored { tx, key, request, known: None };
+        let mut verdict = judge(&held, request, &mut stored)?;
         // How many forks there were lately is asked only of one more: it tells a clone.
         if matches!(verdict, Verdict::Fork(_) | Verdict::Clone(_)) {
             held.recent_forks = recent_forks(tx, key, known.status_at, now)?;
-            verdict = judge(&held, request, &mut is_known)?;
+            verdict = judge(&held, request, &mut stored)?;
         }
         let keeping = match &verdict {
             Verdict::Accept(accepted) => {
@@ -130,6 +122,34 @@ impl Judged {
             return Ok(self);
         }
         Self::new(&*tx, books, peer, request, now)
+    }
+}
+
+/// The records of one agent, as one transaction sees them.
+struct Stored<'a> {
+    tx: &'a dyn ReadTx,
+    key: AgentKey<'a>,
+    request: &'a DeliverRequest,
+    /// Those of the request that are known.
+    known: Option<BTreeSet<RecordName>>,
+}
+
+impl Records for Stored<'_> {
+    type Error = DeskError;
+
+    fn is_known(&mut self, id: &RecordId, content: &Digest) -> Result<bool, DeskError> {
+        // All of the batch is asked for with its first, and only of a batch that came so far.
+        let known = match &mut self.known {
+            Some(known) => known,
+            none @ None => none.insert(self.tx.known_records(self.key, &names(self.request))?),
+        };
+        Ok(known.contains(&(*id, *content)))
+    }
+
+    fn chain_after(&mut self, epoch: Epoch, len: u64) -> Result<Option<Digest>, DeskError> {
+        let Some(last) = len.checked_sub(1).map(Seq) else { return Ok(None) };
+        let row = self.tx.records(self.key, epoch, last, 1)?.pop();
+        Ok(row.filter(|row| row.seq == last).map(|row| row.chain))
     }
 }
 

@@ -1,7 +1,7 @@
 //! DELIVERY 2, from the collector's side.
 
-use upheld_model::{AgentEvent, RecordId};
-use upheld_wire::v1::{Conflict, codes};
+use upheld_model::{AgentEvent, Digest, RecordId};
+use upheld_wire::v1::{Conflict, DeliverRequest, Head, codes};
 
 use super::world::{World, ana, conflict, delivered, problem};
 use crate::Scope;
@@ -105,6 +105,20 @@ async fn a_forked_history_is_refused_and_its_new_epoch_is_taken_once() {
     world.take(&mut agent, again).await;
     assert_eq!(world.held(&agent).await, 2, "what is known under its old name is not stored again");
     assert_eq!(world.all().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_inside_what_is_held_is_held_against_the_record_there() {
+    let world = World::new().await;
+    let mut agent = world.agent("acme", "north").await;
+    let records = vec![agent.record(Vec::new()), agent.record(Vec::new())];
+    let first = Head { epoch: records[0].epoch, len: 1, chain: records[0].chain };
+    world.take(&mut agent, records).await;
+    let claiming = |head| DeliverRequest { heads: vec![head], ..agent.request(Vec::new(), world.now) };
+    delivered(world.deliver(&agent, claiming(first)).await);
+    // What a copy of this host wrote instead, once the collector had lost what it held of this one.
+    let answer = world.deliver(&agent, claiming(Head { chain: Digest([1; 32]), ..first })).await;
+    assert!(matches!(conflict(answer), Conflict::Fork { held, .. } if held == first), "with what is held there");
 }
 
 #[tokio::test]

@@ -95,8 +95,9 @@ impl<S: Storage> Journal<S> {
     /// collector loses it too.
     ///
     /// This rests on what an acknowledgement said: the collector held this chain at this length, and a history only grows, so
-    /// that a longer one has it in front. It is wrong for a collector that was restored to less and then took more of this
-    /// epoch from a copy of this host before this host spoke with it again; a shorter history is never believed.
+    /// that a longer one has it in front. Of a collector that was restored to less and then took more of this epoch from a
+    /// copy of this host that is not so: it answers the claim with its own chain at that place, which is no longer, and then
+    /// nothing is claimed.
     fn acknowledged_front(&self, mine: &EpochState, held: Head) -> Option<Head> {
         let (len, chain) = match self.pieces_of(mine.epoch).first() {
             Some(first) => (first.first, first.before?),

@@ -519,5 +519,6 @@ fn the_backlog_is_not_held_in_memory() {
 mod crash_points;
 mod faults;
 mod parting;
+mod restored;
 mod room;
 mod told;

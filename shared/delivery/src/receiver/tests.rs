@@ -65,8 +65,24 @@ fn head(records: &[Record]) -> Head {
     Head { epoch: last.epoch, len: last.seq.0 + 1, chain: last.chain }
 }
 
+/// What is held, and the records of flavour 0 of `E1` that it rests on.
+struct Collector(Held, Vec<Record>);
+
+impl Records for Collector {
+    type Error = Infallible;
+
+    fn is_known(&mut self, id: &RecordId, content: &Digest) -> Result<bool, Infallible> {
+        Ok(self.1.iter().any(|record| (record.record_id, record.content_hash) == (*id, *content)))
+    }
+
+    fn chain_after(&mut self, epoch: Epoch, len: u64) -> Result<Option<Digest>, Infallible> {
+        let last = self.1.iter().find(|record| record.epoch == epoch && record.seq.0 + 1 == len);
+        Ok(last.map(|record| record.chain))
+    }
+}
+
 /// A collector that holds `len` records of flavour 0 of `E1`.
-fn holding(len: u64) -> (Held, BTreeSet<(RecordId, Digest)>) {
+fn holding(len: u64) -> Collector {
     let all = records(E1, 0, len, 0);
     let held = Held {
         heads: BTreeMap::from([(E1, head(&all))]),
@@ -74,12 +90,12 @@ fn holding(len: u64) -> (Held, BTreeSet<(RecordId, Digest)>) {
         recent_forks: BTreeSet::new(),
         signing_key: Some(key().public()),
     };
-    (held, all.iter().map(|record| (record.record_id, record.content_hash)).collect())
+    Collector(held, all)
 }
 
-fn verdict(held: &(Held, BTreeSet<(RecordId, Digest)>), request: &DeliverRequest) -> Verdict {
-    let judged = judge(&held.0, request, |id, hash| Ok::<_, Infallible>(held.1.contains(&(*id, *hash))));
-    let Ok(verdict) = judged;
+fn verdict(held: &Collector, request: &DeliverRequest) -> Verdict {
+    let Collector(held, all) = held;
+    let Ok(verdict) = judge(held, request, &mut Collector(Held::default(), all.clone()));
     verdict
 }
 
@@ -270,8 +286,20 @@ fn a_heartbeat_whose_claims_are_held_is_one() {
 }
 
 #[test]
+fn a_claim_inside_what_is_held_parts_where_the_chain_there_is_another() {
+    let mut held = holding(3);
+    let claim = Head { chain: Digest([1; 32]), ..head(&records(E1, 0, 2, 0)) };
+    let Verdict::Fork(fork) = verdict(&held, &request(vec![], vec![claim])) else { panic!("it is held") };
+    assert_eq!((fork.reason, fork.held), (ForkReason::AnotherChain, head(&records(E1, 0, 2, 0))));
+    let more = Head { epoch: E2, ..claim };
+    assert!(matches!(verdict(&held, &request(vec![], vec![claim, more])), Verdict::Behind { .. }), "that goes first");
+    held.1.remove(1);
+    assert_eq!(verdict(&held, &request(vec![], vec![claim])), Verdict::Heartbeat, "its record is forgotten");
+}
+
+#[test]
 fn a_checkpoint_that_was_seen_has_the_form_of_one() {
-    let held = (Held { signing_key: Some(key().public()), ..Held::default() }, BTreeSet::new());
+    let held = Collector(Held { signing_key: Some(key().public()), ..Held::default() }, Vec::new());
     let saying = |text: &str| {
         verdict(&held, &DeliverRequest { seen_checkpoint: Some(text.to_owned()), ..request(vec![], vec![]) })
     };

@@ -2,9 +2,12 @@
 //!
 //! What is held is a function of the rows, so that a backup is a number of rows and a restore cuts them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+};
 
-use upheld_delivery::receiver::{Content, FORK_WINDOW, Held, Verdict, judge};
+use upheld_delivery::receiver::{Content, FORK_WINDOW, Held, Records, Verdict, judge};
 use upheld_evidence::PublicKey;
 use upheld_model::{AgentEvent, Digest, Epoch, RecordId, Seq};
 use upheld_wire::v1::{
@@ -59,6 +62,8 @@ pub(crate) struct Tables {
     heads: BTreeMap<Epoch, Head>,
     newest: Option<Epoch>,
     known: BTreeSet<(RecordId, Digest)>,
+    /// After the records that the store has a row of: not those that are known under another epoch, or unread.
+    chains: BTreeMap<(Epoch, Seq), Digest>,
     /// Facts that were committed at any time, also when a restore took them back.
     pub(crate) ever: BTreeSet<u64>,
     ids: BTreeSet<RecordId>,
@@ -76,6 +81,26 @@ pub(crate) struct Mark {
     is_quarantined: bool,
 }
 
+/// What the collector asks of its rows.
+struct Stored<'a> {
+    tables: &'a Tables,
+    /// A mutant: what has a known id is known.
+    by_id: bool,
+}
+
+impl Records for Stored<'_> {
+    type Error = Infallible;
+
+    fn is_known(&mut self, id: &RecordId, content: &Digest) -> Result<bool, Infallible> {
+        let Tables { known, ids, .. } = self.tables;
+        Ok(if self.by_id { ids.contains(id) } else { known.contains(&(*id, *content)) })
+    }
+
+    fn chain_after(&mut self, epoch: Epoch, len: u64) -> Result<Option<Digest>, Infallible> {
+        Ok(len.checked_sub(1).and_then(|last| self.tables.chains.get(&(epoch, Seq(last))).copied()))
+    }
+}
+
 impl Tables {
     /// One request in one transaction. `by_id` is a mutant: what has a known id is known.
     pub(crate) fn deliver(&mut self, request: &DeliverRequest, key: PublicKey, now_ms: u64, by_id: bool) -> Reply {
@@ -89,15 +114,7 @@ impl Tables {
             recent_forks: self.forks.iter().map(|(_, id)| *id).collect(),
             signing_key: Some(key),
         };
-        let (known, ids) = (&self.known, &self.ids);
-        let is_known = |id: &RecordId, content: &Digest| {
-            Ok::<bool, std::convert::Infallible>(if by_id {
-                ids.contains(id)
-            } else {
-                known.contains(&(*id, *content))
-            })
-        };
-        let Ok(verdict) = judge(&held, request, is_known);
+        let Ok(verdict) = judge(&held, request, &mut Stored { tables: self, by_id });
         match verdict {
             Verdict::Heartbeat => Reply::Delivered(answer(request, None, Vec::new())),
             Verdict::Accept(accepted) => {
@@ -247,6 +264,9 @@ impl Tables {
         self.known.insert((row.id, row.content));
         self.ids.insert(row.id);
         let is_dead = row.told.as_ref().is_some_and(|told| told.is_dead);
+        if row.told.is_some() && !is_dead {
+            self.chains.insert((epoch, seq), chain);
+        }
         for number in row.told.iter().flat_map(|told| &told.facts) {
             if is_dead {
                 self.dead.insert(*number);
