@@ -1,112 +1,16 @@
 //! `backup --follow` of a collector on PostgreSQL: the server is killed and its disk is gone in mid-load, and what is
 //! restored of the folder lacks nothing; without the last of the log a person is waited for (DELIVERY 4).
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
-use jiff::Timestamp;
 use upheld_tests::{
-    Agent, Collector,
+    Agent,
+    follower::{Follower, place, restore, start, text, wait_for_the_follower},
     on_postgresql::{BACKLOG, DATABASE, SOON, Site, audited, count, records, wait_for_more},
-    postgresql::{self, Server},
-    program::{self, Program, refused},
+    postgresql::Server,
+    program::{self, refused},
     wait_for, watched,
 };
-
-/// A running `backup --follow`.
-struct Follower {
-    program: Option<Program>,
-    folder: PathBuf,
-    log: PathBuf,
-}
-
-impl Follower {
-    fn of(collector: &Collector) -> Self {
-        let folder = collector.folder().join("away");
-        let mut follower = Self { program: None, folder, log: collector.folder().join("follower.log") };
-        follower.start(collector);
-        wait_for("the copy of the whole", SOON, || {
-            assert!(follower.program().ended().is_none(), "it ended:\n{}", follower.program().log_text());
-            follower.seen_at()
-        });
-        follower
-    }
-
-    fn start(&mut self, collector: &Collector) {
-        let mut command = collector.command(&["backup", "--follow", text(&self.folder)]);
-        self.program = Some(Program::start("the follower", &mut command, &self.log));
-    }
-
-    fn program(&mut self) -> &mut Program {
-        self.program.as_mut().expect("it follows")
-    }
-
-    fn read(&self, name: &str) -> Option<serde_json::Value> {
-        serde_json::from_slice(&std::fs::read(self.folder.join(name)).ok()?).ok()
-    }
-
-    fn seen_at(&self) -> Option<Timestamp> {
-        self.read("head.json")?["seen_at"].as_str()?.parse().ok()
-    }
-
-    /// Until everything of this moment is in the folder.
-    fn wait_for_now(&self) {
-        let now = Timestamp::now();
-        wait_for("the follower", SOON, || self.seen_at().filter(|seen| *seen > now));
-    }
-
-    fn slot(&self) -> String {
-        self.read("archive.json").expect("its description")["slot"].as_str().expect("a name").to_owned()
-    }
-
-    fn files_of_the_log(&self) -> BTreeSet<PathBuf> {
-        std::fs::read_dir(self.folder.join("wal"))
-            .expect("the log")
-            .map(|entry| entry.expect("a file").path())
-            .collect()
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("UTF-8")
-}
-
-/// From here on a write is answered once it is in the folder.
-fn wait_for_the_follower(server: &Server, slot: &str) {
-    server.sql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{slot}'"));
-    server.sql("postgres", "SELECT pg_reload_conf()");
-    wait_for("the server waits for its follower", SOON, || {
-        let asked = format!("SELECT sync_state FROM pg_stat_replication WHERE application_name = '{slot}'");
-        (server.sql("postgres", &asked) == "sync").then_some(())
-    });
-}
-
-/// A place for a data directory that is restored.
-fn place() -> tempfile::TempDir {
-    let place = Server::folder();
-    std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its mode");
-    place
-}
-
-fn restore(collector: &Collector, follower: &Follower, place: &tempfile::TempDir, more: &[&str]) -> Command {
-    let data = place.path().join("data");
-    let mut command = collector.command(&["restore", "--segments", text(&follower.folder), "--pgdata", text(&data)]);
-    command.args(more);
-    command
-}
-
-/// Starts what was restored, on the old port, with no setting but its own.
-fn start(place: tempfile::TempDir, port: u16) -> Server {
-    postgresql::owned_by_postgres(&place.path().join("data"));
-    let server = Server::around(place, port, &[]);
-    wait_for("the log is gone through", SOON, || {
-        (server.sql("postgres", "SELECT pg_is_in_recovery()") == "f").then_some(())
-    });
-    server
-}
 
 fn status_of(server: &Server, id: &str) -> String {
     server.sql(DATABASE, &format!("SELECT status FROM agents WHERE agent = '{id}'"))

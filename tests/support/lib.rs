@@ -10,6 +10,7 @@ pub mod chaos;
 pub mod collector;
 pub mod day;
 pub mod door;
+pub mod follower;
 pub mod held;
 pub mod journal;
 pub mod line;

@@ -67,11 +67,17 @@ pub(crate) fn follow(
     last = last.max(folder.bases()?.last().map_or(0, |base| base.to));
     let mut run = Run::begin(data, folder.clone(), keep, last)?;
     run.take_base(data, tell)?;
+    let mut told = None;
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(POLL);
-        let Err(trouble) = run.look(data, tell) else { continue };
+        let Err(trouble) = run.look(data, tell) else {
+            if told.take().is_some() {
+                tell(News::Follows(format!("{} follows again", into.display())))?;
+            }
+            continue;
+        };
         let is_over = trouble.is_over;
-        tell(News::Trouble(trouble.text))?;
+        say(trouble.text, &mut told, tell)?;
         if is_over {
             let last = run.last;
             drop(run);
@@ -83,7 +89,7 @@ pub(crate) fn follow(
                 let again = Run::begin(data, folder.clone(), keep, last);
                 match again.and_then(|mut run| run.take_base(data, tell).map(|()| run)) {
                     Ok(run) => break run,
-                    Err(failure) => tell(News::Trouble(failure.text(false)))?,
+                    Err(failure) => say(failure.text(false), &mut told, tell)?,
                 }
             };
         } else {
@@ -91,6 +97,19 @@ pub(crate) fn follow(
         }
     }
     run.look(data, tell).map_err(|trouble| Failure::new(Exit::Failed, trouble.text))
+}
+
+/// Tells trouble that lasts once.
+fn say(
+    text: String,
+    told: &mut Option<String>,
+    tell: &mut dyn FnMut(News) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    if told.as_ref() == Some(&text) {
+        return Ok(());
+    }
+    *told = Some(text.clone());
+    tell(News::Trouble(text))
 }
 
 struct Trouble {
@@ -131,13 +150,11 @@ impl Run {
     fn take_base(&mut self, data: &DataDir, tell: &mut dyn FnMut(News) -> Result<(), Failure>) -> Result<(), Failure> {
         let now = Timestamp::now();
         let files = Own::of(data)?.stamps();
+        let new = self.folder.new_base();
+        // What an interrupted run left may have what segments need.
+        write::remove_left_over(&new)?;
         self.ship(now, tell)?;
         let from = self.last;
-        let new = self.folder.new_base();
-        if new.exists() {
-            // What an interrupted run left.
-            fs::remove_file(&new).map_err(crate::files::FileError::of("remove", &new))?;
-        }
         // It may take minutes; what is committed meanwhile is kept as ever.
         thread::scope(|scope| {
             let copying = scope.spawn(|| write(data, &new, now));
@@ -162,13 +179,20 @@ impl Run {
             Err(error) => {
                 let waiting = self.follower.waiting().unwrap_or(u64::MAX);
                 let is_over = matches!(error, ShipError::Follow(FollowError::Lost)) || waiting > WAITING_MAX;
-                return Err(Trouble { text: Failure::from(error).text(false), is_over });
+                return Err(Trouble { text: self.told(error).text(false), is_over });
             }
         }
         if now.duration_since(self.base_at) >= BASE_EVERY || Own::of(data)?.stamps() != self.files {
             self.take_base(data, tell)?;
         }
         Ok(())
+    }
+
+    fn told(&self, error: ShipError) -> Failure {
+        let ShipError::Follow(FollowError::Keep(why)) = error else { return error.into() };
+        Failure::new(Exit::Failed, format!("{} cannot be written to", self.folder.path().display()))
+            .because(why.to_string())
+            .todo("make room there, or see to its disk: what is committed meanwhile is kept for it, up to 1 GiB")
     }
 
     /// Keeps what was committed up to `now`, and says so.

@@ -87,6 +87,11 @@ impl Folder {
         Self(path.to_owned())
     }
 
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Its copies of the whole, oldest first.
     pub(crate) fn bases(&self) -> Result<Vec<Base>, Failure> {
         let base = |name: &str| {

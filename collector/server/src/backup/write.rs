@@ -16,6 +16,11 @@ use crate::{
     files::{FileError, sync_folder},
 };
 
+/// How the name ends of the copy of a database while a backup is written.
+const COPY: &str = ".partial-db";
+/// How that of the backup ends until it is whole.
+const PARTIAL: &str = ".partial";
+
 /// A backup that is in its place.
 #[derive(Debug)]
 pub(crate) struct Written {
@@ -31,7 +36,7 @@ pub(crate) struct Written {
 pub(crate) fn write(data: &DataDir, out: &Path, now: Timestamp) -> Result<Written, Failure> {
     let config = data.config()?;
     refuse_existing(out)?;
-    let copy = Removed(with_end(out, ".partial-db"));
+    let copy = Removed(with_end(out, COPY));
     let schema = match &config.database {
         None => upheld_store::sqlite::backup::snapshot(&data.database(), &copy.0)?,
         Some(database) => database.copy_to(&copy.0, &config.outbound)?,
@@ -40,6 +45,16 @@ pub(crate) fn write(data: &DataDir, out: &Path, now: Timestamp) -> Result<Writte
     let mut own = Own::of(data)?;
     own.files.push((DATABASE.to_owned(), copy.0.clone()));
     write_parts(own, schema, out, now)
+}
+
+/// Removes what was being written to `out` when its writer was killed.
+pub(super) fn remove_left_over(out: &Path) -> Result<(), Failure> {
+    for path in [out.to_owned(), with_end(out, COPY), with_end(out, PARTIAL)] {
+        if path.exists() {
+            fs::remove_file(&path).map_err(FileError::of("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the folder's own files without facts to `out`, which must not exist.
@@ -68,7 +83,7 @@ fn write_parts(own: Own, schema: i64, out: &Path, now: Timestamp) -> Result<Writ
         parts,
         left,
     };
-    let partial = Removed(with_end(out, ".partial"));
+    let partial = Removed(with_end(out, PARTIAL));
     pack(&partial.0, &manifest, &sources).map_err(FileError::of("write", &partial.0))?;
     check(&partial.0)?;
     fs::rename(&partial.0, out).map_err(FileError::of("name", out))?;

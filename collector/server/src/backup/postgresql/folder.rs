@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upheld_store::postgres::follow::Lsn;
 
-use super::log::log_files;
+use super::log::named_files;
 use crate::{
     failure::{Exit, Failure},
     files::{FileError, read_text, sync_folder, write_private},
@@ -274,7 +274,7 @@ impl Archive {
             fs::rename(&base.path, &going).map_err(FileError::of("name", &going))?;
             remove_folder(&going)?;
         }
-        for (number, file) in log_files(&self.log(), segment)? {
+        for (number, file) in named_files(&self.log(), segment)? {
             if number < start.0 / segment {
                 fs::remove_file(&file.path).map_err(FileError::of("remove", &file.path))?;
             }

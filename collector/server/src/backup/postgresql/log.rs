@@ -21,21 +21,49 @@ pub(super) struct LogFile {
 }
 
 /// The files of a log, by the number of their place in it; of several of one number that of the newest timeline, and a
-/// whole one before one that is being written.
+/// whole one before one that is being written. One that nothing has been written into yet is none.
 pub(super) fn log_files(folder: &Path, segment: u64) -> Result<Vec<(u64, LogFile)>, Failure> {
-    let mut files: Vec<_> = names_in(folder)?
-        .iter()
-        .filter_map(|name| {
-            let (name_alone, is_partial) = match name.strip_suffix(".partial") {
-                Some(name) => (name, true),
-                None => (name.as_str(), false),
-            };
-            let (timeline, number) = place_of(name_alone, segment)?;
-            Some((number, LogFile { path: folder.join(name), timeline, is_partial }))
-        })
-        .collect();
+    let mut files = Vec::new();
+    for (number, file) in named_files(folder, segment)? {
+        if !is_unfilled(&file, segment)? {
+            files.push((number, file));
+        }
+    }
     files.sort_by_key(|(number, file)| (*number, file.timeline, !file.is_partial));
     Ok(files)
+}
+
+/// Removes files that nothing has been written into yet, where no receiver runs: no later one would take them up.
+pub(super) fn remove_unfilled(folder: &Path, segment: u64) -> Result<(), Failure> {
+    for (_, file) in named_files(folder, segment)? {
+        if is_unfilled(&file, segment)? {
+            fs::remove_file(&file.path).map_err(FileError::of("remove", &file.path))?;
+        }
+    }
+    Ok(())
+}
+
+/// All files with the name of one, in no order.
+pub(super) fn named_files(folder: &Path, segment: u64) -> Result<Vec<(u64, LogFile)>, Failure> {
+    let file = |name: &String| {
+        let (name_alone, is_partial) = match name.strip_suffix(".partial") {
+            Some(name) => (name, true),
+            None => (name.as_str(), false),
+        };
+        let (timeline, number) = place_of(name_alone, segment)?;
+        Some((number, LogFile { path: folder.join(name), timeline, is_partial }))
+    };
+    Ok(names_in(folder)?.iter().filter_map(file).collect())
+}
+
+/// `pg_receivewal` makes a file as long as it will be, with zeros, before it writes into it. Where it ended at that (a full
+/// disk, a kill) the file is short, with nothing but zeros in it.
+fn is_unfilled(file: &LogFile, segment: u64) -> Result<bool, Failure> {
+    let unread = || FileError::of("read", &file.path);
+    if !file.is_partial || fs::metadata(&file.path).map_err(unread())?.len() >= segment {
+        return Ok(false);
+    }
+    Ok(fs::read(&file.path).map_err(unread())?.iter().all(|byte| *byte == 0))
 }
 
 /// The timeline and the number of a file of the log, by its name.
@@ -89,6 +117,27 @@ mod tests {
                 assert_eq!(name_of(timeline, number, segment), name);
             }
         }
+    }
+
+    #[test]
+    fn what_a_receiver_had_not_filled_goes_and_what_holds_anything_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let segment = 1 << 20;
+        let file = |number: u32, bytes: &[u8], end: &str| {
+            fs::write(folder.path().join(format!("{:024X}{end}", (1_u128 << 64) + u128::from(number))), bytes).unwrap();
+        };
+        file(1, &vec![0; 1 << 20], "");
+        file(2, &[0; 4096], "");
+        file(3, &vec![0; 1 << 20], ".partial");
+        file(4, &[], ".partial");
+        file(5, &[0, 0, 7, 0], ".partial");
+        file(6, &[0; 4096], ".partial");
+        let numbers = |files: Vec<(u64, LogFile)>| files.iter().map(|(number, _)| *number).collect::<Vec<_>>();
+        assert_eq!(numbers(log_files(folder.path(), segment).unwrap()), [1, 2, 3, 5]);
+        remove_unfilled(folder.path(), segment).unwrap();
+        let mut left = numbers(named_files(folder.path(), segment).unwrap());
+        left.sort_unstable();
+        assert_eq!(left, [1, 2, 3, 5]);
     }
 
     #[test]

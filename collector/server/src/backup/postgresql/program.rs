@@ -32,10 +32,6 @@ impl Program {
         Ok(())
     }
 
-    pub(super) fn runs(&self) -> bool {
-        self.child.is_some()
-    }
-
     pub(super) fn is_due(&self) -> bool {
         self.child.is_none() && self.not_before.is_none_or(|not_before| Instant::now() >= not_before)
     }
@@ -47,11 +43,16 @@ impl Program {
         if ended.is_ok() || since.elapsed() >= WORKS {
             self.failures = 0;
         }
+        self.child = None;
+        self.put_off();
+        Some(ended)
+    }
+
+    /// It could not have been started: after a while again, as if it had ended.
+    pub(super) fn put_off(&mut self) {
         let wait = AGAIN.get(self.failures).or(AGAIN.last()).copied().unwrap_or(WORKS);
         self.not_before = Some(Instant::now() + wait);
         self.failures += 1;
-        self.child = None;
-        Some(ended)
     }
 
     /// Of one that never ends by itself: whether it has, and why.

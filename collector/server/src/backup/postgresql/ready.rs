@@ -70,13 +70,31 @@ fn missing(ready: &Ready, room: Option<u64>, (has_slot, has_base): (bool, bool))
                 .to_owned(),
         );
     }
-    if let Some(room) = room.filter(|room| !has_base && room < bytes) {
-        lacks(
-            format!("a copy of it takes {} MiB, and the folder's disk has {} MiB left", bytes >> 20, room >> 20),
-            "make room there, or name a folder on another disk".to_owned(),
-        );
+    if let Some((why, todo)) = no_room(*bytes, room).filter(|_| !has_base) {
+        lacks(why, todo);
     }
     missing
+}
+
+/// Refuses a copy of the whole for which there is no room: half of one would take what the log needs.
+pub(super) fn refuse_without_room(ready: &Ready, shown: &str, room: Option<u64>) -> Result<(), Failure> {
+    match no_room(ready.bytes, room) {
+        Some((why, todo)) => Err(Failure::new(Exit::Failed, no_copy(shown)).because(why).todo(todo)),
+        None => Ok(()),
+    }
+}
+
+/// What is said where no copy could be taken.
+pub(super) fn no_copy(shown: &str) -> String {
+    format!("no copy of {shown} could be taken")
+}
+
+fn no_room(bytes: u64, room: Option<u64>) -> Option<Missing> {
+    let room = room.filter(|room| *room < bytes)?;
+    Some((
+        format!("a copy of it takes {} MiB, and the folder's disk has {} MiB left", bytes >> 20, room >> 20),
+        "make room there, or name a folder on another disk".to_owned(),
+    ))
 }
 
 /// How many bytes there is room for beside a folder.

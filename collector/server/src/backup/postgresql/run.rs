@@ -14,9 +14,10 @@ use upheld_store::postgres::follow::{Environment, Lsn, Ready, Standing};
 
 use super::{
     folder::{Archive, Identity, remove_folder},
+    log::remove_unfilled,
     program::Program,
     programs::Programs,
-    ready::{refuse_unready, room},
+    ready::{no_copy, refuse_unready, refuse_without_room, room},
     slot::{Followed, name_of_slot},
     standing::{Awaited, held_back},
 };
@@ -37,6 +38,8 @@ use crate::{
 const POLL: Duration = Duration::from_millis(500);
 /// How old `head.json` may become while the folder follows.
 const HEAD_EVERY: SignedDuration = SignedDuration::from_secs(1);
+/// How often is told that a copy cannot be taken, while it cannot.
+const NO_COPY_EVERY: SignedDuration = SignedDuration::from_hours(1);
 /// How long the log is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Whom news are told.
@@ -62,16 +65,23 @@ pub(crate) fn follow(how: &How<'_>, stop: &AtomicBool, tell: Tell<'_>) -> Result
     let mut run = Run::begin(how, stop, tell)?;
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(POLL);
-        match run.look(tell) {
-            Ok(()) => run.goes_on(tell)?,
-            Err(trouble) if run.is_begun => run.is_in_trouble(trouble, tell)?,
-            Err(trouble) => {
-                run.give_up_slot();
-                return Err(trouble);
-            }
+        if let Err(trouble) = run.look(tell) {
+            run.meets(Of::TheLog, trouble, tell)?;
+            continue;
+        }
+        run.goes_on(tell)?;
+        // Whatever is wrong with a copy, the log is followed.
+        if let Err(trouble) = run.look_at_the_copy(tell) {
+            run.meets(Of::TheCopy, trouble, tell)?;
         }
     }
     run.end()
+}
+
+/// Where something is wrong.
+enum Of {
+    TheLog,
+    TheCopy,
 }
 
 struct Run<'a> {
@@ -88,9 +98,14 @@ struct Run<'a> {
     /// Whether there has been one, so that trouble is told and no more an end.
     is_begun: bool,
     awaited: Awaited,
+    /// Whether the log has come since it was last in trouble.
+    is_reached: bool,
     head_at: Timestamp,
     own_files: BTreeMap<PathBuf, (SystemTime, u64)>,
+    /// What is wrong with the log, as it was told.
     trouble: Option<String>,
+    /// Since when the copy that is due cannot be taken, or since it was told last.
+    no_copy_at: Option<Timestamp>,
     is_warned: bool,
     // Last: what it protects ends before it.
     _lock: File,
@@ -130,9 +145,11 @@ impl<'a> Run<'a> {
             base_at: None,
             is_begun: false,
             awaited: Awaited::default(),
+            is_reached: false,
             head_at: Timestamp::MIN,
             own_files: BTreeMap::new(),
             trouble: None,
+            no_copy_at: None,
             is_warned: false,
             _lock: lock,
         };
@@ -158,7 +175,9 @@ impl<'a> Run<'a> {
     }
 
     fn start_receiver(&mut self) -> Result<(), Failure> {
-        let log = self.of.folder.log().display().to_string();
+        let log = self.of.folder.log();
+        remove_unfilled(&log, self.of.identity.segment)?;
+        let log = log.display().to_string();
         let arguments =
             ["--synchronous", "--no-loop", "--no-password", "--slot", &self.of.identity.slot, "--directory", &log];
         let environment = self.environment_as(&self.of.identity.slot);
@@ -225,7 +244,6 @@ impl<'a> Run<'a> {
         if self.receiver.is_due() {
             self.start_receiver()?;
         }
-        self.look_at_the_copy(tell)?;
         self.note_head(&standing, asked_at)?;
         self.warn_of_what_is_held_back(&standing, tell)?;
         self.copy_own_files()
@@ -235,9 +253,14 @@ impl<'a> Run<'a> {
     fn begin_anew(&mut self, tell: Tell<'_>) -> Result<(), Failure> {
         self.receiver.end();
         self.basebackup.end();
-        (self.taking, self.base_at, self.awaited) = (None, None, Awaited::default());
+        (self.taking, self.base_at) = (None, None);
+        (self.is_reached, self.awaited) = (false, Awaited::default());
         self.base_at = self.of.take_slot(tell)?;
         self.start_receiver()
+    }
+
+    fn refuse_without_room(&self) -> Result<(), Failure> {
+        refuse_without_room(&self.of.server.ready()?, self.of.server.shown(), room(self.how.into)?)
     }
 
     /// Takes a copy of the whole when one is due, and gives it its name when it is there.
@@ -250,6 +273,7 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
             remove_folder(&new)?;
+            self.refuse_without_room().inspect_err(|_| self.basebackup.put_off())?;
             let into = new.display().to_string();
             let arguments = [
                 "--pgdata",
@@ -271,18 +295,16 @@ impl<'a> Run<'a> {
             None => return Ok(()),
             Some(Err(why)) => {
                 self.taking = None;
-                return Err(Failure::new(
-                    Exit::Failed,
-                    format!("no copy of {} could be taken", self.of.server.shown()),
-                )
-                .because(why));
+                // Half of it is none, and the log may need its room.
+                remove_folder(&new)?;
+                return Err(Failure::new(Exit::Failed, no_copy(self.of.server.shown())).because(why));
             }
             Some(Ok(())) => self.taking = None,
         }
         let place = self.of.folder.place_of_base(begun_at);
         fs::rename(&new, &place).map_err(FileError::of("name", &place))?;
         sync_folder(self.how.into).map_err(FileError::of("sync the folder", self.how.into))?;
-        (self.base_at, self.is_begun) = (Some(begun_at), true);
+        (self.base_at, self.is_begun, self.no_copy_at) = (Some(begun_at), true, None);
         tell(News::Base(place))?;
         self.of.folder.prune(self.how.keep, self.of.identity.segment)
     }
@@ -290,11 +312,15 @@ impl<'a> Run<'a> {
     fn note_head(&mut self, standing: &Standing, asked_at: Timestamp) -> Result<(), Failure> {
         let kept = standing.slot.as_ref().and_then(|slot| slot.kept).unwrap_or(Lsn(0));
         let Some((lsn, seen_at)) = self.awaited.reached(kept, (standing.written, asked_at)) else { return Ok(()) };
-        if self.base_at.is_none() || asked_at.duration_since(self.head_at) < HEAD_EVERY {
-            return Ok(());
+        if self.base_at.is_some() {
+            if asked_at.duration_since(self.head_at) < HEAD_EVERY {
+                return Ok(());
+            }
+            self.of.folder.set_head(lsn, seen_at)?;
+            self.head_at = asked_at;
         }
-        self.head_at = asked_at;
-        self.of.folder.set_head(lsn, seen_at)
+        self.is_reached = true;
+        Ok(())
     }
 
     fn warn_of_what_is_held_back(&mut self, standing: &Standing, tell: Tell<'_>) -> Result<(), Failure> {
@@ -362,19 +388,34 @@ impl<'a> Run<'a> {
         )))
     }
 
-    fn is_in_trouble(&mut self, trouble: Failure, tell: Tell<'_>) -> Result<(), Failure> {
-        let text = trouble.text(false);
-        if self.trouble.as_ref() == Some(&text) {
-            return Ok(());
+    /// Trouble ends what never began; else it is told, and what it hinders tried again.
+    fn meets(&mut self, of: Of, trouble: Failure, tell: Tell<'_>) -> Result<(), Failure> {
+        if !self.is_begun {
+            self.give_up_slot();
+            return Err(trouble);
         }
-        self.trouble = Some(text.clone());
+        let (text, now) = (trouble.text(false), Timestamp::now());
+        match of {
+            Of::TheLog => {
+                self.is_reached = false;
+                if self.trouble.as_ref() == Some(&text) {
+                    return Ok(());
+                }
+                (self.trouble, self.awaited) = (Some(text.clone()), Awaited::default());
+            }
+            Of::TheCopy => {
+                if self.no_copy_at.is_some_and(|at| now.duration_since(at) < NO_COPY_EVERY) {
+                    return Ok(());
+                }
+                self.no_copy_at = Some(now);
+            }
+        }
         tell(News::Trouble(text))
     }
 
-    /// After trouble: once the log comes again.
+    /// After trouble: once the log has come.
     fn goes_on(&mut self, tell: Tell<'_>) -> Result<(), Failure> {
-        if self.trouble.is_some() && self.receiver.runs() {
-            self.trouble = None;
+        if self.is_reached && self.trouble.take().is_some() {
             tell(News::Follows(self.said()))?;
         }
         Ok(())
