@@ -4,7 +4,7 @@
 //! folder synced. A failure names the path and what to do.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -30,16 +30,19 @@ impl FileError {
     }
 }
 
-/// Replaces `path` by `content`, readable by its owner only.
+/// How the names end of files that are being written.
+pub(crate) const TEMPORARY: &str = ".new";
+
+/// Replaces `path` by `content`, readable by its owner only. Another process may do the same at this moment: one of the two
+/// stays, and it is whole.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let temporary = path.with_extension("new");
-    let outcome = write_synced(&temporary, content).and_then(|()| fs::rename(&temporary, path));
-    if let Err(source) = outcome {
-        // A left-over would only be overwritten by the next attempt; failing to remove it changes nothing.
-        let _ = fs::remove_file(&temporary);
-        return Err(FileError { doing: "write", path: path.to_owned(), source });
-    }
+    let failed = || FileError::of("write", path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let made = tempfile::Builder::new().prefix(&name).suffix(TEMPORARY).tempfile_in(folder);
+    let mut file = made.map_err(failed())?;
+    file.write_all(content).and_then(|()| file.as_file().sync_all()).map_err(failed())?;
+    file.persist(path).map_err(|error| failed()(error.error))?;
     sync_folder(folder).map_err(FileError::of("sync the folder", folder))
 }
 
@@ -58,19 +61,6 @@ pub(crate) fn create_private_folder(path: &Path) -> Result<(), FileError> {
 /// Reads a whole file as text.
 pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
     fs::read_to_string(path).map_err(FileError::of("read", path))
-}
-
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
 }
 
 #[cfg(unix)]
@@ -98,6 +88,22 @@ mod tests {
         write_private(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn of_two_who_write_the_same_file_at_once_one_stays_whole_and_both_succeed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("doors.pem");
+        let contents: Vec<Vec<u8>> = (0..8).map(|number| vec![number; 10_000 + usize::from(number)]).collect();
+        for _ in 0..20 {
+            std::thread::scope(|scope| {
+                let writers: Vec<_> =
+                    contents.iter().map(|content| scope.spawn(|| write_private(&path, content))).collect();
+                writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+            });
+            assert!(contents.contains(&fs::read(&path).unwrap()));
+        }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }
 

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     data_dir::DataDir,
     failure::Failure,
-    files::FileError,
+    files::{FileError, TEMPORARY},
     packages::{Packages, RELEASE_KEY},
 };
 
@@ -35,6 +35,8 @@ impl Own {
             files.push((name.to_string_lossy().into_owned(), secrets.clone()));
         }
         let mut keys = names_in(&data.pki())?;
+        // One that is being written has its name in a moment, or was left by who was killed.
+        keys.retain(|name| !name.ends_with(TEMPORARY));
         keys.sort();
         files.extend(keys.into_iter().map(|name| (format!("pki/{name}"), data.pki().join(&name))));
         let mut own = Self { files, left: Vec::new() };
