@@ -189,7 +189,7 @@ pub enum Conflict {
     Fork {
         /// The epoch in which the histories part.
         epoch: Epoch,
-        /// What is held of it.
+        /// What is held of it, or its beginning with which a claim of the agent's parts.
         held: Head,
         /// Why, in words for the agent's log.
         reason: String,
