@@ -66,22 +66,22 @@ pub(crate) fn follow(how: &How<'_>, stop: &AtomicBool, tell: Tell<'_>) -> Result
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(POLL);
         if let Err(trouble) = run.look(tell) {
-            run.meets(Of::TheLog, trouble, tell)?;
+            run.meets(Part::Log, trouble, tell)?;
             continue;
         }
         run.goes_on(tell)?;
         // Whatever is wrong with a copy, the log is followed.
         if let Err(trouble) = run.look_at_the_copy(tell) {
-            run.meets(Of::TheCopy, trouble, tell)?;
+            run.meets(Part::Copy, trouble, tell)?;
         }
     }
     run.end()
 }
 
-/// Where something is wrong.
-enum Of {
-    TheLog,
-    TheCopy,
+/// What something is wrong with.
+enum Part {
+    Log,
+    Copy,
 }
 
 struct Run<'a> {
@@ -389,21 +389,22 @@ impl<'a> Run<'a> {
     }
 
     /// Trouble ends what never began; else it is told, and what it hinders tried again.
-    fn meets(&mut self, of: Of, trouble: Failure, tell: Tell<'_>) -> Result<(), Failure> {
+    fn meets(&mut self, part: Part, trouble: Failure, tell: Tell<'_>) -> Result<(), Failure> {
         if !self.is_begun {
             self.give_up_slot();
             return Err(trouble);
         }
-        let (text, now) = (trouble.text(false), Timestamp::now());
-        match of {
-            Of::TheLog => {
+        let text = trouble.text(false);
+        match part {
+            Part::Log => {
                 self.is_reached = false;
                 if self.trouble.as_ref() == Some(&text) {
                     return Ok(());
                 }
                 (self.trouble, self.awaited) = (Some(text.clone()), Awaited::default());
             }
-            Of::TheCopy => {
+            Part::Copy => {
+                let now = Timestamp::now();
                 if self.no_copy_at.is_some_and(|at| now.duration_since(at) < NO_COPY_EVERY) {
                     return Ok(());
                 }
